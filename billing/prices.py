@@ -1,0 +1,86 @@
+"""The price book: what a token cost at a given time, and what a completion's usage comes to in USD.
+
+Pure arithmetic on Decimal; the rows come from `billing.models.ModelPrice` (spec/ledger.md, Prices).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+from billing.usage import Usage
+
+USD_QUANTUM = Decimal("0.000000001")  # money is exact to 1e-9 USD (spec/api.md)
+_MILLION = Decimal(1_000_000)
+
+
+class UnitPrices(msgspec.Struct, frozen=True):
+    """USD per million tokens, by token class. Reasoning is billed as output."""
+
+    uncached_input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    cache_write_1h: Decimal
+
+
+class PriceTier(msgspec.Struct, frozen=True):
+    """Prices of requests whose whole input exceeds `over_input_tokens`; they apply to the whole request."""
+
+    over_input_tokens: int
+    prices: UnitPrices
+
+
+class PricePeriod(msgspec.Struct, frozen=True):
+    """One model's tiers from `effective_from` (None: always) until before `effective_until` (None: open)."""
+
+    model: str
+    version: str
+    tiers: tuple[PriceTier, ...]  # ascending by over_input_tokens, the first at 0
+    effective_from: datetime | None = None
+    effective_until: datetime | None = None
+
+    def covers(self, moment: datetime) -> bool:
+        after_start = self.effective_from is None or self.effective_from <= moment
+        return after_start and (self.effective_until is None or moment < self.effective_until)
+
+
+class PriceBook:
+    """Effective-dated prices of all models. Immutable; a refresh makes a new one."""
+
+    def __init__(self, periods: Iterable[PricePeriod]) -> None:
+        self._periods: dict[str, list[PricePeriod]] = {}
+        for period in periods:
+            self._periods.setdefault(period.model, []).append(period)
+        for rows in self._periods.values():  # the latest start wins where periods overlap
+            rows.sort(key=_start, reverse=True)
+
+    def at(self, model: str, moment: datetime) -> PricePeriod | None:
+        """The period in force, or None: the model is unpriced at that time."""
+        return next((row for row in self._periods.get(model, ()) if row.covers(moment)), None)
+
+
+def _start(period: PricePeriod) -> datetime:
+    return period.effective_from or datetime.min.replace(tzinfo=UTC)
+
+
+def unit_prices(tiers: tuple[PriceTier, ...], input_tokens: int) -> UnitPrices:
+    """The prices that apply to a request with that much input in all."""
+    chosen = tiers[0]
+    for tier in tiers[1:]:
+        if input_tokens > tier.over_input_tokens:
+            chosen = tier
+    return chosen.prices
+
+
+def cost(usage: Usage, prices: UnitPrices) -> Decimal:
+    """USD for a completion, rounded half-even to 1e-9."""
+    total = (
+        usage.uncached_input_tokens * prices.uncached_input
+        + usage.cache_read_tokens * prices.cache_read
+        + usage.cache_write_tokens * prices.cache_write
+        + usage.cache_write_1h_tokens * prices.cache_write_1h
+        + usage.output_tokens * prices.output
+    )
+    return (total / _MILLION).quantize(USD_QUANTUM, rounding=ROUND_HALF_EVEN)

@@ -1,0 +1,43 @@
+"""Token usage in one normal form: disjoint classes, whatever the provider calls them.
+
+Pure values; the dialects of `routing/providers` turn a provider's report into this (spec/ledger.md, Prices).
+"""
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one completion. The input classes do not overlap; reasoning is part of output."""
+
+    uncached_input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0  # written for 5 minutes (Anthropic), or without a stated time (OpenAI)
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0  # includes reasoning_tokens
+    reasoning_tokens: int = 0
+    estimated: bool = False  # counted by us because the provider sent no usage
+
+    @property
+    def input_tokens(self) -> int:
+        """All input tokens, cached or not: what callers and OpenAI call prompt tokens."""
+        return (
+            self.uncached_input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.cache_write_1h_tokens
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            uncached_input_tokens=self.uncached_input_tokens + other.uncached_input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
+        )

@@ -1,0 +1,48 @@
+"""The immutable picture of the catalog that a decision reads.
+
+Plain values without Django, clock or I/O; `catalog/build.py` makes one every few seconds from the tables, the
+configured providers and the measurements. A decision is replayable from its trace and the snapshot's version.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from billing.prices import PriceTier
+from routing.arms import Arm, ModelFacts
+
+
+class PublishedScore(msgspec.Struct, frozen=True):
+    """One published figure about a model, as in data/quality_priors.json."""
+
+    domain: str
+    metric: str
+    value: float
+    source: str
+    ci95: tuple[float, float] | None = None
+    n: int | None = None
+    variant: str | None = None  # usually the effort it was measured at
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Time to first token in ms and decoding speed in tokens/s. `samples` 0: a prior by tier and effort."""
+
+    ttft_p50_ms: float
+    ttft_p95_ms: float
+    tokens_per_second: float
+    samples: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything a decision may know. Keyed by catalog id unless said otherwise."""
+
+    version: str
+    built_at: datetime
+    models: dict[str, ModelFacts]  # those of configured providers, not retired
+    arms: tuple[Arm, ...]  # what the router may choose; other efforts only when the caller pins them
+    prices: dict[str, tuple[PriceTier, ...]]  # in force at built_at; a model without is unpriced
+    latency: dict[Arm, Latency]
+    p_up: dict[str, float]  # decayed share of attempts that did not fail
+    blocked: dict[str, str]  # breaker open, credential bad, …: the reason in words
+    scores: dict[str, tuple[PublishedScore, ...]]
+    output_tokens: dict[str, float] = {}  # "arm name|skill" → mean output tokens seen in traffic
