@@ -1,0 +1,126 @@
+"""Users, accounts, members, plans and API keys: fields and constraints; the verbs are in their modules."""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class LimitFields(models.Model):
+    """Ceilings that a plan, an account or a key may set; NULL means no ceiling."""
+
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    concurrent_requests = models.PositiveIntegerField(null=True, blank=True)
+    daily_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    monthly_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    daily_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    monthly_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Plan(LimitFields):
+    """A named set of limits that accounts share; the three we ship come with a migration."""
+
+    name = models.SlugField(primary_key=True, max_length=40)
+    title = models.CharField(max_length=80)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users that sign in by e-mail address."""
+
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractUser):
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField(unique=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(Lower("email"), name="user_email_ci_unique")]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Account(LimitFields):
+    """Who pays: owns keys, requests and settings. Its own limits override its plan's."""
+
+    name = models.CharField(max_length=120)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="accounts")
+    members = models.ManyToManyField(User, through="Member", related_name="accounts")
+    strategy = models.CharField(max_length=16, default="auto")
+    baseline_model = models.CharField(max_length=120, blank=True)  # empty: the best fixed model
+    fallback = models.BooleanField(default=True)  # False: a pinned model is strict
+    replace_retired = models.BooleanField(default=True)
+    log_content = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(models.Model):
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADMIN = "admin"
+        VIEWER = "viewer"
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.OWNER)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "user"], name="member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.account} as {self.role}"
+
+
+class ApiKey(LimitFields):
+    """An API key without its secret: the SHA-256 of it and its last four characters are kept."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    last_four = models.CharField(max_length=4)
+    scopes = models.JSONField(default=list)
+    allowed_models = models.JSONField(default=list, blank=True)  # allow-list of catalog ids; empty: all
+    ip_networks = models.JSONField(default=list, blank=True)
+    strategy = models.CharField(max_length=16, blank=True)  # empty: the account's
+    fallback = models.BooleanField(null=True, blank=True)  # NULL: the account's
+    created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="key_by_account")]
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.last_four})"

@@ -1,0 +1,8 @@
+"""What every page knows about this site."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def site(request: HttpRequest) -> dict[str, object]:
+    return {"simulator": settings.SIMULATOR, "public_url": settings.PUBLIC_URL}

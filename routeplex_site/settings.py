@@ -1,0 +1,256 @@
+"""All settings, read from the environment once and typed; README.md has the table of options.
+
+There is no second settings file: production is what the environment says.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.utils import get_random_secret_key
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _kept_secret() -> str:
+    """A secret made at the first start and kept under var/, for those who set no SECRET_KEY."""
+    path = VAR_DIR / "secret_key"
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(get_random_secret_key() + get_random_secret_key())
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+# ── Where we are reached ────────────────────────────────────────────────────────────────────────────────
+PORT = env.int("PORT", 8000)
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
+HTTPS = PUBLIC_URL.startswith("https://")
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "") or _kept_secret()
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", ".localhost"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
+
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY", False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "style-src": ["'self'"],
+        "script-src": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+# ── What we are made of ─────────────────────────────────────────────────────────────────────────────────
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "csp",
+    "accounts",
+    "billing",
+    "routing.catalog",
+    "routing",
+    "routeplex_site",
+]
+
+MIDDLEWARE = [
+    "routeplex_site.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "routeplex_site.urls"
+ASGI_APPLICATION = "routeplex_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "routeplex_site.context.site",
+            ],
+        },
+    }
+]
+
+# ── Storage ─────────────────────────────────────────────────────────────────────────────────────────────
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'routeplex.sqlite3'}"),
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",  # waits for the lock instead of failing on upgrade
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
+    }
+    # A file, so that the writer's thread and the live server see the tests' rows.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", "")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────
+_QUEUE_DIR = VAR_DIR / "queue"
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL or "filesystem://")
+if CELERY_BROKER_URL.startswith("filesystem"):
+    _QUEUE_DIR.mkdir(exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_QUEUE_DIR),
+        "data_folder_out": str(_QUEUE_DIR),
+        "control_folder": str(_QUEUE_DIR),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "measure-health": {"task": "routing.jobs.measure_health", "schedule": 30.0},
+    "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 60.0},
+    "refresh-prices": {"task": "billing.jobs.refresh_prices", "schedule": 24 * 3600.0},
+}
+
+# ── Providers ───────────────────────────────────────────────────────────────────────────────────────────
+SIMULATOR_PORT = env.int("SIMULATOR_PORT", PORT + 1)
+SIMULATOR_URL = env.str("SIMULATOR_URL", f"http://127.0.0.1:{SIMULATOR_PORT}").rstrip("/")
+SIMULATOR_SPEED = env.float("SIMULATOR_SPEED", 1.0)
+SIMULATOR_MODE = env.str("SIMULATOR", "auto", validate=lambda value: value in ("auto", "on", "off"))
+_OFFICIAL_PROVIDERS = (
+    # name, environment prefix, dialect, public base URL, path below the simulator's
+    ("openai", "OPENAI", "openai", "https://api.openai.com/v1", "/v1"),
+    ("anthropic", "ANTHROPIC", "anthropic", "https://api.anthropic.com", ""),
+    ("google", "GEMINI", "gemini", "https://generativelanguage.googleapis.com", ""),
+)
+_keys = {name: env.str(f"{prefix}_API_KEY", "") for name, prefix, *_ in _OFFICIAL_PROVIDERS}
+SIMULATOR = SIMULATOR_MODE == "on" or (SIMULATOR_MODE == "auto" and not any(_keys.values()))
+# Further OpenAI-compatible upstreams: a JSON list, or the path of a file that holds one (docs/providers.md).
+UPSTREAMS = env.str("UPSTREAMS", "")
+PROVIDERS: list[dict[str, str]] = []
+for _name, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
+    if SIMULATOR:
+        _base_url, _key = SIMULATOR_URL + _path, "simulator"
+    else:
+        _base_url, _key = env.str(f"{_prefix}_BASE_URL", "") or _public_url, _keys[_name]
+    if _key:
+        PROVIDERS.append(
+            {"name": _name, "dialect": _dialect, "base_url": _base_url.rstrip("/"), "api_key": _key}
+        )
+
+# Deadlines of a request, seconds (spec/reliability.md)
+CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", 3.0)
+FIRST_BYTE_TIMEOUT_S = env.float("FIRST_BYTE_TIMEOUT_S", 15.0)
+IDLE_TIMEOUT_S = env.float("IDLE_TIMEOUT_S", 20.0)
+REQUEST_TIMEOUT_S = env.float("REQUEST_TIMEOUT_S", 120.0)
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# ── People ──────────────────────────────────────────────────────────────────────────────────────────────
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+# Where nothing real is spent everyone may try as much as they like; else newcomers start small.
+SIGNUP_PLAN = env.str("SIGNUP_PLAN", "unlimited" if SIMULATOR else "evaluation")
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", "optional")
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+EMAIL_CONFIG = env.dj_email_url("EMAIL_URL", "console:")
+EMAIL_BACKEND = EMAIL_CONFIG["EMAIL_BACKEND"]
+EMAIL_HOST = EMAIL_CONFIG["EMAIL_HOST"]
+EMAIL_PORT = EMAIL_CONFIG["EMAIL_PORT"]
+EMAIL_HOST_USER = EMAIL_CONFIG["EMAIL_HOST_USER"]
+EMAIL_HOST_PASSWORD = EMAIL_CONFIG["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = EMAIL_CONFIG.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = EMAIL_CONFIG.get("EMAIL_USE_SSL", False)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "RoutePlex <routeplex@localhost>")
+
+# ── API ─────────────────────────────────────────────────────────────────────────────────────────────────
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasKey"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "routing.doors.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "RoutePlex",
+    "DESCRIPTION": "One API that picks the best model for every chat request.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# ── Pages ───────────────────────────────────────────────────────────────────────────────────────────────
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "routeplex_site" / "static"]
+WHITENOISE_USE_FINDERS = True  # no collecting step: the files are few and read once at the start
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING")},
+}

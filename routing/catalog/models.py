@@ -1,0 +1,62 @@
+"""The catalog's tables: models, their measured health, and ids that are retired."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Model(models.Model):
+    """One model a provider offers. `facts` are the reviewed data of data/catalog.json about it."""
+
+    id = models.CharField(primary_key=True, max_length=120)
+    provider = models.CharField(max_length=60, db_index=True)
+    name = models.CharField(max_length=160)
+    status = models.CharField(max_length=20)
+    tier = models.CharField(max_length=10)  # default or premium
+    context_window = models.PositiveIntegerField()
+    max_input_tokens = models.PositiveIntegerField()
+    max_output_tokens = models.PositiveIntegerField()
+    capabilities = models.JSONField(default=list)
+    quirks = models.JSONField(default=dict)
+    match = models.JSONField(default=dict)  # rules that other names for it satisfy
+    scores = models.JSONField(default=list)  # published scores, data/quality_priors.json
+    released = models.DateField(null=True, blank=True)
+    shutdown = models.DateField(null=True, blank=True)
+    note = models.TextField(blank=True)
+    enabled = models.BooleanField(default=True)  # an operator's switch
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class RetiredModel(models.Model):
+    """An id that providers no longer serve and the documented successor that answers for it."""
+
+    id = models.CharField(primary_key=True, max_length=120)
+    provider = models.CharField(max_length=60)
+    retired = models.DateField()
+    successor = models.ForeignKey(Model, null=True, blank=True, on_delete=models.SET_NULL)
+    source = models.CharField(max_length=300)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Measurement(models.Model):
+    """What traffic showed of an arm: decayed latency and error rates, written by a job."""
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="measurements")
+    effort = models.CharField(max_length=12, blank=True)
+    samples = models.PositiveIntegerField(default=0)
+    ttft_p50_ms = models.FloatField(null=True, blank=True)
+    ttft_p95_ms = models.FloatField(null=True, blank=True)
+    tokens_per_second = models.FloatField(null=True, blank=True)
+    p_up = models.FloatField(default=1.0)
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["model", "effort"], name="measurement_once")]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} {self.effort}"
