@@ -1,4 +1,4 @@
-"""The ledger's two tables and the price book: fields, constraints and indexes; verbs are in ledger.py and prices.py."""
+"""The ledger's two tables and the price book; the verbs are in ledger.py and pricebook.py."""
 
 from typing import ClassVar
 
@@ -7,11 +7,9 @@ from django.db.models import Q
 
 from accounts.models import Account, ApiKey
 
-_USD = {"max_digits": 18, "decimal_places": 9}
-
 
 class ModelPrice(models.Model):
-    """USD per million tokens of one model × period × long-prompt tier × token class. Rows are only ever added."""
+    """USD per million tokens by model, period, long-prompt tier and token class. Rows are only ever added."""
 
     class TokenClass(models.TextChoices):
         UNCACHED_INPUT = "uncached_input"
@@ -82,11 +80,15 @@ class Request(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
     usage_estimated = models.BooleanField(default=False)
-    cost_usd = models.DecimalField(**_USD, null=True, blank=True)  # NULL: open, or unpriced
-    wasted_usd = models.DecimalField(**_USD, default=0)  # billed to us by failed attempts, not charged
-    held_usd = models.DecimalField(**_USD, default=0)
+    cost_usd = models.DecimalField(
+        max_digits=18, decimal_places=9, null=True, blank=True
+    )  # NULL: open, or unpriced
+    wasted_usd = models.DecimalField(
+        max_digits=18, decimal_places=9, default=0
+    )  # billed to us by failed attempts, not charged
+    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
     baseline_model = models.CharField(max_length=120, blank=True)
-    baseline_usd = models.DecimalField(**_USD, null=True, blank=True)
+    baseline_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
     unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
     price_version = models.CharField(max_length=64, blank=True)
     unpriced = models.BooleanField(default=False)
@@ -151,7 +153,7 @@ class Attempt(models.Model):
     cache_write_1h_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
-    cost_usd = models.DecimalField(**_USD, null=True, blank=True)  # NULL: unpriced
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)  # NULL: unpriced
     provider_request_id = models.CharField(max_length=160, blank=True)
 
     class Meta:
