@@ -29,6 +29,8 @@ def _kept_secret() -> str:
 
 # ── Where we are reached ────────────────────────────────────────────────────────────────────────────────
 PORT = env.int("PORT", 8000)
+HOST = env.str("HOST", "127.0.0.1")
+WEB_WORKERS = env.int("WEB_WORKERS", 1)
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
 HTTPS = PUBLIC_URL.startswith("https://")
 DEBUG = env.bool("DEBUG", False)

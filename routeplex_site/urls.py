@@ -1,5 +1,14 @@
 """Which room answers which path."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from routeplex_site import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("", include("routing.doors.urls")),
+    path("", include("routing.pages.urls")),
+    path("", include("accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+]

@@ -1,0 +1,148 @@
+"""The ASGI application: chat requests go a lean way, everything else Django's usual one.
+
+Django's stock handler makes a thread context and runs synchronous middleware per request, which costs more than
+all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request with its
+body read under a limit, and are cancelled as soon as the caller hangs up.
+"""
+
+import asyncio
+import gc
+import io
+import logging
+import os
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
+
+import django
+
+django.setup()
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.http import HttpResponseBase
+from django.urls import resolve
+from routing.doors.errors import error_response
+
+from accounts.errors import ApiError
+from routing import runtime
+from routing.errors import BadRequest, InternalError, PayloadTooLarge
+from routing.ids import new_request_id
+
+logger = logging.getLogger(__name__)
+
+LEAN_PATHS = ("/api/v1/chat", "/v1/chat/completions", "/api/v1/chat/completions")
+
+
+class CallerGone(Exception):
+    """The connection closed before the body was whole."""
+
+
+class Handler(ASGIHandler):
+    """Django's handler with the lean way and the process's start and stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lean_views = {path: resolve(path).func for path in LEAN_PATHS}
+
+    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http" and scope["path"] in self._lean_views:
+            await self._answer_lean(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _answer_lean(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        request_id = new_request_id()
+        try:
+            async with asyncio.timeout(settings.REQUEST_TIMEOUT_S):
+                body = await _read_body(receive, settings.MAX_BODY_BYTES)
+        except CallerGone:
+            return
+        except TimeoutError:
+            await self._refuse(
+                BadRequest("The request body did not arrive in time."), scope, request_id, send
+            )
+            return
+        except ApiError as error:
+            await self._refuse(error, scope, request_id, send)
+            return
+        work = asyncio.create_task(self._respond(scope, body, request_id, send))
+        watch = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+
+    async def _respond(self, scope: HTTPScope, body: bytes, request_id: str, send: ASGISendCallable) -> None:
+        try:
+            request = ASGIRequest(scope, io.BytesIO(body))
+            request.request_id = request_id
+            response = await self._lean_views[scope["path"]](request)
+        except Exception:
+            logger.exception("a chat view failed, request %s", request_id)
+            error = InternalError("Something went wrong on our side. Try again.")
+            response = error_response(error, scope["path"], request_id)
+        await self._send_and_close(response, send)
+
+    async def _refuse(
+        self, error: ApiError, scope: HTTPScope, request_id: str, send: ASGISendCallable
+    ) -> None:
+        await self._send_and_close(error_response(error, scope["path"], request_id), send)
+
+    async def _send_and_close(self, response: HttpResponseBase, send: ASGISendCallable) -> None:
+        await self.send_response(response, send)
+        # that this way does not have.
+        for closer in response._resource_closers:  # type: ignore[attr-defined]
+            closer()
+
+
+async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
+    """The whole body; raises PayloadTooLarge as soon as it is over the limit (bytes)."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(f"The request body is larger than {limit:,} bytes. Send less.")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+async def _until_gone(receive: ASGIReceiveCallable) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """The process's start and stop, as the ASGI server announces them."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await runtime.running()
+            except Exception as error:
+                logger.exception("cannot start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            gc.freeze()  # what was loaded at the start lives for ever: no need to look at it again
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await runtime.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+application = Handler()

@@ -1,0 +1,11 @@
+"""The Celery application; tasks live in each room's jobs.py."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
+
+app = Celery("routeplex")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["billing", "routing"], related_name="jobs")

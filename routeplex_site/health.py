@@ -1,0 +1,33 @@
+"""Liveness and readiness, for load balancers and for `manage.py run`."""
+
+from collections.abc import Callable
+
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from routing.catalog.live import catalog
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """The process can serve: database, cache and catalog are there. 503 says what is not."""
+    checks: dict[str, Callable[[], object]] = {
+        "database": connection.ensure_connection,
+        "cache": lambda: cache.get("readyz"),
+        "catalog": lambda: catalog.snapshot.version,
+    }
+    results = {name: _state(check) for name, check in checks.items()}
+    ready = all(state == "ok" for state in results.values())
+    return JsonResponse({"status": "ok" if ready else "unavailable", **results}, status=200 if ready else 503)
+
+
+def _state(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except Exception as error:
+        return type(error).__name__  # never the message: it may name hosts
+    return "ok"

@@ -1,0 +1,82 @@
+"""One upstream call: what it was, what came of it, how long it took."""
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+
+from billing.usage import Usage
+from routing.arms import Arm, ModelFacts
+from routing.chat import (
+    CONTENT_EVENTS,
+    Finished,
+    FinishReason,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from routing.providers.failures import UpstreamFailure
+
+
+class Attempted:
+    """One upstream call, while it runs and after."""
+
+    def __init__(self, number: int, arm: Arm, facts: ModelFacts) -> None:
+        self.number, self.arm, self.facts = number, arm, facts
+        self.started_at = datetime.now(UTC)
+        self.began = time.monotonic()
+        self.ttft_ms: int | None = None
+        self.latency_ms = 0
+        self.outcome: str | None = None  # billing.models.Attempt.Outcome; None while it runs
+        self.failure: UpstreamFailure | None = None
+        self.usage: Usage | None = None
+        self.upstream_model = ""
+        self.response_id: str | None = None
+        self.text: list[str] = []  # what was received, to count when no usage comes
+        self.finish: FinishReason | None = None
+        self.released = False  # something of it reached the caller
+
+    def end(self, outcome: str, failure: UpstreamFailure | None = None) -> None:
+        if self.outcome is None:
+            self.outcome, self.failure = outcome, failure
+            self.latency_ms = round((time.monotonic() - self.began) * 1000)
+
+    def note(self, event: StreamEvent) -> None:
+        match event:
+            case Started():
+                self.upstream_model, self.response_id = event.model, event.response_id
+            case UsageReport():
+                self.usage = event.usage
+            case Finished():
+                self.finish = event.reason
+            case TextDelta():
+                self.text.append(event.text)
+            case ToolCallDelta():
+                self.text.append((event.name or "") + event.arguments)
+            case _:
+                pass
+        if self.ttft_ms is None and isinstance(event, CONTENT_EVENTS):
+            self.ttft_ms = round((time.monotonic() - self.began) * 1000)
+
+    def summary(self) -> "AttemptSummary":
+        return AttemptSummary(
+            model=self.arm.model,
+            provider=self.facts.provider,
+            effort=self.arm.effort,
+            outcome=self.outcome or "running",
+            error=self.failure.kind if self.failure else None,
+            latency_ms=self.latency_ms,
+        )
+
+
+class AttemptSummary(msgspec.Struct, frozen=True):
+    """An attempt as callers see it. Latency in ms."""
+
+    model: str
+    provider: str
+    effort: str | None
+    outcome: str
+    error: str | None
+    latency_ms: int

@@ -1,0 +1,151 @@
+"""Runs a chain of arms until one answers: fallback, deadlines and the record of each attempt.
+
+Nothing of an arm that failed reaches the caller: its events are held back until the first content, and for a
+caller who does not stream until the completion is whole (spec/routing.md section 7, spec/reliability.md).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+import msgspec
+
+from routing.arms import Arm, ModelFacts
+from routing.chat import ChatRequest, FinishReason, StreamEvent
+from routing.execute.attempt import Attempted
+from routing.execute.breaker import Breaker
+from routing.execute.outcome import final_error
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.registry import Upstreams
+
+MAX_ATTEMPTS = 3
+# A model that thinks may rightly be silent for longer than the first-byte deadline.
+PATIENCE = 3.0  # times what the arm is expected to take
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to run: the chain with each arm's facts, and how long each arm should take by forecast (ms)."""
+
+    request: ChatRequest
+    chain: tuple[Arm, ...]
+    facts: Mapping[str, ModelFacts]
+    expected_ttft_ms: Mapping[Arm, float]
+    expected_latency_ms: Mapping[Arm, float]
+    stream: bool
+    first_byte_s: float
+    deadline: float  # time.monotonic() at which the whole request ends
+
+
+class Execution:
+    """One run of a plan. Iterate `events()` once; `attempts` tells what happened, also after an error."""
+
+    def __init__(self, plan: Plan, upstreams: Upstreams, breaker: Breaker) -> None:
+        self._plan, self._upstreams, self._breaker = plan, upstreams, breaker
+        self._remaining = list(plan.chain)
+        self.attempts: list[Attempted] = []
+
+    async def events(self) -> AsyncGenerator[StreamEvent]:
+        """Neutral events of the arm that answers. Raises the ApiError the caller is to see."""
+        while (arm := await self._next_arm()) is not None:
+            attempt = Attempted(len(self.attempts) + 1, arm, self._plan.facts[arm.model])
+            self.attempts.append(attempt)
+            try:
+                async with aclosing(self._attempt(attempt)) as events:
+                    async for event in events:
+                        yield event
+            except UpstreamFailure as failure:
+                attempt.end("partial" if attempt.released else "failed", failure)
+                self._breaker.failed(attempt.facts, failure, time.monotonic())
+                if attempt.released or not failure.retriable:
+                    raise final_error(self.attempts) from failure
+                continue
+            except BaseException:  # the caller left, or we are being stopped
+                attempt.end("aborted")
+                raise
+            attempt.end("ok")
+            self._breaker.succeeded(attempt.facts)
+            return
+        raise final_error(self.attempts)
+
+    async def _attempt(self, attempt: Attempted) -> AsyncGenerator[StreamEvent]:
+        """The arm's events, held back until some of its answer is certain to be wanted."""
+        held: list[StreamEvent] = []
+        upstream = self._upstreams.complete(
+            self._plan.request,
+            attempt.facts,
+            attempt.arm.effort,
+            stream=self._plan.stream,
+            first_byte_s=self._patience_s(attempt.arm),
+        )
+        async with aclosing(upstream):
+            while (event := await self._next_event(upstream, attempt)) is not None:
+                attempt.note(event)
+                held.append(event)
+                if attempt.released or (self._plan.stream and attempt.ttft_ms is not None):
+                    attempt.released = True
+                    for ready in held:
+                        yield ready
+                    held.clear()
+        if attempt.finish is FinishReason.CONTENT_FILTER and attempt.ttft_ms is None:
+            raise UpstreamFailure(FailureKind.REFUSED, "The provider refused this content.")
+        attempt.end("ok")
+        for ready in held:
+            yield ready
+
+    async def _next_event(
+        self, upstream: AsyncGenerator[StreamEvent], attempt: Attempted
+    ) -> StreamEvent | None:
+        limit = self._plan.deadline
+        if self._plan.stream and attempt.ttft_ms is None:
+            limit = min(limit, attempt.began + self._patience_s(attempt.arm))
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + limit - time.monotonic()):
+                return await anext(upstream, None)
+        except TimeoutError:
+            waited = time.monotonic() - attempt.began
+            raise UpstreamFailure(FailureKind.TIMEOUT, f"no answer within {waited:.1f} s") from None
+
+    def _patience_s(self, arm: Arm) -> float:
+        """Until the first byte: the deadline, or longer for an arm that is expected to think for longer."""
+        plan = self._plan
+        expected_ms = (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0)
+        wanted = max(plan.first_byte_s, PATIENCE * expected_ms / 1000)
+        return min(wanted, max(0.001, plan.deadline - time.monotonic()))
+
+    async def _next_arm(self) -> Arm | None:
+        """The first arm that would not meet the trouble seen so far, or the last one after a wait."""
+        if len(self.attempts) >= MAX_ATTEMPTS or time.monotonic() >= self._plan.deadline:
+            return None
+        last = self.attempts[-1] if self.attempts else None
+        while self._remaining:
+            arm = self._remaining.pop(0)
+            facts = self._plan.facts[arm.model]
+            if last is not None and _meets(last, facts):
+                continue
+            if self._breaker.admit(facts, time.monotonic(), self._plan.first_byte_s):
+                return arm
+        return await self._same_arm_after_wait(last) if last is not None else None
+
+    async def _same_arm_after_wait(self, last: Attempted) -> Arm | None:
+        """Only when the provider says how long to wait and that leaves time for an answer."""
+        wait_s = last.failure.retry_after_s if last.failure is not None else None
+        time_left = self._plan.deadline - time.monotonic()
+        if wait_s is None or last.failure is None or wait_s > time_left / 2:
+            return None
+        if last.failure.kind not in (FailureKind.RATE_LIMIT, FailureKind.OVERLOADED):
+            return None
+        await asyncio.sleep(wait_s)
+        return last.arm
+
+
+def _meets(last: Attempted, facts: ModelFacts) -> bool:
+    """Would this model meet the trouble that the last attempt met?"""
+    failure = last.failure
+    if failure is None:
+        return False
+    if failure.scope == "provider" and facts.provider == last.facts.provider:
+        return True
+    if failure.needs_larger_window:
+        return facts.max_input_tokens <= last.facts.max_input_tokens
+    return facts.id == last.facts.id

@@ -1,0 +1,66 @@
+"""Which error the caller gets when no arm answered (spec/api.md, Errors)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from accounts.errors import ApiError
+from routing.errors import (
+    AllProvidersFailed,
+    BadRequest,
+    ContentPolicyViolation,
+    ContextLengthExceeded,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from routing.execute.attempt import Attempted
+from routing.providers.failures import FailureKind
+
+# The caller's own mistakes: another arm would not help, or none was left that could.
+_CALLER_ERRORS: dict[FailureKind, tuple[type[ApiError], str]] = {
+    FailureKind.BAD_REQUEST: (BadRequest, "The provider rejected the request: {}"),
+    FailureKind.REFUSED: (ContentPolicyViolation, "The provider refused this content: {}"),
+    FailureKind.CONTEXT: (
+        ContextLengthExceeded,
+        "The messages do not fit the context window: {} Shorten them or lower max_output_tokens.",
+    ),
+}
+_PROVIDER_ERRORS: dict[FailureKind, tuple[type[ApiError], str]] = {
+    FailureKind.TIMEOUT: (ProviderTimeout, "The provider did not answer in time: {} Try again."),
+    FailureKind.UNAVAILABLE: (ProviderUnavailable, "The provider cannot be reached: {} Try again."),
+    FailureKind.RATE_LIMIT: (AllProvidersFailed, "The provider limits our rate: {} Try again later."),
+}
+_OTHER = (ProviderError, "The provider failed: {} Try again.")
+
+
+def final_error(attempts: Sequence[Attempted]) -> ApiError:
+    """The error for a request whose attempts all failed, or of which none could be made."""
+    if not attempts:
+        return ProviderUnavailable(
+            "Every model that could answer is paused after failures. Try again in a few seconds.",
+            headers={"Retry-After": "5"},
+        )
+    last = attempts[-1].failure
+    kind = last.kind if last is not None else FailureKind.TIMEOUT
+    said = _sentence(last.message if last is not None else "no time was left")
+    details = {"attempts": [msgspec.to_builtins(attempt.summary()) for attempt in attempts]}
+    headers = {}
+    if last is not None and last.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(last.retry_after_s)))
+    if kind in _CALLER_ERRORS:
+        error, words = _CALLER_ERRORS[kind]
+        return error(words.format(said), details=details)
+    if len(attempts) > 1:
+        return AllProvidersFailed(
+            f"All {len(attempts)} attempts failed; the last one: {said} Try again.",
+            details=details,
+            headers=headers,
+        )
+    error, words = _PROVIDER_ERRORS.get(kind, _OTHER)
+    return error(words.format(said), details=details, headers=headers)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip() or "no reason was given"
+    return text if text[-1] in ".!?" else text + "."
