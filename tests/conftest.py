@@ -1,0 +1,148 @@
+"""The tests' vocabulary: a simulator of the providers, a live server, accounts and their keys.
+
+Live tests talk over real sockets and see committed rows; they never flush the database, each makes its own
+account. The catalog is seeded once.
+"""
+
+import asyncio
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop in the tests' thread
+
+_numbers = itertools.count(1)
+
+
+class Simulator:
+    """The three providers, played by a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=10)
+
+    def fault(self, **fault: Any) -> None:
+        """Inject one fault, e.g. `fault(provider="openai", kind="status", status=500, count=1)`."""
+        self._http.post("/_control/faults", json=fault).raise_for_status()
+
+    def calls(self, **filters: str) -> list[dict[str, Any]]:
+        return self._http.get("/_control/calls", params=filters).raise_for_status().json()["calls"]
+
+    def reset(self) -> None:
+        self._http.delete("/_control/faults").raise_for_status()
+        self._http.delete("/_control/calls").raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def _simulator_process() -> Iterator[Simulator]:
+    command = [sys.executable, "-m", "routing.simulator", "--port", "0", "--speed", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        yield Simulator(url)
+        process.terminate()
+
+
+@pytest.fixture
+def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
+    """The simulator without faults and with an empty list of calls."""
+    _simulator_process.reset()
+    yield _simulator_process
+    _simulator_process.reset()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    from django.core.management import call_command
+
+    with django_db_blocker.unblock():
+        call_command("seed", verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def _live_server(
+    _simulator_process: Simulator, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[str]:
+    from django.conf import settings
+    from django.test import override_settings
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    paths = {"openai": "/v1", "anthropic": "", "google": ""}
+    providers = [
+        provider | {"base_url": _simulator_process.url + paths[provider["name"]], "api_key": "simulator"}
+        for provider in settings.PROVIDERS
+    ]
+    overrides = {
+        "PROVIDERS": providers,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "FIRST_BYTE_TIMEOUT_S": 1.0,
+        "IDLE_TIMEOUT_S": 1.0,
+        "REQUEST_TIMEOUT_S": 20.0,
+    }
+    with django_db_blocker.unblock(), override_settings(**overrides):
+        from routeplex_site.asgi import application
+
+        server = uvicorn.Server(
+            uvicorn.Config(application, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+        )
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            assert time.monotonic() < deadline, "the server did not start in time"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+@pytest.fixture
+def server(_live_server: str, simulator: Simulator, live_db: None) -> str:
+    """The base URL of a live server whose providers are the simulator."""
+    return _live_server
+
+
+@pytest.fixture
+def live_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Committed access to the tests' database, as the live server has it; nothing is rolled back."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def account(live_db: None) -> Any:
+    """A new account without limits, with one member."""
+    from accounts.models import Account, Member, Plan, User
+
+    user = User.objects.create_user(f"person{next(_numbers)}.{os.getpid()}@example.com", "correct-horse-9")
+    account = Account.objects.create(name="Tests", plan=Plan.objects.get(pk="unlimited"))
+    Member.objects.create(account=account, user=user)
+    return account
+
+
+@pytest.fixture
+def api_key(account: Any) -> str:
+    """The secret of a new key without limits."""
+    from accounts.keys import create_key
+
+    return create_key(account, "tests")[1]
+
+
+@pytest.fixture
+def http(server: str, api_key: str) -> Iterator[httpx.Client]:
+    """An HTTP client with the key set."""
+    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {api_key}"}, timeout=30) as client:
+        yield client
