@@ -1,0 +1,160 @@
+"""The components that need more than an include: those with a body, and those that compute what they show.
+
+`{% load components %}`. Markup stays in templates/components/, one file each with its parameters on top; the
+others there are used by `{% include "components/name.html" with … only %}`.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django import template
+from django.conf import settings
+from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
+from django.template import Context
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+
+register = template.Library()
+
+# label, URL name, icon; a link shows as soon as its URL exists
+_NAV = (
+    ("Home", "home", "house"),
+    ("Requests", "requests", "list"),
+    ("Models", "models", "boxes"),
+    ("Keys", "keys", "key-round"),
+    ("Settings", "settings", "settings"),
+)
+_MONEY_PLACES = 9  # the ledger is exact to 1e-9 USD
+
+
+@register.simple_block_tag
+def card(content: str, title: str = "", note: str = "", classes: str = "") -> str:
+    """`{% card title="Limits" note="…" classes="card-flush" %}…{% endcard %}`"""
+    parts = {"content": content, "title": title, "note": note, "classes": classes}
+    return render_to_string("components/card.html", parts)
+
+
+@register.simple_block_tag
+def table(content: str, label: str, classes: str = "table-cards") -> str:
+    """`{% table label="Keys" %}<thead>…</thead><tbody>…</tbody>{% endtable %}`"""
+    return render_to_string("components/table.html", {"content": content, "label": label, "classes": classes})
+
+
+@register.simple_block_tag
+def dialog(content: str, id: str, title: str) -> str:  # noqa: A002 - named as the attribute it sets
+    """`{% dialog id="help" title="Shortcuts" %}…{% enddialog %}`, opened by `<button data-dialog="help">`."""
+    return render_to_string("components/dialog.html", {"content": content, "id": id, "title": title})
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, label: str = "") -> dict[str, object]:
+    """A form field with label, help and errors, tied together for screen readers."""
+    widget = bound.field.widget
+    return {
+        "field": bound,
+        "label": label or bound.label,
+        "is_check": isinstance(widget, CheckboxInput),
+        "is_group": isinstance(widget, RadioSelect | CheckboxSelectMultiple),
+    }
+
+
+@register.inclusion_tag("components/icon.html")
+def icon(name: str, classes: str = "") -> dict[str, object]:
+    """`{% icon "copy" %}`: a symbol of static/icons.svg, hidden from screen readers."""
+    return {"name": name, "classes": classes}
+
+
+@register.inclusion_tag("components/money.html")
+def money(usd: Decimal | float | int | None) -> dict[str, object]:
+    """USD with as many digits as it needs, two at least; None is a dash."""
+    return {"amount": _money_text(usd), "padding": ""}
+
+
+@register.inclusion_tag("components/money.html")
+def money_column(usd: Decimal | float | int | None) -> dict[str, object]:
+    """As `money`, padded to nine places so that a right-aligned column lines up at the point."""
+    amount = _money_text(usd)
+    shown = len(amount.partition(".")[2])
+    return {"amount": amount, "padding": "0" * (_MONEY_PLACES - shown)}
+
+
+@register.inclusion_tag("components/time.html", takes_context=True)
+def time(context: Context, when: datetime | None, format: str = "j M Y, H:i") -> dict[str, object]:  # noqa: A002
+    """A moment in the viewer's zone with the exact UTC on hover; None is a dash."""
+    if when is None:
+        return {"when": None}
+    local = timezone.localtime(when, _viewer_zone(context.get("user")))
+    utc = timezone.localtime(when, ZoneInfo("UTC"))
+    return {
+        "when": utc.isoformat().replace("+00:00", "Z"),
+        "local": date_format(local, format),
+        "utc": f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+    }
+
+
+@register.inclusion_tag("components/nav.html", takes_context=True)
+def nav(context: Context) -> dict[str, object]:
+    """The pages there are, with the one whose path is the longest prefix of this page's marked."""
+    path = getattr(context.get("request"), "path", "")
+    links = [{"label": label, "url": url, "icon": icon} for label, name, icon in _NAV if (url := _url(name))]
+    here = max(
+        (link["url"] for link in links if path == link["url"] or _is_below(path, link["url"])),
+        key=len,
+        default=None,
+    )
+    return {"links": [link | {"current": link["url"] == here} for link in links]}
+
+
+@register.inclusion_tag("components/banner.html", takes_context=True)
+def simulator_banner(context: Context) -> dict[str, object]:
+    """Also shown where a page is rendered without a request, as 500.html is."""
+    return {"simulator": context.get("simulator", settings.SIMULATOR)}
+
+
+@register.inclusion_tag("components/mail_notice.html")
+def mail_notice() -> dict[str, object]:
+    """Says where mails go while none are sent."""
+    return {"printed": settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"}
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Context, **changes: Any) -> str:
+    """This page's query string with parameters replaced, or removed by None: `?{% query cursor=None %}`."""
+    parameters = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value is None:
+            parameters.pop(name, None)
+        else:
+            parameters[name] = str(value)
+    return str(parameters.urlencode())
+
+
+def _money_text(usd: Decimal | float | int | None) -> str:
+    if usd is None:
+        return "—"
+    exact = Decimal(str(usd)).quantize(Decimal(1).scaleb(-_MONEY_PLACES))
+    whole, _, places = f"{abs(exact):,f}".partition(".")
+    sign = "−" if exact < 0 else ""
+    return f"{sign}${whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
+def _viewer_zone(user: Any) -> ZoneInfo:
+    try:
+        return ZoneInfo(getattr(user, "time_zone", "UTC"))
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _url(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
+
+
+def _is_below(path: str, url: str) -> bool:
+    return url != "/" and path.startswith(url.rstrip("/") + "/")
