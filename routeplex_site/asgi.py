@@ -1,8 +1,8 @@
 """The ASGI application: chat requests go a lean way, everything else Django's usual one.
 
-Django's stock handler makes a thread context and runs synchronous middleware per request, which costs more than
-all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request with its
-body read under a limit, and are cancelled as soon as the caller hangs up.
+Django's stock handler makes a thread context and runs synchronous middleware per request, which costs more
+than all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request with
+its body read under a limit, and are cancelled as soon as the caller hangs up.
 """
 
 import asyncio

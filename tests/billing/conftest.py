@@ -1,0 +1,45 @@
+"""Fixtures for the ledger: rows ready to be opened, and a writer that is closed after the test."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from billing.ledger import Ledger
+from billing.models import Request
+from billing.writer import GroupWriter
+from routing.ids import new_request_id
+
+
+@pytest.fixture
+async def ledger(live_db: None) -> AsyncIterator[Ledger]:
+    writer = GroupWriter()
+    yield Ledger(writer)
+    await writer.close()
+
+
+@pytest.fixture
+def new_row(account: Any) -> Callable[..., Request]:
+    """Makes unsaved Request rows of one account and key."""
+    from accounts.keys import create_key
+
+    key, _ = create_key(account, "tests")
+
+    def make(**fields: Any) -> Request:
+        now = datetime.now(UTC)
+        defaults: dict[str, Any] = {
+            "id": new_request_id(),
+            "account": account,
+            "key": key,
+            "created_at": now,
+            "lease_until": now + timedelta(minutes=3),
+            "door": "native",
+            "mode": "routeplex-ai",
+            "strategy": "auto",
+            "routed_model": "m",
+            "trace": {},
+        }
+        return Request(**defaults | fields)
+
+    return make
