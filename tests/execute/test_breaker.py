@@ -1,0 +1,122 @@
+"""The breaker: when it opens, whom it blocks, and how one probe closes it again."""
+
+from typing import Any
+
+import pytest
+
+from routing.arms import ModelFacts
+from routing.execute.breaker import (
+    CONSECUTIVE_FAILURES,
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    PROVIDER_PAUSE_S,
+    Breaker,
+)
+from routing.providers.failures import FailureKind, UpstreamFailure
+
+
+def facts(model: str = "m", provider: str = "p") -> ModelFacts:
+    return ModelFacts(
+        id=model,
+        provider=provider,
+        dialect="openai_chat",
+        upstream_id=model,
+        name=model,
+        status="current",
+        tier="default",
+        context_window=1000,
+        max_input_tokens=1000,
+        max_output_tokens=100,
+        capabilities=frozenset(),
+    )
+
+
+def failure(kind: FailureKind = FailureKind.SERVER, **more: Any) -> UpstreamFailure:
+    return UpstreamFailure(kind, "it failed", **more)
+
+
+def opened(now: float = 0.0) -> Breaker:
+    breaker = Breaker()
+    for _ in range(CONSECUTIVE_FAILURES):
+        breaker.failed(facts(), failure(), now)
+    return breaker
+
+
+def test_it_stays_closed_below_the_threshold() -> None:
+    breaker = Breaker()
+    for _ in range(CONSECUTIVE_FAILURES - 1):
+        breaker.failed(facts(), failure(), 0.0)
+    assert breaker.admit(facts(), 0.0, 1.0)
+    assert breaker.blocked(0.0) == ({}, {})
+
+
+def test_consecutive_failures_open_it_for_that_model_only() -> None:
+    breaker = opened()
+    assert not breaker.admit(facts(), 1.0, 1.0)
+    assert breaker.admit(facts("other"), 1.0, 1.0)
+    assert "server" in breaker.blocked(1.0)[0]["m"]
+
+
+def test_a_success_starts_the_count_again() -> None:
+    breaker = Breaker()
+    for _ in range(3 * CONSECUTIVE_FAILURES):
+        breaker.failed(facts(), failure(), 0.0)
+        breaker.succeeded(facts())
+        breaker.succeeded(facts())
+    assert breaker.admit(facts(), 0.0, 1.0)
+
+
+def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
+    breaker = Breaker()
+    for _ in range(20):
+        breaker.succeeded(facts())
+        breaker.failed(facts(), failure(), 0.0)
+    assert not breaker.admit(facts(), 0.1, 1.0)
+
+
+def test_half_open_lets_one_probe_through_at_a_time() -> None:
+    breaker = opened()
+    later = FIRST_PAUSE_S + 0.1
+    assert breaker.admit(facts(), later, 1.0)
+    assert not breaker.admit(facts(), later, 1.0)
+    assert breaker.admit(facts(), later + 1.1, 1.0), "a probe that never reported back is not waited for"
+
+
+def test_a_probe_that_succeeds_closes_it() -> None:
+    breaker = opened()
+    assert breaker.admit(facts(), FIRST_PAUSE_S + 0.1, 1.0)
+    breaker.succeeded(facts())
+    assert all(breaker.admit(facts(), FIRST_PAUSE_S + 0.2, 1.0) for _ in range(3))
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    breaker, now = opened(), 0.0
+    for _ in range(6):
+        now += LONGEST_PAUSE_S + 0.1
+        assert breaker.admit(facts(), now, 1.0), "back in use within the longest pause"
+        breaker.failed(facts(), failure(), now)
+        assert not breaker.admit(facts(), now + FIRST_PAUSE_S - 0.1, 1.0)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.AUTH, FailureKind.QUOTA])
+def test_a_bad_credential_or_an_empty_purse_blocks_the_whole_provider(kind: FailureKind) -> None:
+    breaker = Breaker()
+    breaker.failed(facts(), failure(kind), 0.0)
+    assert not breaker.admit(facts("another model"), 1.0, 1.0)
+    assert breaker.admit(facts("m", "another provider"), 1.0, 1.0)
+    assert breaker.admit(facts(), PROVIDER_PAUSE_S[kind] + 1, 1.0)
+
+
+def test_retry_after_is_honoured() -> None:
+    breaker = Breaker()
+    breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=7.0), 0.0)
+    assert not breaker.admit(facts(), 6.9, 1.0)
+    assert breaker.admit(facts(), 7.1, 1.0)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.BAD_REQUEST, FailureKind.REFUSED, FailureKind.CONTEXT])
+def test_the_callers_own_mistakes_do_not_count(kind: FailureKind) -> None:
+    breaker = Breaker()
+    for _ in range(50):
+        breaker.failed(facts(), failure(kind), 0.0)
+    assert breaker.admit(facts(), 0.0, 1.0)
