@@ -86,7 +86,7 @@ def opening(
 
 def expected_usd(decision: Decision) -> Decimal:
     """What the first arm is expected to cost, in USD."""
-    return Decimal(str(decision.forecast[decision.chain[0]].cost_usd or 0)).quantize(Decimal("1e-9"))
+    return Decimal(str(decision.forecast[0].cost_usd or 0)).quantize(Decimal("1e-9"))
 
 
 def price(attempt: Attempted, input_tokens: int, book: PriceBook, moment: datetime) -> Priced:

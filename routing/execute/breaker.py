@@ -6,18 +6,14 @@ State lives in one process. Time comes in as an argument, in seconds of a monoto
 from collections import deque
 
 from routing.arms import ModelFacts
-from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.failures import UpstreamFailure
 
 CONSECUTIVE_FAILURES = 5
 WINDOW = 20  # recent outcomes looked at
 ERROR_RATE = 0.5  # of a full window
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 30.0  # a recovered primary is back within 30 s (spec/reliability.md row 15)
-PROVIDER_PAUSE_S = {FailureKind.AUTH: 300.0, FailureKind.QUOTA: 600.0}  # only an operator mends these
-GONE_PAUSE_S = 600.0
-
-# What says nothing about whether the upstream is well.
-_NEUTRAL = {FailureKind.BAD_REQUEST, FailureKind.REFUSED, FailureKind.CONTEXT}
+LONG_PAUSE_S = 300.0  # bad credential, empty purse, model gone: only an operator mends these
 
 
 class _Circuit:
@@ -83,21 +79,20 @@ class Breaker:
         circuit.outcomes.append(True)
 
     def failed(self, facts: ModelFacts, failure: UpstreamFailure, now: float) -> None:
-        if failure.kind in _NEUTRAL:
+        if failure.breaker == "none":  # says nothing about whether the upstream is well
             self.succeeded(facts)
             return
         words = f"{failure.kind.replace('_', ' ')}: {failure.message}"[:200]
-        if failure.kind in PROVIDER_PAUSE_S:
+        if failure.scope == "provider":
             circuit = self._providers.setdefault(facts.provider, _Circuit())
-            circuit.open(now + PROVIDER_PAUSE_S[failure.kind], words)
-            return
-        circuit = self._models.setdefault(facts.id, _Circuit())
+        else:
+            circuit = self._models.setdefault(facts.id, _Circuit())
         circuit.consecutive += 1
         circuit.outcomes.append(False)
-        if failure.kind is FailureKind.MODEL_GONE:
-            circuit.open(now + GONE_PAUSE_S, words)
+        if failure.breaker == "long":
+            circuit.open(now + LONG_PAUSE_S, words)
         elif failure.retry_after_s is not None:
-            circuit.open(now + min(failure.retry_after_s, PROVIDER_PAUSE_S[FailureKind.QUOTA]), words)
+            circuit.open(now + min(failure.retry_after_s, LONG_PAUSE_S), words)
         else:
             circuit.trip_if_due(now, words)
 

@@ -129,13 +129,14 @@ class Execution:
 
     async def _same_arm_after_wait(self, last: Attempted) -> Arm | None:
         """Only when the provider says how long to wait and that leaves time for an answer."""
-        wait_s = last.failure.retry_after_s if last.failure is not None else None
+        failure = last.failure
+        if failure is None or failure.retry_after_s is None:
+            return None
+        tries = sum(attempt.arm == last.arm for attempt in self.attempts)
         time_left = self._plan.deadline - time.monotonic()
-        if wait_s is None or last.failure is None or wait_s > time_left / 2:
+        if tries > failure.same_arm_retries or failure.retry_after_s > time_left / 2:
             return None
-        if last.failure.kind not in (FailureKind.RATE_LIMIT, FailureKind.OVERLOADED):
-            return None
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(failure.retry_after_s)
         return last.arm
 
 

@@ -8,8 +8,9 @@ from routing.arms import ModelFacts
 from routing.execute.breaker import (
     CONSECUTIVE_FAILURES,
     FIRST_PAUSE_S,
+    LONG_PAUSE_S,
     LONGEST_PAUSE_S,
-    PROVIDER_PAUSE_S,
+    WINDOW,
     Breaker,
 )
 from routing.providers.failures import FailureKind, UpstreamFailure
@@ -68,7 +69,7 @@ def test_a_success_starts_the_count_again() -> None:
 
 def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
     breaker = Breaker()
-    for _ in range(20):
+    for _ in range(WINDOW // 2):
         breaker.succeeded(facts())
         breaker.failed(facts(), failure(), 0.0)
     assert not breaker.admit(facts(), 0.1, 1.0)
@@ -104,7 +105,7 @@ def test_a_bad_credential_or_an_empty_purse_blocks_the_whole_provider(kind: Fail
     breaker.failed(facts(), failure(kind), 0.0)
     assert not breaker.admit(facts("another model"), 1.0, 1.0)
     assert breaker.admit(facts("m", "another provider"), 1.0, 1.0)
-    assert breaker.admit(facts(), PROVIDER_PAUSE_S[kind] + 1, 1.0)
+    assert breaker.admit(facts(), LONG_PAUSE_S + 1, 1.0)
 
 
 def test_retry_after_is_honoured() -> None:
@@ -112,6 +113,13 @@ def test_retry_after_is_honoured() -> None:
     breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=7.0), 0.0)
     assert not breaker.admit(facts(), 6.9, 1.0)
     assert breaker.admit(facts(), 7.1, 1.0)
+
+
+def test_a_provider_that_cannot_be_reached_is_counted_over_all_its_models() -> None:
+    breaker = Breaker()
+    for number in range(CONSECUTIVE_FAILURES):
+        breaker.failed(facts(f"m{number}"), failure(FailureKind.UNAVAILABLE), 0.0)
+    assert not breaker.admit(facts("yet another"), 1.0, 1.0)
 
 
 @pytest.mark.parametrize("kind", [FailureKind.BAD_REQUEST, FailureKind.REFUSED, FailureKind.CONTEXT])

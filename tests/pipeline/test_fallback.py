@@ -1,0 +1,121 @@
+"""What fails upstream is answered by the next arm; a caller's own mistakes are not (spec/routing.md §7)."""
+
+from typing import Any
+
+import pytest
+
+from billing.models import Attempt, Request
+from tests.conftest import Simulator
+from tests.pipeline.conftest import Asker
+
+FAILING = {
+    "500": {"kind": "status", "status": 500},
+    "503 overloaded": {"kind": "status", "status": 503},
+    "429 with Retry-After": {"kind": "status", "status": 429, "retry_after": 1},
+    "429 without": {"kind": "status", "status": 429},
+    "silence until the first-byte deadline": {"kind": "delay", "delay_s": 5},
+    "refused connection": {"kind": "refuse_connection"},
+    "HTML error page": {"kind": "html_error"},
+    "empty body": {"kind": "empty_body"},
+    "200 with an error body": {"kind": "error_in_200"},
+    "wrong credential": {"kind": "status", "status": 401},
+    "model gone": {"kind": "status", "status": 404},
+}
+
+
+@pytest.mark.parametrize("fault", FAILING.values(), ids=FAILING.keys())
+def test_a_failure_of_the_first_choice_is_answered_by_the_next(
+    caller: Asker, simulator: Simulator, fault: dict[str, Any]
+) -> None:
+    simulator.fault(**fault, count=1)
+    reply = caller.ask()
+    assert reply.error is None, reply
+    assert reply.text == "The capital of France is Paris."
+    assert reply.fallback_used
+    assert [attempt["outcome"] for attempt in reply.attempts] == ["failed", "ok"]
+    assert reply.attempts[0]["model"] != reply.attempts[1]["model"] == reply.model
+
+
+def test_the_ledger_says_who_answered_and_what_was_tried(caller: Asker, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, count=2)
+    reply = caller.ask()
+    row = Request.objects.get(pk=reply.request_id)
+    attempts = list(Attempt.objects.filter(request=row).order_by("number"))
+    assert (row.status, row.served_model, row.fallback_used) == ("succeeded", reply.model, True)
+    assert [attempt.outcome for attempt in attempts] == ["failed", "failed", "ok"]
+    assert [attempt.error_kind for attempt in attempts] == ["server", "server", ""]
+    assert row.cost_usd == attempts[-1].cost_usd
+    assert float(row.cost_usd or 0) == reply.cost_usd
+
+
+def test_when_every_candidate_fails_the_error_lists_the_attempts(caller: Asker, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, count=3)
+    reply = caller.ask()
+    assert reply.status == 503
+    assert reply.error is not None
+    assert reply.error["code"] == "all_providers_failed"
+    row = Request.objects.get(pk=reply.request_id)
+    assert (row.status, row.error_code, row.cost_usd) == ("failed", "all_providers_failed", 0)
+    assert row.attempts.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"kind": "status", "status": 400}, "bad_request"),
+        (
+            {"kind": "status", "status": 400, "error_code": "content_policy_violation"},
+            "content_policy_violation",
+        ),
+    ],
+    ids=["400", "content refusal"],
+)
+def test_a_callers_mistake_is_not_retried(
+    caller: Asker, simulator: Simulator, fault: dict[str, Any], code: str
+) -> None:
+    simulator.fault(**fault, count=1)
+    reply = caller.ask()
+    assert reply.status == 400
+    assert reply.error is not None
+    assert reply.error["code"] == code
+    assert len(simulator.calls()) == 1
+
+
+def test_without_fallback_the_first_error_is_the_answer(http: Any, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, count=1)
+    response = http.post(
+        "/api/v1/chat",
+        json={"messages": [{"role": "user", "content": "Hello"}], "fallback": False},
+    )
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "provider_error"
+    assert len(simulator.calls()) == 1
+
+
+def test_a_pinned_model_falls_back_unless_the_pin_is_strict(caller: Asker, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, model="claude-haiku-4-5", count=1)
+    reply = caller.ask(model="claude-haiku-4-5")
+    assert reply.error is None
+    assert reply.fallback_used
+    assert reply.model != "claude-haiku-4-5"
+
+
+def test_a_stream_cut_after_content_ends_in_a_typed_error_and_a_partial_row(
+    http: Any, simulator: Simulator
+) -> None:
+    simulator.fault(kind="cut", after_chunks=3, count=1)
+    reply = Asker(http, "native", streamed=True).ask()
+    assert reply.text
+    assert reply.error is not None
+    row = Request.objects.get(pk=reply.request_id)
+    assert row.status == "partial"
+    assert row.usage_estimated
+    assert row.cost_usd is not None
+    assert row.cost_usd > 0
+
+
+def test_a_cut_that_the_caller_never_saw_is_answered_whole(http: Any, simulator: Simulator) -> None:
+    simulator.fault(kind="cut", after_chunks=0, count=1)
+    for streamed in (True, False):
+        reply = Asker(http, "native", streamed).ask()
+        assert reply.text == "The capital of France is Paris."
