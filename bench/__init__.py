@@ -1,0 +1,1 @@
+"""Measurements and fits; not imported by the product."""

@@ -1,0 +1,146 @@
+"""Who can answer at all: every candidate removed gets a reason code and words (spec/routing.md §1)."""
+
+from datetime import date
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from routing.arms import Capability, ModelFacts
+from routing.chat import Audio, ChatRequest, File, Image
+from routing.decide.board import Board
+
+Row = npt.NDArray[np.float64]
+
+
+class Reason(StrEnum):
+    NOT_ALLOWED = "not_allowed"
+    PIN_ONLY = "pin_only"
+    LIMITED_ACCESS = "limited_access"
+    TEST_MODE = "test_mode"
+    RETIRED = "retired"
+    UNPRICED = "unpriced"
+    EFFORT = "effort"
+    CAPABILITY = "capability"
+    CONTEXT = "context"
+    MAX_COST = "max_cost"
+    BUDGET = "budget"
+    UNAVAILABLE = "unavailable"
+
+
+class Removal(msgspec.Struct, frozen=True):
+    code: Reason
+    words: str
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the filters ask for, gathered from question and request. USD and tokens."""
+
+    needed: dict[Capability, str]  # with the words for what asks for it
+    allowed: frozenset[str]
+    test_mode: bool
+    max_cost_usd: float | None
+    budget_left_usd: float | None
+    today: date
+    room_for_output: int
+    pinned: str | None = None  # the model asked for by name: what is only for pins is open to it
+
+
+_WORDS = {
+    Capability.TOOLS: "does not take tools",
+    Capability.FORCED_TOOLS: "cannot be made to call a tool",
+    Capability.PARALLEL_TOOLS: "does not call tools in parallel",
+    Capability.VISION: "does not see images",
+    Capability.PDF: "does not read documents",
+    Capability.AUDIO_IN: "does not hear audio",
+    Capability.VIDEO_IN: "does not see video",
+    Capability.STRUCTURED_OUTPUT: "does not keep to a JSON schema",
+    Capability.N: "gives one choice only",
+    Capability.LOGPROBS: "gives no logprobs",
+    Capability.STOP: "takes no stop sequences",
+    Capability.SAMPLING: "takes no logit bias",
+}
+
+
+def needed(request: ChatRequest) -> dict[Capability, str]:
+    """What the request cannot do without. Temperature and the like are dropped where unknown, so they don't count."""
+    parts = [part for message in request.messages for part in message.parts]
+    choice = request.tool_choice
+    asks = {
+        Capability.TOOLS: bool(request.tools),
+        Capability.FORCED_TOOLS: choice is not None and choice.mode in ("required", "named"),
+        Capability.PARALLEL_TOOLS: bool(request.tools) and request.parallel_tool_calls is True,
+        Capability.VISION: any(isinstance(part, Image) for part in parts),
+        Capability.PDF: any(isinstance(part, File) for part in parts),
+        Capability.AUDIO_IN: any(isinstance(part, Audio) for part in parts),
+        Capability.STRUCTURED_OUTPUT: (
+            request.response_format is not None and request.response_format.kind == "json_schema"
+        ),
+        Capability.N: request.n > 1,
+        Capability.LOGPROBS: request.logprobs,
+        Capability.STOP: bool(request.stop),
+        Capability.SAMPLING: bool(request.sampling.logit_bias),
+    }
+    return {capability: _WORDS[capability] for capability, asked in asks.items() if asked}
+
+
+def removals(board: Board, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
+    """By row, why it cannot answer; None: it can. `tokens` is each arm's input, `cost_usd` its forecast."""
+    by_model: dict[str, Removal | None] = {}
+    result: list[Removal | None] = []
+    fits = (tokens <= board.max_input) & (tokens + rules.room_for_output <= board.window)
+    ceiling = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
+    affordable = ~(cost_usd > ceiling)
+    for row, facts in enumerate(board.facts):
+        if facts.id not in by_model:
+            by_model[facts.id] = _model_removal(board, rules, facts)
+        removal = by_model[facts.id]
+        if removal is None and board.pin_only[row] and facts.id != rules.pinned:
+            removal = _pin_only(board, row)
+        if removal is None and not fits[row]:
+            removal = Removal(Reason.CONTEXT, f"its context does not fit {int(tokens[row]):,} input tokens")
+        if removal is None and not affordable[row]:
+            removal = _too_dear(rules, float(cost_usd[row]))
+        result.append(removal)
+    return result
+
+
+def _or_inf(limit: float | None) -> float:
+    return np.inf if limit is None else limit
+
+
+def _model_removal(board: Board, rules: Rules, facts: ModelFacts) -> Removal | None:
+    if rules.allowed and facts.id not in rules.allowed:
+        return Removal(Reason.NOT_ALLOWED, "is not among the models this request may use")
+    if facts.shutdown is not None and facts.shutdown <= rules.today:
+        return Removal(Reason.RETIRED, f"was retired on {facts.shutdown.isoformat()}")
+    pinned = facts.id == rules.pinned
+    if facts.status == "limited_access" and not pinned:
+        return Removal(Reason.LIMITED_ACCESS, "is for invited users and used only when asked for by name")
+    if rules.test_mode and facts.tier != "default":
+        return Removal(Reason.TEST_MODE, "is left out in test mode")
+    for capability, words in rules.needed.items():
+        if capability not in facts.capabilities:
+            return Removal(Reason.CAPABILITY, words)
+    if not board.snapshot.prices.get(facts.id) and not pinned:
+        return Removal(Reason.UNPRICED, "has no known price and is used only when asked for by name")
+    if facts.id in board.snapshot.blocked:
+        return Removal(Reason.UNAVAILABLE, board.snapshot.blocked[facts.id])
+    return None
+
+
+def _pin_only(board: Board, row: int) -> Removal:
+    if board.pinned_effort is not None and board.effort[row] is not board.pinned_effort:
+        return Removal(Reason.EFFORT, f"does not take reasoning effort {board.pinned_effort}")
+    return Removal(Reason.PIN_ONLY, "is this model's default, used only when asked for by name")
+
+
+def _too_dear(rules: Rules, cost_usd: float) -> Removal:
+    if rules.max_cost_usd is not None and cost_usd > rules.max_cost_usd:
+        return Removal(
+            Reason.MAX_COST, f"would cost about ${cost_usd:.6f}, over the request's ${rules.max_cost_usd:g}"
+        )
+    return Removal(
+        Reason.BUDGET, f"would cost about ${cost_usd:.6f}, over the ${rules.budget_left_usd:g} left"
+    )

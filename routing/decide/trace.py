@@ -1,0 +1,78 @@
+"""What a decision leaves behind: enough to explain it and, with the snapshot's version, to make it again."""
+
+import msgspec
+
+from routing.arms import Arm
+from routing.chat import Mode, Strategy
+from routing.decide.features import Summary
+from routing.decide.filters import Reason
+
+
+class Removed(msgspec.Struct, frozen=True):
+    code: Reason
+    words: str  # continue the candidate's name: "does not see images"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One candidate. `removed` None: it was ranked. Numbers are rounded before ranking, so they are the ones used."""
+
+    arm: str
+    model: str
+    effort: str | None
+    name: str
+    provider: str
+    p_success: float
+    low: float  # 90 % interval of p_success
+    high: float
+    cost_usd: float | None  # None: unpriced
+    latency_ms: float
+    ttft_ms: float
+    p_up: float
+    output_tokens: int
+    scored: bool  # somebody measured the model
+    utility: float | None = None  # in the strategy's own unit
+    competent: bool = True  # False: under the floor of competence, chosen only when nobody else can
+    learned: float = 0.0  # what the account's own outcomes added to p_success
+    removed: Removed | None = None
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """What one fixed model would have cost. USD."""
+
+    model: str
+    cost_usd: float | None
+
+
+class Trace(msgspec.Struct, frozen=True):
+    snapshot: str
+    artefact: str
+    mode: Mode
+    strategy: Strategy
+    stream: bool
+    features: Summary
+    query_type: str
+    complexity: float  # predicted failure of the median arm, 0..1
+    difficulty: float  # logits; 0 is benchmark-hard
+    skills: dict[str, float]
+    candidates: tuple[Entry, ...]  # ranked first, best first; then those removed
+    chain: tuple[str, ...]
+    reason: str
+    flip: str  # what would have changed the choice
+    input_tokens: int  # for the chosen arm
+    output_tokens: int
+    baseline: Baseline | None
+    saved_usd: float | None  # against the baseline, expected; negative: dearer
+    selection_probability: float
+    explored: bool
+    notes: tuple[str, ...] = ()
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """What one arm of the chain is expected to take."""
+
+    arm: Arm
+    cost_usd: float | None
+    input_tokens: int
+    output_tokens: int
+    latency_ms: float
+    ttft_ms: float
