@@ -1,0 +1,75 @@
+"""Who may see and change which account's pages.
+
+Another account's things are a 404 everywhere: views look objects up through `current_account(request)`, never
+by id alone.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.models import Account, Member, User
+from accounts.opening import open_account
+
+Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
+_MAY_CHANGE = (Member.Role.OWNER, Member.Role.ADMIN)
+
+
+def current_account(request: HttpRequest) -> Account:
+    """The signed-in person's account; one is opened for a person who has none, such as a superuser."""
+    return _membership(request).account
+
+
+def may_change(request: HttpRequest) -> bool:
+    """Whether the person may change the account, not only look at it."""
+    return _membership(request).role in _MAY_CHANGE
+
+
+def account_required(page: Page) -> Page:
+    """For pages of members: others sign in first. `request.account` is then set."""
+
+    @login_required
+    @wraps(page)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.account = current_account(request)  # type: ignore[attr-defined]
+        return page(request, *args, **kwargs)
+
+    return cast(Page, guarded)
+
+
+def change_required(page: Page) -> Page:
+    """For pages that change the account: viewers get a 403."""
+
+    @account_required
+    @wraps(page)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not may_change(request):
+            raise PermissionDenied("Viewers can look at this account but not change it.")
+        return page(request, *args, **kwargs)
+
+    return cast(Page, guarded)
+
+
+def _membership(request: Any) -> Member:
+    known: Member | None = getattr(request, "_membership", None)
+    if known is None:
+        known = _first_membership(request.user)
+        if known is None:
+            with transaction.atomic():
+                User.objects.select_for_update().get(pk=request.user.pk)  # two pages may come at once
+                if _first_membership(request.user) is None:
+                    open_account(request.user, settings.SIGNUP_PLAN)
+            known = _first_membership(request.user)
+        request._membership = known
+    assert known is not None
+    return known
+
+
+def _first_membership(user: User) -> Member | None:
+    return Member.objects.select_related("account__plan").filter(user=user).order_by("pk").first()

@@ -1,0 +1,93 @@
+"""DRF authentication by API key: `request.auth` is the Caller, `request.user` a stand-in for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.caller import Caller
+from accounts.callers import CHALLENGE, caller_of, caller_of_sync
+from accounts.errors import ApiError, Unauthenticated
+
+_KEY_HEADERS = ("api-key", "x-api-key")  # some clients of the OpenAI door send these (spec/api.md)
+
+
+@dataclass(frozen=True)
+class KeyPrincipal:
+    """What DRF takes for the user: whoever holds the key. `pk` is what its throttles count by."""
+
+    caller: Caller
+    is_authenticated: ClassVar[bool] = True
+    is_anonymous: ClassVar[bool] = False
+
+    @property
+    def pk(self) -> str:
+        return f"key-{self.caller.key_id}"
+
+    def __str__(self) -> str:
+        return self.caller.key_name
+
+
+class KeyAuthentication(BaseAuthentication):
+    """A key is needed: without one `authenticate` leaves it to the permission to refuse."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
+        """Raises InvalidApiKey, ExpiredApiKey, PermissionDenied or Unauthenticated (another scheme)."""
+        secret = secret_in(request.headers)
+        if secret is None:
+            return None
+        caller = caller_of_sync(secret, _remote_ip(request))
+        return KeyPrincipal(caller), caller
+
+    async def aauthenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
+        """As `authenticate`, without blocking the loop."""
+        secret = secret_in(request.headers)
+        if secret is None:
+            return None
+        caller = await caller_of(secret, _remote_ip(request))
+        return KeyPrincipal(caller), caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE["WWW-Authenticate"]
+
+
+class OptionalKeyAuthentication(KeyAuthentication):
+    """For free endpoints: a good key is known, a bad one ignored."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
+        try:
+            return super().authenticate(request)
+        except ApiError:
+            return None
+
+    async def aauthenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
+        try:
+            return await super().aauthenticate(request)
+        except ApiError:
+            return None
+
+
+def secret_in(headers: Mapping[str, str]) -> str | None:
+    """The key a request carries, unchecked and never to be echoed; None when it carries none.
+
+    `headers` ignores case, as Django's do. Raises Unauthenticated when `Authorization` holds something else.
+    """
+    authorization = headers.get("authorization", "").strip()
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    for name in _KEY_HEADERS:
+        if secret := headers.get(name, "").strip():
+            return secret
+    if authorization and authorization.lower() != "bearer":
+        raise Unauthenticated(
+            "The Authorization header must be: Bearer, a space, and your API key.", headers=CHALLENGE
+        )
+    return None
+
+
+def _remote_ip(request: Request | HttpRequest) -> str | None:
+    return request.META.get("REMOTE_ADDR")

@@ -1,0 +1,101 @@
+"""API keys: made once, stored as a hash, rotated with overlap, revoked for good."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.caller import Limits
+from accounts.callers import forget, limits_of
+from accounts.models import Account, ApiKey, User
+from accounts.secret import digest_of, new_secret
+
+SCOPES = {"chat": "Send chat requests", "read": "Read requests, usage and the key itself"}
+EXPIRING_SOON = timedelta(days=7)
+
+
+class KeyNotUsable(Exception):
+    """A revoked or expired key cannot be rotated."""
+
+
+def create_key(
+    account: Account,
+    name: str,
+    *,
+    created_by: User | None = None,
+    scopes: Iterable[str] = tuple(SCOPES),
+    limits: Limits | None = None,
+    strategy: str = "",
+    fallback: bool | None = None,
+    expires_at: datetime | None = None,
+    allowed_models: Iterable[str] = (),
+    ip_networks: Iterable[str] = (),
+) -> tuple[ApiKey, str]:
+    """The stored key and its secret, which nobody can show again. No limits means none but the account's."""
+    secret = new_secret()
+    key = ApiKey.objects.create(
+        account=account,
+        name=name,
+        digest=digest_of(secret),
+        last_four=secret[-4:],
+        created_by=created_by,
+        scopes=list(scopes),
+        strategy=strategy,
+        fallback=fallback,
+        expires_at=expires_at,
+        allowed_models=list(allowed_models),
+        ip_networks=list(ip_networks),
+        **msgspec.structs.asdict(limits or Limits()),
+    )
+    return key, secret
+
+
+def revoke(key: ApiKey) -> None:
+    """Refused from now on: here at once, in other processes within 2 s. There is no way back."""
+    if key.revoked_at is None:
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+    transaction.on_commit(lambda: forget(key.digest))
+
+
+def rotate(key: ApiKey, overlap: timedelta, *, by: User | None = None) -> tuple[ApiKey, str]:
+    """A new key with the same rights and lifetime; the old one works for `overlap` longer.
+
+    Raises KeyNotUsable when the old key is revoked or expired.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        old = ApiKey.objects.select_for_update().select_related("account").get(pk=key.pk)
+        if status_of(old, now) in ("revoked", "expired"):
+            raise KeyNotUsable("This key is revoked or expired; create a new one instead.")
+        lifetime = old.expires_at - old.created_at if old.expires_at else None
+        new, secret = create_key(
+            old.account,
+            old.name,
+            created_by=by,
+            scopes=old.scopes,
+            limits=limits_of(old),
+            strategy=old.strategy,
+            fallback=old.fallback,
+            expires_at=now + lifetime if lifetime else None,
+            allowed_models=old.allowed_models,
+            ip_networks=old.ip_networks,
+        )
+        ends = now + overlap
+        old.expires_at = min(old.expires_at, ends) if old.expires_at else ends
+        old.save(update_fields=["expires_at"])
+        transaction.on_commit(lambda: forget(old.digest))
+    return new, secret
+
+
+def status_of(key: ApiKey, now: datetime) -> str:
+    """`active`, `expiring`, `expired` or `revoked`."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is None:
+        return "active"
+    if key.expires_at <= now:
+        return "expired"
+    return "expiring" if key.expires_at - now <= EXPIRING_SOON else "active"
