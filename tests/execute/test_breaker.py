@@ -69,6 +69,7 @@ def test_a_success_starts_the_count_again() -> None:
 
 def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
     breaker = Breaker()
+    breaker.failed(facts(), failure(), 0.0)
     for _ in range(WINDOW // 2):
         breaker.succeeded(facts())
         breaker.failed(facts(), failure(), 0.0)
