@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.db.models import F, Sum
 
 from accounts.caller import Caller, Limits
@@ -205,11 +206,12 @@ def _has_budget(limits: Limits) -> bool:
 async def _spent(kind: str, pk: int, now: datetime) -> tuple[Decimal, int, Decimal, int]:
     """USD and tokens of today and of this month (UTC), from the ledger."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    sums = sync_to_async(_sums)
+    sums = sync_to_async(_sums, thread_sensitive=False)
     return (*await sums(kind, pk, today), *await sums(kind, pk, today.replace(day=1)))
 
 
 def _sums(kind: str, pk: int, since: datetime) -> tuple[Decimal, int]:
+    close_old_connections()  # the one this thread kept may be broken since
     tokens = F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens")
     tokens += F("cache_write_1h_tokens") + F("output_tokens")
     sums = Request.objects.filter(**{f"{kind}_id": pk}, created_at__gte=since).aggregate(

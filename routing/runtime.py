@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts import callers
 from billing.ledger import Ledger
 from billing.limits import Limiter
 from billing.writer import GroupWriter
@@ -50,6 +51,7 @@ class Runtime:
         await self.catalog.stop()
         await self._writer.close()
         await self.upstreams.aclose()
+        await asyncio.to_thread(callers.close)
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that must end even when the request that began it is cancelled."""
