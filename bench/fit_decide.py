@@ -1,7 +1,7 @@
 """Fit what `routing/decide` ships: `python -m bench.fit_decide --data DIR` writes `routing/decide/artefact`.
 
-Data: DIR's outcome tables whose licence allows shipping what is fitted on them, the everyday prompts beside this
-file, and the published scores in the catalog. Deterministic: the same inputs give the same bytes.
+Data: DIR's outcome tables whose licence allows shipping what is fitted on them, the everyday prompts beside
+this file, and the published scores in the catalog. Deterministic: the same inputs give the same bytes.
 """
 
 import argparse
@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from routing.decide import artefact, features
+from routing.decide.difficulty import ORDINARY
 from routing.decide.skill_table import REFERENCE_ELO, scale
-from routing.decide.skills import SKILLS, TEXT_SKILLS, Skill
+from routing.decide.skills import TEXT_SKILLS, Skill
 
 Matrix = npt.NDArray[np.float64]
 
@@ -28,7 +29,7 @@ SHIPPABLE = (
 )  # fmt: skip
 EVERYDAY = Path(__file__).parent / "everyday_prompts.tsv"
 PRIORS = Path(__file__).parent.parent / "routing/catalog/data/quality_priors.json"
-LEVELS = {1: -4.0, 2: -2.5, 3: -1.2, 4: 0.0, 5: 1.5}  # rated level → logits on the difficulty scale
+LEVELS = {1: -4.0, 2: -2.5, 3: ORDINARY, 4: 0.0, 5: 1.5}  # rated level → logits on the difficulty scale
 ZERO_AT = ("mmlu_pro",)  # benchmark whose mean difficulty is called 0
 EVERYDAY_SHARE = 0.5  # of the total weight, so that 237 prompts are heard beside 26,000
 SKILL_RIDGE, DIFFICULTY_RIDGE = 1.0, 30.0  # chosen by 5-fold cross-validation on prompts, printed in the card
@@ -43,18 +44,19 @@ _MATH_TOPICS = {
     "high_school_statistics",
 }
 _PROFESSIONAL = (
-    "law", "business", "health", "psychology", "economics", "other", "accounting", "medicine", "clinical", "nutrition",
-    "marketing", "management", "econometrics", "macro", "micro", "security", "virology", "human_aging", "sexuality",
-    "anatomy", "jurisprudence", "public_relations", "medical",
+    "law", "business", "health", "psychology", "economics", "other", "accounting", "medicine", "clinical",
+    "nutrition", "marketing", "management", "econometrics", "macro", "micro", "security", "virology",
+    "human_aging", "sexuality", "anatomy", "jurisprudence", "public_relations", "medical",
 )  # fmt: skip
 _HUMAN = (
-    "history", "philosophy", "moral", "religion", "geography", "government", "sociology", "miscellaneous", "facts",
-    "foreign", "trivia", "natural_qa", "prehistory",
+    "history", "philosophy", "moral", "religion", "geography", "government", "sociology", "miscellaneous",
+    "facts", "foreign", "trivia", "natural_qa", "prehistory",
 )  # fmt: skip
 _FAMILY = {
     "gsm": Skill.ARITHMETIC, "gsm8k": Skill.ARITHMETIC, "agentverse-mgsm": Skill.ARITHMETIC,
-    "elementary_mathematics": Skill.ARITHMETIC, "crux": Skill.CODING, "mbpp": Skill.CODING, "Mbpp": Skill.CODING,
-    "HumanEval": Skill.CODING, "human_eval": Skill.CODING, "commonsense_qa": Skill.REASONING,
+    "elementary_mathematics": Skill.ARITHMETIC, "crux": Skill.CODING, "mbpp": Skill.CODING,
+    "Mbpp": Skill.CODING, "HumanEval": Skill.CODING, "human_eval": Skill.CODING,
+    "commonsense_qa": Skill.REASONING,
     "winogrande": Skill.REASONING, "agentverse-logicgrid": Skill.REASONING, "formal_logic": Skill.REASONING,
     "logical_fallacies": Skill.REASONING, "commongen": Skill.WRITING,
 }  # fmt: skip
@@ -91,8 +93,8 @@ def main() -> None:
     save(
         arrays={
             "skill_weights": softmax, "skill_bias": bias, "difficulty_weights": ridge,
-            "difficulty_bias": np.array([offset]), "feature_mean": mean, "feature_scale": np.maximum(spread, 1e-3),
-            "leverage": leverage, "typical_difficulty": typical(rows),
+            "difficulty_bias": np.array([offset]), "feature_mean": mean, "leverage": leverage,
+            "feature_scale": np.maximum(spread, 1e-3),
         },
         report=report,
         counts={"benchmark_prompts": len(prompts), "everyday_prompts": len(everyday)},
@@ -101,9 +103,8 @@ def main() -> None:
 
 def everyday_prompts() -> list[dict[str, Any]]:
     with EVERYDAY.open() as file:
-        lines = csv.reader(
-            (line for line in file if not line.startswith("#")), delimiter="\t", quoting=csv.QUOTE_NONE
-        )
+        rows = (line for line in file if not line.startswith("#"))
+        lines = csv.reader(rows, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [
             {"text": text, "skill": Skill(skill), "difficulty": LEVELS[int(level)], "everyday": True}
             for skill, level, text in lines
@@ -135,8 +136,8 @@ def benchmark_prompts(folder: Path) -> list[dict[str, Any]]:
 def rasch(outcomes: list[tuple[str, dict[str, Any]]]) -> dict[tuple[str, Any], float]:
     """Difficulty per (table, prompt) in logits, with abilities shared by models that several tables have.
 
-    Alternating damped Newton steps on P(correct) = σ(ability − difficulty), both with normal priors; a prompt's
-    prior is its table's mean, because a prompt two models answered says little alone.
+    Alternating damped Newton steps on P(correct) = σ(ability − difficulty), both with normal priors; a
+    prompt's prior is its table's mean, because a prompt two models answered says little alone.
     """
     prompt_keys = {
         key: i for i, key in enumerate(dict.fromkeys((n, row["prompt_id"]) for n, row in outcomes))
@@ -165,7 +166,7 @@ def _model(row: dict[str, Any]) -> str:
 
 
 def weights(rows: list[dict[str, Any]], skills: npt.NDArray[np.int64]) -> Matrix:
-    """Each group's weight: everyday and benchmark prompts share it by EVERYDAY_SHARE, skills within evenly (√n)."""
+    """Everyday and benchmark prompts share the weight by EVERYDAY_SHARE, skills within by the root of n."""
     everyday = np.array([row["everyday"] for row in rows])
     weight = np.ones(len(rows))
     for group, share in ((everyday, EVERYDAY_SHARE), (~everyday, 1 - EVERYDAY_SHARE)):
@@ -199,23 +200,14 @@ def fit_ridge(x: Matrix, target: Matrix, weight: Matrix) -> tuple[Matrix, float,
     """Weights, offset, and the matrix whose quadratic form is a prompt's leverage (distance from the fit)."""
     offset = float(np.average(target, weights=weight))
     gram = (x * weight[:, None]).T @ x + DIFFICULTY_RIDGE * np.eye(x.shape[1])
-    inverse = np.linalg.inv(gram)
+    inverse: Matrix = np.linalg.inv(gram).astype(np.float64)
     return inverse @ ((x * weight[:, None]).T @ (target - offset)), offset, inverse
-
-
-def typical(rows: list[dict[str, Any]]) -> Matrix:
-    """Per skill the mean difficulty of everyday prompts; skills that show in the request only: ordinary."""
-    means = np.full(len(SKILLS), LEVELS[3])
-    for i, skill in enumerate(TEXT_SKILLS):
-        rated = [row["difficulty"] for row in rows if row["everyday"] and row["skill"] is skill]
-        means[i] = np.mean(rated)
-    return means
 
 
 def cross_validate(
     x: Matrix, skills: npt.NDArray[np.int64], target: Matrix, weight: Matrix, n_everyday: int
 ) -> dict[str, float]:
-    """Five folds over prompts: skill accuracy, and the difficulty's R² and correlation, apart for both kinds."""
+    """Five folds over prompts: skill accuracy, difficulty's correlation and error, apart for both kinds."""
     fold = np.random.default_rng(7).integers(0, 5, len(x))
     guess, label = np.zeros(len(x)), np.zeros(len(x), int)
     for k in range(5):
@@ -285,11 +277,11 @@ def save(arrays: dict[str, Matrix], report: dict[str, float], counts: dict[str, 
         "licences": "RouteLLM, MMLU-Pro, ZeroEval, evalplus: Apache-2.0; LLMRouter, RouterBench copy: MIT; "
         "Arena figures: CC BY 4.0, attribution Arena, arena.ai; everyday prompts: CC0",
         "embedding": "wordllama l2_supercat 256-d, MIT",
-        "limits": "benchmark prompts are English exam questions and puzzles answered by models of 2023-2024; everyday "
-        "prompts are few and rated by one hand; scripts other than Latin are hardly covered",
+        "limits": "benchmark prompts are English exam questions and puzzles answered by models of 2023-2024; "
+        "everyday prompts are few and rated by one hand; scripts other than Latin are hardly covered",
         "cross_validation": report,
         "skills": [str(skill) for skill in TEXT_SKILLS],
-        "features": ["embedding"] + list(features.HAND_FEATURES),
+        "features": ["embedding", *features.HAND_FEATURES],
         "links": links(),
     }
     artefact.CARD.write_text(json.dumps(card, indent=1) + "\n")

@@ -1,1 +1,1 @@
-"""The decision: which (model, effort) should answer a request; pure functions over a question and a snapshot."""
+"""The decision: which (model, effort) should answer a request; pure functions of question and snapshot."""

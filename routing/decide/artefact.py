@@ -1,7 +1,7 @@
 """The fitted numbers that ship with the code: static embedding, skill classifier, difficulty, score links.
 
-`python -m bench.fit_decide` makes `artefact/`; `load` reads it once at start-up. Nothing here is read again at
-decision time.
+`python -m bench.fit_decide` makes `artefact/`; `load` reads it once at start-up. Nothing here is read again
+at decision time.
 """
 
 import json
@@ -44,7 +44,6 @@ class Fitted(msgspec.Struct, frozen=True):
     feature_mean: Array
     feature_scale: Array
     leverage: Array  # (n_features, n_features): xᵀ·leverage·x is how far x is from what was fitted on
-    typical_difficulty: Array  # (n_skills,) mean difficulty in logits
     links: dict[str, Link]
 
 
@@ -60,7 +59,8 @@ class StaticEmbedding:
         if not ids:
             return np.zeros(self._weights.shape[1], np.float32)
         mean: Array = self._weights[ids].mean(axis=0)
-        return mean / (np.sqrt(mean @ mean) + np.float32(1e-9))
+        unit: Array = mean / (np.sqrt(mean @ mean) + np.float32(1e-9))
+        return unit
 
 
 @cache
@@ -92,7 +92,6 @@ def fitted() -> Fitted:
         feature_mean=arrays["feature_mean"],
         feature_scale=arrays["feature_scale"],
         leverage=arrays["leverage"],
-        typical_difficulty=arrays["typical_difficulty"],
         links={name: msgspec.convert(link, Link) for name, link in card["links"].items()},
     )
 

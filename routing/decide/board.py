@@ -1,7 +1,7 @@
 """The snapshot as arrays over arms: built once per snapshot, so that a decision is a few vector operations.
 
-Rows are the arms the router may choose, then one row a model that only a pin can choose (its default effort); when
-the caller pins the effort, one row a model at that effort instead.
+Rows are the arms the router may choose, then one row a model that only a pin can choose (its default effort);
+when the caller pins the effort, one row a model at that effort instead.
 """
 
 from collections import OrderedDict
@@ -14,15 +14,20 @@ import numpy.typing as npt
 from billing.prices import PriceTier, unit_prices
 from routing.arms import Arm, Effort, ModelFacts
 from routing.catalog.snapshot import Latency, Snapshot
+from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.decide import skill_table
 from routing.decide.artefact import fitted
-from routing.decide.tokens import Tokenizer, tokenizer_of
 
 Row = npt.NDArray[np.float64]
 
 UNKNOWN_LATENCY = Latency(
     ttft_p50_ms=2000, ttft_p95_ms=8000, tokens_per_second=60
 )  # an upstream nobody timed
+# Reasoning tokens on a benchmark-hard prompt of weight 1 (forecast.THINKING), from published tokens per task.
+REASONING = {
+    Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000,
+    Effort.XHIGH: 8000, Effort.MAX: 14000,
+}  # fmt: skip
 _KEPT = 8  # boards: the current and previous snapshot at the few efforts callers pin
 
 
@@ -37,7 +42,7 @@ class Prices(msgspec.Struct, frozen=True):
 class Board(msgspec.Struct, frozen=True):
     """One snapshot at one pinned effort (or none). All arrays are by row."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot  # the one it was built from: its health may be older than the question's
     pinned_effort: Effort | None
     arms: tuple[Arm, ...]
     facts: tuple[ModelFacts, ...]
@@ -50,6 +55,7 @@ class Board(msgspec.Struct, frozen=True):
     scored: npt.NDArray[np.bool_]
     general: Row  # θ of the model
     effort: tuple[Effort | None, ...]  # what the arm runs at, the model's default made explicit
+    reasoning: Row  # tokens at that effort on a benchmark-hard prompt
     ttft_ms: Row
     tokens_per_second: Row
     p_up: Row
@@ -70,12 +76,23 @@ class Board(msgspec.Struct, frozen=True):
         return _prices(tiers, input_tokens)
 
 
-_boards: OrderedDict[tuple[int, Effort | None], Board] = OrderedDict()
+_boards: OrderedDict[tuple[int, ...], Board] = OrderedDict()
 
 
 def board_of(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
-    """The board of this very snapshot; a board keeps its snapshot alive, so its identity is not reused."""
-    key = (id(snapshot), pinned_effort)
+    """The board of this snapshot, or of one that differs in `blocked` alone, which boards do not hold.
+
+    Parts are known by identity: a kept board keeps them alive, so an id is not used again.
+    """
+    parts = (
+        snapshot.models,
+        snapshot.arms,
+        snapshot.prices,
+        snapshot.latency,
+        snapshot.p_up,
+        snapshot.scores,
+    )
+    key = (*map(id, parts), id(snapshot.output_tokens), hash(pinned_effort))
     board = _boards.get(key)
     if board is None:
         board = _boards[key] = _build(snapshot, pinned_effort)
@@ -118,6 +135,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
     scored = np.array([abilities[f.id].scored for f in facts], bool)
     general = np.array([abilities[f.id].general for f in facts], float)
     rows = {arm: row for row, arm in enumerate(arms)}
+    efforts = tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True))
     return Board(
         snapshot=snapshot,
         pinned_effort=pinned_effort,
@@ -131,7 +149,8 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
         sd=np.array([abilities[f.id].sd for f in facts]).reshape(len(arms), len(curves)) * curves[:, 1],
         scored=scored,
         general=general,
-        effort=tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True)),
+        effort=efforts,
+        reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),
         ttft_ms=np.array([entry.ttft_p50_ms for entry in latency]),
         tokens_per_second=np.maximum([entry.tokens_per_second for entry in latency], 0.1),
         p_up=np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float),

@@ -1,7 +1,7 @@
 """The decision: from a question and a snapshot to a chain of arms and the trace that explains it.
 
-Features → skill mix and difficulty → P(success), E[tokens], E[cost], E[latency] per arm → filters → strategy →
-chain. No database, clock, network or chance inside: time and the random draw come in (spec/routing.md).
+Features → skill mix and difficulty → P(success), E[tokens], E[cost], E[latency] per arm → filters → strategy
+→ chain. No database, clock, network or chance inside: time and the random draw come in (spec/routing.md).
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class NoCandidate(Exception):
-    """Nobody can answer: `code` is one of spec/api.md's, `removed` the reason by arm name."""
+    """Nobody can answer: `code` is one of those in spec/api.md, `removed` the reason by arm name."""
 
     def __init__(self, code: str, message: str, removed: Mapping[str, Removal]) -> None:
         super().__init__(message)
@@ -76,29 +76,21 @@ def _smart(view: View, draw: float) -> Choice:
 
 
 def _manual(view: View) -> Choice:
-    """The pinned arm, then the smart ranking; without the pinned arm when its breaker is open and others can."""
-    pinned = _pinned_row(view)
+    """The pinned arm, then the smart ranking of the others, who stand in when the pinned model is paused."""
+    pinned, board = _pinned_row(view), view.board
     rows = list(dict.fromkeys([pinned, *_standing(view)]))
     seen = view.candidates(rows)
     made = rank(view.question.strategy, seen, stream=view.question.stream)
-    others = [rows[int(i)] for i in made.order if rows[int(i)] != pinned]
-    down = view.removed[pinned] is not None
-    model = view.board.arms[pinned].model
-    stands_in = down and view.question.fallback and any(view.board.arms[row].model != model for row in others)
-    order = [row for row in others if view.board.arms[row].model != model] if stands_in else [pinned, *others]
-    return Choice(rows=rows, seen=seen, made=made, order=order, pinned=pinned)
+    others = [rows[int(i)] for i in made.order if board.arms[rows[int(i)]].model != board.arms[pinned].model]
+    if view.removed[pinned] is None:
+        return Choice(rows=rows, seen=seen, made=made, order=[pinned, *others], pinned=pinned)
+    if not others or not view.question.fallback:
+        raise _refused(view)
+    return Choice(rows=rows, seen=seen, made=made, order=others, pinned=pinned)
 
 
 def _standing(view: View) -> list[int]:
-    """Rows that passed the filters; when health alone is against all who could, those: one of them may be back."""
-    standing = [row for row, removal in enumerate(view.removed) if removal is None]
-    if standing:
-        return standing
-    return [
-        row
-        for row, removal in enumerate(view.removed)
-        if removal is not None and removal.code is Reason.UNAVAILABLE and not view.board.pin_only[row]
-    ]
+    return [row for row, removal in enumerate(view.removed) if removal is None]
 
 
 def _explore(choice: Choice, draw: float) -> Choice:
@@ -170,9 +162,7 @@ def _refusal_of(removals: list[Removal], message: str | None, removed: dict[str,
         if codes & reasons:
             return NoCandidate(code, message or words, removed)
     named = sorted({removal.words for removal in removals if removal.code is Reason.CAPABILITY})
-    words = (
-        f"No available model can do what this request needs: each {' or '.join(named)}."
-        if named
-        else ("No model this request may use is available to it.")
-    )
+    words = "No model this request may use is available to it."
+    if named:
+        words = f"No available model can do what this request needs: each {' or '.join(named)}."
     return NoCandidate("no_capable_model", message or words, removed)

@@ -4,6 +4,7 @@ import numpy as np
 
 from routing.arms import Effort
 from routing.chat import Strategy
+from routing.decide import preferences as prefer
 from routing.decide.skills import WORDS, Skill
 from routing.decide.strategies import Candidates, Ranking, rank
 from routing.decide.trace import Entry
@@ -16,9 +17,25 @@ _LEVELS = (
     (0.6, "A hard"),
     (99.0, "A very hard"),
 )
-FLIP_WEIGHTS = tuple(
-    np.round(np.concatenate([np.arange(0.95, 0.0, -0.05), [1.1, 1.25, 1.5, 2, 3, 5, 10]]), 2)
-)
+FLIP_WEIGHTS = (
+    0.95,
+    1.1,
+    0.9,
+    1.2,
+    0.8,
+    1.35,
+    0.7,
+    1.5,
+    0.6,
+    2.0,
+    0.5,
+    3.0,
+    0.3,
+    5.0,
+    0.2,
+    10.0,
+    0.1,
+)  # nearest first
 
 
 def reason(strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Entry], *, stream: bool) -> str:
@@ -59,12 +76,11 @@ def flip(strategy: Strategy, seen: Candidates, entries: list[Entry], made: Ranki
     if len({entry.model for entry in entries}) < 2:
         return "Nothing: no other model can answer this request."
     if strategy in (Strategy.AUTO, Strategy.BALANCED):
-        for weight in sorted(FLIP_WEIGHTS, key=lambda w: abs(np.log(w))):
-            other = int(rank(strategy, seen, stream=stream, cost_weight=float(weight)).order[0])
-            if entries[other].model != entries[winner].model:
-                change = f"{abs(1 - weight):.0%} {'less' if weight < 1 else 'more'}"
-                return f"Would have gone to {title(entries[other])} if cost weighed {change}."
-        return "No weight of cost between a twentieth and ten times today's would have changed the model."
+        for weight in FLIP_WEIGHTS:
+            other = entries[int(rank(strategy, seen, stream=stream, cost_weight=weight).order[0])]
+            if other.model != entries[winner].model:
+                return f"Would have gone to {title(other)} if cost weighed {_change(weight)}."
+        return "No weight of cost, from a tenth of today's to ten times it, would have chosen another model."
     runner = next(int(i) for i in made.order[1:] if entries[int(i)].model != entries[winner].model)
     return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
 
@@ -73,66 +89,73 @@ def _level(difficulty: float) -> str:
     return next(word for bound, word in _LEVELS if difficulty < bound)
 
 
+def _change(weight: float) -> str:
+    if weight < 2:
+        return f"{abs(1 - weight):.0%} {'less' if weight < 1 else 'more'}"
+    return f"{weight:.0f} times as much"
+
+
 def _because(strategy: Strategy, ranked: list[Entry], *, stream: bool) -> str:
     chosen = ranked[0]
-    best = max((e for e in ranked if e.competent), key=lambda e: e.p_success, default=chosen)
-    sure = f"expected to succeed {_percent(chosen.p_success)} of the time"
+    sure, cost = _sure(chosen), usd(chosen.cost_usd)
     match strategy:
         case Strategy.QUALITY:
-            return f"{title(chosen)} is {sure}, as well as any candidate, for {usd(chosen.cost_usd)}"
+            return f"{title(chosen)} is {sure}, as often as any candidate, for {cost}"
         case Strategy.COST:
-            return f"{title(chosen)} is the cheapest that is good enough: {sure}, for {usd(chosen.cost_usd)}"
+            return f"{title(chosen)} is the cheapest that is good enough: {sure}, for {cost}"
         case Strategy.SPEED:
             what, time = ("start", chosen.ttft_ms) if stream else ("finish", chosen.latency_ms)
-            return f"{title(chosen)} is expected to {what} first, in {time / 1000:.1f} s, and is {sure}"
+            return f"{title(chosen)} is expected to {what} first, in {_seconds(time)}, and is {sure}"
         case Strategy.BALANCED:
-            return (
-                f"{title(chosen)} has the best mix of quality, cost and speed: {sure}, for {usd(chosen.cost_usd)}"
-                f" in {chosen.latency_ms / 1000:.1f} s"
-            )
+            mixed = f"{sure}, for {cost} in {_seconds(chosen.latency_ms)}"
+            return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
         case Strategy.AUTO:
-            return _auto(ranked, chosen, best, sure)
+            return _auto(ranked, chosen)
 
 
-def _auto(ranked: list[Entry], chosen: Entry, best: Entry, sure: str) -> str:
-    cost = usd(chosen.cost_usd)
-    if best.model == chosen.model or best.p_success - chosen.p_success <= 0.0005:
-        cheapest = min(
-            (e for e in ranked if e.cost_usd is not None), key=lambda e: e.cost_usd or 0, default=chosen
-        )
-        if cheapest.model == chosen.model:
-            return f"{title(chosen)} is {sure}, as well as any, and is also the cheapest at {cost}"
-        return (
-            f"{title(chosen)} is {sure}, against {_percent(cheapest.p_success)} for the cheapest ({title(cheapest)}),"
-            f" which is worth its {cost}"
-        )
-    gap = (best.p_success - chosen.p_success) * 100
-    cheaper = ""
-    if chosen.cost_usd and best.cost_usd and best.cost_usd > chosen.cost_usd:
-        cheaper = f" and costs {_times(best.cost_usd / chosen.cost_usd)} less"
-    return (
-        f"{title(chosen)} is {sure}, within {gap:.1f} points of the best ({title(best)}){cheaper}, for {cost}"
-    )
+def _auto(ranked: list[Entry], chosen: Entry) -> str:
+    told = f"{title(chosen)} is {_sure(chosen)}"
+    able = [entry for entry in ranked if entry.competent and entry.cost_usd is not None]
+    best = max(able, key=lambda entry: entry.believed, default=chosen)
+    cheapest = min(able, key=lambda entry: entry.cost_usd or 0.0, default=chosen)
+    gap = best.believed - chosen.believed
+    if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
+        less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)
+        points = f"{gap * 100:.1f} points of the best ({title(best)})"
+        return f"{told}, within {points}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
+    if cheapest.arm == chosen.arm:
+        return f"{told}, as often as any, and is the cheapest at {usd(chosen.cost_usd)}"
+    rest = f"{_percent(cheapest.believed)} for the cheapest good one ({title(cheapest)})"
+    return f"{told}, against {rest}, which is worth its {usd(chosen.cost_usd)}"
 
 
 def _runner_up(strategy: Strategy, chosen: Entry, other: Entry, *, stream: bool) -> str:
     would = f"Would have gone to {title(other)}"
-    if strategy is Strategy.QUALITY:
-        gap = (chosen.p_success - other.p_success) * 100
-        if gap <= 0 and other.cost_usd is not None and chosen.cost_usd is not None:
-            return f"{would}, equally good, if it were cheaper than {usd(chosen.cost_usd)} instead of {usd(other.cost_usd)}."
-        return f"{would} if it were expected to succeed {max(gap, 0.1):.1f} points more often."
-    if strategy is Strategy.COST:
-        if other.cost_usd and chosen.cost_usd is not None and other.cost_usd > 0:
-            return f"{would} if it were {max(1 - chosen.cost_usd / other.cost_usd, 0):.0%} cheaper."
-        return f"{would} if its price were known."
-    gap = other.ttft_ms - chosen.ttft_ms if stream else other.latency_ms - chosen.latency_ms
-    return f"{would} if it were {max(gap, 0):.0f} ms faster."
+    if not other.competent:
+        return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
+    match strategy:
+        case Strategy.QUALITY if chosen.believed - other.believed <= prefer.QUALITY_TIE:
+            return f"{would}, as good within half a point, if it cost less than {usd(chosen.cost_usd)}."
+        case Strategy.QUALITY:
+            gap = (chosen.believed - other.believed) * 100
+            return f"{would} if it were expected to succeed {gap:.1f} points more often."
+        case Strategy.COST:
+            less = 1 - (chosen.cost_usd or 0) / (other.cost_usd or np.inf)
+            return f"{would} if it were more than {less:.0%} cheaper."
+        case _:
+            gap = other.ttft_ms - chosen.ttft_ms if stream else other.latency_ms - chosen.latency_ms
+            return f"{would} if it were more than {max(gap, 0):.0f} ms faster."
+
+
+def _sure(entry: Entry) -> str:
+    if entry.scored:
+        return f"expected to succeed {_percent(entry.believed)} of the time"
+    return f"not measured yet, but expected to succeed at least {_percent(entry.believed)} of the time"
 
 
 def _percent(share: float) -> str:
     return f"{share:.0%}" if share < 0.985 else f"{min(share, 0.999):.1%}"
 
 
-def _times(ratio: float) -> str:
-    return f"{1 - 1 / ratio:.0%}"
+def _seconds(ms: float) -> str:
+    return f"{ms / 1000:.1f} s"

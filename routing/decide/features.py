@@ -1,4 +1,4 @@
-"""What a request shows of itself: the question in it, its vector, and the facts a trace may tell (never text).
+"""What a request shows: the question in it, its vector, and the facts a trace may tell (never text).
 
 The question is the last user message, not the wrapper: system text, examples and format instructions mislead
 (spec/routing.md §2).
@@ -34,10 +34,11 @@ _NOT_LATIN = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff\u0370-\u03ff]")  # G
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
-_ENGLISH = frozenset(
-    "the a an of to in is are and or for on with what how why who when which this that it my me i you please "
-    "write give can do does from be as by at not if make explain your".split()
-)
+_ENGLISH = frozenset((
+    "the", "a", "an", "of", "to", "in", "is", "are", "and", "or", "for", "on", "with", "what", "how",
+    "why", "who", "when", "which", "this", "that", "it", "my", "me", "i", "you", "please", "write",
+    "give", "can", "do", "does", "from", "be", "as", "by", "at", "not", "if", "make", "explain", "your",
+))  # fmt: skip
 
 HAND_FEATURES = (
     "log_chars", "log_words", "digit_share", "code_marks", "math_marks", "proof_words", "change_words",

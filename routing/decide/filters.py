@@ -1,5 +1,6 @@
 """Who can answer at all: every candidate removed gets a reason code and words (spec/routing.md §1)."""
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 
@@ -44,7 +45,8 @@ class Rules(msgspec.Struct, frozen=True):
     budget_left_usd: float | None
     today: date
     room_for_output: int
-    pinned: str | None = None  # the model asked for by name: what is only for pins is open to it
+    pinned: str | None  # the model asked for by name: what is only for pins is open to it
+    blocked: Mapping[str, str]  # by model, why its breaker or provider is out
 
 
 _WORDS = {
@@ -64,7 +66,7 @@ _WORDS = {
 
 
 def needed(request: ChatRequest) -> dict[Capability, str]:
-    """What the request cannot do without. Temperature and the like are dropped where unknown, so they don't count."""
+    """What the request cannot do without. Temperature and its like are dropped where unknown: no need."""
     parts = [part for message in request.messages for part in message.parts]
     choice = request.tool_choice
     asks = {
@@ -125,8 +127,8 @@ def _model_removal(board: Board, rules: Rules, facts: ModelFacts) -> Removal | N
             return Removal(Reason.CAPABILITY, words)
     if not board.snapshot.prices.get(facts.id) and not pinned:
         return Removal(Reason.UNPRICED, "has no known price and is used only when asked for by name")
-    if facts.id in board.snapshot.blocked:
-        return Removal(Reason.UNAVAILABLE, board.snapshot.blocked[facts.id])
+    if facts.id in rules.blocked:
+        return Removal(Reason.UNAVAILABLE, f"is paused: {rules.blocked[facts.id]}")
     return None
 
 

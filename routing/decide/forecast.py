@@ -6,40 +6,35 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.arms import Arm, Effort
+from routing.arms import Arm
 from routing.decide.artefact import Array
 from routing.decide.board import Board
+from routing.decide.difficulty import ORDINARY
 from routing.decide.skills import SKILLS, Skill
 
 Row = npt.NDArray[np.float64]
 
-# Tokens of an ordinary visible answer by skill, and how reasoning compares with the table below. Starting values,
-# from the mean output tokens of the dev data (MMLU-Pro 230, GSM8K 190, code 120) and chat models' habit of saying
-# more today; traffic replaces them (`Snapshot.output_tokens`).
+# Tokens of an ordinary visible answer by skill, and how reasoning compares with the table below. Starting
+# values, from the mean output tokens of the dev data (MMLU-Pro 230, GSM8K 190, code 120) and chat models'
+# habit of saying more today; traffic replaces them (`Snapshot.output_tokens`).
 VISIBLE = {
     Skill.CODING: 600, Skill.AGENTIC_CODING: 1500, Skill.COMPETITION_MATH: 800, Skill.ARITHMETIC: 180,
-    Skill.SCIENCE: 350, Skill.HUMANITIES: 250, Skill.PROFESSIONAL: 450, Skill.REASONING: 350, Skill.WRITING: 550,
+    Skill.SCIENCE: 350, Skill.HUMANITIES: 250, Skill.PROFESSIONAL: 450, Skill.REASONING: 350,
+    Skill.WRITING: 550,
     Skill.CONVERSATION: 120, Skill.EXTRACTION: 150, Skill.SUMMARISING: 250, Skill.TRANSLATION: 150,
     Skill.TOOL_USE: 120, Skill.LONG_CONTEXT: 400,
 }  # fmt: skip
 THINKING = {
     Skill.CODING: 1.2, Skill.AGENTIC_CODING: 1.8, Skill.COMPETITION_MATH: 2.5, Skill.ARITHMETIC: 0.5,
-    Skill.SCIENCE: 1.0, Skill.HUMANITIES: 0.4, Skill.PROFESSIONAL: 0.7, Skill.REASONING: 1.6, Skill.WRITING: 0.5,
+    Skill.SCIENCE: 1.0, Skill.HUMANITIES: 0.4, Skill.PROFESSIONAL: 0.7, Skill.REASONING: 1.6,
+    Skill.WRITING: 0.5,
     Skill.CONVERSATION: 0.2, Skill.EXTRACTION: 0.4, Skill.SUMMARISING: 0.4, Skill.TRANSLATION: 0.4,
     Skill.TOOL_USE: 0.5, Skill.LONG_CONTEXT: 0.8,
 }  # fmt: skip
-# Reasoning tokens on a benchmark-hard prompt of weight 1, from published token counts per task by effort.
-REASONING = {
-    Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000, Effort.XHIGH: 8000,
-    Effort.MAX: 14000,
-}  # fmt: skip
-VISIBLE_BY_DIFFICULTY, THINKING_BY_DIFFICULTY = (
-    0.3,
-    0.6,
-)  # log tokens per logit: trivial questions get short answers
-ORDINARY = -1.2  # difficulty the visible lengths are for
-SPREAD = 0.7  # sd of log output tokens around the forecast
-ANSWER_SHARE = 0.5  # share of the visible answer that must fit for it to be of use
+VISIBLE_BY_DIFFICULTY = 0.45  # log tokens per logit: trivial questions get short answers …
+THINKING_BY_DIFFICULTY = 0.6  # … and little thought: models decide themselves how much of an effort they use
+SPREAD = 0.7  # sd of log reasoning tokens around the forecast
+ANSWER_SHARE = 0.5  # of the visible answer (or of a shorter limit) that reasoning must leave room for
 
 CACHE_LIFE = timedelta(minutes=5)  # providers keep a prompt prefix that long at least
 CACHE_FROM = 1024  # tokens below which no provider caches, unless the model's quirk says otherwise
@@ -54,7 +49,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """Tokens, `(n,)` each; `finished`: probability that a useful answer fits under the request's limit."""
+    """Tokens, `(n,)` each; `finished`: probability that reasoning leaves room for an answer."""
 
     visible: Row
     total: Row
@@ -65,14 +60,15 @@ def output(board: Board, mix: Array, difficulty: float, limit: int | None) -> Ou
     weights = mix.astype(np.float64)
     visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
     thinking = float(weights @ [THINKING[s] for s in SKILLS]) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
-    reasoning = np.array([REASONING[effort] if effort else 0 for effort in board.effort], float) * thinking
+    reasoning = board.reasoning * thinking
     total = _seen(board, mix, reasoning + visible)
     cap = board.max_output if limit is None else np.minimum(board.max_output, limit)
-    needed = np.maximum(total - (1 - ANSWER_SHARE) * visible, 1)
+    room = cap - ANSWER_SHARE * np.minimum(visible, cap)
     return Output(
-        visible=np.minimum(np.full(len(total), visible), cap),
+        visible=np.minimum(visible, cap),
         total=np.minimum(total, cap),
-        finished=1 / (1 + np.exp(-1.7 * np.log(cap / needed) / SPREAD)),  # logistic form of the normal tail
+        finished=1
+        / (1 + (np.maximum(reasoning, 1e-6) / room) ** (1.7 / SPREAD)),  # logistic form of the tail
     )
 
 
@@ -100,7 +96,7 @@ def input_cost(
 
 
 def latency_ms(board: Board, out: Output) -> Row:
-    """Time to complete. Time to first token already holds the reasoning, so only the visible answer is added."""
+    """Time to complete. Time to first token holds the reasoning already; the visible answer is added."""
     return board.ttft_ms + out.visible / board.tokens_per_second * 1000
 
 

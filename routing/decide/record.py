@@ -13,7 +13,7 @@ from routing.decide.view import View
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """`rows` are the board's rows that were compared, in the order of `seen` and `made`; `order` is best first."""
+    """`rows`: the board's rows that were compared, as `seen` and `made` have them; `order`: best first."""
 
     rows: list[int]
     seen: Candidates
@@ -32,7 +32,7 @@ def trace(view: View, choice: Choice, chain_rows: list[int]) -> Trace:
     baseline = _baseline(view)
     cost = entries[first].cost_usd
     return Trace(
-        snapshot=view.board.snapshot.version,
+        snapshot=view.snapshot,
         artefact=fitted().version,
         mode=question.mode,
         strategy=question.strategy,

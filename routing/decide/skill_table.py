@@ -1,10 +1,10 @@
 """Published scores → each model's expected success by skill, with its uncertainty (spec/routing.md §4).
 
-Every metric is a line over general ability, fitted on the models that have both (`artefact/card.json`, links):
-Arena Elo by category, LiveBench, tau-bench and so on are read back through their line as an ability θ, in hundreds of
-overall Elo points above the reference. A skill's θ is the precision-weighted mean of its metrics' readings, shrunk
-to the model's general θ. Success is then a logistic curve over θ, whose level and slope come from the LiveBench
-line where the skill has one: that is the link from Elo to success.
+Every metric is a line over general ability, fitted on the models that have both (`artefact/card.json`,
+links): Arena Elo by category, LiveBench, tau-bench and so on are read back through their line as an ability
+θ, in hundreds of overall Elo points above the reference. A skill's θ is the precision-weighted mean of its
+metrics' readings, shrunk to the model's general θ. Success is then a logistic curve over θ, whose level and
+slope come from the LiveBench line where the skill has one: that is the link from Elo to success.
 """
 
 import math
@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.arms import Effort, ModelFacts
+from routing.arms import Capability, Effort, ModelFacts
 from routing.catalog.snapshot import PublishedScore
 from routing.decide.artefact import Link
 from routing.decide.skills import SKILLS, Skill
@@ -49,7 +49,8 @@ DOMAINS: dict[Skill, tuple[str, ...]] = {
 }
 
 # Success of the reference model on a benchmark-hard prompt (difficulty 0), in logits. None: from the skill's
-# LiveBench line. The rest are assumptions, anchored on figures at hand, until outcomes of our own replace them.
+# LiveBench line. The rest are assumptions, anchored on figures at hand, until outcomes of our own replace
+# them.
 ANCHOR: dict[Skill, float | None] = {
     Skill.CODING: None,
     Skill.AGENTIC_CODING: None,
@@ -61,14 +62,15 @@ ANCHOR: dict[Skill, float | None] = {
     Skill.REASONING: None,
     Skill.WRITING: 1.2,
     Skill.CONVERSATION: 2.0,
-    Skill.EXTRACTION: 1.0,  # 73 %: LiveBench mean; its order of models has nothing to do with ability (r < 0.3)
+    Skill.EXTRACTION: 1.0,  # 73 %: LiveBench mean; its order of models is unlike ability's (r < 0.3)
     Skill.SUMMARISING: 1.7,
     Skill.TRANSLATION: 1.7,
     Skill.TOOL_USE: 1.0,  # between tau-bench banking (about 40 %) and single calls (about 90 %)
     Skill.LONG_CONTEXT: 1.2,
 }
 
-# Scores are published at the highest effort. Share of a skill's whole effort gain that is lost at each effort …
+# Scores are published at the highest effort. Share of a skill's whole effort gain that is lost at each effort
+# …
 LOST_AT: dict[Effort, float] = {
     Effort.NONE: 1.0,
     Effort.MINIMAL: 0.85,
@@ -78,8 +80,9 @@ LOST_AT: dict[Effort, float] = {
     Effort.XHIGH: 0.04,
     Effort.MAX: 0.0,
 }
-# … and that gain in logits between no and the highest effort. Coding: one small model's index goes from about 39
-# to 81 (spec/catalog.md §3), 1.9 logits on agentic work; the others are graded from it by how much is to be thought.
+# … and that gain in logits between no and the highest effort. Coding: one small model's index goes from about
+# 39 to 81 (spec/catalog.md §3), 1.9 logits on agentic work; the others are graded from it by how much is to
+# be thought.
 EFFORT_GAIN: dict[Skill, float] = {
     Skill.CODING: 1.2,
     Skill.AGENTIC_CODING: 1.9,
@@ -106,11 +109,11 @@ class Ability(msgspec.Struct, frozen=True):
     sd: Matrix
     general: float
     scored: bool
-    measured_at: Effort | None
+    measured_at: Effort
 
 
 def scale(metric: str, value: float) -> float:
-    """A published figure on the scale its link is fitted on: Elo/100 above the reference, else logit of a share."""
+    """A published figure on its link's scale: Elo/100 above the reference, else the logit of a share."""
     if "Elo" in metric:
         return (value - REFERENCE_ELO) / 100
     share = value / 100
@@ -138,13 +141,15 @@ def abilities(
 
 
 def success_logits(facts: ModelFacts, ability: Ability, effort: Effort | None, curves: Matrix) -> Matrix:
-    """`(n_skills,)` logits of success at difficulty 0 and this effort. `curves`: `(n_skills, 2)` level and slope."""
+    """`(n_skills,)` logits of success at difficulty 0 and this effort. `curves`: see `curves`."""
     logits: Matrix = curves[:, 0] + curves[:, 1] * ability.theta
     effort = effort or facts.default_effort
-    if effort is None or not facts.efforts:
-        return logits
-    measured_at = ability.measured_at or facts.efforts[-1]
-    return logits - (LOST_AT[effort] - LOST_AT[measured_at]) * np.array([EFFORT_GAIN[s] for s in SKILLS])
+    if effort is None and ability.scored:
+        return logits  # measured as it runs
+    if effort is None:
+        effort = Effort.MEDIUM if Capability.REASONING in facts.capabilities else Effort.NONE
+    lost = LOST_AT[effort] - LOST_AT[ability.measured_at]
+    return logits - lost * np.array([EFFORT_GAIN[skill] for skill in SKILLS])
 
 
 def curves(links: Mapping[str, Link]) -> Matrix:
@@ -197,7 +202,7 @@ def _unmeasured(tier: Iterable[float]) -> Ability:
         sd=np.full(n, UNSCORED_SPREAD),
         general=general,
         scored=False,
-        measured_at=None,
+        measured_at=Effort.MAX,  # as those its θ is taken from
     )
 
 
@@ -217,6 +222,8 @@ def _pool(readings: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return float((values * precision).sum() / precision.sum()), float(1 / math.sqrt(precision.sum()))
 
 
-def _measured_at(facts: ModelFacts, scores: Iterable[PublishedScore]) -> Effort | None:
-    named = {score.variant for score in scores} & {str(effort) for effort in facts.efforts}
-    return max((Effort(name) for name in named), key=list(Effort).index, default=None)
+def _measured_at(facts: ModelFacts, scores: Iterable[PublishedScore]) -> Effort:
+    """The highest effort a score names, else the model's highest: scores are published at their best."""
+    efforts = {str(effort): effort for effort in facts.efforts}
+    named = [efforts[score.variant] for score in scores if score.variant in efforts]
+    return max(named or facts.efforts, key=list(Effort).index, default=Effort.MAX)

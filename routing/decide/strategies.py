@@ -1,6 +1,7 @@
 """The five strategies: what each prefers among candidates, as numbers (higher is better).
 
-Each takes the same arrays, so a stored trace ranks again exactly as it did (`rank`), also under another strategy.
+Each takes the same arrays, so a stored trace ranks again exactly as it did (`rank`), also under another
+strategy.
 """
 
 import msgspec
@@ -24,9 +25,14 @@ class Candidates(msgspec.Struct, frozen=True):
     p_up: Row
     scored: npt.NDArray[np.bool_]  # somebody measured the model
 
+    @property
+    def believed(self) -> Row:
+        """P(success), for a model nobody measured its lower end: it is not preferred until evidence comes."""
+        return np.where(self.scored, self.p_success, self.low)
+
 
 class Ranking(msgspec.Struct, frozen=True):
-    """`order`: best first, those under the competence floor last. `utility` `(n,)` in the strategy's own unit."""
+    """`order`: best first, those under the competence floor last. `utility` is in the strategy's own unit."""
 
     order: npt.NDArray[np.intp]
     utility: Row
@@ -34,7 +40,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 def rank(strategy: Strategy, seen: Candidates, *, stream: bool, cost_weight: float = 1.0) -> Ranking:
-    """`cost_weight` scales what cost counts in auto and balanced; it serves the question what would flip the choice."""
+    """`cost_weight` scales what cost counts in auto and balanced: for asking what would flip the choice."""
     competent = _competent(seen)
     utility = _utility(strategy, seen, competent, stream=stream, cost_weight=cost_weight)
     cheap = np.where(np.isnan(seen.cost_usd), np.inf, seen.cost_usd)
@@ -54,7 +60,7 @@ def _competent(seen: Candidates) -> npt.NDArray[np.bool_]:
     healthy = seen.p_up >= prefer.HEALTHY
     if not healthy.any():
         healthy = np.ones_like(healthy)
-    good = seen.p_success >= prefer.COMPETENCE_FLOOR * seen.p_success[healthy].max()
+    good: npt.NDArray[np.bool_] = seen.believed >= prefer.COMPETENCE_FLOOR * seen.believed[healthy].max()
     return good & healthy
 
 
@@ -80,16 +86,15 @@ def _utility(
 
 
 def _quality(seen: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
-    """P(success), where all within the tie of the best are equal; an unmeasured model counts at its lower end."""
-    believed = np.where(seen.scored, seen.p_success, seen.low)
-    best = believed[competent].max()
-    return np.where(believed >= best - prefer.QUALITY_TIE, best, believed)
+    """P(success), where all within the tie of the best are equal."""
+    best = seen.believed[competent].max()
+    return np.where(seen.believed >= best - prefer.QUALITY_TIE, best, seen.believed)
 
 
 def _balanced(seen: Candidates, competent: npt.NDArray[np.bool_], cost_weight: float) -> Row:
     cost = np.log(np.maximum(np.nan_to_num(seen.cost_usd, nan=np.inf), 1e-12))
     return (
-        prefer.BALANCED_QUALITY * _scaled(seen.p_success, competent)
+        prefer.BALANCED_QUALITY * _scaled(seen.believed, competent)
         - prefer.BALANCED_COST * cost_weight * _scaled(cost, competent)
         - prefer.BALANCED_SPEED * _scaled(np.log(np.maximum(seen.latency_ms, 1)), competent)
     )
@@ -97,7 +102,7 @@ def _balanced(seen: Candidates, competent: npt.NDArray[np.bool_], cost_weight: f
 
 def _auto(seen: Candidates, cost_weight: float) -> Row:
     value = value_usd(seen)
-    worth = value * (seen.p_success * seen.p_up - prefer.AUTO_PER_SECOND * seen.latency_ms / 1000)
+    worth = value * (seen.believed * seen.p_up - prefer.AUTO_PER_SECOND * seen.latency_ms / 1000)
     return worth - cost_weight * np.nan_to_num(seen.cost_usd, nan=np.inf)
 
 
@@ -106,4 +111,5 @@ def _scaled(values: Row, competent: npt.NDArray[np.bool_]) -> Row:
     if not known.size:
         return np.zeros_like(values)
     low, spread = known.min(), max(known.max() - known.min(), 1e-12)
-    return (values - low) / spread
+    scaled: Row = (values - low) / spread
+    return scaled

@@ -1,19 +1,18 @@
-"""Input tokens, counted fast: o200k exactly, other tokenizers by their measured ratio to it; long inputs sampled.
+"""Input tokens, counted fast: o200k exactly, other tokenizers by their ratio to it, long inputs on samples.
 
-Ratios: measured with `ctok` 1.3.0 (a reconstruction of Claude's tokenizers) against `bpe-openai` o200k_base on the
-routing dev prompts, Markdown and Python sources, and everyday sentences per language, 2026-11-23: English 1.12
-(1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini 1.1: spec/catalog.md §5.
+Ratios: measured with `ctok` 1.3.0 (a reconstruction of Claude's tokenizers) against `bpe-openai` o200k_base
+on the routing dev prompts, Markdown and Python sources, and everyday sentences per language, 2026-11-23:
+English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini 1.1: spec/catalog.md §5.
 """
 
 import json
 from collections.abc import Callable
-from datetime import date
-from enum import StrEnum
 from functools import cache
 
 from bpe_openai._bindings import tokenizer_for_encoding
 
 from routing.arms import ModelFacts
+from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.chat import Audio, ChatRequest, File, Image, Message
 
 SAMPLE_OVER = 6000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
@@ -27,15 +26,6 @@ FILE_TOKENS_UNSEEN = 6000  # a file given by link
 AUDIO_TOKENS_PER_BYTE = 0.001  # 16 kHz 16-bit mono at 32 tokens a second
 
 
-class Tokenizer(StrEnum):
-    O200K = "o200k"
-    CLAUDE_3 = "claude-3"  # Claude 3 to 4.6
-    CLAUDE_4_7 = "claude-4.7"  # and later
-    GEMINI = "gemini"
-
-
-_OF_DIALECT = {"anthropic": Tokenizer.CLAUDE_4_7, "gemini": Tokenizer.GEMINI}
-_CLAUDE_4_7_SINCE = date(2026, 4, 14)
 _CTOK_VERSION = {Tokenizer.CLAUDE_3: "4.5", Tokenizer.CLAUDE_4_7: "4.8"}
 
 # Tokens for one o200k token, by the text's script; the English figure is the mean over sources, others ±10 %.
@@ -45,17 +35,6 @@ _RATIOS: dict[Tokenizer, dict[str, float]] = {
     Tokenizer.CLAUDE_4_7: {"english": 1.48, "latin": 2.20, "cjk": 1.40, "cyrillic": 1.35, "other": 2.36},
     Tokenizer.GEMINI: {"english": 1.1, "latin": 1.1, "cjk": 1.1, "cyrillic": 1.1, "other": 1.1},
 }
-
-
-def tokenizer_of(facts: ModelFacts) -> Tokenizer:
-    """By the model's `tokenizer` quirk, else by its dialect."""
-    named = facts.quirks.get("tokenizer")
-    if named is not None:
-        return Tokenizer(named)
-    family = _OF_DIALECT.get(facts.dialect, Tokenizer.O200K)
-    if family is Tokenizer.CLAUDE_4_7 and facts.released is not None and facts.released < _CLAUDE_4_7_SINCE:
-        return Tokenizer.CLAUDE_3
-    return family
 
 
 class InputSize:
@@ -93,21 +72,21 @@ def exact_count(text: str, facts: ModelFacts) -> int:
     claude = _claude_counter() if version is not None else None
     if version is not None and claude is not None:
         return claude(text, version) - claude("", version)
-    return round(_o200k().count(text) * _RATIOS[tokenizer][script(text)])
+    return round(_o200k()(text) * _RATIOS[tokenizer][script(text)])
 
 
 def count_o200k(text: str) -> int:
-    """o200k tokens; of more than SAMPLE_OVER characters estimated from windows spread evenly over the text."""
+    """o200k tokens; beyond SAMPLE_OVER characters estimated from windows spread evenly over the text."""
     if len(text) <= SAMPLE_OVER:
-        return int(_o200k().count(text))
+        return _o200k()(text)
     step = (len(text) - WINDOW) / (WINDOWS - 1)
     starts = [round(i * step) for i in range(WINDOWS)]
-    counted = sum(_o200k().count(text[start : start + WINDOW]) for start in starts)
+    counted = sum(_o200k()(text[start : start + WINDOW]) for start in starts)
     return round(counted * len(text) / (WINDOWS * WINDOW))
 
 
 def script(text: str) -> str:
-    """ "english", "latin" (another language in it), "cjk", "cyrillic" or "other", by the first 2,000 characters."""
+    """By the first 2,000 characters: english, latin (another language in it), cjk, cyrillic or other."""
     head = text[:2000]
     if head.isascii():
         return "english" if _looks_english(head) else "latin"
@@ -124,9 +103,10 @@ def script(text: str) -> str:
     return "english" if _looks_english(head) else "latin"
 
 
-_FOREIGN = frozenset(
-    "der die das und ist nicht wir les des est une que los las por para como del il che di non".split()
-)
+_FOREIGN = frozenset((
+    "der", "die", "das", "und", "ist", "nicht", "wir", "les", "des", "est", "une", "que", "los", "las",
+    "por", "para", "como", "del", "il", "che", "di", "non",
+))  # fmt: skip
 
 
 def _looks_english(text: str) -> bool:
@@ -135,8 +115,9 @@ def _looks_english(text: str) -> bool:
 
 
 @cache
-def _o200k():  # type: ignore[no-untyped-def]  # the binding has no types
-    return tokenizer_for_encoding("o200k_base")
+def _o200k() -> Callable[[str], int]:
+    counter: Callable[[str], int] = tokenizer_for_encoding("o200k_base").count
+    return counter
 
 
 @cache

@@ -14,7 +14,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One candidate. `removed` None: it was ranked. Numbers are rounded before ranking, so they are the ones used."""
+    """One candidate; `removed` None: it was ranked, by these very numbers, rounded as they are."""
 
     arm: str
     model: str
@@ -34,6 +34,11 @@ class Entry(msgspec.Struct, frozen=True):
     competent: bool = True  # False: under the floor of competence, chosen only when nobody else can
     learned: float = 0.0  # what the account's own outcomes added to p_success
     removed: Removed | None = None
+
+    @property
+    def believed(self) -> float:
+        """P(success) as strategies count it: the lower end for a model nobody measured."""
+        return self.p_success if self.scored else self.low
 
 
 class Baseline(msgspec.Struct, frozen=True):

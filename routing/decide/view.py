@@ -1,4 +1,4 @@
-"""One question seen against one snapshot: features, skills, and every arm's numbers, before anybody is preferred."""
+"""One question seen against one snapshot: every arm's numbers, before anybody is preferred."""
 
 from collections.abc import Mapping
 
@@ -19,9 +19,10 @@ Row = npt.NDArray[np.float64]
 
 
 class View(msgspec.Struct, frozen=True):
-    """Arrays are by row of the board, `(n,)`, rounded to what the trace will show: what is ranked is recorded."""
+    """Arrays are by row of the board, `(n,)`, rounded as the trace shows them: what is ranked is recorded."""
 
     question: Question
+    snapshot: str  # its version
     board: Board
     summary: features.Summary
     mix: artefact.Array
@@ -59,7 +60,7 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     tokens: Row = by_tokenizer[board.tokenizer_rows]
     seen = features.read(request)
     mix = skills.mix(seen, int(by_tokenizer[0]), fit)
-    hard = difficulty.estimate(seen, mix, fit)
+    hard = difficulty.estimate(seen, fit)
     p, low, high = quality.success(board, mix, -hard)
     out = forecast.output(board, mix, hard, request.max_output_tokens)
     learned = _learned(board, mix, learning)
@@ -67,6 +68,7 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     cost = np.round(paid + request.n * out.total * board.prices(tokens).output, 9)
     return View(
         question=question,
+        snapshot=snapshot.version,
         board=board,
         summary=seen.summary,
         mix=mix,
@@ -74,19 +76,23 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
         difficulty=hard,
         tokens=tokens,
         output=np.round(out.total),
-        p_success=np.round(np.clip(p * out.finished + learned, 0.0001, 0.9999), 4),
-        low=np.round(np.clip(low * out.finished + learned, 0, 1), 4),
-        high=np.round(np.clip(high * out.finished + learned, 0, 1), 4),
+        p_success=_share(p * out.finished + learned),
+        low=_share(low * out.finished + learned),
+        high=_share(high * out.finished + learned),
         learned=np.round(learned, 4),
         cost_usd=cost,
         latency_ms=np.round(forecast.latency_ms(board, out), 1),
         ttft_ms=np.round(board.ttft_ms, 1),
-        removed=filters.removals(board, _rules(question), tokens, cost),
+        removed=filters.removals(board, _rules(question, snapshot), tokens, cost),
         notes=(*question.notes, *_notes(seen, size, cached)),
     )
 
 
-def _rules(question: Question) -> filters.Rules:
+def _share(p: Row) -> Row:
+    return np.asarray(np.round(np.clip(p, 0.0001, 0.9999), 4), np.float64)
+
+
+def _rules(question: Question, snapshot: Snapshot) -> filters.Rules:
     smart = question.mode is Mode.SMART
     return filters.Rules(
         needed=filters.needed(question.request),
@@ -97,6 +103,7 @@ def _rules(question: Question) -> filters.Rules:
         today=question.at.date(),
         room_for_output=question.request.max_output_tokens or 0,
         pinned=None if smart else question.pinned,
+        blocked=snapshot.blocked,
     )
 
 

@@ -1,4 +1,4 @@
-"""The published catalog as a snapshot: a pure builder, so that the decision is tested on the models it is for."""
+"""The published catalog as a snapshot, built purely: the decision is tested on the models it is for."""
 
 import json
 from datetime import UTC, date, datetime
@@ -15,7 +15,10 @@ from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
 DATA = Path(__file__).parents[2] / "routing/catalog/data"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROUTED_EFFORTS = (Effort.NONE, Effort.MINIMAL, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-TTFT_MS = {None: 900, Effort.NONE: 700, Effort.MINIMAL: 900, Effort.LOW: 2500, Effort.MEDIUM: 7000, Effort.HIGH: 18000}
+TTFT_MS = {
+    None: 900, Effort.NONE: 700, Effort.MINIMAL: 900, Effort.LOW: 2500, Effort.MEDIUM: 7000,
+    Effort.HIGH: 18000,
+}  # fmt: skip
 DIALECTS = {"openai": "openai_chat", "anthropic": "anthropic", "google": "gemini"}
 
 
@@ -25,7 +28,9 @@ def snapshot(**changes: Any) -> Snapshot:
     priors = json.loads((DATA / "quality_priors.json").read_text())["models"]
     models = {row["id"]: facts(row) for row in catalog}
     prices = {row["id"]: tiers(row) for row in catalog}
-    arms = tuple(arm for model in models.values() if model.status != "limited_access" for arm in routed(model))
+    arms = tuple(
+        arm for model in models.values() if model.status != "limited_access" for arm in routed(model)
+    )
     scores = {
         name: tuple(msgspec.convert(score, PublishedScore) for score in entry["scores"])
         for name, entry in priors.items()
@@ -47,10 +52,15 @@ def snapshot(**changes: Any) -> Snapshot:
 
 def facts(row: dict[str, Any]) -> ModelFacts:
     quirks, flags = row["quirks"], row["capabilities"]
-    named = quirks.get("reasoning_efforts") or quirks.get("effort_levels") or quirks.get("thinking_levels") or ()
+    named = (
+        quirks.get("reasoning_efforts") or quirks.get("effort_levels") or quirks.get("thinking_levels") or ()
+    )
     efforts = tuple(Effort(name.lower()) for name in named)
     output = first_price(row, "output")
-    capabilities = {Capability(name) for name, has in flags.items() if has} | {Capability.STOP, Capability.SEED}
+    capabilities = {Capability(name) for name, has in flags.items() if has} | {
+        Capability.STOP,
+        Capability.SEED,
+    }
     if quirks.get("forced_tool_choice", True):
         capabilities.add(Capability.FORCED_TOOLS)
     if row["provider"] == "openai":
@@ -83,13 +93,19 @@ def routed(model: ModelFacts) -> list[Arm]:
 def tiers(row: dict[str, Any]) -> tuple[PriceTier, ...]:
     """The period in force at NOW."""
     period = next(
-        (p for p in reversed(row["prices"]) if p["effective_from"] is None or p["effective_from"] <= NOW.date().isoformat()),
+        (
+            p
+            for p in reversed(row["prices"])
+            if p["effective_from"] is None or p["effective_from"] <= NOW.date().isoformat()
+        ),
         None,
     )
     if period is None:
         return ()
     prices = period["usd_per_mtok"]
-    overs = sorted({0} | {t["over_input_tokens"] for p in prices.values() if isinstance(p, dict) for t in p["tiers"]})
+    overs = sorted(
+        {0} | {t["over_input_tokens"] for p in prices.values() if isinstance(p, dict) for t in p["tiers"]}
+    )
 
     def at(name: str, over: int, default: Decimal) -> Decimal:
         price = prices.get(name)
@@ -97,13 +113,18 @@ def tiers(row: dict[str, Any]) -> tuple[PriceTier, ...]:
             return default
         if not isinstance(price, dict):
             return Decimal(str(price))
-        return Decimal(str(next((t["price"] for t in price["tiers"] if t["over_input_tokens"] == over), price["base"])))
+        return Decimal(
+            str(next((t["price"] for t in price["tiers"] if t["over_input_tokens"] == over), price["base"]))
+        )
 
     made = []
     for over in overs:
         paid = at("input", over, Decimal(0))
         made.append(
-            PriceTier(over, UnitPrices(paid, at("output", over, Decimal(0)), at("cached_input", over, paid), paid, paid))
+            PriceTier(
+                over,
+                UnitPrices(paid, at("output", over, Decimal(0)), at("cached_input", over, paid), paid, paid),
+            )
         )
     return tuple(made)
 
