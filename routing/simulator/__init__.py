@@ -1,0 +1,1 @@
+"""The three providers, played by one ASGI server that answers in their own dialects, deterministically."""

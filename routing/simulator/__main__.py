@@ -1,0 +1,58 @@
+"""`python -m routing.simulator --port P`: plays the three providers until stopped."""
+
+import argparse
+import socket
+import sys
+
+import uvicorn
+
+from routing.simulator.app import create_app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    config = uvicorn.Config(
+        create_app(options.speed, options.seed),
+        log_level=options.log_level,
+        access_log=options.log_level in {"debug", "trace"},
+        timeout_graceful_shutdown=1,
+    )
+    listening = socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((options.host, options.port))
+    except OSError as problem:
+        sys.exit(f"cannot listen on {options.host}:{options.port}: {problem.strerror}")
+    host, port = listening.getsockname()[:2]
+    _Announced(config, f"simulator listening on http://{host}:{port}").run(sockets=[listening])
+
+
+class _Announced(uvicorn.Server):
+    """Prints one line when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self._line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m routing.simulator", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="0: no waiting; 1: realistic; 2: half as fast"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="fixes ids and the chance of faults")
+    parser.add_argument(
+        "--log-level", default="warning", choices=["critical", "error", "warning", "info", "debug", "trace"]
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

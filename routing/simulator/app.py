@@ -1,0 +1,190 @@
+"""The simulator's ASGI app: finds the dialect, draws a fault, sends the answer, records the call."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from routing.simulator.cache import PromptCache
+from routing.simulator.calls import Call, Calls
+from routing.simulator.control import PREFIX, Control
+from routing.simulator.dialects import (
+    DIALECTS,
+    Target,
+    bad_json,
+    error_body,
+    error_headers,
+    request_id_for,
+    target_of,
+    wrong_method,
+)
+from routing.simulator.faults import Fault, Faults, status_error
+from routing.simulator.pace import Pace
+from routing.simulator.refused import Refused
+from routing.simulator.reply import Exchange, Ids, Twist
+from routing.simulator.serve import Sender
+from routing.simulator.tokens import warm_up
+from routing.simulator.wire import Connection, Hungup, Receive, Request, Scope, Send, encode, request_of
+
+_JSON = ("content-type", "application/json")
+_WRONG_MODEL = "simulated-wrong-model"
+
+
+class Simulator:
+    """State shared by all requests; itself the ASGI app."""
+
+    def __init__(self, speed: float, seed: int) -> None:
+        self.pace = Pace(speed)
+        self.faults = Faults(seed)
+        self.calls = Calls()
+        self.cache = PromptCache()
+        self._ids = Ids(seed)
+        self._control = Control(self.faults, self.calls, self.pace)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        connection = Connection(receive, send)
+        try:
+            request = request_of(scope, await connection.read_body())
+            connection.watch()
+            await self._answer(request, connection)
+        except Hungup:
+            return
+        finally:
+            connection.close()
+
+    async def _answer(self, request: Request, connection: Connection) -> None:
+        if request.path.startswith(PREFIX):
+            status, body = self._control.answer(request)
+            await _send_json(connection, status, body, [])
+            return
+        target = target_of(request)
+        if target is None:
+            body = encode(
+                {
+                    "error": {
+                        "message": f"Invalid URL ({request.method} {request.path})",
+                        "type": "invalid_request_error",
+                        "param": None,
+                        "code": None,
+                    }
+                }
+            )
+            await _send_json(connection, 404, body, [])
+            return
+        request_id = request_id_for(target, self._ids)
+        request = msgspec.structs.replace(request, path=target.path)
+        if DIALECTS[target.dialect].generate is not None and request.method == "POST":
+            await self._generate(request, target, request_id, connection)
+        else:
+            await self._plain(request, target, request_id, connection)
+
+    async def _plain(self, request: Request, target: Target, request_id: str, connection: Connection) -> None:
+        dialect = DIALECTS[target.dialect]
+        headers = error_headers(target, request_id)
+        try:
+            if request.method != dialect.method or dialect.plain is None:
+                raise wrong_method(target, request.method)
+            body = _decoded(request, target) if dialect.method == "POST" else {}
+            status, raw = 200, dialect.plain(self._exchange(request, target, body, request_id, None))
+        except Refused as refused:
+            status, raw = refused.status, encode(error_body(target, refused, request_id))
+        await _send_json(connection, status, raw, headers)
+
+    async def _generate(
+        self, request: Request, target: Target, request_id: str, connection: Connection
+    ) -> None:
+        given = _loosely_decoded(request)
+        model = target.model or str(given.get("model", ""))
+        streamed = target.streamed or given.get("stream") is True
+        fault = self.faults.draw(target.provider, model)
+        call = self.calls.begin(
+            request, target.provider, target.dialect, model, request_id, streamed=streamed
+        )
+        call.fault = fault.kind if fault else None
+        sender = Sender(connection, call, fault, self.pace)
+        try:
+            if await sender.before_answer():
+                await self._reply(request, target, call, fault, sender)
+        except Hungup:
+            call.aborted = True
+            raise
+        finally:
+            self.calls.end(call)
+
+    async def _reply(
+        self, request: Request, target: Target, call: Call, fault: Fault | None, sender: Sender
+    ) -> None:
+        generate = DIALECTS[target.dialect].generate
+        assert generate is not None
+        try:
+            if fault is not None and fault.kind == "status":
+                raise status_error(target.provider, fault, call.model)
+            body = _decoded(request, target)
+            reply = generate(self._exchange(request, target, body, call.request_id, fault))
+        except Refused as refused:
+            headers = [_JSON, *error_headers(target, call.request_id), *refused.headers.items()]
+            await sender.whole(refused.status, encode(error_body(target, refused, call.request_id)), headers)
+            return
+        await sender.reply(reply)
+
+    def _exchange(
+        self, request: Request, target: Target, body: dict[str, Any], request_id: str, fault: Fault | None
+    ) -> Exchange:
+        kind = fault.kind if fault else None
+        return Exchange(
+            request=request,
+            body=body,
+            path_model=target.model,
+            streamed=target.streamed or body.get("stream") is True,
+            request_id=request_id,
+            now=int(time.time()),
+            ids=self._ids,
+            cache=self.cache,
+            twist=Twist(_WRONG_MODEL if kind == "wrong_model" else None, kind == "drop_usage"),
+        )
+
+
+def create_app(speed: float = 0.0, seed: int = 0) -> Simulator:
+    """The ASGI app. `speed` scales delays (0: none, 1: realistic); `seed` fixes ids and chances of faults."""
+    return Simulator(speed, seed)
+
+
+def _decoded(request: Request, target: Target) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(request.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise bad_json(target) from None
+    if not isinstance(body, dict):
+        raise bad_json(target)
+    return body
+
+
+def _loosely_decoded(request: Request) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(request.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+async def _send_json(
+    connection: Connection, status: int, body: bytes, headers: list[tuple[str, str]]
+) -> None:
+    await connection.start(status, [_JSON, *headers, ("content-length", str(len(body)))])
+    await connection.write(body, more=False)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            warm_up()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,298 @@
+"""Reads a Chat Completions request: every check of the real endpoint, then the neutral ask."""
+
+from typing import Any
+
+from routing.simulator.ask import Ask, ToolSpec, Turn
+from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.meter import AUDIO_TOKENS, DOCUMENT_TOKENS, image_tokens
+from routing.simulator.models import Model
+from routing.simulator.openai_rules import (
+    COMPLAIN,
+    check_output_limit,
+    check_sampling,
+    check_strict_schema,
+    check_tool_name,
+    effort_of,
+    model_named,
+    unsupported,
+)
+from routing.simulator.refused import openai_error
+from routing.simulator.wire import encode
+
+_ROLES = ("system", "assistant", "user", "function", "tool", "developer")
+_PARTS = ("text", "image_url", "input_audio", "refusal", "audio", "file")
+
+_FIELDS: dict[str, Field] = {
+    "model": Field(TEXT, required=True),
+    "messages": Field(LIST, low=1, required=True),
+    "max_tokens": Field(WHOLE, low=1),
+    "max_completion_tokens": Field(WHOLE, low=1),
+    "temperature": Field(NUMBER, low=0, high=2),
+    "top_p": Field(NUMBER, low=0, high=1),
+    "presence_penalty": Field(NUMBER, low=-2, high=2),
+    "frequency_penalty": Field(NUMBER, low=-2, high=2),
+    "logit_bias": Field(OBJECT),
+    "logprobs": Field(BOOL),
+    "top_logprobs": Field(WHOLE, low=0, high=20),
+    "stop": Field((str, list)),
+    "n": Field(WHOLE, low=1, high=128),
+    "seed": Field(WHOLE),
+    "stream": Field(BOOL),
+    "stream_options": Field(OBJECT),
+    "tools": Field(LIST, low=1, high=128),
+    "tool_choice": Field((str, dict)),
+    "parallel_tool_calls": Field(BOOL),
+    "response_format": Field(OBJECT),
+    "reasoning_effort": Field(TEXT),
+    "verbosity": Field(TEXT, choices=("low", "medium", "high")),
+    "service_tier": Field(TEXT, choices=("auto", "default", "flex", "scale", "priority", "fast")),
+    "metadata": Field(OBJECT, high=16),
+    "store": Field(BOOL),
+    "user": Field(TEXT),
+    "safety_identifier": Field(TEXT, high=64),
+    "prompt_cache_key": Field(TEXT),
+    "prompt_cache_options": Field(OBJECT),
+    "prompt_cache_retention": Field(TEXT),
+    "modalities": Field(LIST),
+    "audio": Field(ANY),
+    "prediction": Field(OBJECT),
+    "web_search_options": Field(OBJECT),
+    "moderation": Field(ANY),
+    "functions": Field(LIST),
+    "function_call": Field((str, dict)),
+}
+
+
+def read_request(body: dict[str, Any]) -> Ask:
+    check(body, _FIELDS, COMPLAIN)
+    model = model_named(body["model"])
+    if model.quirks.get("endpoint") == "responses only":
+        message = "This model is only supported in v1/responses and not in v1/chat/completions."
+        raise openai_error(404, message, param="model")
+    effort = effort_of(model, body.get("reasoning_effort"), "reasoning_effort", chat=True)
+    _check_quirks(model, body, effort)
+    turns = _turns(body["messages"])
+    tools = _tools(body.get("tools") or [])
+    choice, name, tools = _choice(body, tools)
+    schema, json_object = _format(body.get("response_format"), body["messages"])
+    stop = body.get("stop")
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    return Ask(
+        model=model,
+        turns=turns,
+        tools=tools,
+        choice=choice,  # type: ignore[arg-type]
+        choice_name=name,
+        parallel=body.get("parallel_tool_calls") is not False,
+        schema=schema,
+        json_object=json_object,
+        max_tokens=limit,
+        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+        effort=effort,
+        n=body.get("n") or 1,
+    )
+
+
+def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> None:
+    reasons = "reasoning_efforts" in model.quirks
+    if body.get("max_tokens") is not None and reasons:
+        raise unsupported("max_tokens", "max_completion_tokens")
+    for name in ("max_tokens", "max_completion_tokens"):
+        check_output_limit(model, name, body.get(name))
+    if isinstance(body.get("stop"), list) and len(body["stop"]) > 4:
+        raise COMPLAIN.out_of_range("stop", Field(LIST, high=4), body["stop"])
+    if body.get("top_logprobs") is not None and not body.get("logprobs"):
+        message = (
+            "Invalid value for 'top_logprobs': must set 'logprobs' to 'true' when 'top_logprobs' is set."
+        )
+        raise openai_error(400, message, param="top_logprobs")
+    if body.get("stream_options") is not None and not body.get("stream"):
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise openai_error(400, message, param="stream_options")
+    if (body.get("prompt_cache_options") or {}).get("ttl") == "12h":
+        raise COMPLAIN.bad_choice("prompt_cache_options.ttl", "12h", ("30m",))
+    if body.get("verbosity") not in {None, "medium"} and not reasons:
+        message = f"Unsupported value: 'verbosity' does not support '{body['verbosity']}' with this model. Supported values are: 'medium'."
+        raise openai_error(400, message, param="verbosity", code="unsupported_value")
+    rule = str(model.quirks.get("chat_completions_tools", ""))
+    if body.get("tools") and (
+        rule.startswith("400 always") or (rule.startswith("400 unless") and effort != "none")
+    ):
+        message = (
+            f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions. "
+            "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+        )
+        raise openai_error(400, message, param="reasoning_effort")
+    check_sampling(model, body, effort)
+
+
+def _turns(messages: list[Any]) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
+    waiting: dict[str, None] = {}  # tool call ids that still need their result
+    for number, message in enumerate(messages):
+        where = f"messages[{number}]"
+        check_value(message, Field(OBJECT), COMPLAIN, where)
+        role = message.get("role")
+        if role is None:
+            raise COMPLAIN.missing(f"{where}.role")
+        check_value(role, Field(TEXT, choices=_ROLES), COMPLAIN, f"{where}.role")
+        if role == "tool":
+            if message.get("tool_call_id") is None:
+                raise COMPLAIN.missing(f"{where}.tool_call_id")
+            if message["tool_call_id"] not in waiting:
+                text = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                raise openai_error(400, text, param=f"messages.[{number}].role")
+            del waiting[message["tool_call_id"]]
+        elif waiting:
+            raise _unanswered(waiting, number)
+        turns.append(_turn(message, role, where))
+        if role == "assistant":
+            waiting = {str(call.get("id")): None for call in message.get("tool_calls") or []}
+    if waiting:
+        raise _unanswered(waiting, len(messages))
+    return tuple(turns)
+
+
+def _unanswered(waiting: dict[str, None], number: int) -> Exception:
+    message = (
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+        f"The following tool_call_ids did not have response messages: {', '.join(waiting)}"
+    )
+    return openai_error(400, message, param=f"messages.[{number}].role")
+
+
+def _turn(message: dict[str, Any], role: str, where: str) -> Turn:
+    content = message.get("content")
+    calls = message.get("tool_calls") or []
+    if content is None and not (
+        role == "assistant" and (calls or message.get("refusal") or message.get("audio"))
+    ):
+        text = "Invalid value for 'content': expected a string, got null."
+        raise openai_error(400, text, param=where.replace("[", ".[") + ".content")
+    text, media = _content(content, where)
+    called = tuple(
+        encode(_read_call(call, f"{where}.tool_calls[{i}]")).decode() for i, call in enumerate(calls)
+    )
+    if role == "tool":
+        return Turn("tool", results=(text,))
+    neutral = {"developer": "system", "function": "tool"}.get(role, role)
+    return Turn(neutral, text=text, calls=called, media=media)  # type: ignore[arg-type]
+
+
+def _content(content: Any, where: str) -> tuple[str, int]:
+    if content is None or isinstance(content, str):
+        return content or "", 0
+    check_value(content, Field((str, list), low=0), COMPLAIN, f"{where}.content")
+    texts: list[str] = []
+    media = 0
+    for number, part in enumerate(content):
+        path = f"{where}.content[{number}]"
+        check_value(part, Field(OBJECT), COMPLAIN, path)
+        kind = part.get("type")
+        if kind is None:
+            raise COMPLAIN.missing(f"{path}.type")
+        check_value(kind, Field(TEXT, choices=_PARTS), COMPLAIN, f"{path}.type")
+        for name in part:
+            if name not in {"type", kind, "prompt_cache_breakpoint"}:
+                raise COMPLAIN.unknown(f"{path}.{name}")
+        if kind not in part:
+            raise COMPLAIN.missing(f"{path}.{kind}")
+        match kind:
+            case "text" | "refusal":
+                texts.append(str(part[kind]))
+            case "image_url":
+                media += _image(part["image_url"], path)
+            case "input_audio":
+                media += AUDIO_TOKENS
+            case _:
+                media += DOCUMENT_TOKENS
+    return "\n".join(texts), media
+
+
+def _image(image: Any, path: str) -> int:
+    check_value(image, Field(OBJECT), COMPLAIN, f"{path}.image_url")
+    url = str(image.get("url", ""))
+    if not url.startswith(("http://", "https://", "data:image/")):
+        message = (
+            f"Invalid '{path}.image_url.url'. Expected a valid URL, but got a value with an invalid format."
+        )
+        raise openai_error(400, message, param=f"{path}.image_url.url", code="invalid_value")
+    return image_tokens("openai", None, image.get("detail"))
+
+
+def _read_call(call: Any, path: str) -> dict[str, Any]:
+    check_value(call, Field(OBJECT), COMPLAIN, path)
+    if call.get("id") is None:
+        raise COMPLAIN.missing(f"{path}.id")
+    function = call.get("function") or call.get("custom")
+    if function is None:
+        raise COMPLAIN.missing(f"{path}.function")
+    if "function" in call:
+        check_value(function.get("arguments"), Field(TEXT), COMPLAIN, f"{path}.function.arguments")
+    return {"name": function.get("name"), "arguments": function.get("arguments", function.get("input"))}
+
+
+def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
+    found = []
+    for number, tool in enumerate(tools):
+        where = f"tools[{number}]"
+        check_value(tool, Field(OBJECT), COMPLAIN, where)
+        kind = tool.get("type")
+        if kind is None:
+            raise COMPLAIN.missing(f"{where}.type")
+        check_value(kind, Field(TEXT, choices=("function", "custom")), COMPLAIN, f"{where}.type")
+        inner = tool.get(kind)
+        if inner is None:
+            raise COMPLAIN.missing(f"{where}.{kind}")
+        name = check_tool_name(inner.get("name"), f"{where}.{kind}.name")
+        schema = inner.get("parameters") or {}
+        if inner.get("strict"):
+            check_strict_schema(schema, f"function '{name}'", f"{where}.function.parameters")
+        found.append(ToolSpec(name, inner.get("description") or "", schema))
+    return tuple(found)
+
+
+def _choice(
+    body: dict[str, Any], tools: tuple[ToolSpec, ...]
+) -> tuple[str, str | None, tuple[ToolSpec, ...]]:
+    choice = body.get("tool_choice")
+    if choice is None:
+        return "auto", None, tools
+    if not tools and choice != "none":
+        message = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
+        raise openai_error(400, message, param="tool_choice")
+    if isinstance(choice, str):
+        check_value(choice, Field(TEXT, choices=("none", "auto", "required")), COMPLAIN, "tool_choice")
+        return choice, None, tools
+    if choice.get("type") == "allowed_tools":
+        allowed = choice.get("allowed_tools") or {}
+        names = {(tool.get("function") or {}).get("name") for tool in allowed.get("tools") or []}
+        return allowed.get("mode", "auto"), None, tuple(tool for tool in tools if tool.name in names)
+    name = (choice.get("function") or choice.get("custom") or {}).get("name")
+    if name not in {tool.name for tool in tools}:
+        message = f"Tool choice '{name}' not found in 'tools' parameter."
+        raise openai_error(400, message, param="tool_choice")
+    return "named", name, tools
+
+
+def _format(wanted: dict[str, Any] | None, messages: list[Any]) -> tuple[dict[str, Any] | None, bool]:
+    if wanted is None:
+        return None, False
+    kind = wanted.get("type")
+    choices = ("json_object", "json_schema", "text")
+    check_value(kind, Field(TEXT, choices=choices), COMPLAIN, "response_format.type")
+    if kind == "json_object":
+        if b"json" not in encode(messages).lower():
+            message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+            raise openai_error(400, message, param="messages")
+        return None, True
+    if kind == "text":
+        return None, False
+    given = wanted.get("json_schema")
+    if given is None:
+        raise COMPLAIN.missing("response_format.json_schema")
+    name = check_tool_name(given.get("name"), "response_format.json_schema.name")
+    schema = given.get("schema") or {}
+    if given.get("strict"):
+        check_strict_schema(schema, f"response_format '{name}'", "response_format")
+    return schema, False
