@@ -1,0 +1,200 @@
+"""The Anthropic Messages dialect: requests (its answers are read in anthropic_answer)."""
+
+from typing import Any
+
+import msgspec
+
+from routing.arms import Effort, ModelFacts
+from routing.chat import ChatRequest, Message, Role, Text, Tool
+from routing.providers import quirks
+from routing.providers.anthropic_messages import PLACEHOLDER, Block, is_thinking, marked, text_block, turns
+from routing.providers.conversation import split_system, system_text, whole_tool_runs
+from routing.providers.schemas import EMPTY_OBJECT, for_anthropic_output
+from routing.providers.wire import Wire
+
+PATH = "/v1/messages"
+VERSION = "2026-10-21"
+SAMPLING_VERSION = "2023-06-01"  # the last that takes sampling parameters (providers.md §0.2)
+
+MAX_CACHE_MARKS = 4
+SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+JSON_ONLY = "Answer with one JSON object and nothing else: no prose around it, no code fence."
+
+# Thinking budgets in tokens where a model knows no effort (providers.md §6)
+BUDGETS = {
+    Effort.MINIMAL: 1024,
+    Effort.LOW: 2048,
+    Effort.MEDIUM: 10_000,
+    Effort.HIGH: 16_384,
+    Effort.XHIGH: 32_768,
+    Effort.MAX: 32_768,
+}
+MIN_BUDGET = 1024
+
+
+def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    system, rest = split_system(request.messages)
+    notes: list[str] = []  # instructions that stand in for parameters the model lacks
+    limit = quirks.limited(model, request.max_output_tokens) or model.max_output_tokens
+    body: dict[str, Any] = {"model": model.upstream_id, "max_tokens": limit}
+    body |= _thinking(request, model, effort, limit)
+    body["messages"] = messages = turns(whole_tool_runs(rest), model)
+    if request.tools and not _tools_off(request, rest):
+        body |= _tools(request, model, body.get("thinking"), notes)
+    body |= _format(request, body, notes)
+    _place_system(body, system, messages, notes)
+    if request.stop and (stops := [stop for stop in request.stop if stop.strip()]):
+        body["stop_sequences"] = stops
+    if request.user is not None:
+        body["metadata"] = {"user_id": request.user}
+    if request.service_tier in SERVICE_TIERS:
+        body["service_tier"] = SERVICE_TIERS[request.service_tier]
+    sampling = _sampling(request, model, body.get("thinking"))
+    body |= sampling
+    if stream:
+        body["stream"] = True
+    _bound_cache_marks(body)
+    version = SAMPLING_VERSION if sampling else VERSION
+    return Wire(PATH, msgspec.json.encode(body), (("anthropic-version", version),))
+
+
+# Reasoning and sampling
+
+
+def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int) -> dict[str, Any]:
+    if effort is None:
+        return {}
+    levels = tuple(Effort(name) for name in model.quirks.get("effort_levels", ()) if name in quirks.ORDER)
+    always_on = quirks.flag(model, "thinking_always_on", default=False)
+    if effort is Effort.NONE and not always_on:
+        off = model.quirks.get("thinking_off")
+        return {"thinking": {"type": off}} if off else {}
+    fields: dict[str, Any] = {}
+    if level := quirks.nearest(effort, levels):
+        fields["output_config"] = {"effort": level}
+    types = model.quirks.get("thinking_types", ())
+    if "adaptive" in types:
+        fields["thinking"] = {"type": "adaptive", "display": "summarized"}
+    elif "enabled" in types and _may_enable(request, model):
+        budget = min(BUDGETS.get(effort, MIN_BUDGET), limit // 2)  # leave as much for the answer
+        if budget >= MIN_BUDGET:
+            fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    return fields
+
+
+def _may_enable(request: ChatRequest, model: ModelFacts) -> bool:
+    """Manual thinking is refused with a forced tool, and in a tool loop whose thinking blocks are lost."""
+    if request.tools and request.tool_choice and request.tool_choice.mode in ("required", "named"):
+        return False
+    for message in reversed(request.messages):
+        if message.role is Role.ASSISTANT:
+            lost = not any(is_thinking(part, model.provider) for part in message.parts)
+            return not (message.tool_calls and lost)
+        if message.role is Role.USER:
+            return True
+    return True
+
+
+def _sampling(request: ChatRequest, model: ModelFacts, thinking: Block | None) -> dict[str, Any]:
+    """Temperature clamped to 0–1, or else top_p: both together are refused. Thinking excludes all of them."""
+    sampling = request.sampling
+    if quirks.sampling_rule(model) is quirks.SamplingRule.REJECTED:
+        return {}
+    if thinking is not None and thinking["type"] in ("adaptive", "enabled"):
+        return {}
+    fields: dict[str, Any] = {}
+    if sampling.temperature is not None:
+        fields["temperature"] = min(1.0, max(0.0, sampling.temperature))
+    elif sampling.top_p is not None:
+        fields["top_p"] = sampling.top_p
+    if sampling.top_k is not None:
+        fields["top_k"] = sampling.top_k
+    return fields
+
+
+# Tools and formats
+
+
+def _tools_off(request: ChatRequest, messages: tuple[Message, ...]) -> bool:
+    """Choice "none" leaves the tools out, unless the history has calls: those demand their definitions."""
+    forbidden = request.tool_choice is not None and request.tool_choice.mode == "none"
+    return forbidden and not any(message.tool_calls for message in messages)
+
+
+def _tools(
+    request: ChatRequest, model: ModelFacts, thinking: Block | None, notes: list[str]
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    mode = request.tool_choice.mode if request.tool_choice else "auto"
+    name = request.tool_choice.name if request.tool_choice else None
+    choice: dict[str, Any] | None = None
+    if mode == "none":
+        choice = {"type": "none"}
+    elif mode in ("required", "named") and not quirks.flag(model, "forced_tool_choice", default=True):
+        choice = {"type": "auto"}
+        notes.append(f"Call the tool {name} now." if name else "Answer by calling a tool, not with text.")
+    elif mode == "required":
+        choice = {"type": "any"}
+    elif mode == "named":
+        choice = {"type": "tool", "name": name}
+    elif request.tool_choice is not None:
+        choice = {"type": "auto"}
+    if request.parallel_tool_calls is False and mode != "none":
+        choice = (choice or {"type": "auto"}) | {"disable_parallel_tool_use": True}
+    if choice is not None:
+        fields["tool_choice"] = choice
+    return fields
+
+
+def _tool(tool: Tool) -> Block:
+    schema = tool.parameters or EMPTY_OBJECT
+    wire: Block = {
+        "name": tool.name,
+        "input_schema": schema if "type" in schema else schema | {"type": "object"},
+    }
+    if tool.description is not None:
+        wire["description"] = tool.description
+    return marked(wire, tool.cache)
+
+
+def _format(request: ChatRequest, body: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    wanted = request.response_format
+    if wanted is None or wanted.kind == "text":
+        return {}
+    if wanted.kind == "json_object":
+        notes.append(JSON_ONLY)
+        return {}
+    schema = for_anthropic_output(wanted.schema or EMPTY_OBJECT)
+    config = dict(body.get("output_config", {}))
+    return {"output_config": config | {"format": {"type": "json_schema", "schema": schema}}}
+
+
+def _place_system(
+    body: dict[str, Any], system: tuple[Message, ...], messages: list[Block], notes: list[str]
+) -> None:
+    """System text to the top level; alone in the request, it is what the user says (trap 6)."""
+    blocks = [
+        marked({"type": "text", "text": part.text}, part.cache)
+        for message in system
+        for part in message.parts
+        if isinstance(part, Text) and part.text.strip()
+    ]
+    if not messages:
+        messages.append({"role": "user", "content": blocks or [text_block(PLACEHOLDER)]})
+        blocks = []
+    if any("cache_control" in block for block in blocks):
+        body["system"] = [*blocks, *(text_block(note) for note in notes)]
+    elif joined := "\n\n".join([*filter(None, [system_text(system) if blocks else ""]), *notes]):
+        body["system"] = joined
+
+
+def _bound_cache_marks(body: dict[str, Any]) -> None:
+    """At most four: the last ones, whose prefixes hold the others'."""
+    places: list[Block] = [*body.get("tools", ())]
+    if isinstance(body.get("system"), list):
+        places.extend(body["system"])
+    for turn in body["messages"]:
+        places.extend(turn["content"])
+    marks = [place for place in places if "cache_control" in place]
+    for place in marks[:-MAX_CACHE_MARKS]:
+        del place["cache_control"]

@@ -1,0 +1,228 @@
+"""The Chat Completions dialect: requests to OpenAI's models, and to every server that imitates it."""
+
+from typing import Any
+
+import msgspec
+
+from routing.arms import Capability, Effort, ModelFacts
+from routing.chat import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    Part,
+    Refusal,
+    ResponseFormat,
+    Role,
+    Sampling,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from routing.providers import quirks
+from routing.providers.conversation import whole_tool_runs
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
+from routing.providers.wire import Wire
+
+PATH = "/chat/completions"
+OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
+
+
+def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    """A request for OpenAI itself: what the model refuses is left out."""
+    body = _common(request, model, stream=stream)
+    accepted = quirks.accepted_efforts(model, "reasoning_efforts")
+    level = quirks.nearest(effort, tuple(each for each in accepted if each != Effort.MAX)) if effort else None
+    if level:
+        body["reasoning_effort"] = level
+    if quirks.takes_sampling(model, level or effort):
+        body |= _sampling(request.sampling)
+        if request.logprobs and _takes_beside_sampling(model, Capability.LOGPROBS):
+            body |= _logprobs(request)
+    if request.sampling.seed is not None and quirks.takes(model, Capability.SEED):
+        body["seed"] = request.sampling.seed
+    if request.stop and quirks.takes(model, Capability.STOP):
+        body["stop"] = request.stop[:4]
+    if request.n > 1 and quirks.takes(model, Capability.N):
+        body["n"] = request.n
+    limit = quirks.limited(model, request.max_output_tokens)
+    if limit is not None:
+        body[quirks.max_tokens_name(model, "max_completion_tokens")] = limit
+    if request.user is not None:
+        body["safety_identifier"] = request.user
+    if request.metadata:
+        body["metadata"] = request.metadata
+    if request.verbosity is not None and Capability.REASONING in model.capabilities:
+        body["verbosity"] = request.verbosity
+    if request.service_tier is not None:
+        body["service_tier"] = request.service_tier
+    return Wire(PATH, msgspec.json.encode(body))
+
+
+def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    """A request for any compatible server: everything the caller said, in the words most of them know."""
+    body = _common(request, model, stream=stream)
+    level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
+    if level:
+        body["reasoning_effort"] = level
+    body |= _sampling(request.sampling)
+    if request.logprobs:
+        body |= _logprobs(request)
+    if request.sampling.seed is not None:
+        body["seed"] = request.sampling.seed
+    if request.sampling.top_k is not None:
+        body["top_k"] = request.sampling.top_k  # an extension vLLM, Ollama and llama.cpp share
+    if request.stop:
+        body["stop"] = request.stop
+    if request.n > 1:
+        body["n"] = request.n
+    limit = quirks.limited(model, request.max_output_tokens)
+    if limit is not None:
+        body[quirks.max_tokens_name(model, "max_tokens")] = limit
+    if request.user is not None:
+        body["user"] = request.user
+    return Wire(PATH, msgspec.json.encode(body))
+
+
+def wire_format(wanted: ResponseFormat) -> dict[str, Any]:
+    """The `json_schema` object both OpenAI APIs share; not strict where that would refuse the schema."""
+    schema = wanted.schema or EMPTY_OBJECT
+    described: dict[str, Any] = {"name": wanted.name or "answer", "schema": schema}
+    if wanted.description is not None:
+        described["description"] = wanted.description
+    if wanted.strict is not None:
+        described["strict"] = wanted.strict and fits_openai_strict(schema)
+    return described
+
+
+def mentions_json(messages: tuple[Message, ...]) -> bool:
+    """OpenAI refuses json_object unless the word stands somewhere in the messages."""
+    return any("json" in message.text.lower() for message in messages)
+
+
+def _takes_beside_sampling(model: ModelFacts, capability: Capability) -> bool:
+    """Parameters that come and go with sampling on models that take it only without reasoning."""
+    return quirks.takes(model, capability) or (
+        quirks.sampling_rule(model) is quirks.SamplingRule.WITHOUT_REASONING
+    )
+
+
+def _common(request: ChatRequest, model: ModelFacts, *, stream: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {key: value for key, value in request.extra.items() if key not in OURS}
+    body["model"] = model.upstream_id
+    body["messages"] = messages = [_message(each) for each in whole_tool_runs(request.messages)]
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice is not None:
+            body["tool_choice"] = _choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.response_format is not None:
+        body["response_format"] = _format(request.response_format)
+        if request.response_format.kind == "json_object" and not mentions_json(request.messages):
+            messages.insert(0, {"role": "system", "content": "Answer in JSON."})
+    if stream:
+        body["stream"] = True
+        if quirks.flag(model, "stream_usage", default=True):
+            body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    values = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "logit_bias": sampling.logit_bias,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _logprobs(request: ChatRequest) -> dict[str, Any]:
+    if request.top_logprobs is None:
+        return {"logprobs": True}
+    return {"logprobs": True, "top_logprobs": request.top_logprobs}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    match message.role:
+        case Role.TOOL:
+            return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+        case Role.ASSISTANT:
+            return _assistant(message)
+        case _:
+            wire: dict[str, Any] = {"role": message.role, "content": _content(message.parts)}
+            if message.name is not None:
+                wire["name"] = message.name
+            return wire
+
+
+def _assistant(message: Message) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": "assistant"}
+    refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
+    if message.text or not (message.tool_calls or refusals):
+        wire["content"] = message.text
+    if refusals:
+        wire["refusal"] = "".join(refusals)
+    if message.name is not None:
+        wire["name"] = message.name
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments or "{}"},
+            }
+            for call in message.tool_calls
+        ]
+    return wire
+
+
+def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
+    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+        return parts[0].text if parts and isinstance(parts[0], Text) else ""
+    return [wire for part in parts if (wire := _part(part)) is not None]
+
+
+def _part(part: Part) -> dict[str, Any] | None:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
+            return {"type": "image_url", "image_url": image}
+        case File():
+            if not part.url.startswith("data:"):
+                raise UpstreamFailure(FailureKind.BAD_REQUEST, "this model takes files only as data: URLs")
+            return {
+                "type": "file",
+                "file": {"file_data": part.url, "filename": part.filename or "document.pdf"},
+            }
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case _:
+            return None
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters or EMPTY_OBJECT}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.strict is not None:
+        function["strict"] = tool.strict and fits_openai_strict(function["parameters"])
+    return {"type": "function", "function": function}
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if choice.mode == "named":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode
+
+
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.kind != "json_schema":
+        return {"type": wanted.kind}
+    return {"type": "json_schema", "json_schema": wire_format(wanted)}

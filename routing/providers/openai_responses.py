@@ -1,0 +1,217 @@
+"""The Responses dialect: requests, wherever Chat Completions would refuse (providers.md §0.1)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from routing.arms import Capability, Effort, ModelFacts
+from routing.chat import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    ResponseFormat,
+    Role,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from routing.providers import quirks
+from routing.providers.conversation import split_system, system_text, whole_tool_runs
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.openai_chat import OURS, mentions_json, wire_format
+from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
+from routing.providers.wire import Wire
+
+PATH = "/responses"
+
+# Parameters of Chat Completions that this API does not know
+_CHAT_ONLY = frozenset(
+    {
+        "prediction",
+        "modalities",
+        "audio",
+        "web_search_options",
+        "functions",
+        "function_call",
+        "logit_bias",
+        "moderation",
+        "max_completion_tokens",
+        "max_tokens",
+        "response_format",
+        "reasoning_effort",
+        "verbosity",
+        "stop",
+        "seed",
+    }
+)
+
+
+def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bool:
+    """Must this request go here, because Chat Completions would refuse it for this model?"""
+    if quirks.only_responses(model):
+        return True
+    if request.tools and quirks.tools_need_responses(model, effort):
+        return True
+    if effort is Effort.MAX and quirks.max_effort_needs_responses(model):
+        return True
+    return any(
+        isinstance(part, File) and not part.url.startswith("data:")  # Chat has no file URLs
+        for message in request.messages
+        for part in message.parts
+    )
+
+
+def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    """`stop`, `n`, `seed` and penalties do not exist here and are left out."""
+    body: dict[str, Any] = {
+        key: value for key, value in request.extra.items() if key not in OURS and key not in _CHAT_ONLY
+    }
+    system, rest = split_system(request.messages)
+    instructions = system_text(system)
+    items = [item for message in whole_tool_runs(rest) for item in _items(message, model.provider)]
+    if not items:  # system text alone
+        items, instructions = [{"role": "user", "content": instructions or "."}], ""
+    body |= {"model": model.upstream_id, "input": items, "store": False}
+    if instructions:
+        body["instructions"] = instructions
+    body |= _thinking(request, model, effort)
+    limit = quirks.limited(model, request.max_output_tokens)
+    if limit is not None:
+        body["max_output_tokens"] = max(16, limit)  # the API's minimum
+    if request.tools:
+        body |= _tools(request)
+    body |= _identity(request)
+    text = _text(request, model)
+    if text:
+        body["text"] = text
+    wants_json = request.response_format is not None and request.response_format.kind == "json_object"
+    if wants_json and not mentions_json(request.messages):
+        body["instructions"] = f"{instructions}\n\nAnswer in JSON.".strip()
+    if stream:
+        body["stream"] = True
+    return Wire(PATH, msgspec.json.encode(body))
+
+
+def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
+    if level:
+        fields["reasoning"] = {"effort": level}
+    if Capability.REASONING in model.capabilities:
+        fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
+    if quirks.takes_sampling(model, level or effort):
+        if request.sampling.temperature is not None:
+            fields["temperature"] = request.sampling.temperature
+        if request.sampling.top_p is not None:
+            fields["top_p"] = request.sampling.top_p
+    return fields
+
+
+def _tools(request: ChatRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    if request.tool_choice is not None:
+        fields["tool_choice"] = _choice(request.tool_choice)
+    if request.parallel_tool_calls is not None:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    return fields
+
+
+def _identity(request: ChatRequest) -> dict[str, Any]:
+    values = {
+        "safety_identifier": request.user,
+        "metadata": request.metadata,
+        "service_tier": request.service_tier,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _text(request: ChatRequest, model: ModelFacts) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if request.response_format is not None:
+        fields["format"] = _format(request.response_format)
+    if request.verbosity is not None and Capability.REASONING in model.capabilities:
+        fields["verbosity"] = request.verbosity
+    return fields
+
+
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.kind != "json_schema":
+        return {"type": wanted.kind}
+    return {"type": "json_schema", **wire_format(wanted)}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    schema = tool.parameters or EMPTY_OBJECT
+    wire: dict[str, Any] = {
+        "type": "function",
+        "name": tool.name,
+        "parameters": schema,
+        "strict": bool(tool.strict) and fits_openai_strict(schema),  # the server's default is true
+    }
+    if tool.description is not None:
+        wire["description"] = tool.description
+    return wire
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if choice.mode == "named":
+        return {"type": "function", "name": choice.name}
+    return choice.mode
+
+
+def _items(message: Message, provider: str) -> Iterator[dict[str, Any]]:
+    if message.role is Role.TOOL:
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
+        return
+    if message.role is not Role.ASSISTANT:
+        yield {"role": message.role, "content": _content(message.parts)}
+        return
+    for part in message.parts:  # reasoning comes back before what it led to
+        if isinstance(part, Opaque) and part.provider == provider and _is_reasoning(part.data):
+            yield part.data
+    said = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
+    if said or not message.tool_calls:
+        yield {"role": "assistant", "content": said}
+    for call in message.tool_calls:
+        yield {
+            "type": "function_call",
+            "call_id": call.id,
+            "name": call.name,
+            "arguments": call.arguments or "{}",
+        }
+
+
+def _is_reasoning(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("type") == "reasoning"
+
+
+def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
+    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+        return parts[0].text if parts and isinstance(parts[0], Text) else ""
+    return [wire for part in parts if (wire := _part(part)) is not None]
+
+
+def _part(part: Part) -> dict[str, Any] | None:
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text}
+        case Image():
+            return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
+        case File() if part.url.startswith("data:"):
+            return {
+                "type": "input_file",
+                "file_data": part.url,
+                "filename": part.filename or "document.pdf",
+            }
+        case File():
+            return {"type": "input_file", "file_url": part.url}
+        case Audio():
+            raise UpstreamFailure(FailureKind.BAD_REQUEST, "this model takes no audio")
+        case _:
+            return None

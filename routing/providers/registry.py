@@ -1,0 +1,212 @@
+"""The only door to the providers: one neutral request to one model, its answer as neutral events."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
+from typing import NamedTuple, Protocol
+
+from routing.arms import Effort, ModelFacts
+from routing.chat import CONTENT_EVENTS, ChatRequest, StreamEvent
+from routing.providers import (
+    anthropic,
+    anthropic_answer,
+    gemini,
+    gemini_answer,
+    openai_chat,
+    openai_chat_answer,
+    openai_responses,
+    openai_responses_answer,
+    retry,
+)
+from routing.providers.config import Deadlines, Dialect, Provider
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.retry import Headers
+from routing.providers.transport import MAX_ERROR_BYTES, Reply, Transport, drained, tls_context
+from routing.providers.wire import Asked, Decoder, Wire
+
+__all__ = ["Deadlines", "Provider", "UpstreamFailure", "Upstreams"]
+
+_DEFAULT_DEADLINES = Deadlines()
+DRAIN_S = 0.2  # for the last bytes after a protocol's own end, which mostly came with it
+
+
+class _Build(Protocol):
+    def __call__(
+        self, request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool
+    ) -> Wire: ...
+
+
+class _Adapter(NamedTuple):
+    build: _Build
+    stream: Callable[[Asked], Decoder]
+    whole: Callable[[bytes, Asked], Iterator[StreamEvent]]
+    classify: Callable[[int, Headers, bytes], UpstreamFailure]
+
+
+_CHAT = _Adapter(openai_chat.build, openai_chat_answer.Stream, openai_chat_answer.whole, retry.openai)
+_RESPONSES = _Adapter(
+    openai_responses.build, openai_responses_answer.Stream, openai_responses_answer.whole, retry.openai
+)
+_COMPATIBLE = _CHAT._replace(build=openai_chat.build_compatible)
+_ANTHROPIC = _Adapter(anthropic.build, anthropic_answer.Stream, anthropic_answer.whole, retry.anthropic)
+_GEMINI = _Adapter(gemini.build, gemini_answer.Stream, gemini_answer.whole, retry.gemini)
+
+
+def _adapter(dialect: Dialect, request: ChatRequest, model: ModelFacts, effort: Effort | None) -> _Adapter:
+    match dialect:
+        case "openai":
+            return _RESPONSES if openai_responses.needed(request, model, effort) else _CHAT
+        case "openai_chat":
+            return _COMPATIBLE
+        case "anthropic":
+            return _ANTHROPIC
+        case "gemini":
+            return _GEMINI
+
+
+class _Upstream(NamedTuple):
+    provider: Provider
+    transport: Transport
+    headers: list[tuple[str, str]]
+
+
+class Upstreams:
+    """The configured providers. Make it inside the event loop that uses it; `aclose` it at the end."""
+
+    def __init__(self, providers: Iterable[Provider], deadlines: Deadlines = _DEFAULT_DEADLINES) -> None:
+        self._deadlines = deadlines
+        tls = tls_context()
+        self._upstreams = {
+            provider.name: _Upstream(provider, Transport(provider, deadlines, tls), _headers(provider))
+            for provider in providers
+        }
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._upstreams)
+
+    async def complete(
+        self,
+        request: ChatRequest,
+        model: ModelFacts,
+        effort: Effort | None,
+        *,
+        stream: bool,
+        first_byte_s: float | None = None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """The model's answer: Started, content, UsageReport, Finished for each choice.
+
+        `first_byte_s` is the time until the first content of a stream, or the first byte of an unstreamed
+        answer. Closing the generator closes the connection at once. Raises UpstreamFailure, also in between.
+        """
+        upstream = self._upstreams.get(model.provider)
+        if upstream is None:
+            raise UpstreamFailure(FailureKind.UNAVAILABLE, f"provider {model.provider!r} is not configured")
+        adapter = _adapter(upstream.provider.dialect, request, model, effort)
+        wire = adapter.build(request, model, effort, stream=stream)
+        asked = Asked(model.provider, model.upstream_id, request.parallel_tool_calls is False)
+        deadline = _now() + (first_byte_s if first_byte_s is not None else self._deadlines.first_byte_s)
+        reply: Reply | None = None
+        try:
+            reply = await upstream.transport.post(
+                wire.path, [*upstream.headers, *wire.headers], wire.body, deadline
+            )
+            if reply.status != 200:
+                raise adapter.classify(reply.status, reply.headers, await self._error_body(reply))
+            if _is_stream(reply.media_type, stream):
+                async with aclosing(self._streamed(reply, adapter.stream(asked), deadline)) as events:
+                    async for event in events:
+                        yield event
+            else:
+                body = await reply.read(deadline, self._deadlines.idle_s)
+                for event in _unstreamed(body, reply, adapter, asked):
+                    yield event
+        except UpstreamFailure as failure:
+            raise _completed(failure, reply).without(upstream.provider.api_key) from failure.__cause__
+        finally:
+            if reply is not None:
+                await reply.aclose()
+
+    async def aclose(self) -> None:
+        for upstream in self._upstreams.values():
+            await upstream.transport.aclose()
+
+    async def _streamed(
+        self, reply: Reply, decoder: Decoder, deadline: float
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """Until content comes the first deadline counts, then the idle one, moved on by whole frames only."""
+        begun = False
+        while not decoder.done:
+            frames = decoder.frames
+            try:
+                piece = await reply.chunk(deadline)
+            except UpstreamFailure:
+                if decoder.complete:
+                    break  # the answer is whole; only its closing formula is lost
+                raise
+            if piece is None:
+                break
+            for event in decoder.feed(piece):
+                begun = begun or isinstance(event, CONTENT_EVENTS)
+                yield event
+            if begun and decoder.frames != frames:
+                deadline = _now() + self._deadlines.idle_s
+            if decoder.complete:
+                deadline = min(deadline, _now() + self._deadlines.idle_s)
+        for event in decoder.end():
+            yield event
+        if decoder.done:
+            await drained(reply, DRAIN_S)
+
+    async def _error_body(self, reply: Reply) -> bytes:
+        """What of an error's body comes in time: the status alone already says most."""
+        try:
+            idle = self._deadlines.idle_s
+            return await reply.read(_now() + idle, idle, MAX_ERROR_BYTES)
+        except UpstreamFailure:
+            return b""
+
+
+def _headers(provider: Provider) -> list[tuple[str, str]]:
+    """The credential goes in a header in every dialect: addresses are logged."""
+    headers = [
+        ("content-type", "application/json"),
+        ("accept-encoding", "gzip, deflate"),
+        ("user-agent", "routeplex"),
+    ]
+    if provider.api_key:
+        match provider.dialect:
+            case "anthropic":
+                headers.append(("x-api-key", provider.api_key))
+            case "gemini":
+                headers.append(("x-goog-api-key", provider.api_key))
+            case _:
+                headers.append(("authorization", f"Bearer {provider.api_key}"))
+    return [*headers, *provider.headers.items()]
+
+
+def _is_stream(media_type: str, asked: bool) -> bool:
+    """By what came, not by what was asked; an unclear type is taken for what was asked."""
+    if media_type == "text/event-stream":
+        return True
+    return asked and media_type not in ("application/json", "text/html")
+
+
+def _unstreamed(body: bytes, reply: Reply, adapter: _Adapter, asked: Asked) -> Iterator[StreamEvent]:
+    if not body.strip():
+        raise UpstreamFailure(FailureKind.MALFORMED, "HTTP 200 with an empty body")
+    if reply.media_type == "text/html":
+        raise UpstreamFailure(FailureKind.MALFORMED, "HTTP 200 with an HTML page instead of an answer")
+    yield from adapter.whole(body, asked)
+
+
+def _completed(failure: UpstreamFailure, reply: Reply | None) -> UpstreamFailure:
+    """With what only the head of the reply knew."""
+    if reply is not None:
+        failure.status = failure.status or reply.status
+        failure.provider_request_id = failure.provider_request_id or retry.request_id(reply.headers)
+    return failure
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

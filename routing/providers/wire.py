@@ -1,0 +1,87 @@
+"""What an adapter hands the transport, and what a decoder must know of the request it answers."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from routing.chat import Finished, FinishReason, StreamEvent
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.sse import Event, SseDecoder
+
+
+class Wire(NamedTuple):
+    path: str  # after the provider's base URL
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()  # those that depend on the request
+
+
+class Asked(NamedTuple):
+    """What was asked, as far as the answer's meaning depends on it."""
+
+    provider: str  # owner of opaque data in the answer
+    model: str  # upstream id; the answer's own word on its model replaces it
+    single_call: bool = False  # parallel tool calls were forbidden
+
+
+class Decoder(Protocol):
+    """Turns the bytes of a streamed answer into events."""
+
+    frames: int  # whole protocol frames seen, pings too: the sign of life
+    done: bool  # the protocol said that nothing follows
+    complete: bool  # a finish reason came: a cut from here on loses nothing
+
+    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+        """Raises UpstreamFailure: an error inside the stream, or malformed."""
+
+    def end(self) -> Iterator[StreamEvent]:
+        """The rest, after the last byte. Raises UpstreamFailure (truncated) without a finish reason."""
+
+
+class SseStream:
+    """The part of a decoder that all dialects share; a dialect adds `frame` and `closing`."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.frames = 0
+        self.done = False
+        self.complete = False
+        self._sse = SseDecoder()
+
+    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+        for event in self._sse.feed(piece):
+            if self.done:
+                return
+            yield from self._judged(event)
+
+    def end(self) -> Iterator[StreamEvent]:
+        if not self.done:
+            for event in self._sse.end():
+                yield from self._judged(event, at_end=True)
+        if not self.complete:
+            raise UpstreamFailure(FailureKind.TRUNCATED, "the answer ended without a finish reason")
+        yield from self.closing()
+
+    def frame(self, event: Event) -> Iterator[StreamEvent]:
+        """The events one frame means. Raises ValueError when it is not the dialect's."""
+        raise NotImplementedError
+
+    def closing(self) -> Iterator[StreamEvent]:
+        """What was held back until the end: the latest usage, then the finish reasons."""
+        raise NotImplementedError
+
+    def _judged(self, event: Event, *, at_end: bool = False) -> Iterator[StreamEvent]:
+        self.frames += 1
+        try:
+            yield from self.frame(event)
+        except ValueError as error:  # msgspec's errors are ValueErrors
+            if self.complete or not event.data.lstrip().startswith(b"{"):
+                return  # harmless: the answer is whole already, or it was a heartbeat in plain words
+            if at_end:
+                return  # cut in the middle of a frame: `end` says truncated
+            raise UpstreamFailure(
+                FailureKind.MALFORMED, f"a frame of the stream is malformed: {error}"
+            ) from error
+
+
+def finished(reasons: dict[int, FinishReason]) -> Iterator[Finished]:
+    for choice, reason in sorted(reasons.items()):
+        yield Finished(reason, choice)
