@@ -26,6 +26,12 @@ def current_account(request: HttpRequest) -> Account:
     return _membership(request).account
 
 
+def current_person(request: HttpRequest) -> User:
+    """The signed-in person, for pages behind `account_required`."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
 def may_change(request: HttpRequest) -> bool:
     """Whether the person may change the account, not only look at it."""
     return _membership(request).role in _MAY_CHANGE

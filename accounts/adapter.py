@@ -1,0 +1,35 @@
+"""What signing up means here, told to django-allauth: an account of one's own, then the first-run page."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from accounts.models import User
+from accounts.opening import open_account
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        """Saves the person and opens their account, both or neither."""
+        zone = form.data.get("time_zone", "")  # the browser's, filled in by routeplex.js
+        if zone in available_timezones():
+            user.time_zone = zone
+        with transaction.atomic():
+            saved: User = super().save_user(request, user, form, commit)
+            if commit:
+                open_account(saved, settings.SIGNUP_PLAN)
+        return saved
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        try:
+            return reverse("start")
+        except NoReverseMatch:
+            return reverse("home")
+
+    def format_email_subject(self, subject: str) -> str:
+        return subject

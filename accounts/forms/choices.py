@@ -1,0 +1,34 @@
+"""Choices and checks that several forms share."""
+
+from collections.abc import Iterable
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+
+from accounts import model_ids
+
+STRATEGIES = [  # spec/routing.md: the five strategies
+    ("auto", "Auto: the cheapest model that is good enough"),
+    ("balanced", "Balanced: quality, cost and speed alike"),
+    ("cost", "Cost: the cheapest that can do it"),
+    ("quality", "Quality: the best answer"),
+    ("speed", "Speed: the fastest answer"),
+]
+
+_OLD_NAMES = ("Etc/", "SystemV/", "US/", "posix/", "right/")
+
+
+def time_zones() -> list[tuple[str, str]]:
+    """UTC first, then the zones named for a place."""
+    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(_OLD_NAMES))
+    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names)]
+
+
+def check_model_ids(ids: Iterable[str]) -> None:
+    """Raises ValidationError with one message for each id the catalog doesn't have."""
+    errors = []
+    for name, near in model_ids.unknown(list(ids)).items():
+        meant = f" Did you mean {', '.join(near)}?" if near else ""
+        errors.append(f"There is no model “{name}”.{meant}")
+    if errors:
+        raise ValidationError(errors)

@@ -1,0 +1,46 @@
+"""The form of the Settings page: the account's defaults and the person's time zone."""
+
+from django import forms
+
+from accounts.forms.choices import STRATEGIES, check_model_ids, time_zones
+from accounts.models import Account, User
+
+
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    strategy = forms.ChoiceField(
+        label="Default strategy",
+        choices=STRATEGIES,
+        help_text="Used when neither the request nor its key names one.",
+    )
+
+    class Meta:
+        model = Account
+        fields = ("name", "strategy", "baseline_model", "fallback", "replace_retired")
+        labels = {
+            "baseline_model": "Baseline model",
+            "fallback": "Fall back in manual mode",
+            "replace_retired": "Replace retired models",
+        }
+        help_texts = {
+            "baseline_model": "What you would use without routing; savings are counted against it. "
+            "Empty: the best single model.",
+            "fallback": "When the model you name fails, another one answers. Off: its error is the answer.",
+            "replace_retired": "A request for a model that is gone is answered by its documented successor. "
+            "Off: it is an error.",
+        }
+        widgets = {
+            "baseline_model": forms.TextInput(attrs={"list": "model-ids", "autocomplete": "off"}),
+        }
+
+    def clean_baseline_model(self) -> str:
+        name: str = self.cleaned_data["baseline_model"]
+        check_model_ids([name] if name else [])
+        return name
+
+
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
+    time_zone = forms.ChoiceField(choices=time_zones, help_text="Times on all pages are shown in it.")
+
+    class Meta:
+        model = User
+        fields = ("time_zone",)

@@ -1,0 +1,1 @@
+"""Pages of keys and settings: parse, call, render."""

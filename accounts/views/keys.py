@@ -1,0 +1,137 @@
+"""The Keys page: list, create, rotate, revoke.
+
+A secret is shown once, in the answer to the form that made it.
+"""
+
+import secrets
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from accounts import model_ids
+from accounts.access import account_required, change_required, current_account, current_person, may_change
+from accounts.forms.keys import ConfirmNameForm, KeyForm, RotateForm
+from accounts.keys import KeyNotUsable, create_key, revoke, rotate, status_of
+from accounts.models import ApiKey
+
+_PAGE_SIZE = 50
+_FORMS_REMEMBERED = 20
+
+
+@require_safe
+@account_required
+def keys(request: HttpRequest) -> HttpResponse:
+    """Newest first; `show=all` includes those that no longer work, `before` is the key to go on from."""
+    now = timezone.now()
+    found = ApiKey.objects.filter(account=current_account(request)).order_by("-pk")
+    if request.GET.get("show") != "all":
+        found = found.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        found = found.filter(pk__lt=int(before))
+    page = list(found[: _PAGE_SIZE + 1])
+    context = {
+        "rows": [{"key": key, "status": status_of(key, now)} for key in page[:_PAGE_SIZE]],
+        "shows_all": request.GET.get("show") == "all",
+        "older": page[_PAGE_SIZE - 1].pk if len(page) > _PAGE_SIZE else None,
+        "is_first_page": not before,
+        "may_change": may_change(request),
+    }
+    return render(request, "accounts/keys.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@change_required
+def key_new(request: HttpRequest) -> HttpResponse:
+    account = current_account(request)
+    with timezone.override(ZoneInfo(current_person(request).time_zone)):
+        form = KeyForm(request.POST or None, initial={"once": secrets.token_urlsafe(16)})
+        if request.method == "POST" and form.is_valid():
+            if not _is_first_use(request, form.cleaned_data["once"]):
+                return _already_made(request)
+            name = form.cleaned_data["name"]
+            key, secret = create_key(account, name, created_by=current_person(request), **form.options())
+            return _show_once(request, key, secret)
+    context = {"form": form, "model_ids": model_ids.offered()}
+    return render(request, "accounts/key_new.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@change_required
+@vary_on_headers("HX-Request")
+def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
+    key = _key_or_404(request, pk)
+    form = RotateForm(request.POST or None, initial={"once": secrets.token_urlsafe(16)})
+    if request.method == "POST" and form.is_valid():
+        if not _is_first_use(request, form.cleaned_data["once"]):
+            return _already_made(request)
+        try:
+            new, secret = rotate(key, form.cleaned_data["overlap"], by=current_person(request))
+        except KeyNotUsable as error:
+            messages.error(request, str(error))
+            return redirect("keys")
+        key.refresh_from_db()
+        return _show_once(request, new, secret, replaced=key)
+    return _ask(request, key, form, title=f"Rotate “{key.name}”", body="accounts/_key_rotate.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@change_required
+@vary_on_headers("HX-Request")
+def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    key = _key_or_404(request, pk)
+    form = ConfirmNameForm(request.POST or None, expected=key.name)
+    if request.method == "POST" and form.is_valid():
+        revoke(key)
+        messages.success(request, f"“{key.name}” (…{key.last_four}) is revoked and can't be used any more.")
+        return redirect("keys")
+    return _ask(request, key, form, title=f"Revoke “{key.name}”", body="accounts/_key_revoke.html")
+
+
+def _key_or_404(request: HttpRequest, pk: int) -> ApiKey:
+    return get_object_or_404(ApiKey, pk=pk, account=current_account(request))
+
+
+def _ask(request: HttpRequest, key: ApiKey, form: Any, *, title: str, body: str) -> HttpResponse:
+    """The same form in a dialog and, opened by itself, on a page."""
+    template = "components/modal.html" if request.htmx else "accounts/key_ask.html"  # type: ignore[attr-defined]
+    context = {
+        "key": key,
+        "form": form,
+        "title": title,
+        "body": body,
+        "action": request.path,
+        "cancel_url": reverse("keys"),
+    }
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _show_once(
+    request: HttpRequest, key: ApiKey, secret: str, replaced: ApiKey | None = None
+) -> HttpResponse:
+    return render(request, "accounts/key_made.html", {"key": key, "secret": secret, "replaced": replaced})
+
+
+def _is_first_use(request: HttpRequest, once: str) -> bool:
+    """Whether this very form comes for the first time; a reloaded answer sends it again."""
+    used = request.session.get("used_forms", [])
+    if once in used:
+        return False
+    request.session["used_forms"] = [*used, once][-_FORMS_REMEMBERED:]
+    return True
+
+
+def _already_made(request: HttpRequest) -> HttpResponse:
+    messages.info(request, "That key was made already, and its secret is shown only once.")
+    return redirect("keys")
