@@ -1,5 +1,6 @@
 """The Chat Completions dialect: requests to OpenAI's models, and to every server that imitates it."""
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
 from routing.providers.wire import Wire
 
 PATH = "/chat/completions"
+MAX_STOPS = 4
+MAX_IDENTIFIER = 64  # characters
 OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
 
 
@@ -39,19 +42,19 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
         body["reasoning_effort"] = level
     if quirks.takes_sampling(model, level or effort):
         body |= _sampling(request.sampling)
-        if request.logprobs and _takes_beside_sampling(model, Capability.LOGPROBS):
+        if request.logprobs:
             body |= _logprobs(request)
+    if request.stop and quirks.takes_stop(model, level or effort):
+        body["stop"] = request.stop[:MAX_STOPS]
     if request.sampling.seed is not None and quirks.takes(model, Capability.SEED):
         body["seed"] = request.sampling.seed
-    if request.stop and quirks.takes(model, Capability.STOP):
-        body["stop"] = request.stop[:4]
     if request.n > 1 and quirks.takes(model, Capability.N):
         body["n"] = request.n
     limit = quirks.limited(model, request.max_output_tokens)
     if limit is not None:
         body[quirks.max_tokens_name(model, "max_completion_tokens")] = limit
     if request.user is not None:
-        body["safety_identifier"] = request.user
+        body["safety_identifier"] = safety_identifier(request.user)
     if request.metadata:
         body["metadata"] = request.metadata
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
@@ -102,10 +105,10 @@ def mentions_json(messages: tuple[Message, ...]) -> bool:
     return any("json" in message.text.lower() for message in messages)
 
 
-def _takes_beside_sampling(model: ModelFacts, capability: Capability) -> bool:
-    """Parameters that come and go with sampling on models that take it only without reasoning."""
-    return quirks.takes(model, capability) or (
-        quirks.sampling_rule(model) is quirks.SamplingRule.WITHOUT_REASONING
+def safety_identifier(user: str) -> str:
+    """The caller's name for its user, hashed where it is too long for the field."""
+    return (
+        user if len(user) <= MAX_IDENTIFIER else hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
     )
 
 

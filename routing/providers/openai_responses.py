@@ -24,7 +24,7 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.openai_chat import OURS, mentions_json, wire_format
+from routing.providers.openai_chat import OURS, mentions_json, safety_identifier, wire_format
 from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
 from routing.providers.wire import Wire
 
@@ -124,7 +124,7 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 
 def _identity(request: ChatRequest) -> dict[str, Any]:
     values = {
-        "safety_identifier": request.user,
+        "safety_identifier": safety_identifier(request.user) if request.user else None,
         "metadata": request.metadata,
         "service_tier": request.service_tier,
     }

@@ -76,6 +76,13 @@ def takes(model: ModelFacts, capability: Capability) -> bool:
     return capability in model.capabilities or model.quirks.get("sampling_params") == "accepted"
 
 
+def takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
+    """On Chat Completions stop sequences come and go with sampling, or the facts say otherwise."""
+    if sampling_rule(model) is SamplingRule.REJECTED:
+        return Capability.STOP in model.capabilities
+    return takes_sampling(model, effort)
+
+
 def tools_need_responses(model: ModelFacts, effort: Effort | None) -> bool:
     """Function tools with reasoning are refused on Chat Completions (providers.md §0.1)."""
     phrase = str(model.quirks.get("chat_completions_tools", ""))
