@@ -1,0 +1,151 @@
+"""What needs a person's attention first: each finding says what is wrong and where to look.
+
+Bounded like Home's figures: by account and a day or a week of its rows, or by the catalog's few rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import mean
+
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from accounts.keys import EXPIRING_SOON
+from accounts.models import Account, ApiKey
+from billing.models import Request
+from routing.catalog.models import Model
+from routing.catalog.snapshot import Snapshot
+from routing.pages.summary import rows_between, spent_since
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_RETIRING_SOON = timedelta(days=30)
+# Fewer requests say nothing about a rate; above these shares somebody should look. Chosen, not measured.
+_ENOUGH = 20
+_FAILED_SHARE, _FELL_BACK_SHARE = 0.05, 0.2
+_BUDGET_SHARE = Decimal("0.8")  # the first alert's threshold (spec/ledger.md)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`tone` is bad, warn or info; `url` leads to where it can be seen or changed."""
+
+    tone: str
+    text: str
+    url: str = ""
+    link: str = ""
+
+
+def findings(account: Account, snapshot: Snapshot | None, now: datetime) -> list[Finding]:
+    """Worst first."""
+    found = [
+        *_budget(account, now),
+        *_last_day(account, now),
+        *_providers(snapshot),
+        *_keys(account, now),
+        *_retiring(account, now),
+    ]
+    return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.tone))
+
+
+def _budget(account: Account, now: datetime) -> Iterator[Finding]:
+    ceiling = account.daily_usd if account.daily_usd is not None else account.plan.daily_usd
+    if not ceiling:
+        return
+    spent = spent_since(account, now.replace(hour=0, minute=0, second=0, microsecond=0))
+    budget = f"${ceiling.normalize():f}"
+    if spent >= ceiling:
+        yield Finding("bad", f"Today's budget of {budget} is spent: new requests are refused.")
+    elif spent >= ceiling * _BUDGET_SHARE:
+        yield Finding("warn", f"{spent / ceiling:.0%} of today's budget of {budget} is spent.")
+
+
+def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
+    counts = rows_between(account, now - _DAY, now).aggregate(
+        all=Count("id"),
+        failed=Count("id", filter=Q(status__in=[Request.Status.FAILED, Request.Status.EXPIRED])),
+        fell_back=Count("id", filter=Q(fallback_used=True)),
+        unpriced=Count("id", filter=Q(unpriced=True)),
+    )
+    seen = reverse("requests") + "?period=24h"
+    if counts["all"] >= _ENOUGH and counts["failed"] / counts["all"] > _FAILED_SHARE:
+        text = f"{counts['failed']:,} of {counts['all']:,} requests failed in the last 24 hours."
+        yield Finding("bad", text, f"{seen}&status=failed", "Failed requests")
+    if counts["all"] >= _ENOUGH and counts["fell_back"] / counts["all"] > _FELL_BACK_SHARE:
+        text = (
+            f"{counts['fell_back']:,} of {counts['all']:,} requests needed a fallback in the last 24 hours."
+        )
+        yield Finding("warn", text, f"{seen}&fallback=yes", "Requests that fell back")
+    if counts["unpriced"]:
+        text = f"{counts['unpriced']:,} requests of the last 24 hours went to a model without a known price."
+        yield Finding("warn", text, seen, "Requests")
+
+
+def _providers(snapshot: Snapshot | None) -> Iterator[Finding]:
+    if snapshot is None or not snapshot.models:
+        yield Finding("bad", "No model is available: no provider is configured, or the catalog is empty.")
+        return
+    for provider, health in provider_health(snapshot).items():
+        if health.blocked and health.blocked == health.models:
+            yield Finding("bad", f"{provider} is unavailable: {health.reason}", reverse("models"), "Models")
+        elif health.blocked:
+            text = (
+                f"{health.blocked} of {health.models} models of {provider} are unavailable: {health.reason}"
+            )
+            yield Finding("warn", text, f"{reverse('models')}?provider={provider}", "Models")
+
+
+@dataclass(frozen=True)
+class ProviderHealth:
+    """`status`: healthy, degraded or down. `p_up`: mean share of attempts that did not fail."""
+
+    provider: str
+    models: int
+    blocked: int
+    p_up: float
+    reason: str = ""
+
+    @property
+    def status(self) -> str:
+        if self.blocked == self.models:
+            return "down"
+        return "degraded" if self.blocked or self.p_up < 0.95 else "healthy"
+
+
+def provider_health(snapshot: Snapshot) -> dict[str, ProviderHealth]:
+    models: dict[str, list[str]] = {}
+    for facts in snapshot.models.values():
+        models.setdefault(facts.provider, []).append(facts.id)
+    return {
+        provider: ProviderHealth(
+            provider=provider,
+            models=len(ids),
+            blocked=sum(model in snapshot.blocked for model in ids),
+            p_up=mean(snapshot.p_up.get(model, 1.0) for model in ids),
+            reason=next((snapshot.blocked[model] for model in ids if model in snapshot.blocked), ""),
+        )
+        for provider, ids in sorted(models.items())
+    }
+
+
+def _keys(account: Account, now: datetime) -> Iterator[Finding]:
+    expiring = ApiKey.objects.filter(
+        account=account, revoked_at__isnull=True, expires_at__gt=now, expires_at__lte=now + EXPIRING_SOON
+    )
+    for key in expiring.order_by("expires_at")[:3]:
+        text = f"The key {key.name} (…{key.last_four}) expires on {key.expires_at:%-d %B %Y}."
+        yield Finding("warn", text, f"{reverse('requests')}?key={key.pk}", "Its requests")
+
+
+def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
+    """Models this account used in the last week that are retired within the next 30 days."""
+    ending = Model.objects.filter(shutdown__gte=now.date(), shutdown__lte=(now + _RETIRING_SOON).date())
+    dates = dict(ending.values_list("id", "shutdown"))
+    if not dates:
+        return
+    used = rows_between(account, now - _WEEK, now).filter(served_model__in=dates)
+    for model in used.values_list("served_model", flat=True).distinct().order_by("served_model"):
+        text = f"{model}, which you used this week, is retired on {dates[model]:%-d %B %Y}."
+        yield Finding("info", text, f"{reverse('models')}?q={model}", "The model")

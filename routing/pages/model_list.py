@@ -1,0 +1,193 @@
+"""What the models page lists: what could answer, at which price, how well, how fast."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from billing.models import ModelPrice
+from billing.prices import PriceBook, PriceTier
+from routing.arms import Arm, Capability
+from routing.catalog.models import Model, RetiredModel
+from routing.catalog.snapshot import Latency, Snapshot
+from routing.decide.board import Board, board_of
+from routing.decide.skills import SKILLS
+
+CAPABILITIES = {
+    Capability.VISION: "sees images",
+    Capability.PDF: "reads PDFs",
+    Capability.AUDIO_IN: "hears audio",
+    Capability.VIDEO_IN: "sees video",
+    Capability.TOOLS: "calls tools",
+    Capability.PARALLEL_TOOLS: "calls tools in parallel",
+    Capability.STRUCTURED_OUTPUT: "keeps to a JSON schema",
+    Capability.REASONING: "reasons",
+}
+_DEGRADED_BELOW = 0.95  # of attempts that did not fail
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A price that is not in force yet. USD per million tokens."""
+
+    effective_from: datetime
+    token_class: str
+    usd_per_mtok: Decimal
+    over_input_tokens: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What traffic showed of one effort, or the prior where `samples` is 0. ms and tokens/s."""
+
+    effort: str
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    tokens_per_second: float | None
+    samples: int
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One model as the page shows it. `health`: healthy, degraded, down, or off: not offered here."""
+
+    model: Model
+    health: str
+    health_reason: str
+    p_up: float | None
+    tiers: Sequence[PriceTier]
+    scheduled: Sequence[Scheduled]
+    measured: Sequence[Measured]
+    capabilities: Sequence[str]  # in words
+    efforts: Sequence[str]
+    skills: Sequence[tuple[str, float]]  # expected success on a benchmark-hard prompt, best first
+    scored: bool
+    aliases: Sequence[str]
+    retirement: date | None
+
+    @property
+    def prices(self) -> PriceTier | None:
+        return self.tiers[0] if self.tiers else None
+
+    @property
+    def fastest(self) -> Measured | None:
+        """The effort with the most samples stands for the model."""
+        return max(self.measured, key=lambda one: one.samples, default=None)
+
+
+@dataclass(frozen=True)
+class ModelFilters:
+    provider: str = ""
+    capability: str = ""
+    q: str = ""
+
+    def keep(self, listed: Listed) -> bool:
+        text = f"{listed.model.id} {listed.model.name} {' '.join(listed.aliases)}".lower()
+        return (
+            (not self.provider or listed.model.provider == self.provider)
+            and (not self.capability or self.capability in listed.model.capabilities)
+            and self.q.lower() in text
+        )
+
+
+def listed_models(snapshot: Snapshot | None, book: PriceBook, now: datetime) -> list[Listed]:
+    """All models of the catalog, those that can answer first, then by provider and newest."""
+    scheduled = _scheduled(now)
+    measured = _measured(snapshot)
+    board = board_of(snapshot, None) if snapshot and snapshot.models else None
+    rows = [
+        _listed(model, snapshot, board, book, now, scheduled.get(model.id, ()), measured.get(model.id, ()))
+        for model in Model.objects.all()
+    ]
+    return sorted(rows, key=_order)
+
+
+def retired_models() -> Sequence[RetiredModel]:
+    return list(RetiredModel.objects.select_related("successor").order_by("-retired", "id"))
+
+
+def _listed(
+    model: Model,
+    snapshot: Snapshot | None,
+    board: Board | None,
+    book: PriceBook,
+    now: datetime,
+    scheduled: Sequence[Scheduled],
+    measured: Sequence[Measured],
+) -> Listed:
+    facts = snapshot.models.get(model.id) if snapshot else None
+    health, reason = _health(model, snapshot)
+    period = book.at(model.id, now)
+    skills, scored = _skills(board, model.id)
+    return Listed(
+        model=model,
+        health=health,
+        health_reason=reason,
+        p_up=snapshot.p_up.get(model.id) if snapshot else None,
+        tiers=period.tiers if period else (),
+        scheduled=scheduled,
+        measured=measured,
+        capabilities=[words for name, words in CAPABILITIES.items() if name in model.capabilities],
+        efforts=[str(effort) for effort in facts.efforts] if facts else [],
+        skills=skills,
+        scored=scored,
+        aliases=facts.aliases if facts else (),
+        retirement=model.shutdown,
+    )
+
+
+def _order(listed: Listed) -> tuple[bool, str, int, str]:
+    released = listed.model.released.toordinal() if listed.model.released else 0
+    return listed.health == "off", listed.model.provider, -released, listed.model.id
+
+
+def _health(model: Model, snapshot: Snapshot | None) -> tuple[str, str]:
+    if not model.enabled:
+        return "off", "switched off by the operator"
+    if snapshot is None or model.id not in snapshot.models:
+        return "off", f"no key for {model.provider} is configured"
+    if model.id in snapshot.blocked:
+        return "down", snapshot.blocked[model.id]
+    if snapshot.p_up.get(model.id, 1.0) < _DEGRADED_BELOW:
+        return "degraded", "attempts failed lately"
+    return "healthy", ""
+
+
+def _scheduled(now: datetime) -> Mapping[str, Sequence[Scheduled]]:
+    """Future prices by model; of several versions of one price the latest added counts."""
+    latest: dict[tuple[str, datetime, str, int], ModelPrice] = {}
+    for row in ModelPrice.objects.filter(effective_from__gt=now).order_by("created_at", "pk"):
+        latest[row.model, row.effective_from, row.token_class, row.over_input_tokens] = row
+    found: dict[str, list[Scheduled]] = defaultdict(list)
+    for row in sorted(latest.values(), key=lambda row: (row.effective_from, row.over_input_tokens)):
+        words = ModelPrice.TokenClass(row.token_class).label
+        found[row.model].append(Scheduled(row.effective_from, words, row.usd_per_mtok, row.over_input_tokens))
+    return found
+
+
+def _measured(snapshot: Snapshot | None) -> Mapping[str, Sequence[Measured]]:
+    """By model, as the snapshot has it: rolling figures of traffic, priors where there is none."""
+    found: dict[str, list[Measured]] = defaultdict(list)
+    latency: Mapping[Arm, Latency] = snapshot.latency if snapshot else {}
+    for arm, one in sorted(latency.items(), key=lambda item: item[0].name):
+        found[arm.model].append(
+            Measured(
+                str(arm.effort or ""), one.ttft_p50_ms, one.ttft_p95_ms, one.tokens_per_second, one.samples
+            )
+        )
+    return found
+
+
+def _skills(board: Board | None, model: str) -> tuple[Sequence[tuple[str, float]], bool]:
+    """Success by skill at the model's default effort, best first; and whether anybody measured the model."""
+    row = _default_row(board, model) if board else None
+    if board is None or row is None:
+        return (), False
+    scores = [(str(skill), float(p)) for skill, p in zip(SKILLS, board.success[row], strict=True)]
+    return sorted(scores, key=lambda item: -item[1]), bool(board.scored[row])
+
+
+def _default_row(board: Board, model: str) -> int | None:
+    rows: Iterable[int] = (row for arm, row in board.rows.items() if arm.model == model)
+    return min(rows, key=lambda row: board.arms[row].effort is not None, default=None)

@@ -1,0 +1,1 @@
+"""One module a screen: each view parses the URL, calls a query, renders a template."""

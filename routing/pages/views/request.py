@@ -1,0 +1,105 @@
+"""One request: why that model, what was tried, what it cost, and what the others would have cost."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from accounts.access import account_required
+from accounts.models import Account
+from billing.models import Attempt, Request
+from routing.catalog.live import catalog
+from routing.pages.counterfactual import counterfactuals, usage_lines, usage_of
+from routing.pages.explanation import Explanation, explanation, points, sorted_candidates
+from routing.pages.scatter import scatter
+from routing.pages.timeline import timeline
+from routing.pages.viewer import Viewed
+
+COMPARED = 8  # models whose cost for the same tokens is shown
+SHOWN = 12  # candidates shown before the rest is opened
+_SORT_TITLES = (
+    ("success", "P(success)"),
+    ("cost", "Expected cost"),
+    ("latency", "Expected latency"),
+    ("up", "P(up)"),
+)
+
+
+@require_GET
+@account_required
+def request_page(request: Viewed, request_id: str) -> HttpResponse:
+    row = _row(request.account, request_id)
+    attempts = list(row.attempts.all())
+    told = explanation(row.trace)
+    sort = request.GET.get("sort", "")
+    ranked = sorted_candidates(told.ranked, sort)
+    context = {
+        "row": row,
+        "told": told,
+        "attempts": attempts,
+        "timeline": timeline(row, attempts),
+        "scatter": scatter(points(told)),
+        "sort": sort,
+        "sorts": _SORT_TITLES,
+        "input_tokens": usage_of(row).input_tokens,
+        "metadata": sorted(row.metadata.items()) if isinstance(row.metadata, dict) else [],
+        "ranked": ranked[:SHOWN],
+        "ranked_rest": ranked[SHOWN:],
+        "answered_arm": _arm(row.served_model, row.served_effort),
+        "usage": usage_lines(row),
+        "others": counterfactuals(row, _compared_models(row, told), catalog.price_book),
+        "saved_usd": None
+        if row.baseline_usd is None or row.cost_usd is None
+        else row.baseline_usd - row.cost_usd,
+        "failed_attempts": [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED],
+    }
+    return render(request, "pages/request.html", context)
+
+
+@require_GET
+@account_required
+def raw(request: Viewed, request_id: str) -> JsonResponse:
+    """Everything stored about the request, as it is stored; money as exact decimal text."""
+    row = _row(request.account, request_id)
+    attempts = [_columns(attempt) for attempt in row.attempts.all()]
+    return JsonResponse(
+        _columns(row) | {"attempts": attempts}, json_dumps_params={"indent": 2, "ensure_ascii": False}
+    )
+
+
+def _row(account: Account, request_id: str) -> Request:
+    """The account's request with key and attempts; another account's is as absent as none."""
+    attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
+    row = Request.objects.filter(account=account, id=request_id).select_related("key")
+    found = row.prefetch_related(attempts).first()
+    if found is None:
+        raise Http404("No such request in this account.")
+    return found
+
+
+def _compared_models(row: Request, told: Explanation) -> list[str]:
+    """The baseline and the models of the best candidates."""
+    models = dict.fromkeys([row.baseline_model, *(candidate.model for candidate in told.ranked)])
+    return [model for model in models if model and model != row.served_model][:COMPARED]
+
+
+def _saved_usd(row: Request) -> Decimal | None:
+    if row.baseline_usd is None or row.cost_usd is None:
+        return None
+    return row.baseline_usd - row.cost_usd
+
+
+def _columns(row: Request | Attempt) -> dict[str, Any]:
+    return {field.attname: _plain(getattr(row, field.attname)) for field in row._meta.concrete_fields}
+
+
+def _plain(value: Any) -> Any:
+    """Decimals digit for digit; the rest as Django's JSON encoder writes it."""
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def _arm(model: str, effort: str) -> str:
+    return f"{model}@{effort}" if effort else model

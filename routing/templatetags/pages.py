@@ -1,0 +1,142 @@
+"""How the dashboard writes numbers: durations, shares, tokens, changes. `{% load pages %}`"""
+
+from decimal import Decimal
+
+from django import template
+
+register = template.Library()
+
+_DASH = "—"
+
+
+@register.filter
+def duration(ms: float | None) -> str:
+    """812 → "812 ms", 1240 → "1.24 s", 75000 → "1 min 15 s"."""
+    if ms is None:
+        return _DASH
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    if ms < 59_950:
+        return f"{ms / 1_000:.2f} s" if ms < 9_995 else f"{ms / 1_000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1_000), 60)
+    return f"{minutes} min {seconds} s"
+
+
+@register.filter
+def share(value: float | None) -> str:
+    """0.934 → "93.4 %"; near the ends with enough digits not to say 0 or 100 of what is neither."""
+    if value is None:
+        return _DASH
+    percent = value * 100
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    if 99.9 < percent < 100:
+        return "> 99.9 %"
+    return f"{percent:.1f}".removesuffix(".0") + " %"
+
+
+@register.filter
+def points(value: float | None) -> str:
+    """A probability in whole percent: 0.934 → "93 %"."""
+    return _DASH if value is None else f"{value * 100:.0f} %"
+
+
+@register.filter
+def change(value: float | None) -> str:
+    """A relative change: 0.123 → "+12 %", −0.5 → "−50 %", 3.2 → "4.2 ×"."""
+    if value is None:
+        return ""
+    if value >= 2:
+        return f"{value + 1:.1f} ×"
+    percent = f"{abs(value) * 100:.0f}"
+    if percent == "0":
+        return "±0 %"
+    return f"{'+' if value > 0 else '−'}{percent} %"
+
+
+@register.filter
+def tokens(count: int | None) -> str:
+    """With thousands separated: 12345 → "12,345"."""
+    return _DASH if count is None else f"{count:,}"
+
+
+@register.filter
+def compact(count: float | None) -> str:
+    """A window or a cap, short: 128000 → "128K", 1050000 → "1.05M"."""
+    if count is None:
+        return _DASH
+    for size, letter in ((1_000_000, "M"), (1_000, "K")):
+        if count >= size:
+            return f"{count / size:.2f}".rstrip("0").rstrip(".") + letter
+    return f"{count:.0f}"
+
+
+@register.filter
+def usd_short(usd: Decimal | float | None) -> str:
+    """An estimate to three digits, never in powers of ten: 0.0000123 → "$0.0000123"."""
+    if usd is None:
+        return _DASH
+    if not usd:
+        return "$0"
+    value = Decimal(str(usd))
+    text = format(round(value, 2 - value.adjusted()), "f")
+    return "$" + (text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of ours in words: "competition_math" → "competition math"."""
+    return name.replace("_", " ") if name else _DASH
+
+
+@register.simple_tag
+def arm(model: str, effort: str | None) -> str:
+    """A model with its reasoning effort, as the trace names arms."""
+    return f"{model} · {effort}" if effort else model
+
+
+@register.filter
+def signed(value: float | None) -> str:
+    """A utility: three significant digits with a true minus."""
+    if value is None:
+        return _DASH
+    return (
+        f"{value:.3g}".replace("-", "−")
+        if abs(value) >= 0.001 or not value
+        else f"{value:.1e}".replace("-", "−")
+    )
+
+
+@register.filter
+def times(value: float | None) -> str:
+    """A multiple of what was paid: 2.345 → "2.3 ×"."""
+    if value is None:
+        return _DASH
+    return f"{value:,.0f} ×" if value >= 100 else f"{value:.2g} ×" if value < 1 else f"{value:.1f} ×"
+
+
+@register.filter
+def plain(value: Decimal | None) -> str:
+    """A unit price without trailing zeros: 2.500000 → "2.5"."""
+    if value is None:
+        return _DASH
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def add_px(value: float, offset: float) -> float:
+    """SVG coordinates: `add` truncates, this does not."""
+    return round(value + offset, 1)
+
+
+@register.filter
+def percent_px(value: float) -> float:
+    """A share of 1 as a width in a viewBox 100 wide."""
+    return round(value * 100, 2)
+
+
+@register.filter
+def percent_of(value: float) -> str:
+    """A share that may be negative: −0.12 → "−12 %"."""
+    return f"{value * 100:.0f} %".replace("-", "−")
