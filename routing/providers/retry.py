@@ -174,11 +174,10 @@ def _gemini_facts(document: dict[str, Any]) -> ErrorFacts:
     error = _object(document.get("error"))
     codes: list[str] = []
     delay: float | None = None
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
+    for detail in _list(error.get("details")):
         detail = _object(detail)
         codes.extend(_strings(detail.get("reason")))
-        for violation in detail.get("violations") or ():
+        for violation in _list(detail.get("violations")):
             codes.extend(_strings(_object(violation).get("quotaId")))
         if (wait := _duration_s(detail.get("retryDelay"))) is not None:
             delay = wait
@@ -236,6 +235,10 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _strings(*values: Any) -> tuple[str, ...]:

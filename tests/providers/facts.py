@@ -1,0 +1,90 @@
+"""Catalog models as the adapters see them, and small requests to build from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from routing.arms import Capability, Effort, ModelFacts
+from routing.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
+
+CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
+DIALECTS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+WEATHER = Tool(
+    "get_weather",
+    "Current weather of a city",
+    {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+
+
+def _efforts(quirks: dict[str, Any]) -> tuple[Effort, ...]:
+    names = set(quirks.get("reasoning_efforts") or quirks.get("effort_levels") or ())
+    names |= {level.lower() for level in quirks.get("thinking_levels", ())}
+    if quirks.get("thinking_off"):
+        names.add("none")
+    return tuple(effort for effort in Effort if effort in names)
+
+
+def _facts(row: dict[str, Any]) -> ModelFacts:
+    capabilities = {Capability(name) for name, has in row["capabilities"].items() if has}
+    if row["quirks"].get("forced_tool_choice", True):
+        capabilities.add(Capability.FORCED_TOOLS)
+    default = row["quirks"].get("reasoning_default")
+    return ModelFacts(
+        id=row["id"],
+        provider=row["provider"],
+        dialect=DIALECTS[row["provider"]],
+        upstream_id=row["id"],
+        name=row["name"],
+        status=row["status"],
+        tier="default",
+        context_window=row["context_window"],
+        max_input_tokens=row["max_input_tokens"],
+        max_output_tokens=row["max_output_tokens"],
+        capabilities=frozenset(capabilities),
+        efforts=_efforts(row["quirks"]),
+        default_effort=Effort(default) if default else None,
+        quirks=row["quirks"],
+    )
+
+
+MODELS = {row["id"]: _facts(row) for row in CATALOG}
+
+# One a kind: a request built for it shows what its dialect does
+CHAT = MODELS["gpt-4o"]
+REASONING_CHAT = MODELS["gpt-5"]
+RESPONSES = MODELS["gpt-6.2-sol"]
+CLAUDE = MODELS["claude-opus-5"]
+OLD_CLAUDE = MODELS["claude-sonnet-4-5"]
+UNFORCED_CLAUDE = MODELS["claude-opus-5-5"]
+GEMINI = MODELS["gemini-3.5-flash"]
+OLD_GEMINI = MODELS["gemini-2.5-flash"]
+LOCAL = ModelFacts(
+    "llama", "local", "openai_chat", "llama3:8b", "Llama", "current", "default", 8192, 8192, 2048, frozenset()
+)
+
+
+def user(*parts: Part | str) -> Message:
+    return Message(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in parts))
+
+
+def system(text: str) -> Message:
+    return Message(Role.SYSTEM, (Text(text),))
+
+
+def assistant(text: str = "", *calls: ToolCall) -> Message:
+    return Message(Role.ASSISTANT, (Text(text),) if text else (), calls)
+
+
+def call(identity: str, name: str = "get_weather", arguments: str = '{"city":"Oslo"}') -> ToolCall:
+    return ToolCall(identity, name, arguments)
+
+
+def result(identity: str, text: str = "4 °C", *, is_error: bool = False) -> Message:
+    return Message(Role.TOOL, (Text(text),), tool_call_id=identity, is_error=is_error)
+
+
+def asking(*messages: Message, **fields: Any) -> ChatRequest:
+    return ChatRequest(messages or (user("What is the capital of France?"),), **fields)

@@ -1,0 +1,271 @@
+"""Every catalog model answers through its adapter, at every effort, streamed and not; the simulator refuses what
+the providers refuse."""
+
+from typing import Any
+
+import pytest
+
+from routing.arms import Effort
+from routing.chat import (
+    FinishReason,
+    Image,
+    ReasoningDelta,
+    ResponseFormat,
+    Sampling,
+    Text,
+    ToolChoice,
+    UsageReport,
+)
+from routing.providers.failures import FailureKind, UpstreamFailure
+from tests.conftest import Simulator
+from tests.providers.conftest import Caller
+from tests.providers.facts import (
+    CHAT,
+    CLAUDE,
+    GEMINI,
+    LOCAL,
+    MODELS,
+    OLD_CLAUDE,
+    PIXEL,
+    REASONING_CHAT,
+    RESPONSES,
+    WEATHER,
+    asking,
+    assistant,
+    call,
+    result,
+    system,
+    user,
+)
+
+WIRES = {"chat": CHAT, "reasoning chat": REASONING_CHAT, "responses": RESPONSES, "claude": CLAUDE, "gemini": GEMINI}
+each_wire = pytest.mark.parametrize("model", WIRES.values(), ids=WIRES.keys())
+either_way = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+EVERYTHING: dict[str, Any] = {
+    "sampling": Sampling(1.7, 0.9, 40, 0.1, 0.1, 7, {"50256": -100}),
+    "stop": ("###", "END"),
+    "max_output_tokens": 3000,
+    "user": "user-1 " * 20,
+    "metadata": {"ticket": "7"},
+    "service_tier": "default",
+    "verbosity": "medium",
+    "parallel_tool_calls": False,
+}
+
+
+@either_way
+@each_wire
+async def test_each_wire_answers_with_text_usage_and_an_end(caller: Caller, model: Any, stream: bool) -> None:
+    answer = await caller.ask(asking(), model, stream=stream)
+    assert "Paris" in answer.choices[0].text
+    assert answer.choices[0].finish_reason is FinishReason.STOP
+    assert answer.served_model.startswith(model.id)
+    assert answer.response_id
+    assert answer.usage is not None
+    assert answer.usage.input_tokens > 0
+    assert answer.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+async def test_every_model_takes_what_is_sent_at_every_effort(caller: Caller, model: Any) -> None:
+    conversation = (system("Be brief."), user("Hi"), assistant("Hello!"), system("Be kind."), user("Capital of France?"))
+    for effort in (None, *Effort):
+        for tools in ((), (WEATHER,)):
+            answer = await caller.ask(asking(*conversation, tools=tools, **EVERYTHING), model, effort)
+            assert answer.usage is not None
+
+
+@either_way
+@each_wire
+async def test_usage_is_what_the_provider_booked(
+    caller: Caller, simulator: Simulator, model: Any, stream: bool
+) -> None:
+    answer = await caller.ask(asking(user("Prove it. " * 400)), model, Effort.HIGH, stream=stream)
+    booked = simulator.calls()[-1]["usage"]
+    usage = answer.usage
+    assert usage is not None
+    assert usage.output_tokens == booked["output_tokens"]
+    assert usage.reasoning_tokens == booked["reasoning_tokens"]
+    assert usage.cache_read_tokens == booked["cached_tokens"]
+
+
+@either_way
+@each_wire
+async def test_a_tool_is_called_and_its_result_understood(caller: Caller, model: Any, stream: bool) -> None:
+    first = user("What is the weather in Oslo?")
+    answer = await caller.ask(asking(first, tools=(WEATHER,)), model, stream=stream)
+    said = answer.choices[0]
+    assert said.finish_reason is FinishReason.TOOL_CALLS
+    (wanted,) = said.tool_calls
+    assert wanted.name == "get_weather"
+    assert wanted.id
+    history = (first, assistant(said.text, *said.tool_calls), result(wanted.id, "4 °C, rain"))
+    final = await caller.ask(asking(*history, tools=(WEATHER,)), model, stream=stream)
+    assert final.choices[0].finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("named", "get_weather"), ToolChoice("none")])
+@each_wire
+async def test_the_tool_choice_is_kept(caller: Caller, model: Any, choice: ToolChoice) -> None:
+    request = asking(user("Hello"), tools=(WEATHER,), tool_choice=choice)
+    answer = await caller.ask(request, model)
+    assert bool(answer.choices[0].tool_calls) is (choice.mode != "none")
+
+
+@each_wire
+async def test_parallel_results_with_one_missing_are_taken(caller: Caller, model: Any) -> None:
+    history = (
+        user("Compare"),
+        assistant("", call("a"), call("b"), call("c:1/2")),
+        result("c:1/2", "warm"),
+        system("Hurry."),
+        result("a", "cold", is_error=True),
+        result("nobody", "?"),
+        user("So?"),
+    )
+    answer = await caller.ask(asking(*history, tools=(WEATHER,)), model)
+    assert answer.usage is not None
+
+
+@each_wire
+async def test_a_picture_is_taken(caller: Caller, model: Any) -> None:
+    answer = await caller.ask(asking(user("What is this?", Image(PIXEL))), model)
+    assert answer.choices[0].text
+
+
+@each_wire
+async def test_json_is_answered_where_it_is_asked(caller: Caller, model: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    wanted = ResponseFormat("json_schema", "city", schema=schema, strict=True)
+    import json
+
+    answer = await caller.ask(asking(response_format=wanted), model)
+    assert set(json.loads(answer.choices[0].text)) == {"city"}
+    answer = await caller.ask(asking(response_format=ResponseFormat("json_object")), model)
+    assert isinstance(json.loads(answer.choices[0].text), dict)
+
+
+@either_way
+@each_wire
+async def test_an_answer_cut_at_its_limit_says_so(caller: Caller, model: Any, stream: bool) -> None:
+    request = asking(user("Write a long essay about rivers."), max_output_tokens=20)
+    answer = await caller.ask(request, model, stream=stream)
+    assert answer.choices[0].finish_reason is FinishReason.LENGTH
+
+
+async def test_thinking_comes_back_readable_and_ready_for_replay(caller: Caller) -> None:
+    first = user("Prove that there are infinitely many primes.")
+    for model, effort in ((CLAUDE, Effort.HIGH), (OLD_CLAUDE, Effort.HIGH), (RESPONSES, Effort.HIGH)):
+        events = await caller.events(asking(first), model, effort)
+        replays = [e.replay for e in events if isinstance(e, ReasoningDelta) and e.replay]
+        assert replays
+        assert {replay.provider for replay in replays} == {model.provider}
+        text = "".join(e.text for e in events if hasattr(e, "text") and not isinstance(e, ReasoningDelta))
+        history = (first, assistant(text), user("Shorter."))
+        history[1].parts  # noqa: B018
+        said = type(first)(history[1].role, (*replays, Text(text)))
+        again = await caller.ask(asking(first, said, user("Shorter.")), model, effort)
+        assert again.choices[0].finish_reason is FinishReason.STOP
+
+
+async def test_usage_comes_before_the_end_and_a_cut_answer_has_its_input_counted(caller: Caller) -> None:
+    events = await caller.events(asking(), CLAUDE)
+    assert isinstance(events[1], UsageReport)
+    assert isinstance(events[-2], UsageReport)
+
+
+@either_way
+async def test_a_compatible_server_answers(caller: Caller, stream: bool) -> None:
+    local = type(LOCAL)(**{name: getattr(LOCAL, name) for name in LOCAL.__struct_fields__} | {"upstream_id": "gpt-4o"})
+    answer = await caller.ask(asking(sampling=Sampling(0.2), stop=("x",), user="u"), local, stream=stream)
+    assert "Paris" in answer.choices[0].text
+
+
+async def test_extra_parameters_reach_openai_only(caller: Caller) -> None:
+    request = asking(extra={"prompt_cache_key": "k", "model": "other", "stream": False})
+    for model in WIRES.values():
+        assert (await caller.ask(request, model)).served_model.startswith(model.id)
+
+
+FAULTS = [
+    ({"kind": "status", "status": 500}, FailureKind.SERVER),
+    ({"kind": "status", "status": 503}, FailureKind.OVERLOADED),
+    ({"kind": "status", "status": 429, "retry_after": 3.0}, FailureKind.RATE_LIMIT),
+    ({"kind": "status", "status": 401}, FailureKind.AUTH),
+    ({"kind": "status", "status": 404}, FailureKind.MODEL_GONE),
+    ({"kind": "status", "status": 400}, FailureKind.BAD_REQUEST),
+    ({"kind": "refuse_connection"}, FailureKind.SERVER),
+    ({"kind": "empty_body"}, FailureKind.MALFORMED),
+    ({"kind": "html_error"}, FailureKind.SERVER),
+    ({"kind": "error_in_200"}, None),
+]
+
+
+@either_way
+@pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=[str(f["kind"]) + str(f.get("status", "")) for f, _ in FAULTS])
+@each_wire
+async def test_faults_are_named(
+    caller: Caller, simulator: Simulator, model: Any, fault: dict[str, Any], kind: FailureKind | None, stream: bool
+) -> None:
+    simulator.fault(provider=model.provider, **fault)
+    with pytest.raises(UpstreamFailure) as caught:
+        await caller.ask(asking(), model, stream=stream)
+    if kind is FailureKind.MALFORMED and stream:
+        assert caught.value.kind in (FailureKind.MALFORMED, FailureKind.TRUNCATED)
+    elif kind is not None:
+        assert caught.value.kind is kind
+    if fault.get("retry_after"):
+        assert caught.value.retry_after_s == 3.0
+    assert "sim-key" not in caught.value.message
+
+
+@each_wire
+async def test_a_cut_stream_is_truncated_and_never_a_success(
+    caller: Caller, simulator: Simulator, model: Any
+) -> None:
+    simulator.fault(provider=model.provider, kind="cut", after_chunks=3)
+    with pytest.raises(UpstreamFailure) as caught:
+        await caller.ask(asking(), model)
+    assert caught.value.kind is FailureKind.TRUNCATED
+
+
+@each_wire
+async def test_a_malformed_chunk_is_malformed(caller: Caller, simulator: Simulator, model: Any) -> None:
+    simulator.fault(provider=model.provider, kind="malformed", after_chunks=2)
+    with pytest.raises(UpstreamFailure) as caught:
+        await caller.ask(asking(), model)
+    assert caught.value.kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize("kind", ["slow_bytes", "no_done"])
+@each_wire
+async def test_harmless_faults_are_survived(
+    caller: Caller, simulator: Simulator, model: Any, kind: str
+) -> None:
+    simulator.fault(provider=model.provider, kind=kind)
+    assert "Paris" in (await caller.ask(asking(), model)).choices[0].text
+
+
+@either_way
+@each_wire
+async def test_another_model_than_asked_is_reported_by_its_own_name(
+    caller: Caller, simulator: Simulator, model: Any, stream: bool
+) -> None:
+    simulator.fault(provider=model.provider, kind="wrong_model")
+    assert (await caller.ask(asking(), model, stream=stream)).served_model == "simulated-wrong-model"
+
+
+@either_way
+@each_wire
+async def test_dropped_usage_is_no_usage(
+    caller: Caller, simulator: Simulator, model: Any, stream: bool
+) -> None:
+    simulator.fault(provider=model.provider, kind="drop_usage")
+    answer = await caller.ask(asking(), model, stream=stream)
+    assert answer.usage is None or answer.usage.output_tokens == 0
