@@ -47,6 +47,8 @@ class Board(msgspec.Struct, frozen=True):
     arms: tuple[Arm, ...]
     facts: tuple[ModelFacts, ...]
     names: tuple[str, ...]
+    labels: tuple[tuple[str, str, str | None, str, str], ...]  # arm, model, effort, name, provider
+    shadowed: frozenset[int]  # pin-only rows of models that have rows of their own to show
     rows: dict[Arm, int]
     pin_only: npt.NDArray[np.bool_]
     success: Row  # (n, n_skills) P(success) at difficulty 0
@@ -135,6 +137,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
     scored = np.array([abilities[f.id].scored for f in facts], bool)
     general = np.array([abilities[f.id].general for f in facts], float)
     rows = {arm: row for row, arm in enumerate(arms)}
+    routable = {arm.model for arm in chosen}
     efforts = tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True))
     return Board(
         snapshot=snapshot,
@@ -142,6 +145,10 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
         arms=arms,
         facts=facts,
         names=tuple(arm.name for arm in arms),
+        labels=tuple(
+            (a.name, a.model, a.effort, f.name, f.provider) for a, f in zip(arms, facts, strict=True)
+        ),
+        shadowed=frozenset(rows[arm] for arm in arms if arm not in chosen and arm.model in routable),
         rows=rows,
         pin_only=np.array([arm not in chosen for arm in arms], bool),
         success=1 / (1 + np.exp(-logits)),

@@ -6,7 +6,7 @@ from routing.arms import Effort
 from routing.chat import Strategy
 from routing.decide import preferences as prefer
 from routing.decide.skills import WORDS, Skill
-from routing.decide.strategies import Candidates, Ranking, rank
+from routing.decide.strategies import Candidates, Ranking, winners
 from routing.decide.trace import Entry
 
 _EFFORT = {None: "", Effort.NONE.value: " without reasoning"}
@@ -17,25 +17,9 @@ _LEVELS = (
     (0.6, "A hard"),
     (99.0, "A very hard"),
 )
-FLIP_WEIGHTS = (
-    0.95,
-    1.1,
-    0.9,
-    1.2,
-    0.8,
-    1.35,
-    0.7,
-    1.5,
-    0.6,
-    2.0,
-    0.5,
-    3.0,
-    0.3,
-    5.0,
-    0.2,
-    10.0,
-    0.1,
-)  # nearest first
+FLIP_WEIGHTS = np.array(  # nearest to today's first
+    [0.95, 1.1, 0.9, 1.2, 0.8, 1.35, 0.7, 1.5, 0.6, 2, 0.5, 3, 0.3, 5, 0.2, 10, 0.1]
+)
 
 
 def reason(strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Entry], *, stream: bool) -> str:
@@ -76,10 +60,10 @@ def flip(strategy: Strategy, seen: Candidates, entries: list[Entry], made: Ranki
     if len({entry.model for entry in entries}) < 2:
         return "Nothing: no other model can answer this request."
     if strategy in (Strategy.AUTO, Strategy.BALANCED):
-        for weight in FLIP_WEIGHTS:
-            other = entries[int(rank(strategy, seen, stream=stream, cost_weight=weight).order[0])]
-            if other.model != entries[winner].model:
-                return f"Would have gone to {title(other)} if cost weighed {_change(weight)}."
+        others = winners(strategy, seen, FLIP_WEIGHTS, stream=stream)
+        for weight, other in zip(FLIP_WEIGHTS.tolist(), others, strict=True):
+            if entries[other].model != entries[winner].model:
+                return f"Would have gone to {title(entries[other])} if cost weighed {_change(weight)}."
         return "No weight of cost, from a tenth of today's to ten times it, would have chosen another model."
     runner = next(int(i) for i in made.order[1:] if entries[int(i)].model != entries[winner].model)
     return _runner_up(strategy, entries[winner], entries[runner], stream=stream)

@@ -30,9 +30,9 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class Removal(msgspec.Struct, frozen=True):
+class Removal(msgspec.Struct, frozen=True, gc=False):
     code: Reason
-    words: str
+    words: str  # continue the candidate's name: "does not see images"
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -89,22 +89,18 @@ def needed(request: ChatRequest) -> dict[Capability, str]:
 
 def removals(board: Board, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
     """By row, why it cannot answer; None: it can. `tokens` is each arm's input, `cost_usd` its forecast."""
-    by_model: dict[str, Removal | None] = {}
-    result: list[Removal | None] = []
+    by_model = {name: _model_removal(board, rules, facts) for name, facts in board.snapshot.models.items()}
+    result = [by_model[arm.model] for arm in board.arms]
+    for row in np.flatnonzero(board.pin_only).tolist():
+        if board.arms[row].model != rules.pinned:
+            result[row] = result[row] or _pin_only(board, row)
     fits = (tokens <= board.max_input) & (tokens + rules.room_for_output <= board.window)
+    for row in np.flatnonzero(~fits).tolist():
+        words = f"has a context that cannot hold {int(tokens[row]):,} input tokens"
+        result[row] = result[row] or Removal(Reason.CONTEXT, words)
     ceiling = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
-    affordable = ~(cost_usd > ceiling)
-    for row, facts in enumerate(board.facts):
-        if facts.id not in by_model:
-            by_model[facts.id] = _model_removal(board, rules, facts)
-        removal = by_model[facts.id]
-        if removal is None and board.pin_only[row] and facts.id != rules.pinned:
-            removal = _pin_only(board, row)
-        if removal is None and not fits[row]:
-            removal = Removal(Reason.CONTEXT, f"its context does not fit {int(tokens[row]):,} input tokens")
-        if removal is None and not affordable[row]:
-            removal = _too_dear(rules, float(cost_usd[row]))
-        result.append(removal)
+    for row in np.flatnonzero(cost_usd > ceiling).tolist():
+        result[row] = result[row] or _too_dear(rules, float(cost_usd[row]))
     return result
 
 

@@ -1,14 +1,16 @@
 """From a choice to its trace: every candidate's numbers or reason of removal, in ranked order."""
 
+from math import isfinite
+from typing import Any
+
 import msgspec
 import numpy as np
 
 from routing.arms import Arm
 from routing.decide import explain, skills
 from routing.decide.artefact import fitted
-from routing.decide.filters import Reason
 from routing.decide.strategies import Candidates, Ranking
-from routing.decide.trace import Baseline, Entry, Forecast, Removed, Trace
+from routing.decide.trace import Baseline, Entry, Forecast, Trace
 from routing.decide.view import View
 
 
@@ -28,7 +30,7 @@ def trace(view: View, choice: Choice, chain_rows: list[int]) -> Trace:
     """`chain_rows`: the board's rows of the chain; the first is the one chosen."""
     question, first = view.question, chain_rows[0]
     entries = _entries(view, choice)
-    ranked = [entries[row] for row in choice.order]
+    ranked, ordered = [entries[row] for row in choice.order], set(choice.order)
     baseline = _baseline(view)
     cost = entries[first].cost_usd
     return Trace(
@@ -46,7 +48,7 @@ def trace(view: View, choice: Choice, chain_rows: list[int]) -> Trace:
             for skill, share in zip(skills.SKILLS, view.mix.tolist(), strict=True)
             if share >= 0.01
         },
-        candidates=(*ranked, *(entry for row, entry in entries.items() if row not in set(choice.order))),
+        candidates=(*ranked, *(entry for row, entry in entries.items() if row not in ordered)),
         chain=tuple(view.board.names[row] for row in chain_rows),
         reason=_reason(view, choice, entries, ranked),
         flip=_flip(view, choice, entries),
@@ -79,67 +81,35 @@ def forecasts(view: View, rows: list[int]) -> tuple[Forecast, ...]:
 def _entries(view: View, choice: Choice) -> dict[int, Entry]:
     """By row; a model's pin-only row is left out unless it was compared."""
     board = view.board
-    utility: dict[int, tuple[float, bool]] = dict(
-        zip(
-            choice.rows,
-            zip(choice.made.utility.tolist(), choice.made.competent.tolist(), strict=True),
-            strict=True,
-        )
-    )
-    columns = zip(
-        board.arms, board.facts, board.names, view.removed, view.p_success.tolist(), view.low.tolist(),
-        view.high.tolist(), view.cost_usd.tolist(), view.latency_ms.tolist(), view.ttft_ms.tolist(),
-        board.p_up.tolist(), view.output.tolist(), board.scored.tolist(), view.learned.tolist(), strict=True,
-    )  # fmt: skip
+    utilities = [_known(utility) for utility in choice.made.utility.tolist()]
+    made = zip(utilities, choice.made.competent.tolist(), strict=True)
+    compared = dict(zip(choice.rows, made, strict=True))
+    columns = list(zip(
+        view.p_success.tolist(), view.low.tolist(), view.high.tolist(), map(_known, view.cost_usd.tolist()),
+        view.latency_ms.tolist(), view.ttft_ms.tolist(), board.p_up.tolist(),
+        view.output.astype(int).tolist(), board.scored.tolist(), strict=True,
+    ))  # fmt: skip
+    learned = view.learned.tolist()
     entries: dict[int, Entry] = {}
-    routable = {arm.model for arm, only in zip(board.arms, board.pin_only.tolist(), strict=True) if not only}
-    for row, (
-        arm,
-        facts,
-        name,
-        removal,
-        p,
-        low,
-        high,
-        cost,
-        late,
-        ttft,
-        up,
-        out,
-        scored,
-        learned,
-    ) in enumerate(columns):
-        compared = row in utility
-        if not compared and (removal is None or (board.pin_only[row] and arm.model in routable)):
+    for row, removal in enumerate(view.removed):
+        if row in compared:
+            known: tuple[Any, ...] = (
+                *board.labels[row],
+                *columns[row],
+                *compared[row],
+                learned[row],
+                removal,
+            )
+        elif removal is None or row in board.shadowed:
             continue
-        if not compared and removal is not None and removal.code is Reason.PIN_ONLY:
-            continue
-        value, competent = utility.get(row, (None, True))
-        entries[row] = Entry(
-            arm=name,
-            model=arm.model,
-            effort=arm.effort,
-            name=facts.name,
-            provider=facts.provider,
-            p_success=p,
-            low=low,
-            high=high,
-            cost_usd=_known(cost),
-            latency_ms=late,
-            ttft_ms=ttft,
-            p_up=up,
-            output_tokens=int(out),
-            scored=scored,
-            utility=_known(value),
-            competent=competent,
-            learned=learned,
-            removed=None if removal is None else Removed(removal.code, removal.words),
-        )
+        else:
+            known = (*board.labels[row], *columns[row], None, True, learned[row], removal)
+        entries[row] = Entry(*known)
     return entries
 
 
 def _known(number: float | None) -> float | None:
-    return None if number is None or not np.isfinite(number) else number
+    return None if number is None or not isfinite(number) else number
 
 
 def _complexity(view: View, choice: Choice) -> float:

@@ -39,21 +39,27 @@ class Ranking(msgspec.Struct, frozen=True):
     competent: npt.NDArray[np.bool_]
 
 
-def rank(strategy: Strategy, seen: Candidates, *, stream: bool, cost_weight: float = 1.0) -> Ranking:
-    """`cost_weight` scales what cost counts in auto and balanced: for asking what would flip the choice."""
+def rank(strategy: Strategy, seen: Candidates, *, stream: bool) -> Ranking:
     competent = _competent(seen)
-    utility = _utility(strategy, seen, competent, stream=stream, cost_weight=cost_weight)
-    cheap = np.where(np.isnan(seen.cost_usd), np.inf, seen.cost_usd)
-    order = np.lexsort(
-        (seen.latency_ms, cheap, -utility, ~competent)
-    )  # ties go to the cheaper, then the faster
+    worth, price = _parts(strategy, seen, competent, stream=stream)
+    utility = worth - price
+    cheap = _dear(seen)
+    order = np.lexsort((seen.latency_ms, cheap, -utility, ~competent))  # ties: the cheaper, then the faster
     return Ranking(order=order, utility=utility, competent=competent)
+
+
+def winners(strategy: Strategy, seen: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
+    """Who would be first if cost weighed that much more or less, one for each weight."""
+    competent = _competent(seen)
+    worth, price = _parts(strategy, seen, competent, stream=stream)
+    utility = np.where(competent, worth - cost_weights[:, None] * price, -np.inf)
+    return [int(best) for best in utility.argmax(axis=1)]
 
 
 def value_usd(seen: Candidates) -> float:
     """V of `auto`: what a right answer to this prompt is worth, in USD."""
-    priced = seen.cost_usd[~np.isnan(seen.cost_usd)]
-    return prefer.AUTO_VALUE * float(np.median(priced)) if priced.size else 1.0
+    priced = np.sort(seen.cost_usd[~np.isnan(seen.cost_usd)])
+    return prefer.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
 
 
 def _competent(seen: Candidates) -> npt.NDArray[np.bool_]:
@@ -64,25 +70,26 @@ def _competent(seen: Candidates) -> npt.NDArray[np.bool_]:
     return good & healthy
 
 
-def _utility(
-    strategy: Strategy,
-    seen: Candidates,
-    competent: npt.NDArray[np.bool_],
-    *,
-    stream: bool,
-    cost_weight: float,
-) -> Row:
+def _parts(
+    strategy: Strategy, seen: Candidates, competent: npt.NDArray[np.bool_], *, stream: bool
+) -> tuple[Row, Row | float]:
+    """Utility as what speaks for a candidate and what its cost takes from that."""
     match strategy:
         case Strategy.QUALITY:
-            return _quality(seen, competent)
+            return _quality(seen, competent), 0.0
         case Strategy.COST:
-            return -np.nan_to_num(seen.cost_usd, nan=np.inf)
+            return np.zeros_like(seen.cost_usd), _dear(seen)
         case Strategy.SPEED:
-            return -seen.ttft_ms if stream else -seen.latency_ms
+            return -(seen.ttft_ms if stream else seen.latency_ms), 0.0
         case Strategy.BALANCED:
-            return _balanced(seen, competent, cost_weight)
+            return _balanced(seen, competent)
         case Strategy.AUTO:
-            return _auto(seen, cost_weight)
+            late = prefer.AUTO_PER_SECOND * seen.latency_ms / 1000
+            return value_usd(seen) * (seen.believed * seen.p_up - late), _dear(seen)
+
+
+def _dear(seen: Candidates) -> Row:
+    return np.where(np.isnan(seen.cost_usd), np.inf, seen.cost_usd)
 
 
 def _quality(seen: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
@@ -91,25 +98,18 @@ def _quality(seen: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
     return np.where(seen.believed >= best - prefer.QUALITY_TIE, best, seen.believed)
 
 
-def _balanced(seen: Candidates, competent: npt.NDArray[np.bool_], cost_weight: float) -> Row:
-    cost = np.log(np.maximum(np.nan_to_num(seen.cost_usd, nan=np.inf), 1e-12))
-    return (
-        prefer.BALANCED_QUALITY * _scaled(seen.believed, competent)
-        - prefer.BALANCED_COST * cost_weight * _scaled(cost, competent)
-        - prefer.BALANCED_SPEED * _scaled(np.log(np.maximum(seen.latency_ms, 1)), competent)
-    )
-
-
-def _auto(seen: Candidates, cost_weight: float) -> Row:
-    value = value_usd(seen)
-    worth = value * (seen.believed * seen.p_up - prefer.AUTO_PER_SECOND * seen.latency_ms / 1000)
-    return worth - cost_weight * np.nan_to_num(seen.cost_usd, nan=np.inf)
+def _balanced(seen: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
+    quality = _scaled(seen.believed, competent)
+    speed = _scaled(np.log(np.maximum(seen.latency_ms, 1)), competent)
+    cost = _scaled(np.log(np.maximum(_dear(seen), 1e-12)), competent)
+    return prefer.BALANCED_QUALITY * quality - prefer.BALANCED_SPEED * speed, prefer.BALANCED_COST * cost
 
 
 def _scaled(values: Row, competent: npt.NDArray[np.bool_]) -> Row:
+    """0 at the lowest and 1 at the highest of the competent; others may lie outside."""
     known = values[competent & np.isfinite(values)]
     if not known.size:
         return np.zeros_like(values)
-    low, spread = known.min(), max(known.max() - known.min(), 1e-12)
-    scaled: Row = (values - low) / spread
+    low = known.min()
+    scaled: Row = (values - low) / max(known.max() - low, 1e-12)
     return scaled

@@ -15,8 +15,9 @@ from routing.arms import ModelFacts
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.chat import Audio, ChatRequest, File, Image, Message
 
-SAMPLE_OVER = 6000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
-WINDOWS, WINDOW = 4, 1500
+SAMPLE_OVER = 4000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
+WINDOWS, WINDOW = 5, 800
+SCRIPT_HEAD = 600  # characters the script is told by
 MESSAGE_OVERHEAD = 4  # role and separators of one message; OpenAI's cookbook gives 3 to 4
 REQUEST_OVERHEAD = 6  # what frames any request; ctok finds 6 to 8
 TOOL_OVERHEAD = 12  # what frames one tool definition
@@ -86,8 +87,8 @@ def count_o200k(text: str) -> int:
 
 
 def script(text: str) -> str:
-    """By the first 2,000 characters: english, latin (another language in it), cjk, cyrillic or other."""
-    head = text[:2000]
+    """By its head: english, latin (another language in it), cjk, cyrillic or other."""
+    head = text[:SCRIPT_HEAD]
     if head.isascii():
         return "english" if _looks_english(head) else "latin"
     letters = [ord(char) for char in head if char.isalpha()]

@@ -5,15 +5,10 @@ import msgspec
 from routing.arms import Arm
 from routing.chat import Mode, Strategy
 from routing.decide.features import Summary
-from routing.decide.filters import Reason
+from routing.decide.filters import Removal
 
 
-class Removed(msgspec.Struct, frozen=True):
-    code: Reason
-    words: str  # continue the candidate's name: "does not see images"
-
-
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One candidate; `removed` None: it was ranked, by these very numbers, rounded as they are."""
 
     arm: str
@@ -33,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     utility: float | None = None  # in the strategy's own unit
     competent: bool = True  # False: under the floor of competence, chosen only when nobody else can
     learned: float = 0.0  # what the account's own outcomes added to p_success
-    removed: Removed | None = None
+    removed: Removal | None = None
 
     @property
     def believed(self) -> float:

@@ -12,7 +12,7 @@ from billing.prices import PriceTier, UnitPrices
 from routing.arms import Arm, Capability, Effort, ModelFacts
 from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
 
-DATA = Path(__file__).parents[2] / "routing/catalog/data"
+DATA = Path(__file__).parents[1] / "routing/catalog/data"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROUTED_EFFORTS = (Effort.NONE, Effort.MINIMAL, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 TTFT_MS = {

@@ -1,0 +1,46 @@
+"""How long a decision takes: `python -m bench.decision_time` prints p50 and p99 in ms by prompt length.
+
+One core, the published catalog, features and token counting included; every prompt is different, as in life.
+"""
+
+import argparse
+import random
+import time
+
+import numpy as np
+
+from bench.fit_decide import everyday_prompts
+from bench.published import NOW, snapshot
+from routing.chat import ChatRequest, Message, Role, Strategy, Text
+from routing.decide.decision import Question, decide, load
+
+TOKENS = (20, 200, 2000, 20000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1000)
+    arguments = parser.parse_args()
+    began = time.perf_counter()
+    load()
+    print(f"load {(time.perf_counter() - began) * 1000:.0f} ms")
+    catalog = snapshot()
+    words = " ".join(row["text"] for row in everyday_prompts()).split()
+    dice = random.Random(7)  # noqa: S311
+    for tokens in TOKENS:
+        taken = []
+        for turn in range(arguments.rounds + 20):
+            text = " ".join(dice.choices(words, k=round(tokens / 1.35)))
+            request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
+            began = time.perf_counter()
+            decision = decide(Question(request=request, at=NOW, strategy=Strategy.AUTO), catalog)
+            if turn >= 20:  # the first ones build the board and warm caches
+                taken.append((time.perf_counter() - began) * 1000)
+        p50, p99 = np.percentile(taken, (50, 99))
+        counted = decision.trace.input_tokens
+        arms = len(decision.trace.candidates)
+        print(f"{tokens:6} tokens ({counted} counted), {arms} candidates: p50 {p50:.3f} ms, p99 {p99:.3f} ms")
+
+
+if __name__ == "__main__":
+    main()
