@@ -187,6 +187,8 @@ for _name, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
             {"name": _name, "dialect": _dialect, "base_url": _base_url.rstrip("/"), "api_key": _key}
         )
 
+CATALOG_REFRESH_S = env.float("CATALOG_REFRESH_S", 5.0)
+
 # Deadlines of a request, seconds (spec/reliability.md)
 CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", 3.0)
 FIRST_BYTE_TIMEOUT_S = env.float("FIRST_BYTE_TIMEOUT_S", 15.0)
@@ -209,6 +211,7 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_FORMS = {"add_email": "accounts.forms.email.ChangeEmailForm"}
 ACCOUNT_CHANGE_EMAIL = True  # one address a person; a new one counts once it is confirmed
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

@@ -8,7 +8,7 @@ import msgspec
 
 from accounts.caller import Caller
 from accounts.errors import ApiError, PermissionDenied
-from routing.catalog.names import Resolved, resolve
+from routing.catalog.names import NameBook, Resolved
 from routing.catalog.snapshot import Snapshot
 from routing.chat import ChatRequest, Mode, Steering, Strategy
 from routing.decide.decision import Decision, NoCandidate, Question, decide
@@ -31,7 +31,7 @@ def question(
 ) -> tuple[Question, Snapshot]:
     """What is asked, and the picture of the catalog to decide it with, breakers included."""
     snapshot = _current_snapshot(runtime)
-    target = _target(steering, caller, snapshot)
+    target = _target(steering, caller, runtime.catalog.names)
     manual = steering.mode is Mode.MANUAL
     fallback = caller.fallback if manual else True
     asked = Question(
@@ -40,7 +40,7 @@ def question(
         strategy=steering.strategy or Strategy(caller.strategy),
         pinned=target.id if target else None,
         fallback=fallback if steering.fallback is None else steering.fallback,
-        allowed=_allowed(steering, caller, snapshot),
+        allowed=_allowed(steering, caller, runtime.catalog.names),
         test_mode=steering.test_mode and not manual,
         max_cost_usd=steering.max_cost_usd,
         budget_left_usd=None,
@@ -91,10 +91,10 @@ def _would_work_unblocked(asked: Question, snapshot: Snapshot) -> bool:
     return True
 
 
-def _target(steering: Steering, caller: Caller, snapshot: Snapshot) -> Resolved | None:
+def _target(steering: Steering, caller: Caller, names: NameBook) -> Resolved | None:
     if steering.mode is not Mode.MANUAL or steering.model is None:
         return None
-    target = _resolved(steering.model, snapshot, "model")
+    target = _resolved(steering.model, names, "model")
     if target.replaced_from and not caller.replace_retired:
         raise InvalidModel(
             f"{target.replaced_from} is retired and this account forbids replacement. "
@@ -107,11 +107,11 @@ def _target(steering: Steering, caller: Caller, snapshot: Snapshot) -> Resolved 
     return target
 
 
-def _allowed(steering: Steering, caller: Caller, snapshot: Snapshot) -> frozenset[str]:
+def _allowed(steering: Steering, caller: Caller, names: NameBook) -> frozenset[str]:
     """The candidate pool: what the request names, within what the key may use. Empty: all."""
     if not steering.models:
         return caller.models
-    wanted = frozenset(_resolved(name, snapshot, "models").id for name in steering.models)
+    wanted = frozenset(_resolved(name, names, "models").id for name in steering.models)
     if not caller.models:
         return wanted
     if not wanted & caller.models:
@@ -119,9 +119,9 @@ def _allowed(steering: Steering, caller: Caller, snapshot: Snapshot) -> frozense
     return wanted & caller.models
 
 
-def _resolved(name: str, snapshot: Snapshot, param: str) -> Resolved:
-    found = resolve(name, snapshot)
-    if found.id is None:
+def _resolved(name: str, names: NameBook, param: str) -> Resolved:
+    found = names.resolve(name)
+    if not found.id:
         near = ", ".join(found.near)
         raise InvalidModel(
             f"There is no model {name!r}."

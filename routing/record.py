@@ -112,7 +112,7 @@ def attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt:
         model=attempt.arm.model,
         effort=attempt.arm.effort or "",
         provider=attempt.facts.provider,
-        outcome=attempt.outcome,
+        outcome=attempt.outcome or Attempt.Outcome.ABORTED,
         error_kind=failure.kind if failure else "",
         error_message=failure.message[:500] if failure else "",
         status_code=failure.status if failure else 200 if attempt.outcome == "ok" else None,

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from accounts import callers
@@ -29,7 +30,7 @@ class Runtime:
         self.breaker = Breaker()
         self.limiter = Limiter()
         self.upstreams = Upstreams(
-            [Provider(**provider) for provider in [*settings.PROVIDERS, *extra_providers()]],
+            msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
             Deadlines(
                 connect_s=settings.CONNECT_TIMEOUT_S,
                 first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,

@@ -5,60 +5,78 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Model',
+            name="Model",
             fields=[
-                ('id', models.CharField(max_length=120, primary_key=True, serialize=False)),
-                ('provider', models.CharField(db_index=True, max_length=60)),
-                ('name', models.CharField(max_length=160)),
-                ('status', models.CharField(max_length=20)),
-                ('tier', models.CharField(max_length=10)),
-                ('context_window', models.PositiveIntegerField()),
-                ('max_input_tokens', models.PositiveIntegerField()),
-                ('max_output_tokens', models.PositiveIntegerField()),
-                ('capabilities', models.JSONField(default=list)),
-                ('quirks', models.JSONField(default=dict)),
-                ('match', models.JSONField(default=dict)),
-                ('scores', models.JSONField(default=list)),
-                ('released', models.DateField(blank=True, null=True)),
-                ('shutdown', models.DateField(blank=True, null=True)),
-                ('note', models.TextField(blank=True)),
-                ('enabled', models.BooleanField(default=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.CharField(max_length=120, primary_key=True, serialize=False)),
+                ("provider", models.CharField(db_index=True, max_length=60)),
+                ("name", models.CharField(max_length=160)),
+                ("status", models.CharField(max_length=20)),
+                ("tier", models.CharField(max_length=10)),
+                ("context_window", models.PositiveIntegerField()),
+                ("max_input_tokens", models.PositiveIntegerField()),
+                ("max_output_tokens", models.PositiveIntegerField()),
+                ("capabilities", models.JSONField(default=list)),
+                ("quirks", models.JSONField(default=dict)),
+                ("match", models.JSONField(default=dict)),
+                ("scores", models.JSONField(default=list)),
+                ("released", models.DateField(blank=True, null=True)),
+                ("shutdown", models.DateField(blank=True, null=True)),
+                ("note", models.TextField(blank=True)),
+                ("enabled", models.BooleanField(default=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
         ),
         migrations.CreateModel(
-            name='RetiredModel',
+            name="RetiredModel",
             fields=[
-                ('id', models.CharField(max_length=120, primary_key=True, serialize=False)),
-                ('provider', models.CharField(max_length=60)),
-                ('retired', models.DateField()),
-                ('source', models.CharField(max_length=300)),
-                ('successor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='catalog.model')),
+                ("id", models.CharField(max_length=120, primary_key=True, serialize=False)),
+                ("provider", models.CharField(max_length=60)),
+                ("retired", models.DateField()),
+                ("source", models.CharField(max_length=300)),
+                (
+                    "successor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="catalog.model",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Measurement',
+            name="Measurement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('effort', models.CharField(blank=True, max_length=12)),
-                ('samples', models.PositiveIntegerField(default=0)),
-                ('ttft_p50_ms', models.FloatField(blank=True, null=True)),
-                ('ttft_p95_ms', models.FloatField(blank=True, null=True)),
-                ('tokens_per_second', models.FloatField(blank=True, null=True)),
-                ('p_up', models.FloatField(default=1.0)),
-                ('measured_at', models.DateTimeField()),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='measurements', to='catalog.model')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("effort", models.CharField(blank=True, max_length=12)),
+                ("samples", models.PositiveIntegerField(default=0)),
+                ("ttft_p50_ms", models.FloatField(blank=True, null=True)),
+                ("ttft_p95_ms", models.FloatField(blank=True, null=True)),
+                ("tokens_per_second", models.FloatField(blank=True, null=True)),
+                ("p_up", models.FloatField(default=1.0)),
+                ("measured_at", models.DateTimeField()),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="measurements",
+                        to="catalog.model",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('model', 'effort'), name='measurement_once')],
+                "constraints": [models.UniqueConstraint(fields=("model", "effort"), name="measurement_once")],
             },
         ),
     ]

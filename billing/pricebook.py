@@ -1,0 +1,88 @@
+"""The price book's rows: written once, loaded into a `PriceBook`, refreshed by adding."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from billing.models import ModelPrice
+from billing.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
+
+SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ListedPrice(msgspec.Struct, frozen=True):
+    """One model's prices for one period, as a source lists them, in USD per million tokens."""
+
+    model: str
+    effective_from: datetime
+    effective_until: datetime | None
+    tiers: tuple[tuple[int, dict[str, Decimal]], ...]  # (over_input_tokens, {token class: price})
+    source: str
+
+    @property
+    def version(self) -> str:
+        """The same prices have the same version, so that seeding twice adds nothing."""
+        content = msgspec.json.encode((self.effective_from, self.tiers), order="deterministic")
+        return hashlib.sha256(content).hexdigest()[:12]
+
+
+def add_prices(listed: Iterable[ListedPrice]) -> int:
+    """Add the rows that are not there yet; existing ones are never touched. Returns how many were added."""
+    known = set(ModelPrice.objects.values_list("model", "version"))
+    rows = [
+        ModelPrice(
+            model=price.model,
+            effective_from=price.effective_from,
+            effective_until=price.effective_until,
+            over_input_tokens=over,
+            token_class=token_class,
+            usd_per_mtok=usd,
+            source=price.source[:120],
+            version=price.version,
+        )
+        for price in listed
+        if (price.model, price.version) not in known
+        for over, prices in price.tiers
+        for token_class, usd in prices.items()
+    ]
+    ModelPrice.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def load_price_book() -> PriceBook:
+    """All periods of all models, later versions of the same period winning."""
+    periods: dict[tuple[str, datetime, str], list[ModelPrice]] = defaultdict(list)
+    for row in ModelPrice.objects.order_by("-created_at", "-id"):
+        periods[row.model, row.effective_from, row.version].append(row)
+    return PriceBook(_period(rows) for rows in periods.values())
+
+
+def _period(rows: list[ModelPrice]) -> PricePeriod:
+    by_tier: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    for row in rows:
+        by_tier[row.over_input_tokens][row.token_class] = row.usd_per_mtok
+    first = rows[0]
+    return PricePeriod(
+        model=first.model,
+        version=first.version,
+        tiers=tuple(PriceTier(over, _units(by_tier[over])) for over in sorted(by_tier)),
+        effective_from=first.effective_from,
+        effective_until=first.effective_until,
+    )
+
+
+def _units(prices: dict[str, Decimal]) -> UnitPrices:
+    """Classes a provider does not list cost what plain input does; a one-hour write what a short one does."""
+    uncached = prices["uncached_input"]
+    cache_write = prices.get("cache_write", uncached)
+    return UnitPrices(
+        uncached_input=uncached,
+        output=prices["output"],
+        cache_read=prices.get("cache_read", uncached),
+        cache_write=cache_write,
+        cache_write_1h=prices.get("cache_write_1h", cache_write),
+    )

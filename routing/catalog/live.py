@@ -1,0 +1,84 @@
+"""The catalog as one process sees it: current snapshot, prices and names, renewed every few seconds.
+
+Reading never waits. When the database fails, the last good picture stays.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from billing.prices import PriceBook
+from routing.catalog.build import Built, build
+from routing.catalog.names import NameBook
+from routing.catalog.snapshot import Snapshot
+from routing.catalog.upstreams import extra_providers
+
+logger = logging.getLogger(__name__)
+
+
+class Catalog:
+    """Holds the latest build. A process that never started the refresh builds at the first look."""
+
+    def __init__(self) -> None:
+        self._built: Built | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._latest().snapshot
+
+    @property
+    def price_book(self) -> PriceBook:
+        return self._latest().price_book
+
+    @property
+    def names(self) -> NameBook:
+        return self._latest().names
+
+    def refresh_now(self) -> None:
+        """Build from the tables; what has not changed keeps its snapshot object."""
+        built = build(datetime.now(UTC), [*settings.PROVIDERS, *extra_providers()])
+        if self._built is not None and built.snapshot.version == self._built.snapshot.version:
+            built = built._replace(snapshot=self._built.snapshot)
+        self._built = built
+
+    async def refresh(self) -> None:
+        await sync_to_async(self._refresh_in_thread, thread_sensitive=False)()
+
+    def start(self) -> None:
+        """Keep refreshing in the background of the running loop until `stop`."""
+        self._task = asyncio.create_task(self._keep_fresh())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def _latest(self) -> Built:
+        if self._built is None:
+            self.refresh_now()
+        assert self._built is not None
+        return self._built
+
+    def _refresh_in_thread(self) -> None:
+        close_old_connections()
+        try:
+            self.refresh_now()
+        finally:
+            close_old_connections()
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(settings.CATALOG_REFRESH_S)
+            try:
+                await self.refresh()
+            except Exception:
+                logger.exception("the catalog could not be refreshed; the last picture stays in use")
+
+
+catalog = Catalog()

@@ -1,0 +1,92 @@
+"""Measures arms on the ledger's attempts: time to first token, speed and error rate, recent ones counting more."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from billing.models import Attempt
+from routing.catalog.models import Measurement, Model
+
+LOOK_BACK = timedelta(hours=24)
+HALF_LIFE_S = 3600.0  # an attempt an hour ago counts half
+MOST_ATTEMPTS = 50_000  # bounds the query; the newest are taken
+PRIOR_ATTEMPTS = 10.0  # that many successes are assumed, so that one failure is not an outage
+# Attempts that failed for the caller's own reasons say nothing of the arm.
+_CALLERS_OWN = ("bad_request", "refused", "context")
+
+
+class _Seen(NamedTuple):
+    weight: float
+    failed: bool
+    ttft_ms: int | None
+    tokens_per_second: float | None
+
+
+def measure(now: datetime) -> int:
+    """Write a Measurement for every arm that was tried lately; returns how many."""
+    rows = (
+        Attempt.objects.filter(started_at__gte=now - LOOK_BACK)
+        .exclude(error_kind__in=_CALLERS_OWN)
+        .exclude(outcome=Attempt.Outcome.ABORTED)
+        .order_by("-started_at")
+        .values_list("model", "effort", "started_at", "outcome", "ttft_ms", "latency_ms", "output_tokens")
+    )[:MOST_ATTEMPTS]
+    by_arm: dict[tuple[str, str], list[_Seen]] = defaultdict(list)
+    for model, effort, started_at, outcome, ttft_ms, latency_ms, output_tokens in rows:
+        weight = 0.5 ** ((now - started_at).total_seconds() / HALF_LIFE_S)
+        failed = outcome != Attempt.Outcome.OK
+        speed = None
+        if not failed and ttft_ms is not None and output_tokens and latency_ms > ttft_ms:
+            speed = output_tokens / ((latency_ms - ttft_ms) / 1000)
+        by_arm[model, effort].append(_Seen(weight, failed, None if failed else ttft_ms, speed))
+    known = set(Model.objects.values_list("id", flat=True))
+    measured = [
+        _measurement(model, effort, seen, now) for (model, effort), seen in by_arm.items() if model in known
+    ]
+    Measurement.objects.bulk_create(
+        measured,
+        update_conflicts=True,
+        unique_fields=["model", "effort"],
+        update_fields=["samples", "ttft_p50_ms", "ttft_p95_ms", "tokens_per_second", "p_up", "measured_at"],
+    )
+    return len(measured)
+
+
+def health_word(p_up: float, blocked: bool) -> str:
+    """What GET /api/v1/models says of a model."""
+    if blocked or p_up < 0.5:
+        return "down"
+    return "healthy" if p_up >= 0.95 else "degraded"
+
+
+def _measurement(model: str, effort: str, seen: list[_Seen], now: datetime) -> Measurement:
+    tried = sum(one.weight for one in seen)
+    failed = sum(one.weight for one in seen if one.failed)
+    ttfts = [(one.ttft_ms, one.weight) for one in seen if one.ttft_ms is not None]
+    speeds = [(one.tokens_per_second, one.weight) for one in seen if one.tokens_per_second is not None]
+    return Measurement(
+        model_id=model,
+        effort=effort,
+        samples=len(ttfts),
+        ttft_p50_ms=_quantile(ttfts, 0.5),
+        ttft_p95_ms=_quantile(ttfts, 0.95),
+        tokens_per_second=_quantile(speeds, 0.5),
+        p_up=1 - failed / (tried + PRIOR_ATTEMPTS),
+        measured_at=now,
+    )
+
+
+def _quantile(weighted: Iterable[tuple[float, float]], share: float) -> float | None:
+    """The smallest value that at least `share` of the weight does not exceed."""
+    ordered = sorted(weighted)
+    if not ordered:
+        return None
+    target = share * math.fsum(weight for _, weight in ordered)
+    reached = 0.0
+    for value, weight in ordered:
+        reached += weight
+        if reached >= target:
+            return float(value)
+    return float(ordered[-1][0])

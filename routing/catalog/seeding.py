@@ -1,0 +1,79 @@
+"""Writes the reviewed data and the configured upstreams into the catalog's tables and the price book.
+
+Models are overwritten by what the data says, except an operator's switch; prices are only ever added.
+"""
+
+from datetime import date
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from billing.pricebook import add_prices
+from routing.catalog import listed
+from routing.catalog.models import Model, RetiredModel
+from routing.catalog.upstreams import configured_upstreams
+
+_FIELDS = (
+    "provider", "name", "status", "tier", "context_window", "max_input_tokens", "max_output_tokens",
+    "capabilities", "quirks", "match", "scores", "released", "shutdown", "note",
+)  # fmt: skip
+
+
+class Added(NamedTuple):
+    models: int
+    prices: int
+    retired: int
+
+
+@transaction.atomic
+def seed() -> Added:
+    upstreams = configured_upstreams()
+    rows = [_row(entry) for entry in listed.listed_models()]
+    rows += [model.row(upstream.name) for upstream in upstreams for model in upstream.models]
+    Model.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS)
+    prices = [price for entry in listed.listed_models() for price in listed.listed_prices(entry)]
+    prices += [price for upstream in upstreams for model in upstream.models for price in model.prices()]
+    added = add_prices(prices)
+    known = {row.id for row in rows}
+    retired = [
+        RetiredModel(
+            id=entry["id"],
+            provider=entry["provider"],
+            retired=entry["retired"],
+            successor_id=entry["successor"] if entry["successor"] in known else None,
+            source=entry["source"],
+        )
+        for entry in listed.listed_retirements()
+    ]
+    RetiredModel.objects.bulk_create(
+        retired,
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["provider", "retired", "successor", "source"],
+    )
+    return Added(len(rows), added, len(retired))
+
+
+def _row(entry: dict[str, Any]) -> Model:
+    prices = listed.listed_prices(entry)
+    return Model(
+        id=entry["id"],
+        provider=entry["provider"],
+        name=entry["name"] or entry["id"],
+        status=entry["status"],
+        tier=listed.tier_of(prices, entry.get("shutdown_date")),
+        context_window=entry["context_window"],
+        max_input_tokens=entry["max_input_tokens"] or entry["context_window"],
+        max_output_tokens=entry["max_output_tokens"],
+        capabilities=[name for name, has in entry["capabilities"].items() if has],
+        quirks=entry["quirks"],
+        match=entry.get("match", {}),
+        scores=listed.published_scores().get(entry["id"], []),
+        released=_day(entry["release_date"]),
+        shutdown=_day(entry.get("shutdown_date")),
+        note=entry.get("note", ""),
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -1,0 +1,102 @@
+"""Further OpenAI-compatible upstreams, from the UPSTREAMS setting (docs/upstreams.md)."""
+
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from billing.pricebook import SINCE_EVER, ListedPrice
+from routing.arms import Capability
+from routing.catalog.listed import PREMIUM_OVER_USD
+from routing.catalog.models import Model
+
+
+class DeclaredPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD per million tokens; a declared 0 is a price."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+
+
+class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    context_window: int
+    max_output_tokens: int
+    upstream_id: str | None = None
+    name: str | None = None
+    usd_per_mtok: DeclaredPrice | None = None  # absent: unpriced
+    capabilities: tuple[Capability, ...] = ()
+    scores: tuple[dict[str, str | float], ...] = ()
+
+    def row(self, provider: str) -> Model:
+        dear = self.usd_per_mtok is None or self.usd_per_mtok.output > PREMIUM_OVER_USD
+        return Model(
+            id=self.id,
+            provider=provider,
+            name=self.name or self.id,
+            status="current",
+            tier="premium" if dear else "default",
+            context_window=self.context_window,
+            max_input_tokens=self.context_window,
+            max_output_tokens=self.max_output_tokens,
+            capabilities=list(self.capabilities),
+            quirks={"upstream_id": self.upstream_id or self.id},
+            match={},
+            scores=list(self.scores),
+        )
+
+    def prices(self) -> list[ListedPrice]:
+        if self.usd_per_mtok is None:
+            return []
+        listed = {"uncached_input": self.usd_per_mtok.input, "output": self.usd_per_mtok.output}
+        if self.usd_per_mtok.cached_input is not None:
+            listed["cache_read"] = self.usd_per_mtok.cached_input
+        return [ListedPrice(self.id, SINCE_EVER, None, ((0, listed),), "UPSTREAMS setting")]
+
+
+class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    base_url: str
+    models: tuple[UpstreamModel, ...]
+    api_key: str = ""
+
+
+def configured_upstreams() -> tuple[Upstream, ...]:
+    """Raises ImproperlyConfigured naming the field that is wrong."""
+    return _parsed(settings.UPSTREAMS)
+
+
+def extra_providers() -> list[dict[str, str]]:
+    """The upstreams as entries like those of settings.PROVIDERS."""
+    return [
+        {
+            "name": upstream.name,
+            "dialect": "openai_chat",
+            "base_url": upstream.base_url.rstrip("/"),
+            "api_key": upstream.api_key,
+        }
+        for upstream in configured_upstreams()
+    ]
+
+
+@lru_cache
+def _parsed(setting: str) -> tuple[Upstream, ...]:
+    if not setting.strip():
+        return ()
+    try:
+        text = setting if setting.lstrip().startswith("[") else Path(setting).read_text()
+        upstreams = msgspec.json.decode(text, type=tuple[Upstream, ...])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ImproperlyConfigured(f"UPSTREAMS: {error} (docs/upstreams.md shows the form)") from error
+    taken = {provider["name"] for provider in settings.PROVIDERS}
+    for upstream in upstreams:
+        if upstream.name in taken:
+            raise ImproperlyConfigured(f"UPSTREAMS: there are two providers named {upstream.name!r}")
+        if not upstream.base_url.startswith(("http://", "https://")):
+            raise ImproperlyConfigured(f"UPSTREAMS: base_url of {upstream.name!r} must be an http(s) URL")
+        taken.add(upstream.name)
+    return upstreams
