@@ -4,6 +4,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
@@ -30,6 +31,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return reverse("start")
         except NoReverseMatch:
             return reverse("home")
+
+    def can_delete_email(self, email_address: EmailAddress) -> bool:
+        """The address one signs in with stays; a wish to change it may be dropped."""
+        return bool(email_address.email != email_address.user.email)
 
     def format_email_subject(self, subject: str) -> str:
         return subject

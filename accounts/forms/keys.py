@@ -136,7 +136,9 @@ class RotateForm(forms.Form):
 class ConfirmNameForm(forms.Form):
     """Something that can't be undone, confirmed by typing a name."""
 
-    name = forms.CharField(label="Name", widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    name = forms.CharField(
+        label="Name", widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True})
+    )
 
     def __init__(self, *args: Any, expected: str, **options: Any) -> None:
         super().__init__(*args, **options)

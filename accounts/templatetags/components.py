@@ -118,7 +118,12 @@ def simulator_banner(context: Context) -> dict[str, object]:
 @register.inclusion_tag("components/mail_notice.html")
 def mail_notice() -> dict[str, object]:
     """Says where mails go while none are sent."""
-    return {"printed": settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"}
+    return {"printed": mail_is_printed()}
+
+
+@register.simple_tag
+def mail_is_printed() -> bool:
+    return bool(settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend")
 
 
 @register.simple_tag(takes_context=True)

@@ -1,19 +1,17 @@
 """People, their accounts and browsers."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
 from accounts import callers
-from accounts.models import Account, User
+from accounts.models import User
 from accounts.opening import open_account
 
 PASSWORD = "correct-horse-9"
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +20,11 @@ def _nothing_remembered() -> Iterator[None]:
     cache.clear()  # the throttles' counts
     yield
     callers.close()
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
@@ -36,11 +39,6 @@ def stranger(db: None) -> User:
     user = User.objects.create_user("eve@example.com", PASSWORD)
     open_account(user, "unlimited")
     return user
-
-
-@pytest.fixture
-def account_of() -> Callable[[User], Account]:
-    return lambda user: user.accounts.get()
 
 
 @pytest.fixture

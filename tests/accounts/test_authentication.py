@@ -1,0 +1,140 @@
+"""API keys at DRF's door: where they are read from, what is refused, what permissions ask."""
+
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from accounts.authentication import KeyAuthentication, OptionalKeyAuthentication, secret_in
+from accounts.callers import caller_of
+from accounts.errors import ApiError, InvalidApiKey, Unauthenticated
+from accounts.keys import create_key
+from accounts.models import User
+from accounts.permissions import HasKey, HasScope
+from accounts.secret import new_secret
+
+
+def headers(**values: str) -> Any:
+    return (
+        RequestFactory()
+        .get("/", headers={name.replace("_", "-"): value for name, value in values.items()})
+        .headers
+    )
+
+
+class Door(APIView):
+    authentication_classes = [KeyAuthentication]
+    permission_classes = [HasScope("chat")]
+
+    def get(self, request: Any) -> Response:
+        return Response({"key": str(request.user), "account": request.auth.account_name})
+
+    def handle_exception(self, error: Exception) -> Response:
+        if isinstance(error, ApiError):
+            return Response({"code": error.code}, status=error.status, headers=error.headers)
+        return super().handle_exception(error)
+
+
+class FreeDoor(Door):
+    authentication_classes = [OptionalKeyAuthentication]
+    permission_classes = []
+
+    def get(self, request: Any) -> Response:
+        return Response({"known": request.auth is not None})
+
+
+def call(door: type[APIView], **values: str) -> Any:
+    return door.as_view()(APIRequestFactory().get("/", headers=named(values)))
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"),
+    [
+        ({"Authorization": "Bearer abc"}, "abc"),
+        ({"Authorization": "bearer   abc  "}, "abc"),
+        ({"api_key": "abc"}, "abc"),
+        ({"x_api_key": "abc"}, "abc"),
+        ({"Authorization": "Bearer abc", "api_key": "def"}, "abc"),
+        ({"Authorization": "Bearer", "api_key": "def"}, "def"),
+        ({"Authorization": "Basic eDp5", "x_api_key": "def"}, "def"),
+        ({"Authorization": "Bearer a b"}, "a b"),
+        ({"Authorization": "Bearer"}, None),
+        ({"Authorization": "  "}, None),
+        ({}, None),
+    ],
+)
+def test_where_a_key_is_read_from(values: dict[str, str], secret: str | None) -> None:
+    assert secret_in(headers(**values)) == secret
+
+
+@pytest.mark.parametrize("value", ["Basic eDp5", "abc", "Token abc"])
+def test_another_scheme_is_explained(value: str) -> None:
+    with pytest.raises(Unauthenticated, match="Bearer, a space, and your API key"):
+        secret_in(headers(Authorization=value))
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer \r\nX-Evil: 1", "Bearer \0", "Bearer ключ", "Bearer " + "x" * 100_000]
+)
+def test_a_hostile_header_is_an_invalid_key_and_not_echoed(value: str, db: None) -> None:
+    response = call(Door, Authorization=value)
+    assert response.status_code == 401
+    assert response.data == {"code": "invalid_api_key"}
+    assert set(response.headers) <= {"WWW-Authenticate", "Vary", "Allow", "Content-Type"}
+
+
+def test_a_key_opens_the_door(person: User) -> None:
+    _, secret = create_key(person.accounts.get(), "laptop")
+    response = call(Door, Authorization=f"Bearer {secret}")
+    assert response.data == {"key": "laptop", "account": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [({}, "unauthenticated"), ({"Authorization": "Bearer rp_live_x"}, "invalid_api_key")],
+)
+def test_without_a_good_key_the_door_stays_shut(values: dict[str, str], code: str, db: None) -> None:
+    response = call(Door, **values)
+    assert (response.status_code, response.data["code"]) == (401, code)
+    assert response["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_key_without_the_scope_is_told_which(person: User) -> None:
+    _, secret = create_key(person.accounts.get(), "laptop", scopes=["read"])
+    response = call(Door, Authorization=f"Bearer {secret}")
+    assert (response.status_code, response.data["code"]) == (403, "permission_denied")
+
+
+def test_a_bad_key_is_ignored_at_a_free_door(person: User) -> None:
+    _, secret = create_key(person.accounts.get(), "laptop")
+    assert call(FreeDoor, Authorization=f"Bearer {secret}").data == {"known": True}
+    for value in (f"Bearer {new_secret()}", "Bearer x", "Basic eDp5"):
+        assert call(FreeDoor, Authorization=value).data == {"known": False}
+
+
+async def test_the_async_way_says_the_same(account: Any, api_key: str) -> None:
+    good = RequestFactory().get("/", headers={"Authorization": f"Bearer {api_key}"})
+    bad = RequestFactory().get("/", headers={"x-api-key": new_secret()})
+    found = await KeyAuthentication().aauthenticate(good)
+    assert found is not None
+    principal, caller = found
+    assert principal.is_authenticated
+    assert caller.account_id == account.pk
+    assert caller == await caller_of(api_key, None)
+    with pytest.raises(InvalidApiKey):
+        await KeyAuthentication().aauthenticate(bad)
+    assert await OptionalKeyAuthentication().aauthenticate(bad) is None
+    assert await KeyAuthentication().aauthenticate(RequestFactory().get("/")) is None
+
+
+def test_permissions_raise_our_errors() -> None:
+    class Nobody:
+        auth = None
+
+    with pytest.raises(Unauthenticated, match="Authorization: Bearer"):
+        HasKey().has_permission(Nobody(), None)
+    with pytest.raises(Unauthenticated):
+        HasScope("read")().has_permission(Nobody(), None)
