@@ -1,4 +1,4 @@
-"""What a simulated model says: deterministic in prompt and model, readable, and honest about being simulated."""
+"""What a simulated model says: deterministic in prompt and model, readable, honest about being simulated."""
 
 import re
 from hashlib import blake2b
@@ -16,7 +16,14 @@ _REASONING = {"none": 0, "minimal": 0, "low": 64, "medium": 192, "high": 448, "x
 _REASONING_OF_EASY = {"high": 64, "xhigh": 128, "max": 192}  # a fact needs little thought at any effort
 
 _STOPWORDS = frozenset(
-    ["about", "above", "after", "again", "against", "because", "before", "being", "between", "could", "does", "doing", "down", "during", "each", "from", "further", "have", "having", "here", "into", "itself", "just", "more", "most", "only", "other", "over", "please", "same", "should", "some", "such", "than", "that", "their", "them", "then", "there", "these", "they", "this", "those", "through", "under", "until", "very", "what", "when", "where", "which", "while", "will", "with", "would", "write", "your", "explain", "describe", "give", "tell", "show", "make", "create", "using", "used", "need", "want", "help"]
+    re.findall(
+        r"\w+",
+        "about above after again against because before being between could does doing down during each "
+        "from further have having here into itself just more most only other over please same should some "
+        "such than that their them then there these they this those through under until very what when "
+        "where which while will with would write your explain describe give tell show make create using "
+        "used need want help",
+    )
 )
 
 _OPENINGS = (

@@ -126,13 +126,13 @@ def _frames(
     message: dict[str, Any],
     blocks: list[dict[str, Any]],
 ) -> Iterator[Frame]:
-    begun = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
+    begun: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
     opening: dict[str, Any] = {**message, **begun, "usage": _usage(usage, read, output_tokens=1)}
     if exchange.twist.drop_usage:
         del opening["usage"]
     yield Frame(_sse("message_start", {"type": "message_start", "message": opening}))
     for index, block in enumerate(blocks):
-        empty = {
+        empty: dict[str, dict[str, Any]] = {
             "thinking": {"thinking": "", "signature": ""},
             "text": {"text": ""},
             "tool_use": {"input": {}},

@@ -99,8 +99,8 @@ def check_quirks(model: Model, body: dict[str, Any], version: str) -> None:
     if body["max_tokens"] > model.max_output_tokens:
         raise anthropic_error(
             400,
-            f"max_tokens: {body['max_tokens']} > {model.max_output_tokens}, which is the maximum allowed number of "
-            f"output tokens for {body['model']}",
+            f"max_tokens: {body['max_tokens']} > {model.max_output_tokens}, which is the maximum allowed "
+            f"number of output tokens for {body['model']}",
         )
     last = body["messages"][-1] if body["messages"] else {}
     if (
@@ -110,7 +110,8 @@ def check_quirks(model: Model, body: dict[str, Any], version: str) -> None:
     ):
         raise anthropic_error(
             400,
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
+            "This model does not support assistant message prefill. The conversation must end "
+            "with a user message.",
         )
 
 

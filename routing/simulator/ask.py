@@ -13,6 +13,10 @@ REFUSAL_PHRASE = "simulate a refusal"
 """In a user's text: the model answers, but declines."""
 
 
+Speaker = Literal["system", "user", "assistant", "tool"]
+ToolMode = Literal["auto", "none", "required", "named"]
+
+
 class ToolSpec(msgspec.Struct, frozen=True):
     name: str
     description: str
@@ -22,7 +26,7 @@ class ToolSpec(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True):
     """One message, flattened. `results` are the texts of tool results in it; `media` counts tokens."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Speaker
     text: str = ""
     results: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()  # the calls an assistant made, as JSON text
@@ -35,7 +39,7 @@ class Ask(msgspec.Struct, frozen=True):
     model: Model
     turns: tuple[Turn, ...]
     tools: tuple[ToolSpec, ...] = ()
-    choice: Literal["auto", "none", "required", "named"] = "auto"
+    choice: ToolMode = "auto"
     choice_name: str | None = None
     parallel: bool = True
     schema: dict[str, Any] | None = None

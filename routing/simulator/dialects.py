@@ -11,13 +11,20 @@ from routing.simulator.refused import Refused, anthropic_error, google_error, op
 from routing.simulator.reply import Exchange, Reply
 from routing.simulator.wire import Headers, Request
 
-PREFIXES = {"openai": "openai", "anthropic": "anthropic", "google": "google", "gemini": "google"}
+Provider = Literal["openai", "anthropic", "google"]
+
+PREFIXES: dict[str, Provider] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "google",
+    "gemini": "google",
+}
 
 
 class Target(msgspec.Struct, frozen=True):
     """What a path asks for. `path` is without the provider prefix; `model` only where the path names it."""
 
-    provider: Literal["openai", "anthropic", "google"]
+    provider: Provider
     dialect: str
     path: str
     model: str = ""
@@ -44,7 +51,7 @@ DIALECTS: dict[str, Dialect] = {
     "gemini_models": Dialect(plain=listing.gemini_models, method="GET"),
 }
 
-_FIXED = {
+_FIXED: dict[str, tuple[Provider, str]] = {
     "/v1/chat/completions": ("openai", "openai_chat"),
     "/v1/responses": ("openai", "openai_responses"),
     "/v1/messages": ("anthropic", "anthropic"),
@@ -73,7 +80,7 @@ def target_of(request: Request) -> Target | None:
 def _target(path: str, asked: str | None, headers: dict[str, str]) -> Target | None:
     if path in _FIXED:
         provider, dialect = _FIXED[path]
-        return Target(provider, dialect, path)  # type: ignore[arg-type]
+        return Target(provider, dialect, path)
     called = _GEMINI_CALL.fullmatch(path)
     if called:
         return Target("google", _GEMINI_DIALECTS[called[2]], path, called[1], called[2].startswith("stream"))
@@ -103,8 +110,9 @@ def bad_json(target: Target) -> Refused:
     if target.provider == "openai":
         return openai_error(
             400,
-            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-            "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
+            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
+            "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
+            "valid JSON.)",
         )
     if target.provider == "anthropic":
         return anthropic_error(400, "The request body is not valid JSON: expected value at line 1 column 1")

@@ -1,4 +1,4 @@
-"""The little the simulated models really know: capitals and a few facts, plain arithmetic, what the user said."""
+"""The little the simulated models know: capitals and other facts, plain arithmetic, what the user said."""
 
 import ast
 import operator

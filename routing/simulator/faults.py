@@ -29,8 +29,9 @@ DEFAULT_STALL_S = 600.0
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One order. `count` uses, or each call with chance `rate`, or (neither) every call until deleted.
 
-    `model` is the name as requested. `delay_s` real seconds (not scaled by speed): before the first byte for
-    "delay", of silence for "stall", between pieces for "slow_bytes". `after_chunks`: frames sent before the fault.
+    `model` is the name as requested. `delay_s` is in real seconds, not scaled by speed: before the first byte
+    for "delay", of silence for "stall", between pieces for "slow_bytes". `after_chunks`: frames sent before
+    the fault.
     """
 
     kind: Kind
@@ -96,7 +97,8 @@ def status_error(provider: str, fault: Fault, model: str) -> Refused:
 _OPENAI: dict[int, tuple[str, str, str | None]] = {
     400: ("Invalid request.", "invalid_request_error", None),
     401: (
-        "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys.",
+        "Incorrect API key provided. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
         "invalid_request_error",
         "invalid_api_key",
     ),
@@ -109,7 +111,8 @@ _OPENAI: dict[int, tuple[str, str, str | None]] = {
     408: ("Request timed out.", "timeout", None),
     409: ("The request conflicted with another one. Please retry.", "invalid_request_error", "conflict"),
     429: (
-        "Rate limit reached for {model} in organization org-simulated on requests per min (RPM): Limit 500, Used 500, "
+        "Rate limit reached for {model} in organization org-simulated on requests per min (RPM): "
+        "Limit 500, Used 500, "
         "Requested 1. Please try again in 120ms.",
         "requests",
         "rate_limit_exceeded",
@@ -120,7 +123,8 @@ _OPENAI: dict[int, tuple[str, str, str | None]] = {
         None,
     ),
     503: (
-        "The server is currently overloaded with other requests. Sorry about that! You can retry your request.",
+        "The server is currently overloaded with other requests. Sorry about that! You can retry "
+        "your request.",
         "service_unavailable_error",
         "server_is_overloaded",
     ),
@@ -132,8 +136,8 @@ _OPENAI_CODES: dict[str, tuple[str, str]] = {
     ),
     "billing_hard_limit_reached": ("Billing hard limit has been reached.", "invalid_request_error"),
     "context_length_exceeded": (
-        "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens. Please "
-        "reduce the length of the messages.",
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 "
+        "tokens. Please reduce the length of the messages.",
         "invalid_request_error",
     ),
     "content_policy_violation": (
@@ -168,7 +172,8 @@ _ANTHROPIC = {
     529: "Overloaded",
 }
 _ANTHROPIC_CODES = {
-    "credit_balance_too_low": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to "
+    "credit_balance_too_low": "Your credit balance is too low to access the Anthropic API. Please "
+    "go to Plans & Billing to "
     "upgrade or purchase credits.",
     "context_length_exceeded": "prompt is too long: 1000200 tokens > 1000000 maximum",
     "content_policy_violation": "Output blocked by content filtering policy",
@@ -195,7 +200,8 @@ _GOOGLE = {
     400: "Request contains an invalid argument.",
     401: "Request had invalid authentication credentials.",
     403: "The caller does not have permission",
-    404: "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to "
+    404: "models/{model} is not found for API version v1beta, or is not supported for "
+    "generateContent. Call ListModels to "
     "see the list of available models and their supported methods.",
     429: "You exceeded your current quota, please check your plan and billing details.",
     500: "An internal error has occurred. Please retry or report in "
@@ -204,7 +210,8 @@ _GOOGLE = {
     504: "The request timed out. Please try again.",
 }
 _GOOGLE_CODES = {
-    "context_length_exceeded": "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
+    "context_length_exceeded": "The input token count (1100000) exceeds the maximum number of "
+    "tokens allowed (1048576).",
     "API_KEY_INVALID": "API key not valid. Please pass a valid API key.",
     "content_policy_violation": "The request was blocked by a content policy.",
 }

@@ -37,7 +37,7 @@ class Complaints(Protocol):
 
 
 def check(body: dict[str, Any], table: dict[str, Field], complain: Complaints, where: str = "") -> None:
-    """Raises Refused for the first unknown, missing, mistyped or out-of-range field; null counts as absent."""
+    """Raises Refused for the first unknown, missing, mistyped or out-of-range field; null is absent."""
     for name in body:
         if name not in table:
             raise complain.unknown(where + name)

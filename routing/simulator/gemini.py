@@ -10,7 +10,8 @@ import msgspec
 from routing.simulator import tokens
 from routing.simulator.answers import compose
 from routing.simulator.ask import BLOCK_PHRASE, Answer, Ask, Usage
-from routing.simulator.gemini_request import SIGNATURE_MARK, camel, read_request, wants_thoughts
+from routing.simulator.gemini_contents import SIGNATURE_MARK
+from routing.simulator.gemini_request import camel, read_request, wants_thoughts
 from routing.simulator.gemini_rules import check_key, check_prompt
 from routing.simulator.meter import input_tokens, measure
 from routing.simulator.reply import Exchange, Frame, Reply, chunks_of, named_model, usage_of

@@ -1,19 +1,14 @@
-"""Reads a generateContent request: proto3 JSON in either spelling, the real endpoint's checks, the neutral ask."""
+"""Reads a generateContent request: proto3 JSON in either spelling, the real checks, the neutral ask."""
 
-import base64
 import re
 from typing import Any
 
-from routing.simulator.ask import Ask, ToolSpec, Turn
+from routing.simulator.ask import Ask, ToolMode, ToolSpec
 from routing.simulator.fields import BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.gemini_contents import read_system, read_turns
 from routing.simulator.gemini_rules import COMPLAIN, check_sampling, effort_of, model_named
-from routing.simulator.meter import AUDIO_TOKENS, DOCUMENT_TOKENS, image_tokens
-from routing.simulator.models import Model
 from routing.simulator.refused import google_error
-from routing.simulator.wire import encode
 
-SIGNATURE_MARK = b"sim:"
-_SKIP_VALIDATOR = b"skip_thought_signature_validator"
 # Fields whose value is the caller's own JSON: their keys are never respelled.
 _OPAQUE = frozenset(
     {"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "properties"}
@@ -54,21 +49,14 @@ _CONFIG: dict[str, Field] = {
     "imageConfig": Field(OBJECT),
     "enableEnhancedCivicAnswers": Field(BOOL),
 }
-_THINKING = {name: Field() for name in ("includeThoughts", "thinkingBudget", "thinkingLevel")}
-_CONTENT = {"role": Field(TEXT), "parts": Field(LIST)}
-_PART_KINDS = (
-    "text",
-    "inlineData",
-    "fileData",
-    "functionCall",
-    "functionResponse",
-    "executableCode",
-    "codeExecutionResult",
-)
-_PART = {
-    name: Field()
-    for name in (*_PART_KINDS, "thought", "thoughtSignature", "videoMetadata", "mediaResolution")
+_MODES: dict[str, ToolMode] = {
+    "AUTO": "auto",
+    "ANY": "required",
+    "NONE": "none",
+    "VALIDATED": "auto",
+    "MODE_UNSPECIFIED": "auto",
 }
+_THINKING = {name: Field() for name in ("includeThoughts", "thinkingBudget", "thinkingLevel")}
 _TOOL = {
     name: Field()
     for name in (
@@ -96,9 +84,14 @@ _DECLARATION = {
         )
     },
 }
-# The OpenAPI subset that `parameters` and `responseSchema` take; anything else is a 400 (providers.md §6 trap 3).
+# The OpenAPI subset that `parameters` and `responseSchema` take; more is a 400 (providers.md §6 trap 3).
 _SCHEMA = frozenset(
-    ["type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "properties", "required", "minProperties", "maxProperties", "minLength", "maxLength", "pattern", "example", "anyOf", "propertyOrdering", "default", "items", "minimum", "maximum"]
+    re.findall(
+        r"\w+",
+        "type format title description nullable enum maxItems minItems properties required minProperties "
+        "maxProperties minLength maxLength pattern example anyOf propertyOrdering default items minimum "
+        "maximum",
+    )
 )
 
 
@@ -126,12 +119,12 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
     tools = _tools(body.get("tools") or [])
     choice, tools = _choice(body, tools)
     schema, json_object = _format(config)
-    turns = _system(body.get("systemInstruction")) + _turns(body["contents"], model)
+    turns = read_system(body.get("systemInstruction")) + read_turns(body["contents"], model)
     return Ask(
         model=model,
         turns=turns,
         tools=tools,
-        choice=choice,  # type: ignore[arg-type]
+        choice=choice,
         schema=schema,
         json_object=json_object,
         max_tokens=config.get("maxOutputTokens"),
@@ -144,133 +137,6 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
 def wants_thoughts(given: dict[str, Any]) -> bool:
     config = camel(given).get("generationConfig") or {}
     return bool((config.get("thinkingConfig") or {}).get("includeThoughts"))
-
-
-def _system(instruction: dict[str, Any] | None) -> tuple[Turn, ...]:
-    if not instruction:
-        return ()
-    check(instruction, _CONTENT, COMPLAIN, "systemInstruction.")
-    text = "\n".join(str(part.get("text", "")) for part in instruction.get("parts") or [])
-    return (Turn("system", text),) if text else ()
-
-
-def _turns(contents: list[Any], model: Model) -> tuple[Turn, ...]:
-    turns: list[Turn] = []
-    open_calls = 0
-    for number, content in enumerate(contents):
-        where = f"contents[{number}]"
-        check_value(content, Field(OBJECT), COMPLAIN, where)
-        check(content, _CONTENT, COMPLAIN, f"{where}.")
-        role = content.get("role") or "user"
-        if role not in {"user", "model", "function"}:
-            raise google_error(400, "Please use a valid role: user, model.")
-        parts = content.get("parts") or []
-        if not parts:
-            raise google_error(
-                400, f"* GenerateContentRequest.{where}.parts: contents.parts must not be empty.\n"
-            )
-        turn, calls, results = _turn(parts, role, where, model)
-        _check_order(turns, calls, results, open_calls)
-        open_calls = calls
-        turns.append(turn)
-    if open_calls:
-        raise google_error(
-            400,
-            "Please ensure that the number of function response parts is equal to the number of function call parts of "
-            "the function call turn.",
-        )
-    return tuple(turns)
-
-
-def _check_order(before: list[Turn], calls: int, results: int, open_calls: int) -> None:
-    if results and not open_calls:
-        raise google_error(
-            400, "Please ensure that function response turn comes immediately after a function call turn."
-        )
-    if results != open_calls:
-        raise google_error(
-            400,
-            "Please ensure that the number of function response parts is equal to the number of function call parts of "
-            "the function call turn.",
-        )
-    if calls and (not before or before[-1].role not in {"user", "tool"}):
-        raise google_error(
-            400,
-            "Please ensure that function call turn comes immediately after a user turn or after a function response turn.",
-        )
-
-
-def _turn(parts: list[Any], role: str, where: str, model: Model) -> tuple[Turn, int, int]:
-    texts: list[str] = []
-    results: list[str] = []
-    calls: list[str] = []
-    media = 0
-    for number, part in enumerate(parts):
-        path = f"{where}.parts[{number}]"
-        check_value(part, Field(OBJECT), COMPLAIN, path)
-        check(part, _PART, COMPLAIN, f"{path}.")
-        kinds = [kind for kind in _PART_KINDS if part.get(kind) is not None]
-        if not kinds:
-            raise google_error(
-                400,
-                f"* GenerateContentRequest.{where}.parts[{number}].data: required oneof field 'data' must have one initialized field\n",
-            )
-        if "functionCall" in part:
-            _check_signature(part, model, first=not calls, position=number)
-            calls.append(encode(part["functionCall"]).decode())
-        elif "functionResponse" in part:
-            results.append(_result(part["functionResponse"], path))
-        elif "inlineData" in part or "fileData" in part:
-            media += _media(part.get("inlineData") or part["fileData"])
-        elif not part.get("thought"):
-            texts.append(str(part.get("text", "")))
-    neutral = "assistant" if role == "model" else "tool" if results else "user"
-    turn = Turn(neutral, "\n".join(texts), tuple(results), tuple(calls), media)  # type: ignore[arg-type]
-    return turn, len(calls), len(results)
-
-
-def _check_signature(part: dict[str, Any], model: Model, *, first: bool, position: int) -> None:
-    """The first call of a model turn comes back with its signature; siblings need none (providers.md §4)."""
-    given = part.get("thoughtSignature")
-    if given is None:
-        if first and model.quirks.get("needs_thought_signature_on_replay"):
-            name = part["functionCall"].get("name")
-            raise google_error(
-                400,
-                "Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
-                "correctly, and missing thought_signature may lead to degraded model performance. Additional data, "
-                f"function call `default_api:{name}` , position {position + 1}. Please refer to "
-                "https://ai.google.dev/gemini-api/docs/thought-signatures for more details.",
-            )
-        return
-    try:
-        raw = base64.b64decode(str(given) + "==", altchars=b"-_" if set("-_") & set(str(given)) else None)
-    except ValueError:
-        raw = b""
-    if not (raw.startswith(SIGNATURE_MARK) or raw == _SKIP_VALIDATOR):
-        raise google_error(400, "Corrupted thought signature.")
-
-
-def _result(response: dict[str, Any], path: str) -> str:
-    if not response.get("name"):
-        raise google_error(
-            400, f"* GenerateContentRequest.{path}.function_response.name: Name cannot be empty.\n"
-        )
-    value = response.get("response")
-    check_value(
-        value if value is not None else {}, Field(OBJECT), COMPLAIN, f"{path}.functionResponse.response"
-    )
-    said = (value or {}).get("output", (value or {}).get("result", value))
-    return said if isinstance(said, str) else encode(said).decode()
-
-
-def _media(data: dict[str, Any]) -> int:
-    kind = str(data.get("mimeType", ""))
-    if not kind:
-        raise google_error(400, "Unable to submit request because it must have a mimeType value.")
-    if kind.startswith("image/"):
-        return image_tokens("google", None)
-    return AUDIO_TOKENS if kind.startswith(("audio/", "video/")) else DOCUMENT_TOKENS
 
 
 def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
@@ -289,9 +155,10 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
             if not re.fullmatch(r"[a-zA-Z_][\w.:-]{0,63}", declared["name"]):
                 raise google_error(
                     400,
-                    f"* GenerateContentRequest.tools[{number}].function_declarations[{position}].name: Invalid function "
-                    "name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores "
-                    "(_), dots (.), colons (:), or dashes (-), with a maximum length of 64.\n",
+                    f"* GenerateContentRequest.tools[{number}].function_declarations[{position}].name: "
+                    "Invalid function name. Must start with a letter or an underscore. Must be alphameric "
+                    "(a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum "
+                    "length of 64.\n",
                 )
             found.append(ToolSpec(declared["name"], declared.get("description") or "", schema))
     return tuple(found)
@@ -314,11 +181,11 @@ def _check_schema(schema: Any, path: str) -> None:
             _check_schema(inner, f"{path}.items")
 
 
-def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[str, tuple[ToolSpec, ...]]:
+def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[ToolMode, tuple[ToolSpec, ...]]:
     config = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     mode = str(config.get("mode") or "AUTO").upper()
     allowed = config.get("allowedFunctionNames")
-    if mode not in {"AUTO", "ANY", "NONE", "VALIDATED", "MODE_UNSPECIFIED"}:
+    if mode not in _MODES:
         raise COMPLAIN.bad_choice("toolConfig.functionCallingConfig.mode", mode, ())
     if allowed and mode != "ANY":
         raise google_error(
@@ -333,7 +200,7 @@ def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[str, tup
                 400, f"Allowed function name {unknown[0]} is not among the function_declarations."
             )
         tools = tuple(tool for tool in tools if tool.name in allowed)
-    return {"ANY": "required", "NONE": "none"}.get(mode, "auto"), tools
+    return _MODES[mode], tools
 
 
 def _format(config: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:

@@ -48,12 +48,14 @@ class GeminiComplaints:
                 return self.missing(path)
             return google_error(
                 400,
-                f"Unable to submit request because {name} has {len(value)} entries but at most {field.high:g} are supported.",
+                f"Unable to submit request because {name} has {len(value)} entries but at most "
+                f"{field.high:g} are supported.",
             )
         return google_error(
             400,
-            f"Unable to submit request because it has a {name} value of {value} but the supported range is from "
-            f"{field.low:g} (inclusive) to {field.high or 0:g} (inclusive). Update the value and try again.",
+            f"Unable to submit request because it has a {name} value of {value} but the supported range is "
+            f"from {field.low:g} (inclusive) to {field.high or 0:g} (inclusive). Update the value and try "
+            "again.",
         )
 
     def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused:
@@ -70,8 +72,8 @@ def check_key(request: Request) -> None:
     if not (key or bearer):
         raise google_error(
             403,
-            "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or "
-            "other form of API consumer identity to call this API.",
+            "Method doesn't allow unregistered callers (callers without established identity). Please use "
+            "API Key or other form of API consumer identity to call this API.",
         )
     if (key or bearer).startswith("bad"):
         info = {
@@ -89,8 +91,8 @@ def model_named(name: str, version: str, method: str) -> Model:
     if model is None or (version == "v1" and name.endswith("-latest")):
         raise google_error(
             404,
-            f"models/{name} is not found for API version {version}, or is not supported for {method}. Call ListModels "
-            "to see the list of available models and their supported methods.",
+            f"models/{name} is not found for API version {version}, or is not supported for {method}. Call "
+            "ListModels to see the list of available models and their supported methods.",
         )
     return model
 
@@ -126,7 +128,8 @@ def check_prompt(ask: Ask) -> None:
     if size > ask.model.max_input_tokens:
         raise google_error(
             400,
-            f"The input token count ({size}) exceeds the maximum number of tokens allowed ({ask.model.max_input_tokens}).",
+            f"The input token count ({size}) exceeds the maximum number of tokens allowed "
+            f"({ask.model.max_input_tokens}).",
         )
 
 
@@ -139,7 +142,8 @@ def _effort_of_level(model: Model, level: Any) -> str:
     if str(level).upper() not in model.quirks.get("thinking_levels", known):
         raise google_error(
             400,
-            f"Thinking level {str(level).upper()} is not supported for this model. Please retry with other thinking level.",
+            f"Thinking level {str(level).upper()} is not supported for this model. Please retry "
+            "with other thinking level.",
         )
     return str(level).lower()
 
@@ -157,7 +161,8 @@ def _effort_of_budget(model: Model, budget: Any, rule: str) -> str:
     if not least <= budget <= _MOST_BUDGET:
         raise google_error(
             400,
-            f"The thinking budget {budget} is invalid. Please choose a value between {least} and {_MOST_BUDGET}.",
+            f"The thinking budget {budget} is invalid. Please choose a value between {least} and "
+            f"{_MOST_BUDGET}.",
         )
     return "none" if budget == 0 else "low" if budget <= 1024 else "medium" if budget <= 8192 else "high"
 

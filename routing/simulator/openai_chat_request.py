@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from routing.simulator.ask import Ask, ToolSpec, Turn
+from routing.simulator.ask import Ask, ToolMode, ToolSpec
 from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
-from routing.simulator.meter import AUDIO_TOKENS, DOCUMENT_TOKENS, image_tokens
 from routing.simulator.models import Model
+from routing.simulator.openai_chat_messages import read_turns
 from routing.simulator.openai_rules import (
     COMPLAIN,
+    MODES,
     check_output_limit,
     check_sampling,
     check_strict_schema,
@@ -18,9 +19,6 @@ from routing.simulator.openai_rules import (
 )
 from routing.simulator.refused import openai_error
 from routing.simulator.wire import encode
-
-_ROLES = ("system", "assistant", "user", "function", "tool", "developer")
-_PARTS = ("text", "image_url", "input_audio", "refusal", "audio", "file")
 
 _FIELDS: dict[str, Field] = {
     "model": Field(TEXT, required=True),
@@ -71,7 +69,7 @@ def read_request(body: dict[str, Any]) -> Ask:
         raise openai_error(404, message, param="model")
     effort = effort_of(model, body.get("reasoning_effort"), "reasoning_effort", chat=True)
     _check_quirks(model, body, effort)
-    turns = _turns(body["messages"])
+    turns = read_turns(body["messages"])
     tools = _tools(body.get("tools") or [])
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("response_format"), body["messages"])
@@ -81,7 +79,7 @@ def read_request(body: dict[str, Any]) -> Ask:
         model=model,
         turns=turns,
         tools=tools,
-        choice=choice,  # type: ignore[arg-type]
+        choice=choice,
         choice_name=name,
         parallel=body.get("parallel_tool_calls") is not False,
         schema=schema,
@@ -112,124 +110,22 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
     if (body.get("prompt_cache_options") or {}).get("ttl") == "12h":
         raise COMPLAIN.bad_choice("prompt_cache_options.ttl", "12h", ("30m",))
     if body.get("verbosity") not in {None, "medium"} and not reasons:
-        message = f"Unsupported value: 'verbosity' does not support '{body['verbosity']}' with this model. Supported values are: 'medium'."
+        message = (
+            f"Unsupported value: 'verbosity' does not support '{body['verbosity']}' "
+            "with this model. Supported values are: 'medium'."
+        )
         raise openai_error(400, message, param="verbosity", code="unsupported_value")
     rule = str(model.quirks.get("chat_completions_tools", ""))
     if body.get("tools") and (
         rule.startswith("400 always") or (rule.startswith("400 unless") and effort != "none")
     ):
         message = (
-            f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions. "
-            "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+            f"Function tools with reasoning_effort are not supported for {body['model']} in "
+            "/v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to "
+            "'none'."
         )
         raise openai_error(400, message, param="reasoning_effort")
     check_sampling(model, body, effort)
-
-
-def _turns(messages: list[Any]) -> tuple[Turn, ...]:
-    turns: list[Turn] = []
-    waiting: dict[str, None] = {}  # tool call ids that still need their result
-    for number, message in enumerate(messages):
-        where = f"messages[{number}]"
-        check_value(message, Field(OBJECT), COMPLAIN, where)
-        role = message.get("role")
-        if role is None:
-            raise COMPLAIN.missing(f"{where}.role")
-        check_value(role, Field(TEXT, choices=_ROLES), COMPLAIN, f"{where}.role")
-        if role == "tool":
-            if message.get("tool_call_id") is None:
-                raise COMPLAIN.missing(f"{where}.tool_call_id")
-            if message["tool_call_id"] not in waiting:
-                text = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
-                raise openai_error(400, text, param=f"messages.[{number}].role")
-            del waiting[message["tool_call_id"]]
-        elif waiting:
-            raise _unanswered(waiting, number)
-        turns.append(_turn(message, role, where))
-        if role == "assistant":
-            waiting = {str(call.get("id")): None for call in message.get("tool_calls") or []}
-    if waiting:
-        raise _unanswered(waiting, len(messages))
-    return tuple(turns)
-
-
-def _unanswered(waiting: dict[str, None], number: int) -> Exception:
-    message = (
-        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
-        f"The following tool_call_ids did not have response messages: {', '.join(waiting)}"
-    )
-    return openai_error(400, message, param=f"messages.[{number}].role")
-
-
-def _turn(message: dict[str, Any], role: str, where: str) -> Turn:
-    content = message.get("content")
-    calls = message.get("tool_calls") or []
-    if content is None and not (
-        role == "assistant" and (calls or message.get("refusal") or message.get("audio"))
-    ):
-        text = "Invalid value for 'content': expected a string, got null."
-        raise openai_error(400, text, param=where.replace("[", ".[") + ".content")
-    text, media = _content(content, where)
-    called = tuple(
-        encode(_read_call(call, f"{where}.tool_calls[{i}]")).decode() for i, call in enumerate(calls)
-    )
-    if role == "tool":
-        return Turn("tool", results=(text,))
-    neutral = {"developer": "system", "function": "tool"}.get(role, role)
-    return Turn(neutral, text=text, calls=called, media=media)  # type: ignore[arg-type]
-
-
-def _content(content: Any, where: str) -> tuple[str, int]:
-    if content is None or isinstance(content, str):
-        return content or "", 0
-    check_value(content, Field((str, list), low=0), COMPLAIN, f"{where}.content")
-    texts: list[str] = []
-    media = 0
-    for number, part in enumerate(content):
-        path = f"{where}.content[{number}]"
-        check_value(part, Field(OBJECT), COMPLAIN, path)
-        kind = part.get("type")
-        if kind is None:
-            raise COMPLAIN.missing(f"{path}.type")
-        check_value(kind, Field(TEXT, choices=_PARTS), COMPLAIN, f"{path}.type")
-        for name in part:
-            if name not in {"type", kind, "prompt_cache_breakpoint"}:
-                raise COMPLAIN.unknown(f"{path}.{name}")
-        if kind not in part:
-            raise COMPLAIN.missing(f"{path}.{kind}")
-        match kind:
-            case "text" | "refusal":
-                texts.append(str(part[kind]))
-            case "image_url":
-                media += _image(part["image_url"], path)
-            case "input_audio":
-                media += AUDIO_TOKENS
-            case _:
-                media += DOCUMENT_TOKENS
-    return "\n".join(texts), media
-
-
-def _image(image: Any, path: str) -> int:
-    check_value(image, Field(OBJECT), COMPLAIN, f"{path}.image_url")
-    url = str(image.get("url", ""))
-    if not url.startswith(("http://", "https://", "data:image/")):
-        message = (
-            f"Invalid '{path}.image_url.url'. Expected a valid URL, but got a value with an invalid format."
-        )
-        raise openai_error(400, message, param=f"{path}.image_url.url", code="invalid_value")
-    return image_tokens("openai", None, image.get("detail"))
-
-
-def _read_call(call: Any, path: str) -> dict[str, Any]:
-    check_value(call, Field(OBJECT), COMPLAIN, path)
-    if call.get("id") is None:
-        raise COMPLAIN.missing(f"{path}.id")
-    function = call.get("function") or call.get("custom")
-    if function is None:
-        raise COMPLAIN.missing(f"{path}.function")
-    if "function" in call:
-        check_value(function.get("arguments"), Field(TEXT), COMPLAIN, f"{path}.function.arguments")
-    return {"name": function.get("name"), "arguments": function.get("arguments", function.get("input"))}
 
 
 def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
@@ -254,7 +150,7 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
 
 def _choice(
     body: dict[str, Any], tools: tuple[ToolSpec, ...]
-) -> tuple[str, str | None, tuple[ToolSpec, ...]]:
+) -> tuple[ToolMode, str | None, tuple[ToolSpec, ...]]:
     choice = body.get("tool_choice")
     if choice is None:
         return "auto", None, tools
@@ -262,12 +158,12 @@ def _choice(
         message = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
         raise openai_error(400, message, param="tool_choice")
     if isinstance(choice, str):
-        check_value(choice, Field(TEXT, choices=("none", "auto", "required")), COMPLAIN, "tool_choice")
-        return choice, None, tools
+        check_value(choice, Field(TEXT, choices=tuple(MODES)), COMPLAIN, "tool_choice")
+        return MODES[choice], None, tools
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools") or {}
         names = {(tool.get("function") or {}).get("name") for tool in allowed.get("tools") or []}
-        return allowed.get("mode", "auto"), None, tuple(tool for tool in tools if tool.name in names)
+        return MODES[allowed.get("mode", "auto")], None, tuple(tool for tool in tools if tool.name in names)
     name = (choice.get("function") or choice.get("custom") or {}).get("name")
     if name not in {tool.name for tool in tools}:
         message = f"Tool choice '{name}' not found in 'tools' parameter."
@@ -283,7 +179,10 @@ def _format(wanted: dict[str, Any] | None, messages: list[Any]) -> tuple[dict[st
     check_value(kind, Field(TEXT, choices=choices), COMPLAIN, "response_format.type")
     if kind == "json_object":
         if b"json" not in encode(messages).lower():
-            message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+            message = (
+                "'messages' must contain the word 'json' in some form, to use "
+                "'response_format' of type 'json_object'."
+            )
             raise openai_error(400, message, param="messages")
         return None, True
     if kind == "text":

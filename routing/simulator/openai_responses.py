@@ -168,7 +168,11 @@ def _events(
     yield {"type": "response.created", "response": response}, 0
     yield {"type": "response.in_progress", "response": response}, 0
     for index, item in enumerate(items):
-        empty = {"message": {"content": []}, "function_call": {"arguments": ""}, "reasoning": {"summary": []}}
+        empty: dict[str, dict[str, Any]] = {
+            "message": {"content": []},
+            "function_call": {"arguments": ""},
+            "reasoning": {"summary": []},
+        }
         started = {**item, **empty[item["type"]]}
         if item["type"] != "reasoning":
             started["status"] = "in_progress"
@@ -207,7 +211,7 @@ def _message_events(
     field = "refusal" if part["type"] == "refusal" else "text"
     name = "refusal" if field == "refusal" else "output_text"
     place = {**where, "content_index": 0}
-    extra = {} if field == "refusal" else {"logprobs": []}
+    extra: dict[str, Any] = {} if field == "refusal" else {"logprobs": []}
     yield {"type": "response.content_part.added", **place, "part": {**part, field: ""}}, 0
     for text, size in chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK):
         yield {"type": f"response.{name}.delta", **place, "delta": text, **extra}, size
@@ -216,4 +220,4 @@ def _message_events(
 
 
 def _sse(payload: dict[str, Any]) -> bytes:
-    return b"event: " + payload["type"].encode() + b"\ndata: " + encode(payload) + b"\n\n"
+    return b"event: " + str(payload["type"]).encode() + b"\ndata: " + encode(payload) + b"\n\n"

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from routing.simulator.ask import Ask, ToolSpec, Turn
+from routing.simulator.ask import Ask, Speaker, ToolMode, ToolSpec, Turn
 from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
 from routing.simulator.meter import DOCUMENT_TOKENS, image_tokens
 from routing.simulator.openai_rules import (
     COMPLAIN,
+    MODES,
     check_output_limit,
     check_sampling,
     check_strict_schema,
@@ -58,6 +59,12 @@ _TOOL = {
     "parameters": Field(OBJECT),
     "strict": Field(BOOL),
 }
+_ROLES: dict[str, Speaker] = {
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+}
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 
 
@@ -80,7 +87,7 @@ def read_request(body: dict[str, Any]) -> Ask:
         model=model,
         turns=_instructions(body.get("instructions")) + _turns(body["input"]),
         tools=tools,
-        choice=choice,  # type: ignore[arg-type]
+        choice=choice,
         choice_name=name,
         parallel=body.get("parallel_tool_calls") is not False,
         schema=schema,
@@ -131,12 +138,11 @@ def _message(item: dict[str, Any], where: str) -> Turn:
     role = item.get("role")
     if role is None:
         raise COMPLAIN.missing(f"{where}.role")
-    roles = ("assistant", "system", "developer", "user")
-    check_value(role, Field(TEXT, choices=roles), COMPLAIN, f"{where}.role")
+    check_value(role, Field(TEXT, choices=tuple(_ROLES)), COMPLAIN, f"{where}.role")
     content = item.get("content")
     if content is None:
         raise COMPLAIN.missing(f"{where}.content")
-    neutral = "system" if role == "developer" else role
+    neutral = _ROLES[role]
     if isinstance(content, str):
         return Turn(neutral, content)
     check_value(content, Field((str, list)), COMPLAIN, f"{where}.content")
@@ -191,19 +197,19 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
 
 def _choice(
     body: dict[str, Any], tools: tuple[ToolSpec, ...]
-) -> tuple[str, str | None, tuple[ToolSpec, ...]]:
+) -> tuple[ToolMode, str | None, tuple[ToolSpec, ...]]:
     choice = body.get("tool_choice")
     if choice is None:
         return "auto", None, tools
     if isinstance(choice, str):
-        check_value(choice, Field(TEXT, choices=("none", "auto", "required")), COMPLAIN, "tool_choice")
+        check_value(choice, Field(TEXT, choices=tuple(MODES)), COMPLAIN, "tool_choice")
         if choice == "required" and not tools:
             message = "Tool choice 'required' must be specified with 'tools' parameter."
             raise openai_error(400, message, param="tool_choice")
-        return choice, None, tools
+        return MODES[choice], None, tools
     if choice.get("type") == "allowed_tools":
         names = {tool.get("name") for tool in choice.get("tools") or []}
-        return choice.get("mode", "auto"), None, tuple(tool for tool in tools if tool.name in names)
+        return MODES[choice.get("mode", "auto")], None, tuple(tool for tool in tools if tool.name in names)
     name = choice.get("name")
     if name not in {tool.name for tool in tools}:
         message = f"Tool choice '{name}' not found in 'tools' parameter."

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from routing.simulator.ask import BLOCK_PHRASE, Ask
+from routing.simulator.ask import BLOCK_PHRASE, Ask, ToolMode
 from routing.simulator.fields import Field, check_value, listed
 from routing.simulator.meter import input_tokens
 from routing.simulator.models import RETIRED, Model, find
@@ -22,6 +22,7 @@ SAMPLING = (
     "logprobs",
     "top_logprobs",
 )
+MODES: dict[str, ToolMode] = {"none": "none", "auto": "auto", "required": "required"}
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _TYPE_NAMES = {
@@ -56,15 +57,27 @@ class OpenAIComplaints:
         if isinstance(value, list | str | dict):
             kind = "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
             if not value:
-                message = f"Invalid '{path}': empty {kind}. Expected {_an(kind)} with minimum length {field.low:g}, but got an empty {kind} instead."
+                message = (
+                    f"Invalid '{path}': empty {kind}. Expected {_an(kind)} with "
+                    f"minimum length {field.low:g}, but got an empty {kind} instead."
+                )
                 return openai_error(400, message, param=path, code=f"empty_{kind}")
-            message = f"Invalid '{path}': {kind} too long. Expected {_an(kind)} with maximum length {field.high:g}, but got {_an(kind)} with length {len(value)} instead."
+            message = (
+                f"Invalid '{path}': {kind} too long. Expected {_an(kind)} with "
+                f"maximum length {field.high:g}, but got {_an(kind)} with length {len(value)} instead."
+            )
             return openai_error(400, message, param=path, code=f"{kind}_above_max_length")
         kind = "integer" if isinstance(value, int) and float not in field.kinds else "decimal"
         if field.low is not None and value < field.low:
-            message = f"Invalid '{path}': {kind} below minimum value. Expected a value >= {field.low:g}, but got {value} instead."
+            message = (
+                f"Invalid '{path}': {kind} below minimum value. Expected a value >= "
+                f"{field.low:g}, but got {value} instead."
+            )
             return openai_error(400, message, param=path, code=f"{kind}_below_min_value")
-        message = f"Invalid '{path}': {kind} above maximum value. Expected a value <= {field.high:g}, but got {value} instead."
+        message = (
+            f"Invalid '{path}': {kind} above maximum value. Expected a value <= "
+            f"{field.high:g}, but got {value} instead."
+        )
         return openai_error(400, message, param=path, code=f"{kind}_above_max_value")
 
     def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused:
@@ -81,10 +94,10 @@ def check_key(request: Request) -> None:
     if scheme.lower() != "bearer" or not key.strip():
         raise openai_error(
             401,
-            "You didn't provide an API key. You need to provide your API key in an Authorization header using "
-            "Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) "
-            "if you're accessing the API from your browser and are prompted for a username and password. You "
-            "can obtain an API key from https://platform.openai.com/account/api-keys.",
+            "You didn't provide an API key. You need to provide your API key in an Authorization header "
+            "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank "
+            "username) if you're accessing the API from your browser and are prompted for a username and "
+            "password. You can obtain an API key from https://platform.openai.com/account/api-keys.",
         )
     if key.startswith("bad"):
         raise openai_error(
@@ -101,7 +114,10 @@ def model_named(name: Any) -> Model:
     if model is not None:
         return model
     if name in RETIRED:
-        message = f"The model `{name}` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations"
+        message = (
+            f"The model `{name}` has been deprecated, learn more here: "
+            "https://platform.openai.com/docs/deprecations"
+        )
         raise openai_error(404, message, code="model_not_found")
     message = f"The model `{name}` does not exist or you do not have access to it."
     raise openai_error(404, message, code="model_not_found")
@@ -121,7 +137,10 @@ def effort_of(model: Model, effort: str | None, path: str, *, chat: bool) -> str
     if chat:  # providers.md §1: max is rejected on Chat by every model
         allowed = [level for level in allowed if level != "max"]
     if effort is not None and effort not in allowed:
-        message = f"Unsupported value: '{path}' does not support '{effort}' with this model. Supported values are: {listed(allowed)}."
+        message = (
+            f"Unsupported value: '{path}' does not support '{effort}' with this "
+            f"model. Supported values are: {listed(allowed)}."
+        )
         raise openai_error(400, message, param=path, code="unsupported_value")
     return effort or str(model.quirks["reasoning_default"])
 
@@ -136,7 +155,10 @@ def check_sampling(model: Model, body: dict[str, Any], effort: str | None) -> No
         if value is None or value is False:
             continue
         if name == "temperature":
-            message = f"Unsupported value: 'temperature' does not support {value} with this model. Only the default (1) value is supported."
+            message = (
+                f"Unsupported value: 'temperature' does not support {value} with this "
+                "model. Only the default (1) value is supported."
+            )
             raise openai_error(400, message, param=name, code="unsupported_value")
         raise unsupported(name)
 
@@ -150,8 +172,8 @@ def unsupported(name: str, instead: str | None = None) -> Refused:
 def check_output_limit(model: Model, name: str, wanted: int | None) -> None:
     if wanted is not None and wanted > model.max_output_tokens:
         message = (
-            f"{name} is too large: {wanted}. This model supports at most {model.max_output_tokens} completion tokens, "
-            f"whereas you provided {wanted}."
+            f"{name} is too large: {wanted}. This model supports at most {model.max_output_tokens} "
+            f"completion tokens, whereas you provided {wanted}."
         )
         raise openai_error(400, message, param=name, code="invalid_value")
 
@@ -163,8 +185,8 @@ def check_prompt(ask: Ask, *, chat: bool) -> None:
     if size > room:
         if chat:
             message = (
-                f"This model's maximum context length is {room} tokens. However, your messages resulted in {size} "
-                "tokens. Please reduce the length of the messages."
+                f"This model's maximum context length is {room} tokens. However, your messages resulted in "
+                f"{size} tokens. Please reduce the length of the messages."
             )
         else:
             message = (
@@ -175,8 +197,9 @@ def check_prompt(ask: Ask, *, chat: bool) -> None:
         )
     if any(BLOCK_PHRASE in turn.text.lower() for turn in ask.turns if turn.role == "user"):
         message = (
-            "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again with a "
-            "different prompt: https://platform.openai.com/docs/guides/reasoning#advice-on-prompting"
+            "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try "
+            "again with a different prompt: "
+            "https://platform.openai.com/docs/guides/reasoning#advice-on-prompting"
         )
         raise openai_error(400, message, code="content_policy_violation")
 
@@ -186,7 +209,10 @@ def check_tool_name(name: Any, path: str) -> str:
         raise COMPLAIN.missing(path)
     check_value(name, Field((str,)), COMPLAIN, path)
     if not TOOL_NAME.fullmatch(name):
-        message = f"Invalid '{path}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        message = (
+            f"Invalid '{path}': string does not match pattern. Expected a string that "
+            "matches the pattern '^[a-zA-Z0-9_-]+$'."
+        )
         raise openai_error(400, message, param=path, code="invalid_value")
     return str(name)
 

@@ -23,7 +23,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A 200 answer. `broken` and `error` are frames to send in place of a good one when a fault asks for it."""
+    """A 200 answer. `broken` and `error` are what to send in place of a good frame when a fault says so."""
 
     model: Model
     usage: Usage

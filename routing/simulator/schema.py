@@ -141,10 +141,8 @@ class _Filler:
     def _string(self, schema: dict[str, Any], name: str) -> str:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
-        if self._text and _LONG_TEXT_NAMES.search(name.lower()):
-            words = self._text
-        else:
-            words = self._word(name)
+        prose = self._text and _LONG_TEXT_NAMES.search(name.lower())
+        words = self._text if prose else self._word(name)
         if "pattern" in schema and not re.search(schema["pattern"], words):
             words = self._fitting(schema["pattern"], words)
         least, most = schema.get("minLength", 0), schema.get("maxLength", len(words) + 1_000_000)

@@ -13,7 +13,8 @@ _DROP_AFTER = 2  # frames, when a fault in the middle of a stream names no numbe
 _SLOW_PIECE = 7  # bytes: odd, so that characters and frames are cut
 _SLOW_DELAY_S = 0.002
 _HTML = (
-    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad "
+    b"Gateway</h1></center>\r\n"
     b"<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
 )
 

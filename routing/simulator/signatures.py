@@ -32,8 +32,8 @@ def check_thinking(body: dict[str, Any], number: int, blocks: list[dict[str, Any
         if bound and given != _MARK + said + _digest(_prefix(body, number)):
             raise anthropic_error(
                 400,
-                f"{where}: `thinking` block was generated with a different prefix (system, tools or messages). "
-                "Remove the block or restore the original prefix.",
+                f"{where}: `thinking` block was generated with a different prefix (system, tools or "
+                "messages). Remove the block or restore the original prefix.",
             )
 
 

@@ -100,7 +100,7 @@ def _claude_version(model: Model) -> str:
     if model.provider != "anthropic":
         return ""
     numbers = [int(part) for part in model.id.split("-") if part.isdigit()]
-    generation = (numbers + [0, 0])[:2]
+    generation = [*numbers, 0, 0][:2]
     if generation >= [4, 8]:
         return "4.8"
     return "4.7" if generation == [4, 7] else "4.5"

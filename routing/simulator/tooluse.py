@@ -7,13 +7,16 @@ from routing.simulator.schema import example
 
 # Words of tool names that say nothing on what the tool is for.
 _EMPTY_WORDS = frozenset(
-    ["get", "set", "find", "list", "make", "call", "tool", "function", "fetch", "query", "run", "the", "for", "and", "with", "from"]
+    re.findall(
+        r"\w+",
+        "get set find list make call tool function fetch query run the for and with from",
+    )
 )
 _PAIR = re.compile(r"\b([A-Z][\w'-]+) and ([A-Z][\w'-]+)")
 
 
 def calls_for(ask: Ask) -> tuple[Call, ...]:
-    """The calls of this turn: forced by the choice, or asked for by words of the prompt; none after a result."""
+    """The calls of this turn: forced by the choice, or asked for by the prompt; none after a result."""
     if not ask.tools or ask.choice == "none":
         return ()
     if ask.choice == "named":

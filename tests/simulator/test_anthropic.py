@@ -132,7 +132,7 @@ def test_typed_errors(simulator: Running, anthropic_client: anthropic.Anthropic)
         anthropic_client.with_options(api_key="bad").messages.create(
             model="claude-haiku-5-5", max_tokens=9, messages=ask("Hello")
         )
-    with pytest.raises(anthropic.BadRequestError, match="prompt is too long: .* tokens > 200000 maximum"):
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: .* tokens > 200000 maximum"):
         anthropic_client.messages.create(
             model="claude-haiku-4-5", max_tokens=9, messages=ask("word " * 230_000)
         )

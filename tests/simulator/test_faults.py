@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 
 import anthropic
 import httpx
@@ -148,8 +147,6 @@ def test_a_stalled_stream_says_nothing_until_the_client_gives_up(simulator: Runn
     call = simulator.last_call()
     assert call["aborted"]
     assert call["chunks"] == 2
-    full = simulator.chat(prompt="Explain tides")  # the fault still holds streams back, not counts
-    assert full.request.method == "POST"
 
 
 def test_hanging_up_stops_generation_and_is_recorded(simulator: Running) -> None:
@@ -184,7 +181,7 @@ def test_malformed_chunks_and_bodies_are_not_json(simulator: Running) -> None:
                 except ValueError:
                     bad += 1
         assert bad == 1
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         simulator.chat().json()
 
 
@@ -318,7 +315,11 @@ def test_the_command_says_when_the_port_is_taken() -> None:
 
 
 def test_a_delay_comes_before_the_first_byte(simulator: Running) -> None:
-    simulator.fault("delay", delay_s=0.2, count=1)
-    began = time.monotonic()
+    simulator.fault("delay", delay_s=30, count=1)
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{simulator.url}/v1/chat/completions", json=body, headers=BEARER, timeout=0.2)
+    call = simulator.last_call()
+    assert call["aborted"]
+    assert call["status"] is None
     assert simulator.chat().status_code == 200
-    assert time.monotonic() - began >= 0.2

@@ -214,7 +214,7 @@ def test_prefill_and_system_turns_depend_on_the_model(simulator: Running) -> Non
         ("gemini-2.5-flash", {"thinkingLevel": "LOW"}, "Thinking level is not supported"),
         ("gemini-2.5-pro", {"thinkingBudget": 0}, "Budget 0 is invalid"),
         ("gemini-2.5-pro", {"thinkingBudget": 64}, "between 128 and 32768"),
-        ("gemini-2.5-flash", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, "only set one"),
+        ("gemini-2.5-flash", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, "set only one"),
         ("gemini-3.6-flash", {"thinkingLevel": "MINIMAL"}, None),
         ("gemini-2.5-flash", {"thinkingBudget": 0}, None),
     ],
