@@ -64,7 +64,9 @@ async def misbehaving(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+                length = next(
+                    line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+                )
                 await reader.readexactly(int(length.split(b":")[1]))
                 await behaviour(reader, writer)
                 if writer.is_closing():

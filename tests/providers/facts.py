@@ -10,7 +10,8 @@ from routing.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
 CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}
 PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
+    "awAAAABJRU5ErkJggg=="
 )
 WEATHER = Tool(
     "get_weather",

@@ -1,4 +1,4 @@
-"""Holds built requests strictly to the official SDKs' own types: unknown keys fail, lazy iterables are walked."""
+"""Holds built requests to the official SDKs' own types: unknown keys fail, lazy iterables are walked."""
 
 import importlib
 import pkgutil

@@ -78,7 +78,12 @@ TABLE = [
     ("anthropic", 400, anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8"), K.CONTEXT),
     ("anthropic", 413, anthropic("request_too_large"), K.CONTEXT),
     ("anthropic", 400, anthropic("invalid_request_error"), K.BAD_REQUEST),
-    ("anthropic", 400, anthropic("invalid_request_error", "Output blocked by content filtering policy"), K.REFUSED),
+    (
+        "anthropic",
+        400,
+        anthropic("invalid_request_error", "Output blocked by content filtering policy"),
+        K.REFUSED,
+    ),
     ("anthropic", 401, anthropic("authentication_error"), K.AUTH),
     ("anthropic", 403, anthropic("permission_error"), K.AUTH),
     ("anthropic", 404, anthropic("not_found_error"), K.MODEL_GONE),
