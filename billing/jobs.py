@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 from celery import shared_task
+from genai_prices import UpdatePrices
 
 from billing.price_refresh import refresh
 from billing.sweeper import sweep
@@ -21,4 +22,8 @@ def sweep_open_requests() -> None:
 @shared_task
 def refresh_prices() -> None:
     """Failing changes nothing: the rows there are stay in force."""
-    refresh(datetime.now(UTC))
+    snapshot = UpdatePrices().fetch()
+    if snapshot is None:
+        logger.warning("no newer price list could be fetched; prices stay as they are")
+    else:
+        refresh(datetime.now(UTC), snapshot)

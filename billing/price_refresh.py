@@ -1,13 +1,15 @@
-"""Brings the price book up to date from genai-prices: only ever adds rows, and leaves the doubtful to a person.
+"""Brings the price book up to date from genai-prices: only adds rows, and leaves the doubtful to a person.
 
-A price that moves by more than a fifth, or a model that is no longer listed, may be a mistake of the source: it is
-logged for an operator and not applied (spec/ledger.md, Prices).
+A price that moves by more than a fifth, or a model that is no longer listed, may be a mistake of the source:
+it is logged for an operator and not applied (spec/ledger.md, Prices).
 """
 
 import logging
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from genai_prices.data_snapshot import DataSnapshot
 
 from billing.models import ModelPrice
 from billing.pricebook import ListedPrice, add_prices, load_price_book
@@ -25,14 +27,8 @@ _FIELDS = {
 }
 
 
-def refresh(now: datetime) -> int:
-    """Fetch the newest list and add what changed, in force from now. Returns how many rows were added."""
-    from genai_prices import UpdatePrices
-
-    snapshot = UpdatePrices().fetch()
-    if snapshot is None:
-        logger.warning("no newer price list could be fetched; prices stay as they are")
-        return 0
+def refresh(now: datetime, snapshot: DataSnapshot) -> int:
+    """Add what changed in the list, in force from now. Returns how many rows were added."""
     book = load_price_book()
     changed = []
     for model in (
@@ -48,7 +44,8 @@ def refresh(now: datetime) -> int:
             if _moves_far(_as_listed(current.tiers), listed):
                 logger.warning("the price of %s moved by more than 20 %%; it waits for an operator", model)
             else:
-                changed.append(ListedPrice(model, now, current.effective_until, listed, "genai-prices"))
+                tiers = _with_long_writes(listed, current.tiers)
+                changed.append(ListedPrice(model, now, current.effective_until, tiers, "genai-prices"))
     return add_prices(changed)
 
 
@@ -63,7 +60,19 @@ def _classes(prices: UnitPrices) -> dict[str, Decimal]:
     return {name: getattr(prices, name).normalize() for name in _FIELDS}
 
 
-def _listed(snapshot: Any, model: str, now: datetime) -> Tiers | None:
+def _with_long_writes(new: Tiers, old: tuple[PriceTier, ...]) -> Tiers:
+    """The list has no one-hour cache writes: they keep their ratio to the short ones."""
+    return tuple(
+        (over, prices | {"cache_write_1h": prices["cache_write"] * _long_ratio(tier.prices)})
+        for (over, prices), tier in zip(new, old, strict=True)
+    )
+
+
+def _long_ratio(prices: UnitPrices) -> Decimal:
+    return prices.cache_write_1h / prices.cache_write if prices.cache_write else Decimal(1)
+
+
+def _listed(snapshot: DataSnapshot, model: str, now: datetime) -> Tiers | None:
     """What the list says of a model now, tier by tier; None when it is not listed."""
     try:
         _, info = snapshot.find_provider_model(model, None, None, None)

@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class CatalogConfig(AppConfig):
     name = "routing.catalog"
     label = "catalog"
+
+    def ready(self) -> None:
+        from accounts import model_ids
+        from routing.catalog.models import Model
+
+        model_ids.offer(lambda: list(Model.objects.filter(enabled=True).values_list("id", flat=True)))

@@ -1,4 +1,4 @@
-"""Measures arms on the ledger's attempts: time to first token, speed and error rate, recent ones counting more."""
+"""Measures arms on the ledger's attempts: time to first token, speed, error rate; recent ones count more."""
 
 import math
 from collections import defaultdict

@@ -1,0 +1,58 @@
+"""Refreshing prices adds rows for what changed and leaves the doubtful to a person."""
+
+import copy
+import logging
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from genai_prices.data_snapshot import get_snapshot
+
+from billing.models import ModelPrice
+from billing.price_refresh import refresh
+from billing.pricebook import load_price_book
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def listed() -> Any:
+    """The list that comes with the library, free to be changed."""
+    return copy.deepcopy(get_snapshot())
+
+
+def price_of(listed: Any, model: str) -> Any:
+    return listed.find_provider_model(model, None, None, None)[1].get_prices(NOW)
+
+
+def test_a_list_that_says_what_we_know_adds_nothing(listed: Any) -> None:
+    assert refresh(NOW, listed) == 0
+
+
+def test_a_small_move_is_in_force_from_now_and_history_stays(listed: Any) -> None:
+    before = list(ModelPrice.objects.order_by("id").values())
+    price_of(listed, "gpt-4o").input_mtok = Decimal("2.6")
+    assert refresh(NOW, listed) > 0
+    book = load_price_book()
+    period = book.at("gpt-4o", NOW)
+    earlier = book.at("gpt-4o", datetime(2026, 11, 22, tzinfo=UTC))
+    assert period is not None
+    assert period.tiers[0].prices.uncached_input == Decimal("2.6")
+    assert earlier is not None
+    assert earlier.tiers[0].prices.uncached_input == Decimal("2.5")
+    assert list(ModelPrice.objects.order_by("id").values())[: len(before)] == before
+
+
+def test_a_large_move_waits_for_an_operator(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    price_of(listed, "gpt-4o").input_mtok = Decimal("5")
+    with caplog.at_level(logging.WARNING):
+        assert refresh(NOW, listed) == 0
+    assert "gpt-4o moved by more than 20 %" in caplog.text
+
+
+def test_a_model_that_vanished_waits_for_an_operator(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert refresh(NOW, listed) == 0
+    assert "gpt-6.2-astra is no longer in the price list" in caplog.text

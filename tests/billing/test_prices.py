@@ -1,0 +1,77 @@
+"""What usage costs: classes, tiers, periods, to the last digit by hand."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.pricebook import load_price_book
+from billing.prices import UnitPrices, cost, unit_prices
+from billing.usage import Usage
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+tokens = st.integers(0, 2_000_000)
+usages = st.builds(
+    Usage,
+    uncached_input_tokens=tokens,
+    cache_read_tokens=tokens,
+    cache_write_tokens=tokens,
+    cache_write_1h_tokens=tokens,
+    output_tokens=tokens,
+)
+
+
+def price(model: str, usage: Usage, moment: datetime = NOW) -> Decimal:
+    period = load_price_book().at(model, moment)
+    assert period is not None
+    return cost(usage, unit_prices(period.tiers, usage.input_tokens))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("model", "usage", "usd"),
+    [
+        # 10 × 0.10 + 8 × 0.50 per million
+        ("gpt-6-luna", Usage(uncached_input_tokens=10, output_tokens=8), "0.000005"),
+        # 900 × 0.10 + 100 × 0.01 + 50 × 0.50
+        ("gpt-6-luna", Usage(900, 100, output_tokens=50, reasoning_tokens=40), "0.000116"),
+        # 10 × 4 + 85 × 0.20 + 5 × 5 (5-minute write) + 7 × 8 (1-hour write) + 3 × 20
+        ("claude-opus-5-5", Usage(10, 85, 5, 7, 3), "0.000198"),
+        # over 272,000 input tokens the whole request costs 20 / 75
+        ("gpt-6-astra", Usage(uncached_input_tokens=300_000, output_tokens=1_000), "6.075"),
+        ("gpt-6-astra", Usage(uncached_input_tokens=272_000, output_tokens=1_000), "2.77"),
+        # over 100,000 five times as much
+        ("claude-haiku-5-5", Usage(uncached_input_tokens=100_001), "0.0500005"),
+    ],
+)
+def test_golden_costs(model: str, usage: Usage, usd: str) -> None:
+    assert price(model, usage) == Decimal(usd)
+
+
+@pytest.mark.django_db
+def test_a_price_changes_on_its_date_and_not_before() -> None:
+    usage = Usage(uncached_input_tokens=1_000_000)
+    assert price("gemini-4-argon", usage, datetime(2026, 11, 30, 23, 59, tzinfo=UTC)) == 2
+    assert price("gemini-4-argon", usage, datetime(2026, 12, 1, tzinfo=UTC)) == 4
+
+
+@pytest.mark.django_db
+def test_an_unknown_model_has_no_price_rather_than_a_price_of_nothing() -> None:
+    assert load_price_book().at("nobody-knows", NOW) is None
+
+
+PRICES = UnitPrices(*(Decimal(value) for value in ("2", "10", "0.1", "2.5", "4")))
+
+
+@given(usages, usages)
+def test_cost_is_additive_to_the_quantum(one: Usage, other: Usage) -> None:
+    together = cost(one + other, PRICES)
+    assert abs(together - cost(one, PRICES) - cost(other, PRICES)) <= Decimal("1e-9")
+
+
+@given(usages)
+def test_usage_classes_add_up(usage: Usage) -> None:
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+    assert cost(usage, PRICES) >= 0
