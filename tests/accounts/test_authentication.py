@@ -18,11 +18,11 @@ from accounts.secret import new_secret
 
 
 def headers(**values: str) -> Any:
-    return (
-        RequestFactory()
-        .get("/", headers={name.replace("_", "-"): value for name, value in values.items()})
-        .headers
-    )
+    return RequestFactory().get("/", headers=named(values)).headers
+
+
+def named(values: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in values.items()}
 
 
 class Door(APIView):
