@@ -38,7 +38,7 @@ class Finding:
     link: str = ""
 
 
-def findings(account: Account, snapshot: Snapshot | None, now: datetime) -> list[Finding]:
+def findings(account: Account, snapshot: Snapshot, now: datetime) -> list[Finding]:
     """Worst first."""
     found = [
         *_budget(account, now),
@@ -67,7 +67,7 @@ def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
         all=Count("id"),
         failed=Count("id", filter=Q(status__in=[Request.Status.FAILED, Request.Status.EXPIRED])),
         fell_back=Count("id", filter=Q(fallback_used=True)),
-        unpriced=Count("id", filter=Q(unpriced=True)),
+        without_price=Count("id", filter=Q(unpriced=True)),
     )
     seen = reverse("requests") + "?period=24h"
     if counts["all"] >= _ENOUGH and counts["failed"] / counts["all"] > _FAILED_SHARE:
@@ -78,13 +78,13 @@ def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
             f"{counts['fell_back']:,} of {counts['all']:,} requests needed a fallback in the last 24 hours."
         )
         yield Finding("warn", text, f"{seen}&fallback=yes", "Requests that fell back")
-    if counts["unpriced"]:
-        text = f"{counts['unpriced']:,} requests of the last 24 hours went to a model without a known price."
+    if counts["without_price"]:
+        text = f"{counts['without_price']:,} requests of the last day went to a model without a known price."
         yield Finding("warn", text, seen, "Requests")
 
 
-def _providers(snapshot: Snapshot | None) -> Iterator[Finding]:
-    if snapshot is None or not snapshot.models:
+def _providers(snapshot: Snapshot) -> Iterator[Finding]:
+    if not snapshot.models:
         yield Finding("bad", "No model is available: no provider is configured, or the catalog is empty.")
         return
     for provider, health in provider_health(snapshot).items():

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from billing.models import ModelPrice
 from billing.prices import PriceBook, PriceTier
-from routing.arms import Arm, Capability
+from routing.arms import Capability, Effort
 from routing.catalog.models import Model, RetiredModel
-from routing.catalog.snapshot import Latency, Snapshot
+from routing.catalog.snapshot import Snapshot
 from routing.decide.board import Board, board_of
 from routing.decide.skills import SKILLS
 
@@ -24,6 +24,7 @@ CAPABILITIES = {
     Capability.STRUCTURED_OUTPUT: "keeps to a JSON schema",
     Capability.REASONING: "reasons",
 }
+_LADDER = list(Effort)
 _DEGRADED_BELOW = 0.95  # of attempts that did not fail
 
 
@@ -42,6 +43,7 @@ class Measured:
     """What traffic showed of one effort, or the prior where `samples` is 0. ms and tokens/s."""
 
     effort: str
+    is_default: bool
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
     tokens_per_second: float | None
@@ -71,9 +73,9 @@ class Listed:
         return self.tiers[0] if self.tiers else None
 
     @property
-    def fastest(self) -> Measured | None:
-        """The effort with the most samples stands for the model."""
-        return max(self.measured, key=lambda one: one.samples, default=None)
+    def usual(self) -> Measured | None:
+        """The effort that stands for the model: the most used one, before any use its default."""
+        return max(self.measured, key=lambda one: (one.samples, one.is_default), default=None)
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ class ModelFilters:
         )
 
 
-def listed_models(snapshot: Snapshot | None, book: PriceBook, now: datetime) -> list[Listed]:
+def listed_models(snapshot: Snapshot, book: PriceBook, now: datetime) -> list[Listed]:
     """All models of the catalog, those that can answer first, then by provider and newest."""
     scheduled = _scheduled(now)
     measured = _measured(snapshot)
-    board = board_of(snapshot, None) if snapshot and snapshot.models else None
+    board = board_of(snapshot, None) if snapshot.models else None
     rows = [
         _listed(model, snapshot, board, book, now, scheduled.get(model.id, ()), measured.get(model.id, ()))
         for model in Model.objects.all()
@@ -109,14 +111,14 @@ def retired_models() -> Sequence[RetiredModel]:
 
 def _listed(
     model: Model,
-    snapshot: Snapshot | None,
+    snapshot: Snapshot,
     board: Board | None,
     book: PriceBook,
     now: datetime,
     scheduled: Sequence[Scheduled],
     measured: Sequence[Measured],
 ) -> Listed:
-    facts = snapshot.models.get(model.id) if snapshot else None
+    facts = snapshot.models.get(model.id)
     health, reason = _health(model, snapshot)
     period = book.at(model.id, now)
     skills, scored = _skills(board, model.id)
@@ -124,7 +126,7 @@ def _listed(
         model=model,
         health=health,
         health_reason=reason,
-        p_up=snapshot.p_up.get(model.id) if snapshot else None,
+        p_up=snapshot.p_up.get(model.id),
         tiers=period.tiers if period else (),
         scheduled=scheduled,
         measured=measured,
@@ -132,7 +134,7 @@ def _listed(
         efforts=[str(effort) for effort in facts.efforts] if facts else [],
         skills=skills,
         scored=scored,
-        aliases=facts.aliases if facts else (),
+        aliases=[alias for alias in facts.aliases if alias != model.id] if facts else [],
         retirement=model.shutdown,
     )
 
@@ -142,10 +144,10 @@ def _order(listed: Listed) -> tuple[bool, str, int, str]:
     return listed.health == "off", listed.model.provider, -released, listed.model.id
 
 
-def _health(model: Model, snapshot: Snapshot | None) -> tuple[str, str]:
+def _health(model: Model, snapshot: Snapshot) -> tuple[str, str]:
     if not model.enabled:
         return "off", "switched off by the operator"
-    if snapshot is None or model.id not in snapshot.models:
+    if model.id not in snapshot.models:
         return "off", f"no key for {model.provider} is configured"
     if model.id in snapshot.blocked:
         return "down", snapshot.blocked[model.id]
@@ -166,14 +168,19 @@ def _scheduled(now: datetime) -> Mapping[str, Sequence[Scheduled]]:
     return found
 
 
-def _measured(snapshot: Snapshot | None) -> Mapping[str, Sequence[Measured]]:
+def _measured(snapshot: Snapshot) -> Mapping[str, Sequence[Measured]]:
     """By model, as the snapshot has it: rolling figures of traffic, priors where there is none."""
     found: dict[str, list[Measured]] = defaultdict(list)
-    latency: Mapping[Arm, Latency] = snapshot.latency if snapshot else {}
-    for arm, one in sorted(latency.items(), key=lambda item: item[0].name):
+    for arm in sorted(snapshot.latency, key=lambda arm: _LADDER.index(arm.effort) if arm.effort else -1):
+        one, facts = snapshot.latency[arm], snapshot.models.get(arm.model)
         found[arm.model].append(
             Measured(
-                str(arm.effort or ""), one.ttft_p50_ms, one.ttft_p95_ms, one.tokens_per_second, one.samples
+                effort=arm.effort or "",
+                is_default=arm.effort in (None, facts.default_effort if facts else None),
+                ttft_p50_ms=one.ttft_p50_ms,
+                ttft_p95_ms=one.ttft_p95_ms,
+                tokens_per_second=one.tokens_per_second,
+                samples=one.samples,
             )
         )
     return found

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 720.0, 360.0
+WIDTH, HEIGHT = 960.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 24.0, 20.0, 44.0
 _CHARACTER = 6.7  # mean width of a label's character
 _LABEL_HEIGHT = 14.0

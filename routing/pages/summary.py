@@ -81,22 +81,23 @@ def totals(rows: QuerySet[Request]) -> Totals:
         succeeded=Count("id", filter=succeeded),
         ended=Count("id", filter=~Q(status__in=[Request.Status.OPEN, Request.Status.ABORTED])),
         fell_back=Count("id", filter=Q(fallback_used=True)),
-        unpriced=Count("id", filter=Q(unpriced=True)),
+        unpriced_rows=Count("id", filter=Q(unpriced=True)),
         tokens=Sum(TOKENS),
-        spend_usd=Sum("cost_usd"),
-        baseline_usd=Sum("baseline_usd", filter=compared),
-        compared_usd=Sum("cost_usd", filter=compared),
+        spend=Sum("cost_usd"),
+        baseline=Sum("baseline_usd", filter=compared),
+        compared=Sum("cost_usd", filter=compared),
     )
-    compared_usd = sums.pop("compared_usd")
-    baseline_usd = sums["baseline_usd"]
     p50_ms, p95_ms = _percentiles(rows.filter(succeeded), (0.5, 0.95))
     return Totals(
-        **sums
-        | {
-            "tokens": sums["tokens"] or 0,
-            "spend_usd": sums["spend_usd"] or Decimal(0),
-            "saved_usd": None if baseline_usd is None else baseline_usd - compared_usd,
-        },
+        requests=sums["requests"],
+        succeeded=sums["succeeded"],
+        ended=sums["ended"],
+        fell_back=sums["fell_back"],
+        unpriced=sums["unpriced_rows"],
+        tokens=sums["tokens"] or 0,
+        spend_usd=sums["spend"] or Decimal(0),
+        saved_usd=None if sums["baseline"] is None else sums["baseline"] - sums["compared"],
+        baseline_usd=sums["baseline"],
         p50_ms=p50_ms,
         p95_ms=p95_ms,
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from billing.models import Attempt, Request
 
-WIDTH, ROW, BAR, TOP, BOTTOM = 720.0, 34.0, 14.0, 6.0, 22.0
+WIDTH, ROW, BAR, TOP, BOTTOM = 520.0, 38.0, 14.0, 4.0, 24.0
 _MIN_BAR = 2.0
 _STEPS = (1, 2, 5)
 

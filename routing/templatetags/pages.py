@@ -47,7 +47,7 @@ def change(value: float | None) -> str:
     if value is None:
         return ""
     if value >= 2:
-        return f"{value + 1:.1f} ×"
+        return f"{value + 1:,.0f} ×" if value >= 9 else f"{value + 1:.1f} ×"
     percent = f"{abs(value) * 100:.0f}"
     if percent == "0":
         return "±0 %"
@@ -76,11 +76,7 @@ def usd_short(usd: Decimal | float | None) -> str:
     """An estimate to three digits, never in powers of ten: 0.0000123 → "$0.0000123"."""
     if usd is None:
         return _DASH
-    if not usd:
-        return "$0"
-    value = Decimal(str(usd))
-    text = format(round(value, 2 - value.adjusted()), "f")
-    return "$" + (text.rstrip("0").rstrip(".") if "." in text else text)
+    return "$" + _three_digits(usd)
 
 
 @register.filter
@@ -97,14 +93,8 @@ def arm(model: str, effort: str | None) -> str:
 
 @register.filter
 def signed(value: float | None) -> str:
-    """A utility: three significant digits with a true minus."""
-    if value is None:
-        return _DASH
-    return (
-        f"{value:.3g}".replace("-", "−")
-        if abs(value) >= 0.001 or not value
-        else f"{value:.1e}".replace("-", "−")
-    )
+    """A utility to three digits with a true minus."""
+    return _DASH if value is None else _three_digits(value).replace("-", "−")
 
 
 @register.filter
@@ -140,3 +130,12 @@ def percent_px(value: float) -> float:
 def percent_of(value: float) -> str:
     """A share that may be negative: −0.12 → "−12 %"."""
     return f"{value * 100:.0f} %".replace("-", "−")
+
+
+def _three_digits(value: Decimal | float) -> str:
+    """Three significant digits, all of a whole part, never in powers of ten."""
+    exact = Decimal(str(value))
+    if not exact:
+        return "0"
+    text = format(round(exact, max(2 - exact.adjusted(), 0)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

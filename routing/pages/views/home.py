@@ -58,11 +58,12 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
         "periods": [(value, title, value == name) for value, title in PERIODS.items()],
         "before_words": _BEFORE[name],
         "totals": totals,
+        "before": before,
         "changes": _changes(totals, before),
         "shares": summary.distribution(rows),
         "slowest": summary.slowest(rows),
         "dearest": summary.dearest(rows),
-        "providers": list(provider_health(snapshot).values()) if snapshot else [],
+        "providers": list(provider_health(snapshot).values()),
         "findings": findings(account, snapshot, timezone.now()),
     }
 

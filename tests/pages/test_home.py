@@ -1,0 +1,159 @@
+"""Home: the figures of a period against the one before, where requests went, what needs attention."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.keys import create_key
+from accounts.models import Account, ApiKey
+from billing.models import Request
+from routing.catalog.live import catalog
+from routing.catalog.models import Model
+from routing.pages import summary
+from routing.pages.attention import findings
+from tests.pages.conftest import MakeRequest
+
+
+def rows_of(account: Account) -> Any:
+    return summary.rows_between(account, timezone.now() - timedelta(days=1), timezone.now())
+
+
+def test_visitors_learn_what_this_is_and_how_to_begin(client: Client, db: None) -> None:
+    shown = client.get("/").content.decode()
+    assert "The right model for every request" in shown
+    assert "/accounts/signup/" in shown
+    assert "/accounts/login/" in shown
+
+
+def test_without_requests_home_leads_to_the_first_one(page: Client) -> None:
+    assert 'href="/start"' in page.get("/").content.decode()
+
+
+def test_totals_add_up_exactly(account: Account, make_request: MakeRequest) -> None:
+    make_request(1, cost_usd=Decimal("0.000000001"), baseline_usd=Decimal("0.5"))
+    make_request(2, cost_usd=Decimal("0.000000002"), baseline_usd=None)
+    make_request(3, status="failed", cost_usd=Decimal(0), baseline_usd=None)
+    make_request(4, status="aborted", cost_usd=Decimal(0), baseline_usd=None)
+    totals = summary.totals(rows_of(account))
+    assert totals.requests == 4
+    assert totals.spend_usd == Decimal("0.000000003")
+    assert totals.saved_usd == Decimal("0.499999999")  # over those with a baseline
+    assert totals.success_rate == pytest.approx(2 / 3)  # who left is nobody's failure
+
+
+def test_savings_can_be_negative(account: Account, make_request: MakeRequest) -> None:
+    make_request(1, cost_usd=Decimal("0.3"), baseline_usd=Decimal("0.1"))
+    assert summary.totals(rows_of(account)).saved_usd == Decimal("-0.2")
+
+
+def test_percentiles_are_nearest_ranks(account: Account, make_request: MakeRequest) -> None:
+    for number, latency in enumerate([100, 200, 300, 400, 20_055]):
+        make_request(number, latency_ms=latency)
+    totals = summary.totals(rows_of(account))
+    assert (totals.p50_ms, totals.p95_ms) == (300, 20_000)  # above 10 s in steps of 100 ms
+
+
+def test_another_accounts_rows_do_not_count(
+    account: Account, stranger: Account, make_request: MakeRequest
+) -> None:
+    make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
+    assert summary.totals(rows_of(account)) == summary.Totals()
+
+
+def test_distribution_counts_what_answered(account: Account, make_request: MakeRequest) -> None:
+    for number in range(3):
+        make_request(number)
+    make_request(4, served_model="large")
+    make_request(5, served_model="", status="failed")
+    shares = summary.distribution(rows_of(account))
+    assert [(share.model, share.requests, share.share) for share in shares] == [
+        ("small", 3, 0.75),
+        ("large", 1, 0.25),
+    ]
+
+
+def test_slowest_and_dearest_come_first(account: Account, make_request: MakeRequest) -> None:
+    slow = make_request(1, latency_ms=90_000)
+    dear = make_request(2, cost_usd=Decimal(7))
+    assert summary.slowest(rows_of(account))[0].id == slow.id
+    assert summary.dearest(rows_of(account))[0].id == dear.id
+
+
+@given(
+    st.sampled_from(["today", "7d", "30d"]),
+    st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+)
+def test_a_period_is_compared_with_one_as_long(name: str, now: datetime) -> None:
+    period = summary.period_named(name, now)
+    assert period.end - period.start == period.before_end - period.before_start
+    assert period.before_end <= period.start or name == "today"
+    assert period.before_start < period.start <= period.end == now
+
+
+@pytest.mark.parametrize("period", ["today", "7d", "30d", "nonsense"])
+def test_every_period_shows(period: str, page: Client, make_request: MakeRequest) -> None:
+    make_request(1, created_at=timezone.now() - timedelta(days=3))
+    make_request(2, created_at=timezone.now() - timedelta(days=9))
+    assert page.get("/", {"period": period}).status_code == 200
+
+
+def test_home_asks_a_bounded_number_of_bounded_questions(
+    page: Client, make_request: MakeRequest, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        make_request(number)
+    assert catalog.snapshot
+    with django_assert_max_num_queries(18) as asked:
+        page.get("/")
+    for query in asked:
+        if "billing_request" in query["sql"] and "LIMIT 1" not in query["sql"]:
+            assert '"created_at" >=' in query["sql"]
+            assert '"account_id" =' in query["sql"]
+
+
+def texts(account: Account) -> str:
+    return " ".join(finding.text for finding in findings(account, catalog.snapshot, timezone.now()))
+
+
+def test_many_failures_need_attention(account: Account, make_request: MakeRequest) -> None:
+    for number in range(20):
+        make_request(number, status="failed" if number < 4 else "succeeded")
+    assert "4 of 20 requests failed" in texts(account)
+
+
+def test_few_failures_do_not(account: Account, make_request: MakeRequest) -> None:
+    for number in range(5):
+        make_request(number, status="failed")
+    assert "failed" not in texts(account)
+
+
+def test_a_key_about_to_expire_needs_attention(account: Account, key: ApiKey) -> None:
+    key.expires_at = timezone.now() + timedelta(days=2)
+    key.save()
+    assert "expires on" in texts(account)
+
+
+def test_a_budget_nearly_spent_needs_attention(account: Account, make_request: MakeRequest) -> None:
+    account.daily_usd = Decimal(1)
+    make_request(1, cost_usd=Decimal("0.9"), created_at=timezone.now())
+    assert "90% of today's budget of $1 is spent" in texts(account)
+
+
+def test_a_used_model_about_to_retire_needs_attention(account: Account, make_request: MakeRequest) -> None:
+    model = Model.objects.first()
+    assert model is not None
+    Model.objects.filter(pk=model.pk).update(shutdown=timezone.now().date() + timedelta(days=9))
+    make_request(1, served_model=model.pk)
+    assert f"{model.pk}, which you used this week, is retired on" in texts(account)
+
+
+def test_unpriced_requests_need_attention(account: Account, make_request: MakeRequest) -> None:
+    make_request(1, unpriced=True, cost_usd=None)
+    assert "without a known price" in texts(account)
+    assert Request.objects.filter(unpriced=True).count() == 1

@@ -1,0 +1,102 @@
+"""The models page: what could answer, at which price, how well, how fast; filters; retired ids."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from billing.models import ModelPrice
+from routing.catalog.live import catalog
+from routing.catalog.models import Model, RetiredModel
+from routing.pages.model_list import ModelFilters, listed_models
+
+
+def listed(model: str) -> Any:
+    models = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
+    return next(one for one in models if one.model.id == model)
+
+
+def test_every_model_of_the_catalog_is_listed(page: Client) -> None:
+    shown = page.get("/models/").content.decode()
+    for model in Model.objects.all():
+        assert model.id in shown
+
+
+def test_prices_are_those_in_force(db: None) -> None:
+    for model, tiers in catalog.snapshot.prices.items():
+        assert listed(model).tiers == tiers
+
+
+def test_a_scheduled_price_is_announced(page: Client) -> None:
+    model = next(iter(catalog.snapshot.prices))
+    ModelPrice.objects.create(
+        model=model,
+        effective_from=datetime(2099, 3, 4, tzinfo=UTC),
+        token_class="output",
+        usd_per_mtok=Decimal("77.5"),
+        source="test",
+        version="future",
+    )
+    (change,) = [change for change in listed(model).scheduled if change.effective_from.year == 2099]
+    assert (change.token_class, change.usd_per_mtok) == ("Output", Decimal("77.5"))
+    assert "77.5" in page.get("/models/", {"q": model}).content.decode()
+
+
+def test_skills_are_shown_for_models_that_can_answer(db: None) -> None:
+    for one in listed_models(catalog.snapshot, catalog.price_book, timezone.now()):
+        if one.model.id in catalog.snapshot.models:
+            assert len(one.skills) > 10
+            assert all(0 < probability < 1 for _, probability in one.skills)
+
+
+def test_a_model_switched_off_says_so(page: Client) -> None:
+    model = next(iter(catalog.snapshot.models))
+    Model.objects.filter(pk=model).update(enabled=False)
+    assert listed(model).health == "off"
+    assert "switched off by the operator" in page.get("/models/").content.decode()
+
+
+def test_a_retirement_date_shows(page: Client) -> None:
+    model = Model.objects.first()
+    assert model is not None
+    Model.objects.filter(pk=model.pk).update(shutdown=timezone.now().date() + timedelta(days=90))
+    assert "retires" in page.get("/models/", {"q": model.pk}).content.decode()
+
+
+def test_filters_narrow_by_provider_capability_and_text(db: None) -> None:
+    models = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
+    provider = models[0].model.provider
+    kept = [one for one in models if ModelFilters(provider=provider, capability="vision").keep(one)]
+    assert kept
+    assert all(one.model.provider == provider and "vision" in one.model.capabilities for one in kept)
+    name = models[3].model.id
+    assert name in {one.model.id for one in models if ModelFilters(q=name.upper()).keep(one)}
+
+
+def test_no_match_says_what_to_do(page: Client) -> None:
+    hostile = '<script>alert("x")</script>'
+    shown = page.get("/models/", {"q": hostile}).content.decode()
+    assert "No model matches" in shown
+    assert "<script>alert" not in shown
+
+
+def test_retired_ids_name_their_successor(page: Client) -> None:
+    gone = RetiredModel.objects.filter(successor__isnull=False).first()
+    assert gone is not None
+    shown = page.get("/models/").content.decode().partition('id="retired"')[2]
+    assert gone.id in shown
+    assert str(gone.successor_id) in shown
+
+
+def test_a_fragment_is_the_list_alone(page: Client) -> None:
+    response = page.get("/models/", {"q": "x"}, HTTP_HX_REQUEST="true")
+    assert b"<html" not in response.content
+    assert "HX-Request" in response["Vary"]
+
+
+def test_queries_do_not_grow_with_models(page: Client, django_assert_max_num_queries: Any) -> None:
+    assert catalog.snapshot
+    with django_assert_max_num_queries(7):
+        page.get("/models/")

@@ -1,0 +1,201 @@
+"""The request page: why, what was tried, what it cost, what the others would have cost; and whose it is."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts.keys import create_key
+from accounts.models import Account
+from billing.models import Attempt, Request
+from billing.usage import Usage
+from routing.catalog.live import catalog
+from routing.pages.counterfactual import counterfactuals
+from tests.pages.conftest import TRACE, MakeRequest, entry
+
+MakeAttempt = Callable[..., Attempt]
+
+
+def content(page: Client, row: Request, query: str = "") -> str:
+    response = page.get(f"/requests/{row.id}{query}")
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def test_it_says_why_in_a_sentence_and_what_would_flip_it(page: Client, make_request: MakeRequest) -> None:
+    shown = content(page, make_request(1))
+    assert TRACE["reason"] in shown
+    assert TRACE["flip"] in shown
+
+
+def test_every_candidate_has_its_numbers_or_the_reason_it_was_ruled_out(
+    page: Client, make_request: MakeRequest
+) -> None:
+    shown = content(page, make_request(1))
+    assert "90 % to 97 %" in shown  # middle's interval
+    assert "$0.04" in shown  # large's expected cost
+    assert "does not see images" in shown
+
+
+def test_the_picture_marks_the_chosen_and_says_so_in_words(page: Client, make_request: MakeRequest) -> None:
+    shown = content(page, make_request(1))
+    assert "Chosen: small." in shown
+    assert 'class="frontier"' in shown
+    picture = shown.partition('<svg class="scatter"')[2].partition("</svg>")[0]
+    assert picture.count("<circle") == 4  # the ranked ones
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"), [("", "Small"), ("success", "Large"), ("cost", "Small"), ("nonsense", "Small")]
+)
+def test_the_table_sorts_by_url(sort: str, first: str, page: Client, make_request: MakeRequest) -> None:
+    table = content(page, make_request(1), f"?sort={sort}").partition('aria-label="Candidates"')[2]
+    names = [name for name in ("Small", "Middle", "Large", "Waste") if name in table]
+    assert min(names, key=table.index) == first
+
+
+def test_another_accounts_request_is_not_there(
+    page: Client, stranger: Account, make_request: MakeRequest
+) -> None:
+    theirs = make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
+    for path in (f"/requests/{theirs.id}", f"/requests/{theirs.id}.json"):
+        answer = page.get(path)
+        assert answer.status_code == 404
+        assert b"conversation prompt" not in answer.content
+
+
+def test_a_visitor_signs_in_first(client: Client, make_request: MakeRequest) -> None:
+    row = make_request(1)
+    assert client.get(f"/requests/{row.id}").status_code == 302
+    assert client.get(f"/requests/{row.id}.json").status_code == 302
+
+
+def test_attempts_are_told_with_their_errors(
+    page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
+) -> None:
+    row = make_request(1, fallback_used=True, served_model="middle")
+    make_attempt(
+        row, 1, outcome="failed", error_kind="server_error", error_message="overloaded", status_code=503
+    )
+    make_attempt(row, 2, model="middle", provider_request_id="chatcmpl-7")
+    shown = content(page, row)
+    assert "small failed (server error), so middle answered" in shown
+    assert "overloaded" in shown
+    assert "chatcmpl-7" in shown
+    assert 'class="bar bar-failed"' in shown
+
+
+def test_usage_shows_the_unit_prices_used_and_the_exact_cost(page: Client, make_request: MakeRequest) -> None:
+    shown = content(page, make_request(1, cache_read_tokens=4000, cost_usd=Decimal("0.000280000")))
+    assert "Input read from cache" in shown
+    assert ">0.025<" in shown
+    assert "$0.00028" in shown
+
+
+def test_saved_may_be_negative_and_says_so(page: Client, make_request: MakeRequest) -> None:
+    shown = content(page, make_request(1, cost_usd=Decimal("0.02"), baseline_usd=Decimal("0.009")))
+    assert "−$0.011" in shown
+
+
+def test_others_are_priced_for_the_tokens_that_were_used(make_request: MakeRequest) -> None:
+    book = catalog.price_book
+    model = next(name for name in catalog.snapshot.prices if name != "small")
+    row = make_request(1, uncached_input_tokens=1_000_000, output_tokens=0)
+    prices = book.at(model, row.created_at)
+    assert prices is not None
+    other = counterfactuals(row, [model, "small", "unheard-of"], book)
+    assert [one.model for one in other] == [model, "unheard-of"]
+    usage = Usage(uncached_input_tokens=1_000_000)
+    expected = [tier for tier in prices.tiers if usage.input_tokens > tier.over_input_tokens][-1]
+    assert other[0].usd == expected.prices.uncached_input
+    assert other[1].usd is None
+
+
+def test_an_open_request_shows_what_is_known_and_looks_again(page: Client, make_request: MakeRequest) -> None:
+    row = make_request(
+        1, status="open", served_model="", cost_usd=None, baseline_usd=None, latency_ms=None, unit_prices=None
+    )
+    shown = content(page, row)
+    assert "Still being answered" in shown
+    assert 'hx-trigger="every 2s"' in shown
+    assert 'hx-trigger="every 2s"' not in content(page, make_request(2))
+
+
+def test_what_replaced_a_retired_model_is_said(page: Client, make_request: MakeRequest) -> None:
+    note = "gpt-old is retired since 2026-01-01; its successor small answers"
+    row = make_request(1, mode="manual", requested_model="gpt-old", trace=TRACE | {"notes": [note]})
+    shown = content(page, row)
+    assert note in shown
+    assert "gpt-old" in shown
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        {},
+        [],
+        "gone",
+        {"candidates": "none", "reason": 7, "skills": ["a"], "chain": None, "notes": "x"},
+        {"candidates": [1, None, {}, {"arm": "a", "p_success": "high", "cost_usd": -1}]},
+        {"candidates": [entry("free", cost_usd=0), entry("paid", cost_usd=0.1)], "chain": ["free"]},
+        {"candidates": [entry("alone")]},
+    ],
+)
+def test_a_trace_of_another_shape_never_breaks_the_page(
+    trace: object, page: Client, make_request: MakeRequest
+) -> None:
+    content(page, make_request(1, trace=trace))
+
+
+def test_hostile_text_is_shown_as_text(
+    page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
+) -> None:
+    hostile = '</title><script>alert(1)</script><img src=x onerror="x">'
+    trace = TRACE | {
+        "reason": hostile,
+        "flip": hostile,
+        "notes": [hostile],
+        "candidates": [entry(hostile, name=hostile, chosen=True), entry("b", name=hostile)],
+        "chain": [hostile],
+    }
+    row = make_request(
+        1,
+        trace=trace,
+        served_model=hostile,
+        upstream_model=hostile,
+        metadata={hostile: hostile, "items": "x"},
+        error_code="provider_error",
+        error_message=hostile,
+    )
+    make_attempt(row, 1, model=hostile, outcome="failed", error_kind="x", error_message=hostile)
+    shown = content(page, row)
+    assert "<script>alert" not in shown
+    assert "<img" not in shown
+
+
+def test_raw_json_is_the_row_with_its_attempts_and_exact_money(
+    page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
+) -> None:
+    row = make_request(1, cost_usd=Decimal("0.000000001"))
+    make_attempt(row, 1)
+    raw = json.loads(page.get(f"/requests/{row.id}.json").content)
+    assert raw["cost_usd"] == "0.000000001"
+    assert raw["trace"]["reason"] == TRACE["reason"]
+    assert [attempt["number"] for attempt in raw["attempts"]] == [1]
+
+
+def test_queries_do_not_grow_with_attempts(
+    page: Client,
+    make_request: MakeRequest,
+    make_attempt: MakeAttempt,
+    django_assert_max_num_queries: Callable,
+) -> None:
+    row = make_request(1)
+    for number in range(1, 4):
+        make_attempt(row, number, started_at=row.created_at + timedelta(seconds=number))
+    assert catalog.snapshot
+    with django_assert_max_num_queries(6):
+        content(page, row)
