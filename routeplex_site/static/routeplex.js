@@ -53,7 +53,11 @@ function showToast(message, level = "info") {
   toast.classList.add(`toast-${level}`);
   toast.querySelector("p").textContent = message;
   find("#toasts").append(toast);
-  setTimeout(() => toast.remove(), TOAST_MS);
+  dismissLater(toast);
+}
+
+function dismissLater(toast) {
+  if (!toast.matches(".toast-error, .toast-warning")) setTimeout(() => toast.remove(), TOAST_MS);
 }
 
 document.addEventListener("toast", (event) => showToast(event.detail.message, event.detail.level));
@@ -70,10 +74,11 @@ document.addEventListener("click", (event) => {
   if ((found = at("[data-copy]"))) copy(found);
   else if ((found = at("[data-theme-toggle]"))) switchTheme(found);
   else if ((found = at("[data-dialog]"))) openDialog(document.getElementById(found.dataset.dialog));
-  else if ((found = at("[data-close]"))) {
-    event.preventDefault();
-    found.closest("dialog, .toast")?.[found.closest(".toast") ? "remove" : "close"]();
-  } else if ((found = at("[role=tab][aria-controls]"))) selectTab(found);
+  else if (at("dialog [data-close]")) {
+    event.preventDefault(); // the same link on a page of its own leads back
+    at("dialog").close();
+  } else if (at(".toast [data-close]")) at(".toast").remove();
+  else if ((found = at("[role=tab][aria-controls]"))) selectTab(found);
   else if (event.target.matches("dialog")) event.target.close(); // the backdrop
   else if ((found = at("tr[data-row]")) && !at("a, button, input, label, summary") && !String(getSelection()))
     openRow(found);
@@ -128,3 +133,4 @@ document.addEventListener("keydown", (event) => {
 // ── At the start ───────────────────────────────────────────────────────────────────────────────────────
 for (const input of document.querySelectorAll("[data-time-zone]"))
   input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+for (const toast of document.querySelectorAll("#toasts .toast")) dismissLater(toast);

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
@@ -128,6 +129,21 @@ async def test_the_async_way_says_the_same(account: Any, api_key: str) -> None:
         await KeyAuthentication().aauthenticate(bad)
     assert await OptionalKeyAuthentication().aauthenticate(bad) is None
     assert await KeyAuthentication().aauthenticate(RequestFactory().get("/")) is None
+
+
+def test_the_openapi_document_says_how_to_send_a_key() -> None:
+    from django.urls import path
+    from drf_spectacular.generators import SchemaGenerator
+
+    class Described(Door):
+        @extend_schema(responses=dict)
+        def get(self, request: Any) -> Response:
+            return super().get(request)
+
+    document = SchemaGenerator(patterns=[path("door", Described.as_view())]).get_schema(public=True)
+    scheme = document["components"]["securitySchemes"]["apiKey"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    assert document["paths"]["/door"]["get"]["security"] == [{"apiKey": []}]
 
 
 def test_permissions_raise_our_errors() -> None:

@@ -37,6 +37,21 @@ def test_signing_up_opens_an_account_and_leads_to_the_first_run_page(client: Cli
     assert client.get("/keys/").status_code == 200
 
 
+def test_where_addresses_must_be_confirmed_one_does_so_before_signing_in(
+    client: Client, settings: Any
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    page = client.post(
+        "/accounts/signup/", {"email": "grace.hopper@example.com", "password1": PASSWORD}, follow=True
+    )
+    assert "Look into your mail" in page.content.decode()
+    assert client.get("/keys/").status_code == 302
+    client.post(link_in(mail.outbox[-1]))
+    credentials = {"login": "grace.hopper@example.com", "password": PASSWORD}
+    client.post("/accounts/login/", credentials)
+    assert client.get("/keys/").status_code == 200
+
+
 def test_signing_up_takes_the_browsers_time_zone(client: Client) -> None:
     sign_up(client, time_zone="Asia/Tokyo")
     assert User.objects.get(email="grace.hopper@example.com").time_zone == "Asia/Tokyo"
