@@ -89,6 +89,23 @@ def test_a_key_revoked_elsewhere_is_refused_within_two_seconds(
         caller_of_sync(secret, None)
 
 
+def test_guessing_pushes_no_caller_out_of_memory(
+    their_account: Account, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "_UNKNOWN_KEPT", 3)
+    monkeypatch.setattr(callers, "_KNOWN_KEPT", 3)
+    _, secret = create_key(their_account, "laptop")
+    caller_of_sync(secret, None)
+    guesses = [new_secret() for _ in range(4)]
+    for guess in guesses:
+        with pytest.raises(InvalidApiKey):
+            caller_of_sync(guess, None)
+    with django_assert_num_queries(0):
+        caller_of_sync(secret, None)
+    with django_assert_num_queries(1), pytest.raises(InvalidApiKey):
+        caller_of_sync(guesses[0], None)
+
+
 def test_expiry_is_checked_at_every_use(their_account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=1)
     _, secret = create_key(their_account, "laptop", expires_at=expires_at)
