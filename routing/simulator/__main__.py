@@ -3,10 +3,29 @@
 import argparse
 import socket
 import sys
+from typing import get_args
 
 import uvicorn
 
 from routing.simulator.app import create_app
+from routing.simulator.ask import BLOCK_PHRASE, REFUSAL_PHRASE
+from routing.simulator.faults import Kind
+
+_AsWritten = argparse.RawDescriptionHelpFormatter
+_EPILOG = f"""\
+Base URLs: http://HOST:PORT/v1 (OpenAI), http://HOST:PORT (Anthropic, Gemini); or below /openai, /anthropic,
+/google. Any key is good but those that begin with "bad".
+
+In a prompt: "{BLOCK_PHRASE}" has the provider refuse it, "{REFUSAL_PHRASE}" the model decline;
+words of a tool's name have that tool called; "Reply with exactly: ..." is echoed.
+
+From this machine only:
+  POST /_control/faults {{"kind": "status", "provider": "openai", "model": "gpt-4o", "status": 429, "count": 1}}
+    kinds: {", ".join(get_args(Kind))}
+    also: retry_after, error_code, body, delay_s, after_chunks, rate
+  GET, DELETE /_control/faults    GET, DELETE /_control/calls?provider=&model=
+  POST /_control/speed {{"speed": 0}}    GET /_control/health
+"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,7 +60,9 @@ class _Announced(uvicorn.Server):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m routing.simulator", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m routing.simulator", description=__doc__, epilog=_EPILOG, formatter_class=_AsWritten
+    )
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(

@@ -8,8 +8,21 @@ import msgspec
 from routing.simulator.anthropic_messages import Reader, read_messages, read_system
 from routing.simulator.anthropic_rules import COMPLAIN, check_access, check_quirks, effort_of, model_named
 from routing.simulator.ask import Ask, ToolMode, ToolSpec
-from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.fields import (
+    ANY,
+    BOOL,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Field,
+    check,
+    check_value,
+    refusing_misshapen,
+)
 from routing.simulator.refused import anthropic_error
+from routing.simulator.schema_check import problem_of
 from routing.simulator.wire import Request
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -49,6 +62,7 @@ class Read(msgspec.Struct, frozen=True):
     ttl: str
 
 
+@refusing_misshapen(anthropic_error(400, "Invalid request: a value has the wrong type."))
 def read_request(request: Request, body: dict[str, Any], *, counting: bool = False) -> Read:
     """`counting`: the request is for count_tokens, where max_tokens is absent."""
     version = check_access(request)
@@ -110,6 +124,7 @@ def _tools(tools: list[Any]) -> tuple[tuple[ToolSpec, ...], list[str]]:
         check_value(schema, Field(OBJECT), COMPLAIN, f"{where}.custom.input_schema")
         if schema.get("type") != "object":
             raise anthropic_error(400, f"{where}.custom.input_schema.type: Input should be 'object'")
+        _check_schema(schema, f"{where}.custom.input_schema")
         if tool["name"] in {spec.name for spec in found}:
             raise anthropic_error(400, "tools: Tool names must be unique.")
         found.append(ToolSpec(tool["name"], tool.get("description") or "", schema))
@@ -155,8 +170,17 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     schema = wanted.get("schema")
     if schema is None:
         raise COMPLAIN.missing("output_config.format.schema")
+    _check_schema(schema, "output_config.format.schema")
     _check_closed(schema)
     return dict(schema)
+
+
+def _check_schema(schema: Any, path: str) -> None:
+    problem = problem_of(schema)
+    if problem is not None:
+        raise anthropic_error(
+            400, f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12. {problem}"
+        )
 
 
 def _check_closed(schema: Any) -> None:

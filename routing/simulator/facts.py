@@ -117,7 +117,7 @@ def _name(text: str, earlier: tuple[str, ...]) -> str | None:
     if not re.search(r"what(?:'s| is) my name", text, re.IGNORECASE):
         return None
     for said in reversed(earlier):
-        told = re.search(r"\b(?:my name is|i am|i'm) ([A-Z]\w+)", said)
+        told = re.search(r"\b(?i:my name is|i am|i'm) ([A-Z]\w+)", said)
         if told:
             return f"Your name is {told[1]}."
     return "You haven't told me your name."

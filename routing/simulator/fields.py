@@ -1,11 +1,15 @@
 """Checks the fields of a request body against a table, complaining in the dialect's own words."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from routing.simulator.refused import Refused
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 NUMBER = (int, float)
 TEXT = (str,)
@@ -70,3 +74,22 @@ def listed(choices: Sequence[str]) -> str:
     if len(quoted) < 3:
         return " and ".join(quoted)
     return ", ".join(quoted[:-1]) + ", and " + quoted[-1]
+
+
+def refusing_misshapen(refusal: Refused) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Turns a reader's stumble over a wrongly shaped nested value into `refusal`.
+
+    The tables above name the fields; how deep a caller can nest the wrong type in them has no end.
+    """
+
+    def wrapped(reader: Callable[_P, _T]) -> Callable[_P, _T]:
+        @functools.wraps(reader)
+        def read(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            try:
+                return reader(*args, **kwargs)
+            except (AttributeError, TypeError, KeyError):
+                raise Refused(refusal.status, refusal.body) from None
+
+        return read
+
+    return wrapped

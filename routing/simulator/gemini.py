@@ -97,7 +97,11 @@ def _payloads(
         return
     for index, said in enumerate(answers):
         parts = _parts(exchange, ask, said, thoughts=thoughts)
-        texts = chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK) if said.text else []
+        texts = (
+            chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK)
+            if said.text and said.finish != "refusal"
+            else []
+        )
         leading = [part for part in parts if part.get("thought") or "functionCall" in part]
         for part in leading:
             candidate = {"content": {"parts": [part], "role": "model"}, "index": index}

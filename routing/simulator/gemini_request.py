@@ -4,10 +4,22 @@ import re
 from typing import Any
 
 from routing.simulator.ask import Ask, ToolMode, ToolSpec
-from routing.simulator.fields import BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.fields import (
+    BOOL,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Field,
+    check,
+    check_value,
+    refusing_misshapen,
+)
 from routing.simulator.gemini_contents import read_system, read_turns
 from routing.simulator.gemini_rules import COMPLAIN, check_sampling, effort_of, model_named
 from routing.simulator.refused import google_error
+from routing.simulator.schema_check import problem_of
 
 # Fields whose value is the caller's own JSON: their keys are never respelled.
 _OPAQUE = frozenset(
@@ -107,6 +119,7 @@ def camel(value: Any) -> Any:
     return {name: inner if name in _OPAQUE else camel(inner) for name, inner in respelled.items()}
 
 
+@refusing_misshapen(google_error(400, "Invalid JSON payload received. A value has the wrong type."))
 def read_request(given: dict[str, Any], name: str, version: str, method: str) -> Ask:
     model = model_named(name, version, method)
     body = camel(given)
@@ -119,6 +132,9 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
     tools = _tools(body.get("tools") or [])
     choice, tools = _choice(body, tools)
     schema, json_object = _format(config)
+    stops = config.get("stopSequences") or []
+    for number, stop in enumerate(stops):
+        check_value(stop, Field(TEXT), COMPLAIN, f"generationConfig.stopSequences[{number}]")
     turns = read_system(body.get("systemInstruction")) + read_turns(body["contents"], model)
     return Ask(
         model=model,
@@ -128,7 +144,7 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
         schema=schema,
         json_object=json_object,
         max_tokens=config.get("maxOutputTokens"),
-        stop=tuple(config.get("stopSequences") or ()),
+        stop=tuple(stops),
         effort=effort,
         n=config.get("candidateCount") or 1,
     )
@@ -152,6 +168,7 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
             if declared.get("parameters") is not None:
                 _check_schema(declared["parameters"], f"{where}.parameters")
             schema = declared.get("parametersJsonSchema") or declared.get("parameters") or {}
+            _check_usable(schema, f"{where}.parameters")
             if not re.fullmatch(r"[a-zA-Z_][\w.:-]{0,63}", declared["name"]):
                 raise google_error(
                     400,
@@ -162,6 +179,12 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
                 )
             found.append(ToolSpec(declared["name"], declared.get("description") or "", schema))
     return tuple(found)
+
+
+def _check_usable(schema: Any, path: str) -> None:
+    problem = problem_of(schema)
+    if problem is not None:
+        raise google_error(400, f"* GenerateContentRequest.{path}: {problem}\n")
 
 
 def _check_schema(schema: Any, path: str) -> None:
@@ -210,6 +233,7 @@ def _format(config: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
         if config.get("responseJsonSchema") is not None:
             raise google_error(400, "Only one of response_schema and response_json_schema may be set.")
         _check_schema(config["responseSchema"], "generationConfig.responseSchema")
+    _check_usable(schema or {}, "generation_config.response_schema")
     if schema and not is_json:
         raise google_error(
             400,

@@ -3,7 +3,19 @@
 from typing import Any
 
 from routing.simulator.ask import Ask, ToolMode, ToolSpec
-from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.fields import (
+    ANY,
+    BOOL,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Field,
+    check,
+    check_value,
+    refusing_misshapen,
+)
 from routing.simulator.models import Model
 from routing.simulator.openai_chat_messages import read_turns
 from routing.simulator.openai_rules import (
@@ -11,7 +23,7 @@ from routing.simulator.openai_rules import (
     MODES,
     check_output_limit,
     check_sampling,
-    check_strict_schema,
+    check_schema,
     check_tool_name,
     effort_of,
     model_named,
@@ -61,6 +73,7 @@ _FIELDS: dict[str, Field] = {
 }
 
 
+@refusing_misshapen(openai_error(400, "Invalid request: a value has the wrong type."))
 def read_request(body: dict[str, Any]) -> Ask:
     check(body, _FIELDS, COMPLAIN)
     model = model_named(body["model"])
@@ -74,6 +87,8 @@ def read_request(body: dict[str, Any]) -> Ask:
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("response_format"), body["messages"])
     stop = body.get("stop")
+    for number, one in enumerate(stop if isinstance(stop, list) else []):
+        check_value(one, Field(TEXT), COMPLAIN, f"stop[{number}]")
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     return Ask(
         model=model,
@@ -142,8 +157,8 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
             raise COMPLAIN.missing(f"{where}.{kind}")
         name = check_tool_name(inner.get("name"), f"{where}.{kind}.name")
         schema = inner.get("parameters") or {}
-        if inner.get("strict"):
-            check_strict_schema(schema, f"function '{name}'", f"{where}.function.parameters")
+        strict = bool(inner.get("strict"))
+        check_schema(schema, f"function '{name}'", f"{where}.function.parameters", strict=strict)
         found.append(ToolSpec(name, inner.get("description") or "", schema))
     return tuple(found)
 
@@ -192,6 +207,6 @@ def _format(wanted: dict[str, Any] | None, messages: list[Any]) -> tuple[dict[st
         raise COMPLAIN.missing("response_format.json_schema")
     name = check_tool_name(given.get("name"), "response_format.json_schema.name")
     schema = given.get("schema") or {}
-    if given.get("strict"):
-        check_strict_schema(schema, f"response_format '{name}'", "response_format")
+    strict = bool(given.get("strict"))
+    check_schema(schema, f"response_format '{name}'", "response_format", strict=strict)
     return schema, False

@@ -30,7 +30,6 @@ _ECHOED: dict[str, Any] = {
     "tools": [],
     "top_p": 1.0,
     "truncation": "disabled",
-    "user": None,
 }
 
 

@@ -3,14 +3,26 @@
 from typing import Any
 
 from routing.simulator.ask import Ask, Speaker, ToolMode, ToolSpec, Turn
-from routing.simulator.fields import ANY, BOOL, LIST, NUMBER, OBJECT, TEXT, WHOLE, Field, check, check_value
+from routing.simulator.fields import (
+    ANY,
+    BOOL,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Field,
+    check,
+    check_value,
+    refusing_misshapen,
+)
 from routing.simulator.meter import DOCUMENT_TOKENS, image_tokens
 from routing.simulator.openai_rules import (
     COMPLAIN,
     MODES,
     check_output_limit,
     check_sampling,
-    check_strict_schema,
+    check_schema,
     check_tool_name,
     effort_of,
     model_named,
@@ -68,6 +80,7 @@ _ROLES: dict[str, Speaker] = {
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 
 
+@refusing_misshapen(openai_error(400, "Invalid request: a value has the wrong type."))
 def read_request(body: dict[str, Any]) -> Ask:
     check(body, _FIELDS, COMPLAIN)
     model = model_named(body["model"])
@@ -189,8 +202,8 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
         check(tool, _TOOL, COMPLAIN, f"{where}.")
         name = check_tool_name(tool["name"], f"{where}.name")
         schema = tool.get("parameters") or {}
-        if tool.get("strict") is not False:  # strict unless said otherwise (providers.md §2)
-            check_strict_schema(schema, f"function '{name}'", f"{where}.parameters")
+        strict = tool.get("strict") is not False  # strict unless said otherwise (providers.md §2)
+        check_schema(schema, f"function '{name}'", f"{where}.parameters", strict=strict)
         found.append(ToolSpec(name, tool.get("description") or "", schema))
     return tuple(found)
 
@@ -227,6 +240,6 @@ def _format(text: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
     for needed in ("name", "schema"):
         if wanted.get(needed) is None:
             raise COMPLAIN.missing(f"text.format.{needed}")
-    if wanted.get("strict"):
-        check_strict_schema(wanted["schema"], f"response_format '{wanted['name']}'", "text.format.schema")
+    what = f"response_format '{wanted['name']}'"
+    check_schema(wanted["schema"], what, "text.format.schema", strict=bool(wanted.get("strict")))
     return wanted["schema"], False

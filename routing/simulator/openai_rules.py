@@ -9,6 +9,7 @@ from routing.simulator.fields import Field, check_value, listed
 from routing.simulator.meter import input_tokens
 from routing.simulator.models import RETIRED, Model, find
 from routing.simulator.refused import Refused, openai_error
+from routing.simulator.schema_check import problem_of
 from routing.simulator.wire import Request
 
 PROVIDER = "openai"
@@ -215,6 +216,16 @@ def check_tool_name(name: Any, path: str) -> str:
         )
         raise openai_error(400, message, param=path, code="invalid_value")
     return str(name)
+
+
+def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:
+    """A schema must be one; a strict one must also fit structured output's rules."""
+    problem = problem_of(schema)
+    if problem is not None:
+        message = f"Invalid schema for {what}: {problem}"
+        raise openai_error(400, message, param=param, code="invalid_json_schema")
+    if strict:
+        check_strict_schema(schema, what, param)
 
 
 def check_strict_schema(schema: Any, what: str, param: str, context: tuple[str, ...] = ()) -> None:

@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 _MAX_DEPTH = 6
+_MOST_ITEMS = 1_000  # of an array; a schema that wants more gets fewer
+_MOST_PADDING = 10_000  # characters added to reach a minLength
 _FORMATS = {
     "date": "2026-01-15",
     "date-time": "2026-01-15T12:00:00Z",
@@ -108,11 +110,13 @@ class _Filler:
         return {name: self.value(properties.get(name, {}), name, depth + 1) for name in wanted}
 
     def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[Any]:
-        least, most = schema.get("minItems", 0), schema.get("maxItems", 1_000_000)
+        least, most = int(schema.get("minItems", 0)), int(schema.get("maxItems", _MOST_ITEMS))
         prefix = [self.value(item, name, depth + 1) for item in schema.get("prefixItems") or []]
         wanted = least if depth >= _MAX_DEPTH else min(max(least, 1), most)
         item = schema.get("items", {})
-        return prefix + [self.value(item, name, depth + 1) for _ in range(wanted - len(prefix))]
+        return prefix + [
+            self.value(item, name, depth + 1) for _ in range(min(wanted, _MOST_ITEMS) - len(prefix))
+        ]
 
     def _number(self, schema: dict[str, Any], *, whole: bool) -> int | float:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -146,7 +150,7 @@ class _Filler:
         if "pattern" in schema and not re.search(schema["pattern"], words):
             words = self._fitting(schema["pattern"], words)
         least, most = schema.get("minLength", 0), schema.get("maxLength", len(words) + 1_000_000)
-        return words.ljust(int(least), "x")[: int(most)]
+        return words.ljust(min(int(least), _MOST_PADDING), "x")[: int(most)]
 
     def _word(self, name: str) -> str:
         quoted = re.search(r"[\"“']([^\"”']{1,60})[\"”']", self._prompt)
