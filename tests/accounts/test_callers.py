@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 
 from accounts import callers
 from accounts.caller import Limits
@@ -185,9 +184,8 @@ def test_the_last_use_is_written_once_a_minute(their_account: Account) -> None:
 
 
 async def test_many_who_come_at_once_ask_the_database_once(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, api_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, secret = await sync_to_async(create_key)(account, "laptop")
     loads = 0
     load = callers._load
 
@@ -197,17 +195,20 @@ async def test_many_who_come_at_once_ask_the_database_once(
         return load(digest)
 
     monkeypatch.setattr(callers, "_load", counted)
-    found = await asyncio.gather(*(caller_of(secret, None) for _ in range(50)))
-    assert {caller.key_id for caller in found} == {key.pk}
+    found = await asyncio.gather(*(caller_of(api_key, None) for _ in range(50)))
+    assert {caller.account_id for caller in found} == {account.pk}
     assert loads == 1
 
 
-async def test_one_who_hangs_up_leaves_the_others_their_answer(account: Account) -> None:
-    key, secret = await sync_to_async(create_key)(account, "laptop")
-    first = asyncio.create_task(caller_of(secret, None))
-    second = asyncio.create_task(caller_of(secret, None))
+async def test_one_who_hangs_up_leaves_the_others_their_answer(account: Account, api_key: str) -> None:
+    first = asyncio.create_task(caller_of(api_key, None))
+    second = asyncio.create_task(caller_of(api_key, None))
     await asyncio.sleep(0)
     first.cancel()
-    assert (await second).key_id == key.pk
-    callers.close()  # waits for what the threads still write
-    assert (await ApiKey.objects.aget(pk=key.pk)).last_used_at is not None
+    assert (await second).account_id == account.pk
+
+
+def test_the_async_way_writes_the_last_use_after_it_has_answered(account: Account, api_key: str) -> None:
+    asyncio.run(caller_of(api_key, None))
+    callers.close()  # waits for what its threads still write
+    assert account.keys.get().last_used_at is not None
