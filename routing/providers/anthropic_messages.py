@@ -56,6 +56,8 @@ def turns(messages: tuple[Message, ...], model: ModelFacts) -> list[Block]:
             role, blocks = "user", [_tool_result(message)]
         else:
             role, blocks = "user", [block for part in message.parts for block in _user_part(part)]
+        if not blocks and role != "user":
+            continue  # its neighbours meet
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"].extend(blocks)
         else:
@@ -64,7 +66,6 @@ def turns(messages: tuple[Message, ...], model: ModelFacts) -> list[Block]:
 
 
 def _valid_turns(turns: list[Block], model: ModelFacts) -> list[Block]:
-    turns = [turn for turn in turns if turn["content"] or turn["role"] == "user"]
     for turn in turns:
         turn["content"] = turn["content"] or [text_block(PLACEHOLDER)]
     if turns and turns[0]["role"] != "user":

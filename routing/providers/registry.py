@@ -71,7 +71,7 @@ class _Upstream(NamedTuple):
 
 
 class Upstreams:
-    """The configured providers. Make it inside the event loop that uses it; `aclose` it at the end."""
+    """The configured providers. Belongs to the event loop that first uses it; `aclose` it there."""
 
     def __init__(self, providers: Iterable[Provider], deadlines: Deadlines = _DEFAULT_DEADLINES) -> None:
         self._deadlines = deadlines

@@ -4,13 +4,14 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, is_typeddict
+from typing import Any
 
 import anthropic.types
 import msgspec
 import openai.types
 from google.genai import types as genai
 from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import is_typeddict  # typing's does not know the SDKs' TypedDicts
 
 _FORBID = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

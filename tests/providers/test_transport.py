@@ -55,11 +55,6 @@ async def listen(upstreams: Upstreams, seen: list[StreamEvent]) -> None:
         seen.append(event)
 
 
-async def listen(upstreams: Upstreams, seen: list[StreamEvent]) -> None:
-    async for event in upstreams.complete(asking(), RAW, None, stream=True):
-        seen.append(event)
-
-
 async def failure(upstreams: Upstreams, *, stream: bool = True) -> UpstreamFailure:
     with pytest.raises(UpstreamFailure) as caught:
         await asyncio.wait_for(ask(upstreams, stream=stream), 10)
