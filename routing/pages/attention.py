@@ -17,7 +17,7 @@ from accounts.models import Account, ApiKey
 from billing.models import Request
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
-from routing.pages.summary import rows_between, spent_since
+from routing.pages.summary import Budget, rows_between
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -38,10 +38,10 @@ class Finding:
     link: str = ""
 
 
-def findings(account: Account, snapshot: Snapshot, now: datetime) -> list[Finding]:
+def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: datetime) -> list[Finding]:
     """Worst first."""
     found = [
-        *_budget(account, now),
+        *_budget(budget),
         *_last_day(account, now),
         *_providers(snapshot),
         *_keys(account, now),
@@ -50,16 +50,16 @@ def findings(account: Account, snapshot: Snapshot, now: datetime) -> list[Findin
     return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.tone))
 
 
-def _budget(account: Account, now: datetime) -> Iterator[Finding]:
-    ceiling = account.daily_usd if account.daily_usd is not None else account.plan.daily_usd
-    if not ceiling:
+def _budget(budget: Budget | None) -> Iterator[Finding]:
+    if budget is None:
         return
-    spent = spent_since(account, now.replace(hour=0, minute=0, second=0, microsecond=0))
-    budget = f"${ceiling.normalize():f}"
-    if spent >= ceiling:
-        yield Finding("bad", f"Today's budget of {budget} is spent: new requests are refused.")
-    elif spent >= ceiling * _BUDGET_SHARE:
-        yield Finding("warn", f"{spent / ceiling:.0%} of today's budget of {budget} is spent.")
+    ceiling = f"${budget.ceiling_usd.normalize():f}"
+    if budget.spent_usd >= budget.ceiling_usd:
+        yield Finding(
+            "bad", f"Today's budget of {ceiling} is spent: new requests are refused until 00:00 UTC."
+        )
+    elif budget.used_share >= _BUDGET_SHARE:
+        yield Finding("warn", f"{budget.used_share:.0%} of today's budget of {ceiling} is spent.")
 
 
 def _last_day(account: Account, now: datetime) -> Iterator[Finding]:

@@ -30,12 +30,11 @@ _DEGRADED_BELOW = 0.95  # of attempts that did not fail
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A price that is not in force yet. USD per million tokens."""
+    """Prices of one tier that are not in force yet: USD per million tokens by token class."""
 
     effective_from: datetime
-    token_class: str
-    usd_per_mtok: Decimal
     over_input_tokens: int
+    prices: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -158,13 +157,12 @@ def _health(model: Model, snapshot: Snapshot) -> tuple[str, str]:
 
 def _scheduled(now: datetime) -> Mapping[str, Sequence[Scheduled]]:
     """Future prices by model; of several versions of one price the latest added counts."""
-    latest: dict[tuple[str, datetime, str, int], ModelPrice] = {}
+    tiers: dict[tuple[datetime, int, str], dict[str, Decimal]] = defaultdict(dict)
     for row in ModelPrice.objects.filter(effective_from__gt=now).order_by("created_at", "pk"):
-        latest[row.model, row.effective_from, row.token_class, row.over_input_tokens] = row
+        tiers[row.effective_from, row.over_input_tokens, row.model][row.token_class] = row.usd_per_mtok
     found: dict[str, list[Scheduled]] = defaultdict(list)
-    for row in sorted(latest.values(), key=lambda row: (row.effective_from, row.over_input_tokens)):
-        words = ModelPrice.TokenClass(row.token_class).label
-        found[row.model].append(Scheduled(row.effective_from, words, row.usd_per_mtok, row.over_input_tokens))
+    for (effective_from, over, model), prices in sorted(tiers.items(), key=lambda item: item[0]):
+        found[model].append(Scheduled(effective_from, over, prices))
     return found
 
 

@@ -8,7 +8,7 @@ percentile function.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
@@ -136,10 +136,33 @@ def has_requests(account: Account) -> bool:
     return Request.objects.filter(account=account).exists()
 
 
-def spent_since(account: Account, start: datetime) -> Decimal:
-    """USD of requests accepted since then."""
-    rows = Request.objects.filter(account=account, created_at__gte=start)
-    return rows.aggregate(usd=Sum("cost_usd"))["usd"] or Decimal(0)
+@dataclass(frozen=True)
+class Budget:
+    """A UTC day's ceiling in USD, as admission counts it: what of it is spent, set aside and left."""
+
+    ceiling_usd: Decimal
+    spent_usd: Decimal
+    held_usd: Decimal
+
+    @property
+    def left_usd(self) -> Decimal:
+        return max(self.ceiling_usd - self.spent_usd - self.held_usd, Decimal(0))
+
+    @property
+    def used_share(self) -> Decimal:
+        return (self.spent_usd + self.held_usd) / self.ceiling_usd if self.ceiling_usd else Decimal(1)
+
+
+def budget_today(account: Account, now: datetime) -> Budget | None:
+    """None where neither the account nor its plan sets a daily ceiling."""
+    ceiling = account.daily_usd if account.daily_usd is not None else account.plan.daily_usd
+    if ceiling is None:
+        return None
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    sums = Request.objects.filter(account=account, created_at__gte=midnight).aggregate(
+        spent=Sum("cost_usd"), held=Sum("held_usd", filter=Q(status=Request.Status.OPEN))
+    )
+    return Budget(ceiling, sums["spent"] or Decimal(0), sums["held"] or Decimal(0))
 
 
 def change(now: float | Decimal | None, before: float | Decimal | None) -> float | None:

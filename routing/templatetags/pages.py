@@ -108,7 +108,7 @@ def times(value: float | None) -> str:
 @register.filter
 def plain(value: Decimal | None) -> str:
     """A unit price without trailing zeros: 2.500000 → "2.5"."""
-    if value is None:
+    if value in (None, ""):
         return _DASH
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

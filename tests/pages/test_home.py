@@ -118,7 +118,11 @@ def test_home_asks_a_bounded_number_of_bounded_questions(
 
 
 def texts(account: Account) -> str:
-    return " ".join(finding.text for finding in findings(account, catalog.snapshot, timezone.now()))
+    now = timezone.now()
+    return " ".join(
+        finding.text
+        for finding in findings(account, catalog.snapshot, summary.budget_today(account, now), now)
+    )
 
 
 def test_many_failures_need_attention(account: Account, make_request: MakeRequest) -> None:
@@ -143,6 +147,26 @@ def test_a_budget_nearly_spent_needs_attention(account: Account, make_request: M
     account.daily_usd = Decimal(1)
     make_request(1, cost_usd=Decimal("0.9"), created_at=timezone.now())
     assert "90% of today's budget of $1 is spent" in texts(account)
+
+
+def test_held_money_counts_against_the_budget(account: Account, make_request: MakeRequest) -> None:
+    account.daily_usd = Decimal(2)
+    make_request(1, cost_usd=Decimal("0.5"), created_at=timezone.now())
+    make_request(2, status="open", cost_usd=None, held_usd=Decimal("0.25"), created_at=timezone.now())
+    budget = summary.budget_today(account, timezone.now())
+    assert budget is not None
+    assert (budget.spent_usd, budget.held_usd, budget.left_usd) == (
+        Decimal("0.5"),
+        Decimal("0.25"),
+        Decimal("1.25"),
+    )
+
+
+def test_the_budget_shows_on_home(page: Client, account: Account, make_request: MakeRequest) -> None:
+    account.daily_usd = Decimal(2)
+    account.save()
+    make_request(1)
+    assert "Budget today" in page.get("/").content.decode()
 
 
 def test_a_used_model_about_to_retire_needs_attention(account: Account, make_request: MakeRequest) -> None:

@@ -40,7 +40,7 @@ def test_a_scheduled_price_is_announced(page: Client) -> None:
         version="future",
     )
     (change,) = [change for change in listed(model).scheduled if change.effective_from.year == 2099]
-    assert (change.token_class, change.usd_per_mtok) == ("Output", Decimal("77.5"))
+    assert change.prices == {"output": Decimal("77.5")}
     assert "77.5" in page.get("/models/", {"q": model}).content.decode()
 
 

@@ -53,6 +53,7 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
     totals = summary.totals(rows)
     before = summary.totals(summary.rows_between(account, period.before_start, period.before_end))
     snapshot = catalog.snapshot
+    budget = summary.budget_today(account, now)
     return {
         "period": name,
         "periods": [(value, title, value == name) for value, title in PERIODS.items()],
@@ -64,7 +65,8 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
         "slowest": summary.slowest(rows),
         "dearest": summary.dearest(rows),
         "providers": list(provider_health(snapshot).values()),
-        "findings": findings(account, snapshot, timezone.now()),
+        "budget": budget,
+        "findings": findings(account, snapshot, budget, now),
     }
 
 

@@ -1,0 +1,139 @@
+"""The main job in a real browser: sign up, make a key, send the shown code, see why that model answered."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.journeys.conftest import watched
+
+PASSWORD = "correct-horse-battery-9"
+
+
+def sign_up(page: Page, server: str, email: str) -> None:
+    page.goto(server)
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").first.fill(PASSWORD)
+    page.get_by_role("button", name="Create account").or_(page.get_by_role("button", name="Sign up")).click()
+    expect(page.get_by_role("heading", name="Welcome to RoutePlex")).to_be_visible()
+
+
+def run_curl(command: str) -> httpx.Response:
+    """What the shown curl command sends, sent."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[0] == "curl"
+    flags = list(zip(words[2::2], words[3::2], strict=True))
+    headers = dict(value.split(": ", 1) for flag, value in flags if flag == "-H")
+    (body,) = (value for flag, value in flags if flag == "-d")
+    return httpx.post(words[1], headers=headers, content=body, timeout=30)
+
+
+def test_sign_up_key_first_request_and_its_page(person: Page, server: str) -> None:
+    sign_up(person, server, "first.request@journeys.example")
+    person.get_by_role("link", name="Send your first request").click()
+    expect(person.get_by_text("Waiting for your first request…")).to_be_visible()
+
+    person.get_by_role("button", name="Create key").click()
+    expect(person.locator("#new-key")).to_have_text(re.compile(r"^rp_live_\w{49}$"))
+    secret = person.locator("#new-key").inner_text()
+    answer = run_curl(person.locator("#code-curl").inner_text())
+    assert answer.status_code == 200, answer.text
+    assert "Paris" in answer.json()["data"]["output"] or answer.json()["data"]["output"]
+
+    person.get_by_role("link", name="See why that model").click()
+    data = answer.json()["data"]
+    expect(person.get_by_text(data["routing"]["reason"], exact=True)).to_be_visible()
+    expect(person.get_by_role("img", name="Candidates by expected cost")).to_be_visible()
+    assert data["id"] in person.url
+    assert data["model_used"] in person.get_by_role("heading", level=1).inner_text()
+    assert f"${data['usage']['cost_usd']:.9f}".rstrip("0") in person.content()
+
+    person.goto(f"{server}/start")
+    assert secret not in person.content()
+
+
+def test_the_list_is_live(person: Page, server: str) -> None:
+    sign_up(person, server, "live.tail@journeys.example")
+    person.goto(f"{server}/start")
+    person.get_by_role("button", name="Create key").click()
+    command = person.locator("#code-curl").inner_text()
+    person.goto(f"{server}/requests/")
+    expect(person.get_by_text("No requests yet")).to_be_visible()
+    first = run_curl(command).json()["data"]["id"]
+    expect(person.locator(f"#row-{first}")).to_be_visible()
+    expect(person.get_by_text("No requests yet")).to_be_hidden()
+
+    person.get_by_role("link", name="Pause").click()
+    expect(person.get_by_role("link", name="Resume live")).to_be_visible()
+    second = run_curl(command).json()["data"]["id"]
+    person.get_by_role("link", name="Resume live").click()
+    expect(person.locator(f"#row-{second}")).to_be_visible()
+
+    person.get_by_label("Status").select_option("failed")
+    expect(person.get_by_text("No request matches")).to_be_visible()
+    assert person.url.endswith("/requests/?status=failed")
+    person.get_by_role("link", name="Remove filter status: failed").click()
+    person.keyboard.press("j")
+    person.keyboard.press("Enter")
+    expect(person.get_by_text("What would flip it")).to_be_visible()
+    assert second in person.url
+
+
+def test_pages_read_without_script(browser: Browser, person: Page, server: str) -> None:
+    sign_up(person, server, "no.script@journeys.example")
+    state = person.context.storage_state()
+    context = browser.new_context(java_script_enabled=False, storage_state=state)
+    page = context.new_page()
+    page.goto(f"{server}/start")
+    page.get_by_role("button", name="Create key").click()
+    for snippet in ("curl", "routeplex", "openai", "javascript"):
+        expect(page.locator(f"#code-{snippet}")).to_be_visible()
+    answer = run_curl(page.locator("#code-curl").inner_text())
+    page.goto(f"{server}/requests/?status=succeeded")
+    expect(page.locator(f"#row-{answer.json()['data']['id']}")).to_be_visible()
+    page.get_by_role("button", name="Apply").click()
+    page.locator("#rows a").first.click()
+    expect(page.get_by_text("What would flip it")).to_be_visible()
+    page.goto(f"{server}/models/")
+    page.locator("details.model summary").first.click()
+    expect(page.get_by_text("Expected success by skill").first).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_and_nothing_complains(
+    width: int,
+    scheme: str,
+    browser: Browser,
+    person: Page,
+    complaints: list[str],
+    server: str,
+    tmp_path: Path,
+) -> None:
+    """Pictures of each page are left in pytest's temporary folder."""
+    sign_up(person, server, f"pictures.{width}.{scheme}@journeys.example")
+    person.goto(f"{server}/start")
+    person.get_by_role("button", name="Create key").click()
+    answer = run_curl(person.locator("#code-curl").inner_text())
+    assert answer.status_code == 200, json.dumps(answer.json())
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        storage_state=person.context.storage_state(),
+    )
+    page = watched(context, complaints)
+    request = f"/requests/{answer.json()['data']['id']}"
+    for path in ("/", "/start", "/requests/", request, "/models/", "/keys/"):
+        page.goto(server + path)
+        page.screenshot(path=tmp_path / f"{path.strip('/').replace('/', '-') or 'home'}.png", full_page=True)
+        too_wide = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert too_wide == 0, f"{path} scrolls sideways by {too_wide} px"
+    context.close()
