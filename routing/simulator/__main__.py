@@ -13,16 +13,16 @@ from routing.simulator.faults import Kind
 
 _AsWritten = argparse.RawDescriptionHelpFormatter
 _EPILOG = f"""\
-Base URLs: http://HOST:PORT/v1 (OpenAI), http://HOST:PORT (Anthropic, Gemini); or below /openai, /anthropic,
-/google. Any key is good but those that begin with "bad".
+Base URLs: http://HOST:PORT/v1 (OpenAI), http://HOST:PORT (Anthropic, Gemini); or below /openai,
+/anthropic, /google. Any key is good but those that begin with "bad".
 
 In a prompt: "{BLOCK_PHRASE}" has the provider refuse it, "{REFUSAL_PHRASE}" the model decline;
 words of a tool's name have that tool called; "Reply with exactly: ..." is echoed.
 
 From this machine only:
-  POST /_control/faults {{"kind": "status", "provider": "openai", "model": "gpt-4o", "status": 429, "count": 1}}
+  POST /_control/faults {{"kind": "status", "provider": "openai", "status": 429, "count": 1}}
     kinds: {", ".join(get_args(Kind))}
-    also: retry_after, error_code, body, delay_s, after_chunks, rate
+    also: model, retry_after, error_code, body, delay_s, after_chunks, rate
   GET, DELETE /_control/faults    GET, DELETE /_control/calls?provider=&model=
   POST /_control/speed {{"speed": 0}}    GET /_control/health
 """

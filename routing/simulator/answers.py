@@ -112,7 +112,7 @@ def _essay(ask: Ask, index: int) -> str:
     for step in range(2 + ask.model.tier + (1 if len(ask.prompt) > 400 else 0)):
         sentence = _MIDDLES[(seed // 7 + step * 3) % len(_MIDDLES)]
         a, b = topics[step % len(topics)], topics[(step + 1) % len(topics)]
-        paragraphs.append(sentence.format(a=a, b=b if b != a else "the rest"))
+        paragraphs.append(sentence.format(a=a, b=b if b != a else "its context"))
     paragraphs.append(f"(This text was composed by the simulated model {ask.model.id}.)")
     return "\n\n".join(paragraphs)
 

@@ -191,3 +191,12 @@ def test_latest_aliases_exist_on_v1beta_only(simulator: Running) -> None:
     )
     assert beta.json()["modelVersion"] == "gemini-3.8-flash"
     assert stable.status_code == 404
+
+
+def test_a_repeated_long_prefix_is_cached_inside_the_prompt(simulator: Running) -> None:
+    prompt = "The tide goes out twice a day. " * 400
+    first, second = (simulator.gemini("gemini-3.8-flash", prompt).json()["usageMetadata"] for _ in range(2))
+    assert "cachedContentTokenCount" not in first
+    assert (
+        1024 <= second["cachedContentTokenCount"] <= second["promptTokenCount"] == first["promptTokenCount"]
+    )
