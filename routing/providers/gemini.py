@@ -54,7 +54,6 @@ BUDGETS = {  # tokens; no model of the budget kind takes more than 24,576 on all
     Effort.XHIGH: 24_576,
     Effort.MAX: 24_576,
 }
-LEAST_BUDGET = 128  # of models that cannot stop thinking
 
 _Wire = dict[str, Any]
 
@@ -119,7 +118,7 @@ def _thinking(model: ModelFacts, effort: Effort) -> _Wire:
     if not kind.startswith("thinkingBudget"):
         return {}
     if effort is Effort.NONE:
-        return {"thinkingBudget": 0 if Effort.NONE in model.efforts else LEAST_BUDGET}
+        return {"thinkingBudget": quirks.least_thinking_budget(model)}
     return {"thinkingBudget": BUDGETS[effort], "includeThoughts": True}
 
 

@@ -4,6 +4,7 @@ The phrases are those of catalog/data/catalog.json; a test holds every value the
 Operators' own models may carry the same keys.
 """
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -103,6 +104,14 @@ def max_effort_needs_responses(model: ModelFacts) -> bool:
 def max_tokens_name(model: ModelFacts, default: str) -> str:
     phrase = str(model.quirks.get("max_tokens_param", default))
     return "max_completion_tokens" if phrase.startswith("max_completion_tokens") else "max_tokens"
+
+
+def least_thinking_budget(model: ModelFacts) -> int:
+    """Tokens; 0 where thinking can be switched off. The phrase names the models that cannot."""
+    exception = re.search(r"([\w.-]+) min (\d+), cannot be 0", str(model.quirks.get("thinking", "")))
+    if exception is None or not model.upstream_id.endswith(exception[1]):
+        return 0
+    return int(exception[2])
 
 
 def flag(model: ModelFacts, name: str, default: bool) -> bool:

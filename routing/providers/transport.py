@@ -7,7 +7,7 @@ redirects and hooks are not wanted here and cost as much again as the transport.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import httpx
@@ -34,7 +34,7 @@ class Reply:
         encoded = response.headers.get("content-encoding", "").strip().lower()
         if encoded not in _ENCODINGS:
             raise UpstreamFailure(FailureKind.MALFORMED, f"unasked content encoding {encoded!r}")
-        self._chunks = response.aiter_bytes() if encoded not in ("", "identity") else response.aiter_raw()
+        self._chunks = response.aiter_bytes() if encoded in ("gzip", "deflate") else _plain(response)
         self._size = 0
 
     async def chunk(self, deadline: float) -> bytes | None:
@@ -183,6 +183,12 @@ def _not_answered(error: BaseException) -> UpstreamFailure:
     ):
         return UpstreamFailure(FailureKind.MALFORMED, "the provider's answer is not HTTP")
     return UpstreamFailure(FailureKind.SERVER, "the provider closed the connection without an answer")
+
+
+def _plain(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; httpx's own iterators cost more than the transport's."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return aiter(response.stream)
 
 
 async def drained(reply: Reply, within_s: float) -> None:

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from routing.arms import Capability, Effort, ModelFacts
+from routing.arms import ModelFacts
+from routing.catalog.facts import facts_of
+from routing.catalog.models import Model
 from routing.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
 
 CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
@@ -20,35 +22,21 @@ WEATHER = Tool(
 )
 
 
-def _efforts(quirks: dict[str, Any]) -> tuple[Effort, ...]:
-    names = set(quirks.get("reasoning_efforts") or quirks.get("effort_levels") or ())
-    names |= {level.lower() for level in quirks.get("thinking_levels", ())}
-    if quirks.get("thinking_off"):
-        names.add("none")
-    return tuple(effort for effort in Effort if effort in names)
-
-
 def _facts(row: dict[str, Any]) -> ModelFacts:
-    capabilities = {Capability(name) for name, has in row["capabilities"].items() if has}
-    if row["quirks"].get("forced_tool_choice", True):
-        capabilities.add(Capability.FORCED_TOOLS)
-    default = row["quirks"].get("reasoning_default")
-    return ModelFacts(
+    """As the catalog itself reads the row."""
+    listed = Model(
         id=row["id"],
         provider=row["provider"],
-        dialect=DIALECTS[row["provider"]],
-        upstream_id=row["id"],
         name=row["name"],
         status=row["status"],
         tier="default",
         context_window=row["context_window"],
         max_input_tokens=row["max_input_tokens"],
         max_output_tokens=row["max_output_tokens"],
-        capabilities=frozenset(capabilities),
-        efforts=_efforts(row["quirks"]),
-        default_effort=Effort(default) if default else None,
+        capabilities=[name for name, has in row["capabilities"].items() if has],
         quirks=row["quirks"],
     )
+    return facts_of(listed, DIALECTS[row["provider"]])
 
 
 MODELS = {row["id"]: _facts(row) for row in CATALOG}
