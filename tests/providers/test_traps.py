@@ -290,6 +290,13 @@ def test_trap_10_a_reference_in_tool_output_stays_text() -> None:
     assert failed["contents"][2]["parts"][0]["functionResponse"]["response"] == {"error": "boom"}
 
 
+def test_a_failed_tool_is_marked_where_the_api_has_a_mark() -> None:
+    history = (user("Hi"), assistant("", call("a")), result("a", "boom", is_error=True))
+    (block,) = claude(asking(*history))["messages"][2]["content"]
+    assert block["is_error"] is True
+    assert block["content"] == [{"type": "text", "text": "boom"}]
+
+
 @pytest.mark.parametrize(
     ("dialect", "stream", "kind"),
     [
