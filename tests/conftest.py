@@ -62,11 +62,19 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """Always the tests' own database: pytest-django makes none when only live tests run."""
     from django.core.management import call_command
+    from django.test.utils import setup_databases, teardown_databases
 
     with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
         call_command("seed", verbosity=0)
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture(scope="session")
