@@ -1,0 +1,73 @@
+"""What both doors tell of an answer besides its words: headers, routing, money."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+
+from routing.decide.decision import Decision
+from routing.doors.errors import header_value, validation_error
+from routing.execute.attempt import AttemptSummary
+from routing.pipeline import Answer, Context
+from routing.record import Settled
+
+_MAX_IDEMPOTENCY_KEY = 255  # characters
+
+
+def context(request: HttpRequest, door: str, received_at: float) -> Context:
+    """The circumstances of a chat request. Raises ValidationError for a bad Idempotency-Key."""
+    key = request.headers.get("Idempotency-Key") or None
+    if key is not None and (len(key) > _MAX_IDEMPOTENCY_KEY or key != header_value(key)):
+        rule = f"Must be at most {_MAX_IDEMPOTENCY_KEY} printable ASCII characters."
+        raise validation_error([{"field": "Idempotency-Key", "message": rule}])
+    return Context(
+        request_id=request.request_id,  # type: ignore[attr-defined]
+        door=door,
+        received_at=received_at,
+        remote_ip=request.META.get("REMOTE_ADDR"),
+        idempotency_key=key,
+    )
+
+
+def headers(answer: Answer, settled: Settled | None = None) -> dict[str, str]:
+    """Of a chat response; `settled` None: a stream, whose cost is not known yet."""
+    facts = answer.facts
+    told = {
+        "X-RoutePlex-Model": facts.id,
+        "X-RoutePlex-Provider": facts.provider,
+        "X-RoutePlex-Strategy": str(answer.strategy),
+        "X-RoutePlex-Fallback-Used": str(settled.fallback_used if settled else answer.fallback_used).lower(),
+        **answer.rate_limit,
+    }
+    if settled is not None and settled.cost_usd is not None:
+        told["X-RoutePlex-Cost-USD"] = f"{settled.cost_usd:f}"
+    return {name: header_value(value) for name, value in told.items()}
+
+
+def usd(amount: Decimal | None) -> float | None:
+    """A JSON number: the shortest that reads back as the same amount, exact to 1e-9 USD."""
+    return None if amount is None else float(round(amount, 9))
+
+
+def routing(decision: Decision, attempts: Sequence[AttemptSummary]) -> dict[str, Any]:
+    """Why this model answered, for people and programs."""
+    trace = decision.trace
+    told: dict[str, Any] = {
+        "query_type": trace.query_type,
+        "complexity": round(trace.complexity, 4),
+        "reason": trace.reason,
+        "candidates_considered": sum(entry.removed is None for entry in trace.candidates),
+        "attempts": [_attempt(one) for one in attempts],
+    }
+    if trace.notes:
+        told["notes"] = list(trace.notes)
+    return told
+
+
+def _attempt(one: AttemptSummary) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(one)
+    if one.error is None:
+        del told["error"]
+    return told

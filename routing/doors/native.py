@@ -1,0 +1,60 @@
+"""The native chat door: `POST /api/v1/chat`."""
+
+import time
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from routing.doors import answer_facts, native_render, native_schema, sse
+from routing.doors.body import json_object
+from routing.doors.enhancement import enhanced
+from routing.doors.native_openapi import CHAT_RESPONSES, ERROR_RESPONSES
+from routing.doors.views import AsyncAPIView
+from routing.pipeline import answer
+
+
+class ChatView(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="chat",
+        summary="Have the best model answer",
+        request=native_schema.NativeChatSerializer,
+        responses=CHAT_RESPONSES | ERROR_RESPONSES,
+        examples=[
+            OpenApiExample(
+                "A question",
+                value={"messages": [{"role": "user", "content": "What is the capital of France?"}]},
+                request_only=True,
+            ),
+            OpenApiExample(
+                "A pinned model, streamed",
+                value={
+                    "messages": [{"role": "user", "content": "Tell me a story."}],
+                    "model": "claude-haiku-4-5",
+                    "stream": True,
+                    "stream_mode": "realtime",
+                },
+                request_only=True,
+            ),
+        ],
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        received_at = time.monotonic()
+        asked = native_schema.read(json_object(request._request))
+        context = answer_facts.context(request._request, "native", received_at)
+        chat, enhancement = asked.request, None
+        if asked.steering.enhance_prompt:
+            chat, enhancement = enhanced(chat)
+        begun = await answer(chat, asked.steering, self.caller, context)
+        if asked.steering.stream:
+            frames = native_render.stream(begun, asked.stream_mode, enhancement)
+            return sse.EventStream(frames, answer_facts.headers(begun))
+        result, settled = await begun.collect()
+        return HttpResponse(
+            native_render.whole(begun, result, settled, enhancement),
+            content_type="application/json",
+            headers=answer_facts.headers(begun, settled),
+        )

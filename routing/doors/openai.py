@@ -1,0 +1,67 @@
+"""The OpenAI-compatible chat door: `POST /v1/chat/completions`."""
+
+import time
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from routing.chat import Strategy
+from routing.doors import answer_facts, openai_render, openai_schema, sse
+from routing.doors.body import json_object
+from routing.doors.enhancement import enhanced
+from routing.doors.openai_openapi import COMPLETION_RESPONSES, ERROR_RESPONSES
+from routing.doors.views import AsyncAPIView
+from routing.pipeline import answer
+
+
+def _header(name: str, what: type, told: str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, what, OpenApiParameter.HEADER, description=told, **more)
+
+
+class CompletionsView(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="chat_completions",
+        summary="Have the best model answer, in OpenAI's shapes",
+        request=openai_schema.OpenAIChatSerializer,
+        parameters=[
+            _header("X-RoutePlex-Strategy", str, "How to choose.", enum=[str(one) for one in Strategy]),
+            _header("X-RoutePlex-Test-Mode", bool, "Only models of the default tier."),
+            _header("X-RoutePlex-Enhance", bool, "Rewrite the last user message first."),
+            _header("X-RoutePlex-Models", str, "The candidates, separated by commas."),
+            _header("X-RoutePlex-Max-Cost-USD", float, "Leave out candidates expected to cost more."),
+            _header("X-RoutePlex-Fallback", bool, "false: one model only, its error is the answer."),
+        ],
+        responses=COMPLETION_RESPONSES | ERROR_RESPONSES,
+        examples=[
+            OpenApiExample(
+                "Smart Routing",
+                value={
+                    "model": "routeplex-ai",
+                    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        received_at = time.monotonic()
+        asked = openai_schema.read(json_object(request._request), request.headers)
+        context = answer_facts.context(request._request, "openai", received_at)
+        chat, enhancement = asked.request, None
+        if asked.steering.enhance_prompt:
+            chat, enhancement = enhanced(chat)
+        begun = await answer(chat, asked.steering, self.caller, context)
+        if asked.steering.stream:
+            frames = openai_render.stream(begun, asked.include_usage, enhancement)
+            return sse.EventStream(frames, answer_facts.headers(begun))
+        result, settled = await begun.collect()
+        return HttpResponse(
+            openai_render.whole(begun, result, settled, enhancement),
+            content_type="application/json",
+            headers=answer_facts.headers(begun, settled),
+        )

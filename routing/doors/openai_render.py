@@ -1,0 +1,221 @@
+"""An answer in OpenAI's shapes: `chat.completion`, and the chunks of a stream."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from routing.chat import (
+    ChatResult,
+    Choice,
+    Finished,
+    LogprobsDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+)
+from routing.doors import sse
+from routing.doors.answer_facts import routing, usd
+from routing.doors.enhancement import Enhancement
+from routing.doors.errors import api_error, openai_error
+from routing.pipeline import Answer
+from routing.record import Settled
+
+
+def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enhancement | None) -> bytes:
+    """The body of an answer that is not streamed."""
+    return msgspec.json.encode(
+        {
+            "id": _completion_id(answer),
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": settled.model_used,
+            "choices": [_choice(index, choice) for index, choice in enumerate(result.choices)],
+            "usage": usage(settled),
+            "service_tier": "default",
+            "system_fingerprint": None,
+            "x_routeplex": _extra(answer, settled, enhancement),
+        }
+    )
+
+
+def usage(settled: Settled) -> dict[str, Any]:
+    used = settled.usage
+    return {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": used.cache_read_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": used.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+async def stream(
+    answer: Answer, include_usage: bool, enhancement: Enhancement | None
+) -> AsyncGenerator[bytes]:
+    """The frames of a stream, errors included."""
+    chunks = _Chunks(answer, include_usage, enhancement)
+    sent_at = time.monotonic()
+    try:
+        async with sse.Inflow(answer.events()) as inflow:
+            while (
+                batch := await inflow.take(max(0.0, sent_at + sse.KEEP_ALIVE_S - time.monotonic()))
+            ) is not None:
+                ready = b"".join([chunks.frame(event) for event in batch])
+                if not ready and time.monotonic() - sent_at >= sse.KEEP_ALIVE_S:
+                    ready = sse.KEEP_ALIVE
+                if ready:
+                    yield ready
+                    sent_at = time.monotonic()
+    except Exception as exc:
+        yield sse.event(openai_error(api_error(exc))) + sse.DONE
+        return
+    yield sse.DONE
+
+
+class _Chunks:
+    """Turns events into chunks. What ends a choice waits for the settlement, which knows usage and cost."""
+
+    def __init__(self, answer: Answer, include_usage: bool, enhancement: Enhancement | None) -> None:
+        self._answer, self._enhancement = answer, enhancement
+        self._include_usage = include_usage
+        self._opened: set[int] = set()
+        self._finished: list[Finished] = []
+        self._base = {
+            "id": _completion_id(answer),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": answer.facts.id,
+            "service_tier": "default",
+            "system_fingerprint": None,
+        }
+        # A text delta is by far the most frequent chunk: all of it but the text is written once.
+        base = sse.event(self._base).decode().removesuffix("}\n\n")
+        self._head = base + ',"choices":[{"index":0,"delta":{"content":'
+        self._tail = '},"logprobs":null,"finish_reason":null}]' + (',"usage":null' if include_usage else "")
+        self._tail += "}\n\n"
+
+    def frame(self, event: Any) -> bytes:
+        match event:
+            case TextDelta(choice=0) if 0 in self._opened:
+                return f"{self._head}{sse.quoted(event.text)}{self._tail}".encode("ascii")
+            case TextDelta():
+                return self._delta(event.choice, {"content": event.text})
+            case RefusalDelta():
+                return self._delta(event.choice, {"refusal": event.text})
+            case ToolCallDelta():
+                return self._delta(event.choice, {"tool_calls": [_call_delta(event)]})
+            case LogprobsDelta():
+                return self._delta(event.choice, {}, {"content": list(event.content), "refusal": None})
+            case Finished():
+                self._finished.append(event)
+            case Settled():
+                return self._end(event)
+        return b""
+
+    def _delta(self, choice: int, delta: dict[str, Any], logprobs: Any = None) -> bytes:
+        return self._opening(choice) + self._chunk(choice, delta, logprobs)
+
+    def _opening(self, choice: int) -> bytes:
+        """The chunk that opens a choice, with its role; the first of all says who answers."""
+        if choice in self._opened:
+            return b""
+        first = not self._opened
+        self._opened.add(choice)
+        extra = {"x_routeplex": _who(self._answer)} if first else {}
+        return self._chunk(choice, {"role": "assistant", "content": "", "refusal": None}, extra=extra)
+
+    def _end(self, settled: Settled) -> bytes:
+        """The chunks with the finish reasons; usage comes with the last or, if so asked, after it."""
+        finished = self._finished or [Finished(settled.finish_reason or "stop")]  # type: ignore[arg-type]
+        told = {"usage": usage(settled), "x_routeplex": _extra(self._answer, settled, self._enhancement)}
+        frames = [self._opening(one.choice) for one in finished]
+        for one in finished:
+            extra = told if one is finished[-1] and not self._include_usage else {}
+            frames.append(self._chunk(one.choice, {}, finish=str(one.reason), extra=extra))
+        if self._include_usage:
+            frames.append(sse.event(self._base | {"choices": []} | told))
+        return b"".join(frames)
+
+    def _chunk(
+        self,
+        choice: int,
+        delta: dict[str, Any],
+        logprobs: Any = None,
+        finish: str | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> bytes:
+        only = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        chunk = self._base | {"choices": [only]}
+        if self._include_usage:
+            chunk["usage"] = None
+        return sse.event(chunk | (extra or {}))
+
+
+def _choice(index: int, choice: Choice) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": choice.text if choice.text or not (choice.tool_calls or choice.refusal) else None,
+        "refusal": choice.refusal,
+        "annotations": [],
+    }
+    if choice.tool_calls:
+        message["tool_calls"] = [_call(call) for call in choice.tool_calls]
+    logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": logprobs,
+        "finish_reason": str(choice.finish_reason),
+    }
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _call_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    told: dict[str, Any] = {"index": delta.index}
+    function: dict[str, Any] = {"arguments": delta.arguments}
+    if delta.id is not None:
+        told |= {"id": delta.id, "type": "function"}
+    if delta.name is not None:
+        function = {"name": delta.name} | function
+    return told | {"function": function}
+
+
+def _completion_id(answer: Answer) -> str:
+    return "chatcmpl-" + answer.request_id.removeprefix("req_")
+
+
+def _who(answer: Answer) -> dict[str, Any]:
+    return {
+        "request_id": answer.request_id,
+        "provider": answer.facts.provider,
+        "strategy": str(answer.strategy),
+        "fallback_used": answer.fallback_used,
+    }
+
+
+def _extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> dict[str, Any]:
+    told = _who(answer) | {
+        "provider": settled.provider,
+        "fallback_used": settled.fallback_used,
+        "cost_usd": usd(settled.cost_usd),
+        "latency_ms": settled.latency_ms,
+        "routing": routing(answer.decision, settled.attempts),
+    }
+    if enhancement is not None:
+        told["enhancement"] = msgspec.to_builtins(enhancement)
+    return told

@@ -1,0 +1,291 @@
+"""OpenAI's messages and parts, as both doors take them, into the neutral language.
+
+Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
+"""
+
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from accounts.errors import ApiError
+from routing.chat import (
+    Audio,
+    CacheMark,
+    File,
+    Image,
+    Message,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+)
+from routing.doors.errors import validation_error
+
+MAX_MESSAGES = 1000
+ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "tool": Role.TOOL,
+}
+
+
+class Findings:
+    """What is wrong with a request, field by field."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+
+    def add(self, field: str, message: str) -> None:
+        self.found.append({"field": field, "message": message})
+
+    def error(self) -> ApiError:
+        return validation_error(self.found)
+
+
+def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, ...]:
+    """1 to 1000 messages; an empty list is for the door to refuse in its own words."""
+    if not isinstance(raw, list):
+        bad.add(path, "Must be a list of messages.")
+        return ()
+    if len(raw) > MAX_MESSAGES:
+        bad.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
+        return ()
+    return tuple(_message(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+
+
+def are_blank(read: tuple[Message, ...]) -> bool:
+    """Whether there are no messages, or nothing is in them."""
+    return not any(_has_content(message) for message in read)
+
+
+def text(
+    raw: Mapping[str, Any], name: str, path: str, bad: Findings, *, required: bool = False
+) -> str | None:
+    """A text field; None when it is absent."""
+    value = raw.get(name)
+    if value is None:
+        if required:
+            bad.add(f"{path}.{name}", "This field is required.")
+    elif not isinstance(value, str):
+        bad.add(f"{path}.{name}", "Must be a string.")
+        return None
+    elif required and not value.strip():
+        bad.add(f"{path}.{name}", "Must not be blank.")
+    return value
+
+
+def record(raw: Any, path: str, bad: Findings) -> dict[str, Any] | None:
+    """A JSON object; None when it is something else."""
+    if isinstance(raw, dict):
+        return raw
+    bad.add(path, "This field is required." if raw is None else "Must be an object.")
+    return None
+
+
+def cache_mark(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
+    """`cache_control` as Anthropic's users write it."""
+    value = raw.get("cache_control")
+    if value is None:
+        return None
+    at = f"{path}.cache_control"
+    mark = record(value, at, bad)
+    if mark is None:
+        return None
+    if mark.get("type") != "ephemeral":
+        bad.add(f"{at}.type", 'Must be "ephemeral".')
+    ttl = mark.get("ttl", "5m")
+    if ttl not in ("5m", "1h"):
+        bad.add(f"{at}.ttl", 'Must be "5m" or "1h".')
+        return None
+    return CacheMark(ttl)
+
+
+def _has_content(message: Message) -> bool:
+    return bool(message.tool_calls) or any(
+        bool(part.text.strip()) if isinstance(part, Text | Refusal) else True for part in message.parts
+    )
+
+
+def _message(raw: Any, path: str, bad: Findings) -> Message:
+    known = record(raw, path, bad)
+    if known is None:
+        return Message(Role.USER)
+    role_name = known.get("role")
+    role = ROLES.get(role_name) if isinstance(role_name, str) else None
+    if role is None:
+        told = "This field is required." if role_name is None else f"Must be one of: {', '.join(ROLES)}."
+        bad.add(f"{path}.role", told)
+        role = Role.USER
+    calls = _tool_calls(known, role, path, bad)
+    parts = _content(known, role, bool(calls), path, bad)
+    return Message(
+        role=role,
+        parts=parts,
+        tool_calls=calls,
+        tool_call_id=text(known, "tool_call_id", path, bad, required=True) if role is Role.TOOL else None,
+        name=text(known, "name", path, bad),
+    )
+
+
+def _content(
+    raw: Mapping[str, Any], role: Role, has_calls: bool, path: str, bad: Findings
+) -> tuple[Part, ...]:
+    at, content = f"{path}.content", raw.get("content")
+    parts: tuple[Part, ...] = ()
+    if isinstance(content, str):
+        parts = (Text(content),)
+    elif isinstance(content, list):
+        read = [_part(part, role, f"{at}[{position}]", bad) for position, part in enumerate(content)]
+        parts = tuple(part for part in read if part is not None)
+    elif content is not None:
+        bad.add(at, "Must be a string or a list of parts.")
+    elif not (role is Role.ASSISTANT and (has_calls or raw.get("refusal") is not None)):
+        bad.add(at, "This field is required.")
+    if role is Role.ASSISTANT and (refusal := text(raw, "refusal", path, bad)):
+        parts = (*parts, Refusal(refusal))
+    return parts
+
+
+def _part(raw: Any, role: Role, path: str, bad: Findings) -> Part | None:
+    known = record(raw, path, bad)
+    if known is None:
+        return None
+    kind = known.get("type")
+    read = _PARTS[role].get(kind) if isinstance(kind, str) else None
+    if read is None:
+        if kind is None:
+            bad.add(f"{path}.type", "This field is required.")
+        else:
+            possible = ", ".join(_PARTS[role])
+            bad.add(f"{path}.type", f"Must be one of these in a message of role {role}: {possible}.")
+        return None
+    return read(known, path, bad)
+
+
+def _text_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    words = text(raw, "text", path, bad)
+    if words is None:
+        if raw.get("text") is None:
+            bad.add(f"{path}.text", "This field is required.")
+        return None
+    return Text(words, cache_mark(raw, path, bad))
+
+
+def _refusal_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    words = text(raw, "refusal", path, bad, required=True)
+    return None if words is None else Refusal(words)
+
+
+def _image_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    at = f"{path}.image_url"
+    value = raw.get("image_url")
+    image = {"url": value} if isinstance(value, str) else record(value, at, bad)
+    if image is None:
+        return None
+    detail = text(image, "detail", at, bad)
+    if detail not in (None, "auto", "low", "high", "original"):
+        bad.add(f"{at}.detail", 'Must be "auto", "low", "high" or "original".')
+    url = _url(image, "url", at, bad, "image/")
+    return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
+
+
+def _file_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    at = f"{path}.file"
+    file = record(raw.get("file"), at, bad)
+    if file is None:
+        return None
+    if file.get("file_id") is not None:
+        bad.add(f"{at}.file_id", "Uploaded files are not known here. Send the content in file_data.")
+        return None
+    filename = text(file, "filename", at, bad)
+    url = _url(file, "file_data", at, bad, "")
+    return None if url is None else File(url, filename, cache_mark(raw, path, bad))
+
+
+def _audio_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    at = f"{path}.input_audio"
+    audio = record(raw.get("input_audio"), at, bad)
+    if audio is None:
+        return None
+    data = text(audio, "data", at, bad, required=True)
+    kind = audio.get("format")
+    if kind not in ("wav", "mp3"):
+        bad.add(f"{at}.format", 'Must be "wav" or "mp3".')
+        return None
+    if data is not None and not _is_base64(data):
+        bad.add(f"{at}.data", "Is not valid base64.")
+    return None if data is None else Audio(data, kind)
+
+
+def _url(raw: Mapping[str, Any], name: str, path: str, bad: Findings, media: str) -> str | None:
+    """An http(s) or data: URL whose content is of that media."""
+    url, at = text(raw, name, path, bad, required=True), f"{path}.{name}"
+    if url is None:
+        return None
+    scheme = url[:8].lower()
+    if scheme.startswith(("http://", "https://")):
+        if len(url) > 8192 or not url.split("://", 1)[1].strip("/") or any(c <= " " for c in url):
+            bad.add(at, "Is not a valid URL.")
+        return url
+    if not scheme.startswith("data:"):
+        bad.add(at, "Must be an http(s) URL or a data: URL.")
+        return url
+    head, comma, data = url[5:].partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        bad.add(at, "A data: URL must read data:TYPE;base64,CONTENT.")
+    elif not head.lower().startswith(media):
+        bad.add(at, f"The type of the data: URL must be {media}….")
+    elif not data or not _is_base64(data):
+        bad.add(at, "The content of the data: URL is not valid base64.")
+    return url
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        binascii.a2b_base64(data, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, bad: Findings) -> tuple[ToolCall, ...]:
+    value, at = raw.get("tool_calls"), f"{path}.tool_calls"
+    if value is None:
+        return ()
+    if role is not Role.ASSISTANT:
+        bad.add(at, "Only messages of role assistant have tool calls.")
+        return ()
+    if not isinstance(value, list):
+        bad.add(at, "Must be a list.")
+        return ()
+    return tuple(_tool_call(one, f"{at}[{position}]", bad) for position, one in enumerate(value))
+
+
+def _tool_call(raw: Any, path: str, bad: Findings) -> ToolCall:
+    known = record(raw, path, bad) or {}
+    if known and known.get("type", "function") != "function":
+        bad.add(f"{path}.type", 'Must be "function".')
+    call_id = text(known, "id", path, bad, required=True) if known else None
+    function = record(known.get("function"), f"{path}.function", bad) if known else None
+    if function is None:
+        return ToolCall(call_id or "", "", "")
+    name = text(function, "name", f"{path}.function", bad, required=True)
+    arguments = text(function, "arguments", f"{path}.function", bad)
+    return ToolCall(call_id or "", name or "", arguments or "")
+
+
+_Read = Callable[[dict[str, Any], str, Findings], Part | None]
+_PARTS: dict[Role, dict[str, _Read]] = {
+    Role.SYSTEM: {"text": _text_part},
+    Role.USER: {
+        "text": _text_part,
+        "image_url": _image_part,
+        "file": _file_part,
+        "input_audio": _audio_part,
+    },
+    Role.ASSISTANT: {"text": _text_part, "refusal": _refusal_part},
+    Role.TOOL: {"text": _text_part},
+}

@@ -1,0 +1,17 @@
+"""The API's paths. Whatever else is under /api/ and /v1/ is a JSON 404."""
+
+from django.urls import URLPattern, URLResolver, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from routing.doors.native import ChatView
+from routing.doors.openai import CompletionsView
+from routing.doors.views import unknown_path
+
+completions = CompletionsView.as_view()
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/chat", ChatView.as_view(), name="api_chat"),
+    path("v1/chat/completions", completions, name="openai_completions"),
+    path("api/v1/chat/completions", completions),
+    re_path(r"^(?:api|v1)(?:/|$)", csrf_exempt(unknown_path)),
+]
