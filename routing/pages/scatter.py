@@ -1,7 +1,7 @@
 """The candidates as a picture: where each stands in expected cost and predicted success, in SVG coordinates.
 
 Pure geometry; templates/pages/_scatter.html draws it. Cost is on a logarithmic axis, because arms differ by
-factors.
+factors; success on a log-odds axis, because 99 % fails half as often as 98 %.
 """
 
 import math
@@ -12,6 +12,9 @@ WIDTH, HEIGHT = 960.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 24.0, 20.0, 44.0
 _CHARACTER = 6.7  # mean width of a label's character
 _LABEL_HEIGHT = 14.0
+_SUCCESS_TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+_TICK_GAP = 22.0
+_NEVER = 0.0005  # and its complement: where the success axis ends
 _CLEAR = 9.0  # between a point and its label
 
 
@@ -119,6 +122,11 @@ class _LogScale(_Scale):
         return super().__call__(math.log10(value) if value > 0 else -math.inf)
 
 
+class _OddsScale(_Scale):
+    def __call__(self, value: float) -> float:
+        return super().__call__(_log_odds(value))
+
+
 def _cost_axis(costs: Sequence[float]) -> tuple[_LogScale, list[Tick]]:
     """Free arms stand at the left border."""
     paid = [cost for cost in costs if cost > 0] or [1e-6]
@@ -136,13 +144,25 @@ def _cost_axis(costs: Sequence[float]) -> tuple[_LogScale, list[Tick]]:
     return scale, [Tick(scale(value), value) for value in values]
 
 
-def _success_axis(points: Sequence[Point]) -> tuple[_Scale, list[Tick]]:
-    low = math.floor(min(min(point.low, point.p) for point in points) * 10 - 1e-9)
-    high = math.ceil(max(max(point.high, point.p) for point in points) * 10 + 1e-9)
-    low, high = max(low, 0), min(max(high, low + 1), 10)
-    scale = _Scale(low / 10, high / 10, HEIGHT - BOTTOM, TOP)
-    step = 1 if high - low <= 6 else 2
-    return scale, [Tick(scale(tenth / 10), tenth / 10) for tenth in range(low, high + 1, step)]
+def _success_axis(points: Sequence[Point]) -> tuple[_OddsScale, list[Tick]]:
+    """From the least to the most likely, the chosen one's interval included."""
+    shown = [point.p for point in points]
+    shown += [bound for point in points if point.chosen for bound in (point.low, point.high)]
+    low, high = _log_odds(min(shown)), _log_odds(max(shown))
+    margin = max(0.06 * (high - low), 0.25)
+    low, high = low - margin, high + margin
+    scale = _OddsScale(low, high, HEIGHT - BOTTOM, TOP)
+    ticks: list[Tick] = []
+    for value in _SUCCESS_TICKS:
+        inside = low <= _log_odds(value) <= high
+        if inside and (not ticks or ticks[-1].at - scale(value) >= _TICK_GAP):
+            ticks.append(Tick(scale(value), value))
+    return scale, ticks
+
+
+def _log_odds(p: float) -> float:
+    bounded = min(max(p, _NEVER), 1 - _NEVER)
+    return math.log(bounded / (1 - bounded))
 
 
 def _path(corners: Sequence[tuple[float, float]]) -> str:
@@ -154,18 +174,23 @@ def _path(corners: Sequence[tuple[float, float]]) -> str:
 
 
 def _labelled(marks: Sequence[Mark]) -> list[Mark]:
-    """Names for the chosen arm and those of the frontier, then for others, as far as there is room."""
-    taken = [(mark.x - 6, mark.y - 6, mark.x + 6, mark.y + 6) for mark in marks]
-    order = sorted(range(len(marks)), key=lambda i: (not marks[i].point.chosen, not marks[i].on_frontier))
+    """A name for the chosen arm in any case, and for those of the frontier as far as there is room."""
+    dots = [(mark.x - 5, mark.y - 5, mark.x + 5, mark.y + 5) for mark in marks]
+    taken: list[_Box] = []
     labelled = list(marks)
-    for i in order:
-        placed = _place_label(marks[i], taken)
+    for i in sorted(range(len(marks)), key=lambda i: not marks[i].point.chosen):
+        mark = marks[i]
+        if not (mark.point.chosen or mark.on_frontier):
+            continue
+        placed = _place_label(mark, [*taken, *dots])
+        if placed is None and mark.point.chosen:
+            placed = _place_label(mark, taken)
         if placed is None:
             continue
         (x, y, anchor), box = placed
         taken.append(box)
         labelled[i] = Mark(
-            **vars(marks[i]) | {"label": marks[i].point.name, "label_x": x, "label_y": y, "anchor": anchor}
+            **vars(mark) | {"label": mark.point.name, "label_x": x, "label_y": y, "anchor": anchor}
         )
     return labelled
 

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 from django import template
 
+from routing.decide.skills import WORDS
+
 register = template.Library()
 
 _DASH = "—"
@@ -37,8 +39,14 @@ def share(value: float | None) -> str:
 
 @register.filter
 def points(value: float | None) -> str:
-    """A probability in whole percent: 0.934 → "93 %"."""
-    return _DASH if value is None else f"{value * 100:.0f} %"
+    """A probability in percent, without the sign: 0.934 → "93.4"."""
+    return _DASH if value is None else f"{value * 100:.1f}"
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """A probability in percent, as short as it is exact: 0.995 → "99.5 %", 0.95 → "95 %"."""
+    return _DASH if value is None else f"{value * 100:.1f}".removesuffix(".0") + " %"
 
 
 @register.filter
@@ -77,6 +85,12 @@ def usd_short(usd: Decimal | float | None) -> str:
     if usd is None:
         return _DASH
     return "$" + _three_digits(usd)
+
+
+@register.filter
+def skill(name: str) -> str:
+    """A skill as the decision's sentences call it: "humanities" → "general knowledge"."""
+    return WORDS.get(name, words(name)) if name else _DASH  # type: ignore[call-overload]
 
 
 @register.filter

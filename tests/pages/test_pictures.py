@@ -36,6 +36,7 @@ def test_every_mark_is_inside_the_picture(some: list[Point]) -> None:
     for mark in picture.marks:
         assert 0 <= mark.x <= WIDTH
         assert 0 <= mark.high_y <= mark.y <= mark.low_y <= HEIGHT
+        assert mark.label or not mark.point.chosen
 
 
 @given(points)

@@ -35,7 +35,7 @@ def test_every_candidate_has_its_numbers_or_the_reason_it_was_ruled_out(
     page: Client, make_request: MakeRequest
 ) -> None:
     shown = content(page, make_request(1))
-    assert "90 % to 97 %" in shown  # middle's interval
+    assert "90.0 to 97.0" in shown  # middle's interval
     assert "$0.04" in shown  # large's expected cost
     assert "does not see images" in shown
 

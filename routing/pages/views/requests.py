@@ -15,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.access import account_required
 from accounts.models import Account, ApiKey
 from routing.catalog.models import Model
+from routing.decide.skills import WORDS, Skill
 from routing.pages import request_list
 from routing.pages.export import csv_lines
 from routing.pages.filters import PERIODS, FilterForm, Filters, parse
@@ -159,7 +160,7 @@ def _in_words(name: str, value: Any) -> str:
         case "status" | "strategy" | "model":
             return f"{name}: {value}"
         case "skill":
-            return f"skill: {value.replace('_', ' ')}"
+            return f"skill: {WORDS[Skill(value)]}"
         case "fallback":
             return "fell back" if value == "yes" else "first choice answered"
         case "period":
