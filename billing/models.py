@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Account, ApiKey
+from billing.fields import CompressedJSONField
 
 
 class ModelPrice(models.Model):
@@ -100,7 +101,7 @@ class Request(models.Model):
     selection_probability = models.FloatField(default=1.0)
     metadata = models.JSONField(null=True, blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)  # HMAC, per account
-    trace = models.JSONField()  # routing.decide.decision.Trace
+    trace = CompressedJSONField()  # routing.decide.decision.Trace
 
     class Meta:
         constraints: ClassVar = [

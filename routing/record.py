@@ -80,7 +80,7 @@ def opening(
         selection_probability=trace.selection_probability,
         metadata=request.metadata,
         prompt_hash=_prompt_hash(caller.account_id, request),
-        trace=msgspec.to_builtins(trace),
+        trace=trace,
     )
 
 
