@@ -102,6 +102,8 @@ def words(name: str) -> str:
 @register.simple_tag
 def arm(model: str, effort: str | None) -> str:
     """A model with its reasoning effort, as the trace names arms."""
+    if effort == "none":
+        return f"{model} · no reasoning"
     return f"{model} · {effort}" if effort else model
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -64,6 +66,18 @@ def test_sign_up_key_first_request_and_its_page(person: Page, server: str) -> No
     assert secret not in person.content()
 
 
+def test_the_shown_python_runs_as_it_is(person: Page, server: str) -> None:
+    sign_up(person, server, "snippets@journeys.example")
+    make_key(person)
+    for client in ("routeplex", "openai"):
+        code = person.locator(f"#code-{client}").text_content()
+        assert code
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.strip()
+    expect(person.get_by_role("link", name="See why that model")).to_be_visible()
+
+
 def test_the_list_is_live(person: Page, server: str) -> None:
     sign_up(person, server, "live.tail@journeys.example")
     command = make_key(person)
@@ -83,6 +97,8 @@ def test_the_list_is_live(person: Page, server: str) -> None:
     expect(person.get_by_text("No request matches")).to_be_visible()
     assert person.url.endswith("/requests/?status=failed")
     person.get_by_role("link", name="Remove filter status: failed").click()
+    expect(person.locator(f"#row-{second}")).to_be_visible()
+    person.wait_for_load_state()
     person.keyboard.press("j")
     person.keyboard.press("Enter")
     expect(person.get_by_text("What would flip it")).to_be_visible()

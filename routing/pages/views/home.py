@@ -18,7 +18,7 @@ from routing.pages.viewer import Viewed, viewer_zone
 
 _NOTICED = 0.01  # smaller changes get no colour
 PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days"}
-_BEFORE = {"today": "yesterday by now", "7d": "the 7 days before", "30d": "the 30 days before"}
+_BEFORE = {"today": "the same hours of yesterday", "7d": "the 7 days before", "30d": "the 30 days before"}
 
 
 @dataclass(frozen=True)
