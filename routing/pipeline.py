@@ -60,6 +60,7 @@ async def answer(request: ChatRequest, steering: Steering, caller: Caller, conte
         expected_latency_ms={one.arm: one.latency_ms for one in decision.forecast},
         stream=steering.stream,
         first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
+        patience=settings.FIRST_BYTE_PATIENCE,
         deadline=context.received_at + settings.REQUEST_TIMEOUT_S,
     )
     execution = Execution(plan, runtime.upstreams, runtime.breaker)

@@ -80,6 +80,11 @@ async def running() -> Runtime:
     return runtime
 
 
+def alive() -> list[Runtime]:
+    """The runtimes of this process, one an event loop."""
+    return list(_runtimes.values())
+
+
 async def stop() -> None:
     """Stop this event loop's runtime, if there is one."""
     runtime = _runtimes.pop(asyncio.get_running_loop(), None)

@@ -66,6 +66,11 @@ class Breaker:
             circuit.probing_until = now + probe_s
         return True
 
+    def reset(self) -> None:
+        """Forget every failure, as after the trouble was mended by hand."""
+        self._models.clear()
+        self._providers.clear()
+
     def succeeded(self, facts: ModelFacts) -> None:
         provider = self._providers.get(facts.provider)
         if provider is not None:

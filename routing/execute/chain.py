@@ -20,8 +20,6 @@ from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.registry import Upstreams
 
 MAX_ATTEMPTS = 3
-# A model that thinks may rightly be silent for longer than the first-byte deadline.
-PATIENCE = 3.0  # times what the arm is expected to take
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -34,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     expected_latency_ms: Mapping[Arm, float]
     stream: bool
     first_byte_s: float
+    patience: float  # a model that thinks may be silent for this many times what it is expected to take
     deadline: float  # time.monotonic() at which the whole request ends
 
 
@@ -110,7 +109,7 @@ class Execution:
         """Until the first byte: the deadline, or longer for an arm that is expected to think for longer."""
         plan = self._plan
         expected_ms = (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0)
-        wanted = max(plan.first_byte_s, PATIENCE * expected_ms / 1000)
+        wanted = max(plan.first_byte_s, plan.patience * expected_ms / 1000)
         return min(wanted, max(0.001, plan.deadline - time.monotonic()))
 
     async def _next_arm(self) -> Arm | None:

@@ -17,7 +17,7 @@ FAILING = {
     "refused connection": {"kind": "refuse_connection"},
     "HTML error page": {"kind": "html_error"},
     "empty body": {"kind": "empty_body"},
-    "200 with an error body": {"kind": "error_in_200"},
+    "200 with an error body": {"kind": "error_in_200", "after_chunks": 0},
     "wrong credential": {"kind": "status", "status": 401},
     "model gone": {"kind": "status", "status": 404},
 }
