@@ -143,7 +143,7 @@ CACHES = {
 
 # ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────
 _QUEUE_DIR = VAR_DIR / "queue"
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL or "filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL or "filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem"):
     _QUEUE_DIR.mkdir(exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
         manager.add_process(
             "worker",
-            f"{python} -m celery -A routeplex_site worker --beat --pool solo --loglevel warning"
+            f"{python} -m celery --quiet -A routeplex_site worker --beat --pool solo --loglevel warning"
             " --without-gossip --without-mingle",
             cwd=str(settings.BASE_DIR),
         )
