@@ -5,11 +5,12 @@ by row, so the list bounds how many rows it will test (request_list.py).
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import F, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import QueryDict
@@ -31,6 +32,13 @@ INPUT_TOKENS = (
     F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_1h_tokens")
 )
 TOKENS = INPUT_TOKENS + F("output_tokens")
+
+
+# Times at the calendar's ends cannot be turned into UTC.
+_IN_RANGE = [
+    MinValueValidator(datetime(1970, 1, 1, tzinfo=UTC)),
+    MaxValueValidator(datetime(2999, 1, 1, tzinfo=UTC)),
+]
 
 
 def _moment() -> forms.DateTimeInput:
@@ -57,8 +65,8 @@ class FilterForm(forms.Form):
     period = forms.ChoiceField(
         required=False, choices=[("", "Any time"), *((name, title) for name, (title, _) in PERIODS.items())]
     )
-    since = forms.DateTimeField(required=False, widget=_moment())
-    until = forms.DateTimeField(required=False, widget=_moment())
+    since = forms.DateTimeField(required=False, widget=_moment(), validators=_IN_RANGE)
+    until = forms.DateTimeField(required=False, widget=_moment(), validators=_IN_RANGE)
     min_tokens = forms.IntegerField(required=False, min_value=0, max_value=2**62)
     min_cost = forms.DecimalField(required=False, min_value=0, max_digits=18, decimal_places=9)
     min_latency = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1)

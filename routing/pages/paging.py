@@ -22,7 +22,7 @@ class Cursor(NamedTuple):
     def parse(cls, text: str) -> Self | None:
         """The cursor, or None where the text is none: a broken link shows the first page."""
         microseconds, dot, row_id = text[:_MAX_TEXT].partition(".")
-        if not (dot and microseconds.isascii() and microseconds.isdigit()):
+        if not (dot and microseconds.isascii() and microseconds.isdigit() and row_id.isprintable()):
             return None
         try:
             return cls(_EPOCH + timedelta(microseconds=int(microseconds)), row_id)

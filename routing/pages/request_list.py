@@ -84,7 +84,10 @@ def tail_start(page: Page, now: datetime) -> tuple[Cursor, list[str]]:
 
 def settled_since(account: Account, ids: Sequence[str]) -> Sequence[Request]:
     """Those of the given requests that are no longer open."""
-    rows = Request.objects.filter(account=account, id__in=ids[:PAGE_ROWS]).exclude(status=Request.Status.OPEN)
+    asked = [request_id for request_id in ids if request_id.isprintable()]  # PostgreSQL takes no NUL
+    rows = Request.objects.filter(account=account, id__in=asked[:PAGE_ROWS]).exclude(
+        status=Request.Status.OPEN
+    )
     return list(_shown(rows))
 
 
