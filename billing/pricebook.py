@@ -31,8 +31,11 @@ class ListedPrice(msgspec.Struct, frozen=True):
 
 
 def add_prices(listed: Iterable[ListedPrice]) -> int:
-    """Add the rows that are not there yet; existing ones are never touched. Returns how many were added."""
-    known = set(ModelPrice.objects.values_list("model", "version"))
+    """Add what differs from the latest of its period; rows are never touched. Returns how many were added.
+
+    Prices that come back after others are a version of their own, so that the latest always wins.
+    """
+    known = _versions()
     rows = [
         ModelPrice(
             model=price.model,
@@ -42,10 +45,10 @@ def add_prices(listed: Iterable[ListedPrice]) -> int:
             token_class=token_class,
             usd_per_mtok=usd,
             source=price.source[:120],
-            version=price.version,
+            version=version,
         )
         for price in listed
-        if (price.model, price.version) not in known
+        if (version := _new_version(price, known.get((price.model, price.effective_from), ())))
         for over, prices in price.tiers
         for token_class, usd in prices.items()
     ]
@@ -59,6 +62,23 @@ def load_price_book() -> PriceBook:
     for row in ModelPrice.objects.order_by("-created_at", "-id"):
         periods[row.model, row.effective_from, row.version].append(row)
     return PriceBook(_period(rows) for rows in periods.values())
+
+
+def _versions() -> dict[tuple[str, datetime], tuple[str, ...]]:
+    """By model and start of its period the versions there are, oldest first."""
+    rows = ModelPrice.objects.order_by("created_at", "id").values_list("model", "effective_from", "version")
+    found: dict[tuple[str, datetime], dict[str, None]] = defaultdict(dict)
+    for model, start, version in rows:
+        found[model, start][version] = None
+    return {period: tuple(versions) for period, versions in found.items()}
+
+
+def _new_version(price: ListedPrice, so_far: tuple[str, ...]) -> str | None:
+    """None when the latest of `so_far` says the same already."""
+    same = [version for version in so_far if version.partition(".")[0] == price.version]
+    if same and same[-1] == so_far[-1]:
+        return None
+    return f"{price.version}.{len(same)}" if same else price.version
 
 
 def _period(rows: list[ModelPrice]) -> PricePeriod:

@@ -9,6 +9,7 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import model_ids
+        from routing.catalog import checks as _checks  # noqa: F401  # registers itself
         from routing.catalog.models import Model
 
         model_ids.offer(lambda: list(Model.objects.filter(enabled=True).values_list("id", flat=True)))

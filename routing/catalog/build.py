@@ -12,7 +12,7 @@ from billing.prices import PriceBook
 from routing.arms import Arm, ModelFacts
 from routing.catalog.facts import facts_of
 from routing.catalog.models import Measurement, Model, RetiredModel
-from routing.catalog.names import NameBook, Retired
+from routing.catalog.names import NameBook, Named, Retired
 from routing.catalog.priors import ENOUGH_SAMPLES, latency_prior
 from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
 
@@ -56,8 +56,11 @@ def build(now: datetime, providers: Iterable[Mapping[str, str]]) -> Built:
         },
     )
     version = _version(snapshot)
-    retired = [Retired(one.id, one.retired, one.successor_id) for one in RetiredModel.objects.order_by("id")]
-    names = NameBook({row.id: row.match for row in rows}, retired, now.date())
+    retired = [
+        Retired(one.id, one.provider, one.retired, one.successor_id)
+        for one in RetiredModel.objects.order_by("id")
+    ]
+    names = NameBook([Named(row.id, row.provider, row.match) for row in rows], retired, now.date())
     return Built(msgspec.structs.replace(snapshot, version=version), names, book)
 
 

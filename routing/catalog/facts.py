@@ -4,6 +4,7 @@ What a provider's data calls by many names (effort levels, thinking levels, thin
 vocabulary here; the quirks themselves travel along for the adapters.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +23,13 @@ _WITH_SAMPLING: dict[str, frozenset[Capability]] = {
     "openai": frozenset({Capability.STOP, Capability.SEED, Capability.LOGPROBS}),
 }
 _ALL_EFFORTS = tuple(Effort)
+# "…; 2.5-pro min 128, cannot be 0": the one of its kind that cannot stop thinking
+_NEVER_ZERO = re.compile(r"([\w.-]+) min \d+, cannot be 0")
 
 
 def facts_of(row: Model, dialect: str) -> ModelFacts:
     """`dialect` is the wire format of the row's provider."""
-    efforts = efforts_of(row.quirks)
+    efforts = efforts_of(row.id, row.quirks)
     return ModelFacts(
         id=row.id,
         provider=row.provider,
@@ -48,7 +51,7 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
     )
 
 
-def efforts_of(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
+def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
     """The efforts a model accepts, ascending; empty when it takes none."""
     if "reasoning_efforts" in quirks:
         named = set(quirks["reasoning_efforts"])
@@ -60,7 +63,7 @@ def efforts_of(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
         named = {level.lower() for level in quirks["thinking_levels"]}
     elif str(quirks.get("thinking", "")).startswith("thinkingBudget"):
         named = {Effort.LOW, Effort.MEDIUM, Effort.HIGH}
-        if not quirks.get("thinking_always_on"):
+        if not any(model.endswith(name) for name in _NEVER_ZERO.findall(quirks["thinking"])):
             named.add(Effort.NONE)
     else:
         named = set()
@@ -87,4 +90,6 @@ def _capabilities(row: Model, dialect: str) -> frozenset[Capability]:
     # Conditions ("only at effort none", "older API version only") do not count: the caller insists or not.
     if row.quirks.get("sampling_params", "accepted") == "accepted":
         has |= {Capability.SAMPLING} | _WITH_SAMPLING.get(dialect, frozenset())
+    if str(row.quirks.get("endpoint", "")).startswith("responses"):
+        has.discard(Capability.N)  # providers.md §2: the Responses API gives one answer
     return frozenset(has)

@@ -47,6 +47,18 @@ def listed_retirements() -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def retirement_days() -> dict[str, date]:
+    """By retired id, from which day its provider no longer serves it."""
+    return {entry["id"]: entry["retired"] for entry in listed_retirements()}
+
+
+@cache
+def default_efforts() -> dict[str, str]:
+    """What a provider does when no effort is sent, where catalog.json does not say."""
+    return {entry["id"]: entry["effort"] for entry in json.loads((DATA / "default_efforts.json").read_text())}
+
+
 def listed_prices(model: dict[str, Any]) -> list[ListedPrice]:
     """A model's effective-dated periods; a later start ends the one before."""
     periods = sorted(model["prices"], key=lambda period: period["effective_from"] or "")
@@ -80,7 +92,7 @@ def price_tiers(usd_per_mtok: dict[str, Any]) -> tuple[tuple[int, dict[str, Deci
     return tuple((over, {name: _at(price, over) for name, price in listed.items()}) for over in sorted(overs))
 
 
-def tier_of(prices: list[ListedPrice], shutdown: str | None) -> str:
+def tier_of(prices: list[ListedPrice], shutdown: date | None) -> str:
     """default or premium: by output price, and no default for what is about to be shut down."""
     dearest = max((tiers[0][1]["output"] for price in prices if (tiers := price.tiers)), default=None)
     return "premium" if shutdown or dearest is None or dearest > PREMIUM_OVER_USD else "default"

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-_VENDOR = re.compile(r"^[\w.-]+/(?=.)")  # "openai/gpt-x", "models/gemini-x"
+_PREFIX = re.compile(r"^([\w.-]+)/(?=.)")  # "openai/gpt-x", "models/gemini-x"
+_ANY_PROVIDERS = "models"  # the prefix of resource names; others are names of providers
 _SNAPSHOT = re.compile(r"(?:@.*|-(?:\d{8}|\d{4}-\d{2}-\d{2}))$")  # "@20261007", "-20261007", "-2026-10-07"
 _CONDITION = re.compile(r"^\^\(\?!")  # a rule that only forbids narrows the others instead of adding to them
+_CACHED = 10_000  # names; callers choose them, so memory needs an end
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -22,8 +24,17 @@ class Resolved(msgspec.Struct, frozen=True):
     near: tuple[str, ...] = ()
 
 
+class Named(msgspec.Struct, frozen=True):
+    """A catalog id and what else means it: `equals`, `starts_with` and `regex` lists, any of them absent."""
+
+    id: str
+    provider: str
+    rules: Mapping[str, Any]
+
+
 class Retired(msgspec.Struct, frozen=True):
     id: str
+    provider: str
     retired: date
     successor: str | None
 
@@ -31,36 +42,45 @@ class Retired(msgspec.Struct, frozen=True):
 class NameBook:
     """All the names the catalog knows. Immutable; a refresh makes a new one."""
 
-    def __init__(
-        self, rules: Mapping[str, Mapping[str, Any]], retired: Iterable[Retired], today: date
-    ) -> None:
-        """`rules`: by catalog id its `equals`, `starts_with` and `regex` lists, any of them absent."""
+    def __init__(self, named: Iterable[Named], retired: Iterable[Retired], today: date) -> None:
+        named = tuple(named)
         self._retired = {one.id: one for one in retired if one.retired <= today}
-        self._ids = {name for name in rules if name not in self._retired}
-        self._exact = {alias: name for name in self._ids for alias in rules[name].get("equals", ())}
-        self._exact |= {name: name for name in self._ids}
-        self._patterns = [(name, _Pattern(rules[name])) for name in self._ids]
+        self._providers = {one.id: one.provider for one in self._retired.values()}
+        self._providers |= {one.id: one.provider for one in named}
+        self._exact = {alias: one.id for one in named for alias in one.rules.get("equals", ())}
+        self._exact |= {name: name for name in (*(one.id for one in named), *self._retired)}
+        self._patterns = [(one.id, _Pattern(one.rules)) for one in named]
+        self._ids = {one.id for one in named} - self._retired.keys()
         self._cache: dict[str, Resolved] = {}
 
     def resolve(self, name: str) -> Resolved:
-        """Exact id, then alias, then the rules, each also without vendor prefix and snapshot date."""
+        """Exact id, then alias, then the rules, each also without the provider's prefix and snapshot date."""
         known = self._cache.get(name)
         if known is None:
             known = self._resolve(name.strip())
-            if known.id and len(self._cache) < 10_000:
+            if known.id and len(self._cache) < _CACHED:
                 self._cache[name] = known
         return known
 
     def _resolve(self, name: str) -> Resolved:
-        bare = _VENDOR.sub("", name)
-        for form in dict.fromkeys((name, bare, _SNAPSHOT.sub("", bare))):
-            if form in self._retired:
-                return self._successor(self._retired[form])
+        prefix = _PREFIX.match(name)
+        bare = name[prefix.end() :] if prefix else name
+        found = self._found(name)
+        if found is None and prefix:
+            found = self._found(bare)
+            if found and prefix[1] not in (_ANY_PROVIDERS, self._providers[found]):
+                found = None  # somebody else's model of that name
+        if found is None:
+            return self._unknown(bare)
+        return self._successor(self._retired[found]) if found in self._retired else Resolved(found)
+
+    def _found(self, name: str) -> str | None:
+        """The id, current or retired, that the name means as written or without its snapshot date."""
+        for form in dict.fromkeys((name, _SNAPSHOT.sub("", name))):
             found = self._exact.get(form) or self._matched(form)
             if found:
-                return Resolved(found)
-        pool = [*self._ids, *self._retired]
-        return Resolved("", near=tuple(difflib.get_close_matches(bare, pool, n=3, cutoff=0.5)))
+                return found
+        return None
 
     def _matched(self, name: str) -> str | None:
         """The most specific rule that fits: a longer prefix is about fewer models."""
@@ -69,14 +89,18 @@ class NameBook:
         return best[1] if best[0] else None
 
     def _successor(self, retired: Retired) -> Resolved:
+        """Follows successors that are retired themselves."""
         seen, successor = {retired.id}, retired.successor
         while successor in self._retired and successor not in seen:
             seen.add(successor)
             successor = self._retired[successor].successor
         if successor is None or successor not in self._ids:
-            return Resolved("", near=())
+            return self._unknown(retired.id)
         note = f"{retired.id} is retired since {retired.retired:%Y-%m-%d}; its successor {successor} answers"
         return Resolved(successor, replaced_from=retired.id, note=note)
+
+    def _unknown(self, name: str) -> Resolved:
+        return Resolved("", near=tuple(difflib.get_close_matches(name, self._ids, n=3, cutoff=0.5)))
 
 
 class _Pattern:

@@ -30,11 +30,13 @@ def seed() -> Added:
     upstreams = configured_upstreams()
     rows = [_row(entry) for entry in listed.listed_models()]
     rows += [model.row(upstream.name) for upstream in upstreams for model in upstream.models]
+    known = {row.id for row in rows}
+    official = {entry["provider"] for entry in listed.listed_models()}
+    Model.objects.exclude(provider__in=official).exclude(id__in=known).delete()  # no longer in the setting
     Model.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS)
     prices = [price for entry in listed.listed_models() for price in listed.listed_prices(entry)]
     prices += [price for upstream in upstreams for model in upstream.models for price in model.prices()]
     added = add_prices(prices)
-    known = {row.id for row in rows}
     retired = [
         RetiredModel(
             id=entry["id"],
@@ -56,21 +58,23 @@ def seed() -> Added:
 
 def _row(entry: dict[str, Any]) -> Model:
     prices = listed.listed_prices(entry)
+    shutdown = _day(entry.get("shutdown_date")) or listed.retirement_days().get(entry["id"])
+    default_effort = listed.default_efforts().get(entry["id"])
     return Model(
         id=entry["id"],
         provider=entry["provider"],
         name=entry["name"] or entry["id"],
         status=entry["status"],
-        tier=listed.tier_of(prices, entry.get("shutdown_date")),
+        tier=listed.tier_of(prices, shutdown),
         context_window=entry["context_window"],
         max_input_tokens=entry["max_input_tokens"] or entry["context_window"],
         max_output_tokens=entry["max_output_tokens"],
         capabilities=[name for name, has in entry["capabilities"].items() if has],
-        quirks=entry["quirks"],
+        quirks=entry["quirks"] | ({"reasoning_default": default_effort} if default_effort else {}),
         match=entry.get("match", {}),
         scores=listed.published_scores().get(entry["id"], []),
         released=_day(entry["release_date"]),
-        shutdown=_day(entry.get("shutdown_date")),
+        shutdown=shutdown,
         note=entry.get("note", ""),
     )
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from django.conf import settings
@@ -10,8 +11,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from billing.pricebook import SINCE_EVER, ListedPrice
 from routing.arms import Capability
-from routing.catalog.listed import PREMIUM_OVER_USD
+from routing.catalog.listed import PREMIUM_OVER_USD, listed_models
 from routing.catalog.models import Model
+from routing.catalog.snapshot import PublishedScore
+
+Tokens = Annotated[int, msgspec.Meta(gt=0)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+$")]
+ModelId = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
 
 class DeclaredPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,16 +27,22 @@ class DeclaredPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: Decimal
     cached_input: Decimal | None = None
 
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            price = getattr(self, field)
+            if price is not None and not (price.is_finite() and price >= 0):
+                raise ValueError(f"`{field}` must be 0 or more")
+
 
 class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    context_window: int
-    max_output_tokens: int
+    id: ModelId
+    context_window: Tokens
+    max_output_tokens: Tokens
     upstream_id: str | None = None
     name: str | None = None
     usd_per_mtok: DeclaredPrice | None = None  # absent: unpriced
     capabilities: tuple[Capability, ...] = ()
-    scores: tuple[dict[str, str | float], ...] = ()
+    scores: tuple[PublishedScore, ...] = ()
 
     def row(self, provider: str) -> Model:
         dear = self.usd_per_mtok is None or self.usd_per_mtok.output > PREMIUM_OVER_USD
@@ -46,7 +58,7 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             capabilities=list(self.capabilities),
             quirks={"upstream_id": self.upstream_id or self.id},
             match={},
-            scores=list(self.scores),
+            scores=msgspec.to_builtins(self.scores),
         )
 
     def prices(self) -> list[ListedPrice]:
@@ -59,7 +71,7 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+    name: Name
     base_url: str
     models: tuple[UpstreamModel, ...]
     api_key: str = ""
@@ -92,11 +104,22 @@ def _parsed(setting: str) -> tuple[Upstream, ...]:
         upstreams = msgspec.json.decode(text, type=tuple[Upstream, ...])
     except (OSError, msgspec.DecodeError) as error:
         raise ImproperlyConfigured(f"UPSTREAMS: {error} (docs/upstreams.md shows the form)") from error
-    taken = {provider["name"] for provider in settings.PROVIDERS}
+    _refuse_clashes(upstreams)
     for upstream in upstreams:
-        if upstream.name in taken:
-            raise ImproperlyConfigured(f"UPSTREAMS: there are two providers named {upstream.name!r}")
         if not upstream.base_url.startswith(("http://", "https://")):
             raise ImproperlyConfigured(f"UPSTREAMS: base_url of {upstream.name!r} must be an http(s) URL")
-        taken.add(upstream.name)
     return upstreams
+
+
+def _refuse_clashes(upstreams: tuple[Upstream, ...]) -> None:
+    providers = {provider["name"] for provider in settings.PROVIDERS}
+    providers |= {model["provider"] for model in listed_models()}
+    models = {model["id"] for model in listed_models()}
+    for upstream in upstreams:
+        if upstream.name in providers:
+            raise ImproperlyConfigured(f"UPSTREAMS: there are two providers named {upstream.name!r}")
+        providers.add(upstream.name)
+        for model in upstream.models:
+            if model.id in models:
+                raise ImproperlyConfigured(f"UPSTREAMS: there are two models with the id {model.id!r}")
+            models.add(model.id)
