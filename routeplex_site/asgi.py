@@ -1,8 +1,8 @@
 """The ASGI application: chat requests go a lean way, everything else Django's usual one.
 
 Django's stock handler makes a thread context and runs synchronous middleware per request, which costs more
-than all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request with
-its body read under a limit, and are cancelled as soon as the caller hangs up.
+than all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request
+with its body read under a limit, and are cancelled as soon as the caller hangs up.
 """
 
 import asyncio
@@ -10,9 +10,8 @@ import gc
 import io
 import logging
 import os
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
 
@@ -22,16 +21,20 @@ django.setup()
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.urls import resolve
-from routing.doors.errors import error_response
 
 from accounts.errors import ApiError
 from routing import runtime
+from routing.doors.errors import error_response
 from routing.errors import BadRequest, InternalError, PayloadTooLarge
 from routing.ids import new_request_id
 
 logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 LEAN_PATHS = ("/api/v1/chat", "/v1/chat/completions", "/api/v1/chat/completions")
 
@@ -47,7 +50,7 @@ class Handler(ASGIHandler):
         super().__init__()
         self._lean_views = {path: resolve(path).func for path in LEAN_PATHS}
 
-    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
         elif scope["type"] == "http" and scope["path"] in self._lean_views:
@@ -55,9 +58,7 @@ class Handler(ASGIHandler):
         else:
             await super().__call__(scope, receive, send)
 
-    async def _answer_lean(
-        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    async def _answer_lean(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         try:
             async with asyncio.timeout(settings.REQUEST_TIMEOUT_S):
@@ -79,12 +80,14 @@ class Handler(ASGIHandler):
         finally:
             for task in (work, watch):
                 task.cancel()
-            await asyncio.gather(work, watch, return_exceptions=True)
+            outcome, _ = await asyncio.gather(work, watch, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                logger.error("sending a response failed, request %s", request_id, exc_info=outcome)
 
-    async def _respond(self, scope: HTTPScope, body: bytes, request_id: str, send: ASGISendCallable) -> None:
+    async def _respond(self, scope: Scope, body: bytes, request_id: str, send: Send) -> None:
         try:
             request = ASGIRequest(scope, io.BytesIO(body))
-            request.request_id = request_id
+            request.request_id = request_id  # type: ignore[attr-defined]
             response = await self._lean_views[scope["path"]](request)
         except Exception:
             logger.exception("a chat view failed, request %s", request_id)
@@ -92,19 +95,20 @@ class Handler(ASGIHandler):
             response = error_response(error, scope["path"], request_id)
         await self._send_and_close(response, send)
 
-    async def _refuse(
-        self, error: ApiError, scope: HTTPScope, request_id: str, send: ASGISendCallable
-    ) -> None:
+    async def _refuse(self, error: ApiError, scope: Scope, request_id: str, send: Send) -> None:
         await self._send_and_close(error_response(error, scope["path"], request_id), send)
 
-    async def _send_and_close(self, response: HttpResponseBase, send: ASGISendCallable) -> None:
+    async def _send_and_close(self, response: HttpResponseBase, send: Send) -> None:
+        if isinstance(response, HttpResponse):  # CommonMiddleware does this on the usual way
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         await self.send_response(response, send)
-        # that this way does not have.
+        # `response.close()` would also run the signal receivers that look after database connections, which
+        # this way does not have.
         for closer in response._resource_closers:  # type: ignore[attr-defined]
             closer()
 
 
-async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
+async def _read_body(receive: Receive, limit: int) -> bytes:
     """The whole body; raises PayloadTooLarge as soon as it is over the limit (bytes)."""
     chunks: list[bytes] = []
     size = 0
@@ -121,12 +125,12 @@ async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-async def _until_gone(receive: ASGIReceiveCallable) -> None:
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def _live(receive: Receive, send: Send) -> None:
     """The process's start and stop, as the ASGI server announces them."""
     while True:
         message = await receive()

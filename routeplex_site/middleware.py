@@ -17,7 +17,7 @@ def request_id(get_response: Respond) -> Respond:
 
         async def respond(request: HttpRequest) -> HttpResponseBase:
             request.request_id = new_request_id()  # type: ignore[attr-defined]
-            response = await get_response(request)
+            response: HttpResponseBase = await get_response(request)
             response.headers.setdefault("X-Request-Id", request.request_id)  # type: ignore[attr-defined]
             return response
 
