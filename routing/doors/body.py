@@ -1,5 +1,6 @@
 """From the bytes of a request to a JSON object, or the error that says what is wrong with them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from routing.errors import BadRequest, PayloadTooLarge
 
 _decode = msgspec.json.Decoder().decode
 _NUL = b"\\u0000"
+_MAX_DEPTH = 128  # a schema of a tool is deep at 20; encoding has its own, lower, limit further down
+_TOO_DEEP = f"The JSON of the body is nested more than {_MAX_DEPTH} levels deep."
 
 
 def json_object(request: HttpRequest) -> dict[str, Any]:
@@ -26,6 +29,8 @@ def json_object(request: HttpRequest) -> dict[str, Any]:
     if not body.strip():
         raise BadRequest("The request has no body. Send a JSON object.")
     value = _decoded(body)
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _is_deep(value):
+        raise BadRequest(_TOO_DEEP)
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
     if _NUL in body and (field := _nul_field(value)) is not None:
@@ -39,9 +44,24 @@ def _decoded(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not valid UTF-8: {error.reason} at byte {error.start}.") from None
     except RecursionError:
-        raise BadRequest("The JSON of the body is nested too deeply.") from None
+        raise BadRequest(_TOO_DEEP) from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _nul_field(value: Any, path: str = "") -> str | None:

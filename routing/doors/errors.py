@@ -43,6 +43,7 @@ def error_response(error: ApiError, path: str, request_id: str) -> HttpResponse:
     response.status_code = error.status
     for name, value in error.headers.items():
         response.headers[name] = header_value(value)
+    response.headers["Content-Length"] = str(len(response.content))
     response.headers["X-Request-Id"] = request_id
     return response
 
@@ -102,7 +103,10 @@ def field_errors(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
     """A serializer's errors, flat: `{"field": "messages[2].content", "message": …}`."""
     if isinstance(errors, Mapping):
         for name, inner in errors.items():
-            own = "" if name == api_settings.NON_FIELD_ERRORS_KEY else str(name)
+            if isinstance(name, int):  # DRF's way of saying which of a list
+                own = f"[{name}]"
+            else:
+                own = "" if name == api_settings.NON_FIELD_ERRORS_KEY else str(name)
             yield from field_errors(inner, joined(field, own))
     elif isinstance(errors, list | tuple):
         for position, inner in enumerate(errors):

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, ClassVar, cast
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -42,6 +42,10 @@ class AsyncAPIView(APIView):
         except Exception as exc:
             response = self.handle_exception(exc)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        if type(response) is HttpResponse:
+            response.headers["Content-Length"] = str(
+                len(response.content)
+            )  # no middleware does it for the chat
         finished = self.finalize_response(wrapped, response, *args, **kwargs)
         wrapped.parser_context = {}  # it holds the request that holds it
         return finished

@@ -1,0 +1,271 @@
+"""What a good answer looks like at each door, streamed and not (spec/api.md)."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from billing.models import Request
+from tests.conftest import Simulator
+from tests.doors.conftest import MESSAGES, Door, events
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather in a city",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+        },
+    }
+]
+MANUAL = "gpt-4.1-mini"
+
+
+def test_the_native_answer_has_the_contracts_fields(native: Door) -> None:
+    body = native.ask().json()
+    data = body["data"]
+    assert body["success"] is True
+    assert list(data) == [
+        "id", "output", "model_used", "provider", "routing_mode", "strategy", "fallback_used",
+        "finish_reason", "latency_ms", "usage", "tool_calls", "routing",
+    ]  # fmt: skip
+    assert list(data["usage"]) == [
+        "input_tokens", "output_tokens", "total_tokens", "cached_input_tokens", "internal_reasoning_tokens",
+        "cost_usd",
+    ]  # fmt: skip
+    assert set(data["routing"]) == {"query_type", "complexity", "reason", "candidates_considered", "attempts"}
+    assert data["routing"]["candidates_considered"] > 1
+    assert data["output"] == "The capital of France is Paris."
+    assert (data["routing_mode"], data["strategy"], data["finish_reason"]) == ("routeplex-ai", "auto", "stop")
+    assert body["meta"]["request_id"] == data["id"]
+    assert body["meta"]["timestamp"].endswith("Z")
+
+
+def test_the_openai_answer_is_a_chat_completion(openai_door: Door) -> None:
+    body = openai_door.ask().json()
+    assert body["object"] == "chat.completion"
+    assert body["id"].startswith("chatcmpl-")
+    choice = body["choices"][0]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "The capital of France is Paris.",
+        "refusal": None,
+        "annotations": [],
+    }
+    assert (choice["index"], choice["logprobs"], choice["finish_reason"]) == (0, None, "stop")
+    usage = body["usage"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 0
+    assert set(body["x_routeplex"]) == {
+        "request_id", "provider", "strategy", "fallback_used", "cost_usd", "latency_ms", "routing",
+    }  # fmt: skip
+
+
+def test_the_headers_say_who_answered_and_for_how_much(door: Door) -> None:
+    response = door.ask()
+    row = Request.objects.get(pk=response.headers["x-request-id"])
+    told = response.headers
+    assert told["x-routeplex-model"] == row.served_model
+    assert told["x-routeplex-provider"] == row.provider
+    assert told["x-routeplex-strategy"] == "auto"
+    assert told["x-routeplex-fallback-used"] == "false"
+    assert Decimal(told["x-routeplex-cost-usd"]) == row.cost_usd
+    assert row.door == door.name
+
+
+def test_the_cost_is_the_ledgers_to_the_last_digit(door: Door) -> None:
+    response = door.ask()
+    body = json.loads(response.text, parse_float=Decimal)
+    cost = body["data"]["usage"]["cost_usd"] if door.name == "native" else body["x_routeplex"]["cost_usd"]
+    assert cost == Request.objects.get(pk=response.headers["x-request-id"]).cost_usd
+
+
+def test_limits_are_told_in_headers(server: str, account: Any) -> None:
+    import httpx
+
+    from accounts.caller import Limits
+    from accounts.keys import create_key
+
+    key = create_key(account, "limited", limits=Limits(requests_per_minute=1))[1]
+    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+        first = Door(http, "native").ask()
+        assert (first.headers["x-ratelimit-limit"], first.headers["x-ratelimit-remaining"]) == ("1", "0")
+        assert int(first.headers["x-ratelimit-reset"]) > 0
+        second = Door(http, "native").ask()
+    assert second.status_code == 429
+    assert int(second.headers["retry-after"]) > 0
+    assert second.headers["x-ratelimit-remaining"] == "0"
+
+
+@pytest.mark.parametrize("mode", ["buffered", "realtime"])
+def test_the_native_stream_has_the_contracts_events(native: Door, mode: str) -> None:
+    response = native.ask(stream=True, stream_mode=mode)
+    told = events(response)
+    assert {event["type"] for event in told[1:-1]} == {"delta"}
+    start, done = told[0], told[-1]
+    assert start == {
+        "type": "start",
+        "request_id": response.headers["x-request-id"],
+        "model": response.headers["x-routeplex-model"],
+        "provider": response.headers["x-routeplex-provider"],
+    }
+    assert "".join(event["content"] for event in told[1:-1]) == "The capital of France is Paris."
+    assert set(done) == {
+        "type", "model_used", "provider", "usage", "finish_reason", "latency_ms", "fallback_used", "routing",
+    }  # fmt: skip
+    assert done["usage"]["cost_usd"] > 0
+    assert "x-routeplex-cost-usd" not in response.headers
+
+
+def test_without_include_usage_the_finishing_chunk_carries_it(openai_door: Door) -> None:
+    chunks = events(openai_door.ask(stream=True))
+    assert all(chunk["object"] == "chat.completion.chunk" and chunk["choices"] for chunk in chunks)
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert chunks[-1]["usage"]["total_tokens"] > 0
+    assert chunks[-1]["x_routeplex"]["cost_usd"] > 0
+    assert all("usage" not in chunk for chunk in chunks[:-1])
+    assert len({chunk["id"] for chunk in chunks}) == 1
+
+
+def test_with_include_usage_it_comes_in_a_last_chunk_without_choices(openai_door: Door) -> None:
+    chunks = events(openai_door.ask(stream=True, stream_options={"include_usage": True}))
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] > 0
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+    assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_text_beyond_ascii_is_escaped_and_whole(door: Door, simulator: Simulator) -> None:
+    question = [{"role": "user", "content": "Repeat exactly: Zürich 東京 🙂 line"}]
+    whole = door.ask(messages=question, model=MANUAL)
+    streamed = events(door.ask(messages=question, model=MANUAL, stream=True))
+    if door.name == "native":
+        expected = whole.json()["data"]["output"]
+        assert "".join(one["content"] for one in streamed if one["type"] == "delta") == expected
+    else:
+        expected = whole.json()["choices"][0]["message"]["content"]
+        assert "".join(one["choices"][0]["delta"].get("content") or "" for one in streamed) == expected
+
+
+def test_a_tool_call_is_told_in_openais_shape_at_both_doors(door: Door) -> None:
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    body = door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice).json()
+    if door.name == "native":
+        calls, finish = body["data"]["tool_calls"], body["data"]["finish_reason"]
+    else:
+        calls, finish = body["choices"][0]["message"]["tool_calls"], body["choices"][0]["finish_reason"]
+    assert calls[0]["type"] == "function"
+    assert calls[0]["function"]["name"] == "get_weather"
+    assert isinstance(json.loads(calls[0]["function"]["arguments"]), dict)
+    assert finish in ("tool_calls", "stop")
+    back = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": calls}]
+    back.append({"role": "tool", "tool_call_id": calls[0]["id"], "content": "Sunny"})
+    assert door.ask(model=MANUAL, messages=back, tools=TOOLS).status_code == 200
+
+
+def test_a_streamed_tool_call_adds_up(door: Door) -> None:
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    told = events(door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice, stream=True))
+    if door.name == "native":
+        pieces = [one for one in told if one["type"] == "tool_call"]
+        assert {(one["index"], one["name"]) for one in pieces} == {(0, "get_weather")}
+        assert len({one["id"] for one in pieces}) == 1
+        arguments = "".join(one["arguments"] for one in pieces)
+    else:
+        deltas = [one["choices"][0]["delta"].get("tool_calls", []) for one in told]
+        calls = [call for delta in deltas for call in delta]
+        assert (calls[0]["type"], calls[0]["function"]["name"]) == ("function", "get_weather")
+        assert all("id" not in call for call in calls[1:])
+        arguments = "".join(call["function"]["arguments"] for call in calls)
+    assert isinstance(json.loads(arguments), dict)
+
+
+def test_several_choices_stream_side_by_side(openai_door: Door) -> None:
+    body = openai_door.ask(model=MANUAL, n=2).json()
+    assert [choice["index"] for choice in body["choices"]] == [0, 1]
+    chunks = events(openai_door.ask(model=MANUAL, n=2, stream=True))
+    finishes = [one["choices"][0]["index"] for one in chunks if one["choices"][0]["finish_reason"]]
+    assert sorted(finishes) == [0, 1]
+    assert ["usage" in chunk for chunk in chunks].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "strategy"),
+    [
+        ("routeplex-ai", "auto"),
+        ("auto", "auto"),
+        ("routeplex/auto", "auto"),
+        ("routeplex-ai:cost", "cost"),
+        ("routeplex-ai:speed", "speed"),
+        ("routeplex-ai:quality", "quality"),
+        ("routeplex-ai:balanced", "balanced"),
+        ("routeplex-ai:auto", "auto"),
+    ],
+)
+def test_smart_routing_has_several_names(openai_door: Door, model: str, strategy: str) -> None:
+    response = openai_door.ask(model=model)
+    assert response.json()["x_routeplex"]["strategy"] == strategy
+    assert Request.objects.get(pk=response.headers["x-request-id"]).mode == "routeplex-ai"
+
+
+def test_any_other_name_is_a_pin(openai_door: Door) -> None:
+    response = openai_door.ask(model=MANUAL)
+    assert response.json()["model"] == MANUAL
+    assert Request.objects.get(pk=response.headers["x-request-id"]).mode == "manual"
+
+
+def test_steering_headers_steer(openai_door: Door) -> None:
+    pool = {"X-RoutePlex-Models": "gpt-4.1-mini, claude-haiku-4-5", "X-RoutePlex-Strategy": "cost"}
+    body = openai_door.ask(headers=pool).json()
+    assert body["model"] in ("gpt-4.1-mini", "claude-haiku-4-5")
+    assert body["x_routeplex"]["strategy"] == "cost"
+    tight = openai_door.ask(headers={"X-RoutePlex-Max-Cost-USD": "0.000000001"})
+    assert openai_door.code(tight) == "budget_too_low"
+
+
+def test_unknown_parameters_pass_to_openais_models(openai_door: Door, simulator: Simulator) -> None:
+    assert openai_door.ask(model=MANUAL, prompt_cache_key="k1").status_code == 200
+    assert openai_door.ask(model="claude-haiku-4-5", prompt_cache_key="k1").status_code == 200
+
+
+def test_the_completions_path_under_the_native_base_is_openais(http: Any) -> None:
+    body = {"model": "routeplex-ai", "messages": MESSAGES}
+    assert http.post("/api/v1/chat/completions", json=body).json()["object"] == "chat.completion"
+    wrong = http.post("/api/v1/chat/completions", json=body | {"n": 0}).json()
+    assert wrong["error"]["type"] == "invalid_request_error"
+
+
+def test_a_retired_model_is_served_by_its_successor_and_says_so(native: Door) -> None:
+    data = native.ask(model="gpt-4.1-nano").json()["data"]
+    assert data["model_used"] != "gpt-4.1-nano"
+    assert any("gpt-4.1-nano" in note for note in data["routing"]["notes"])
+
+
+def test_enhancement_changes_the_last_user_message_and_says_so(door: Door, simulator: Simulator) -> None:
+    conversation = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi, what can I do?"},
+        {"role": "user", "content": "fix my code"},
+    ]
+    if door.name == "native":
+        told = door.ask(messages=conversation, enhance_prompt=True).json()["data"]["enhancement"]
+    else:
+        response = door.ask(headers={"X-RoutePlex-Enhance": "true"}, messages=conversation)
+        told = response.json()["x_routeplex"]["enhancement"]
+    assert set(told) == {"applied", "original_prompt", "enhanced_prompt", "query_type"}
+    assert told["applied"] is True
+    assert told["original_prompt"] == "fix my code" != told["enhanced_prompt"]
+
+
+def test_enhancement_is_told_also_when_nothing_changed_and_in_streams(native: Door) -> None:
+    quiet = [{"role": "system", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}]
+    told = native.ask(messages=quiet, enhance_prompt=True).json()["data"]["enhancement"]
+    assert told["applied"] is False
+    done = events(native.ask(stream=True, enhance_prompt=True))[-1]
+    assert isinstance(done["enhancement"]["applied"], bool)

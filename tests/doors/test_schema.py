@@ -1,0 +1,107 @@
+"""The struct that takes a body and the serializer that documents it give the same verdict on any body."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from routing.doors import native_schema, openai_schema
+from routing.doors.fields import StrictSerializer
+from routing.doors.parse import Findings, messages
+from routing.doors.parse_tools import response_format, stop, tool_choice, tools
+
+NUMBERS = [
+    -3,
+    -2.0,
+    -1,
+    0,
+    0.5,
+    1,
+    1.0,
+    2,
+    2.5,
+    4,
+    20,
+    21,
+    100,
+    129,
+    10**6,
+    10**6 + 1,
+    2**63 - 1,
+    2**63,
+    10**30,
+]
+NAMES = [
+    "auto",
+    "cost",
+    "low",
+    "max",
+    "none",
+    "buffered",
+    "realtime",
+    "manual",
+    "required",
+    "x" * 120,
+    "x" * 121,
+]
+SCALARS: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(NAMES),
+    st.text(max_size=5),
+    st.integers(),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["a", "type", "include_usage", "role", "content", "x" * 65]), inner)
+    ),
+    max_leaves=8,
+)
+GOOD_MESSAGES = [{"role": "user", "content": "Hello"}]
+MODELS: list[tuple[Any, type[StrictSerializer]]] = [
+    (native_schema.NativeChat, native_schema.NativeChatSerializer),
+    (openai_schema.OpenAIChat, openai_schema.OpenAIChatSerializer),
+]
+
+
+def _accepted(struct: Any, body: dict[str, Any]) -> bool:
+    """By the struct and, for what it leaves to them, the parsers."""
+    try:
+        sent = msgspec.convert(body, struct)
+    except msgspec.ValidationError:
+        return False
+    bad = Findings()
+    messages(sent.messages, bad)
+    for read, name in ((tools, "tools"), (tool_choice, "tool_choice"), (stop, "stop")):
+        read(getattr(sent, name), bad)
+    response_format(sent.response_format, bad)
+    return not bad.found
+
+
+@pytest.mark.parametrize(("struct", "serializer"), MODELS)
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_struct_and_serializer_agree(struct: Any, serializer: type[StrictSerializer], data: Any) -> None:
+    names = st.sampled_from([*struct.__struct_fields__, "unknown"])
+    sent = data.draw(st.dictionaries(names, VALUES, max_size=4))
+    body = {"messages": GOOD_MESSAGES, "model": "auto"} | sent
+    assert serializer(data=body).is_valid() is _accepted(struct, body)
+
+
+@pytest.mark.parametrize(("struct", "serializer"), MODELS)
+def test_struct_and_serializer_have_the_same_fields(struct: Any, serializer: type[StrictSerializer]) -> None:
+    assert set(struct.__struct_fields__) == set(serializer().fields)
+
+
+@given(VALUES)
+@settings(max_examples=300, deadline=None)
+def test_the_parsers_take_anything_and_say_where(value: Any) -> None:
+    for read in (messages, tools, tool_choice, stop, response_format):
+        bad = Findings()
+        read(value, bad)
+        assert all(one["field"].startswith(read.__name__) and one["message"] for one in bad.found)
