@@ -21,9 +21,11 @@ def sweep_open_requests() -> None:
 
 @shared_task
 def refresh_prices() -> None:
-    """Failing changes nothing: the rows there are stay in force."""
-    snapshot = UpdatePrices().fetch()
-    if snapshot is None:
-        logger.warning("no newer price list could be fetched; prices stay as they are")
-    else:
+    """Failing changes nothing: the rows there are stay in force, and tomorrow is another try."""
+    try:
+        snapshot = UpdatePrices().fetch()
+    except Exception as error:  # network, status or form of the list: whatever it is, there is no newer list
+        logger.warning("no newer price list could be fetched (%s); prices stay as they are", error)
+        return
+    if snapshot is not None:
         refresh(datetime.now(UTC), snapshot)

@@ -5,6 +5,7 @@ it is logged for an operator and not applied (spec/ledger.md, Prices).
 """
 
 import logging
+from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from genai_prices.data_snapshot import DataSnapshot
 
 from billing.models import ModelPrice
-from billing.pricebook import ListedPrice, add_prices, load_price_book
+from billing.pricebook import DECLARED, ListedPrice, add_prices, load_price_book
 from billing.prices import PriceTier, UnitPrices
 
 logger = logging.getLogger(__name__)
 
+SOURCE = "genai-prices"  # what the source of rows from it begins with
 LARGEST_MOVE = Decimal("0.2")
 # Our token class → genai-prices' field
 _FIELDS = {
@@ -30,22 +32,27 @@ _FIELDS = {
 def refresh(now: datetime, snapshot: DataSnapshot) -> int:
     """Add what changed in the list, in force from now. Returns how many rows were added."""
     book = load_price_book()
-    changed = []
-    for model in (
-        ModelPrice.objects.exclude(source="UPSTREAMS setting").values_list("model", flat=True).distinct()
+    sources: dict[str, set[str]] = defaultdict(set)
+    for model, source in (
+        ModelPrice.objects.exclude(source=DECLARED).values_list("model", "source").distinct()
     ):
+        sources[model].add(source)
+    changed = []
+    for model in sorted(sources):
         current = book.at(model, now)
         listed = _listed(snapshot, model, now)
         if current is None:
             continue
         if listed is None:
+            if not any(source.startswith(SOURCE) for source in sources[model]):
+                continue  # never was in it: its price was entered by hand
             logger.warning("%s is no longer in the price list; its price waits for an operator", model)
         elif listed != _as_listed(current.tiers):
             if _moves_far(_as_listed(current.tiers), listed):
                 logger.warning("the price of %s moved by more than 20 %%; it waits for an operator", model)
             else:
                 tiers = _with_long_writes(listed, current.tiers)
-                changed.append(ListedPrice(model, now, current.effective_until, tiers, "genai-prices"))
+                changed.append(ListedPrice(model, now, current.effective_until, tiers, SOURCE))
     return add_prices(changed)
 
 

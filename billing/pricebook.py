@@ -12,6 +12,7 @@ from billing.models import ModelPrice
 from billing.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
 
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+DECLARED = "UPSTREAMS setting"  # source of prices that an operator declares
 
 
 class ListedPrice(msgspec.Struct, frozen=True):

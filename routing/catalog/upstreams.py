@@ -9,7 +9,7 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from billing.pricebook import SINCE_EVER, ListedPrice
+from billing.pricebook import DECLARED, SINCE_EVER, ListedPrice
 from routing.arms import Capability
 from routing.catalog.listed import PREMIUM_OVER_USD, listed_models
 from routing.catalog.models import Model
@@ -67,7 +67,7 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         listed = {"uncached_input": self.usd_per_mtok.input, "output": self.usd_per_mtok.output}
         if self.usd_per_mtok.cached_input is not None:
             listed["cache_read"] = self.usd_per_mtok.cached_input
-        return [ListedPrice(self.id, SINCE_EVER, None, ((0, listed),), "UPSTREAMS setting")]
+        return [ListedPrice(self.id, SINCE_EVER, None, ((0, listed),), DECLARED)]
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

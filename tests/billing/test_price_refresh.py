@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from genai_prices.data_snapshot import get_snapshot
+from genai_prices import UpdatePrices
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 
+from billing.jobs import refresh_prices
 from billing.models import ModelPrice
 from billing.price_refresh import refresh
 from billing.pricebook import load_price_book
@@ -20,7 +22,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 @pytest.fixture
 def listed() -> Any:
     """The list that comes with the library, free to be changed."""
-    return copy.deepcopy(get_snapshot())
+    return DataSnapshot(copy.deepcopy(get_snapshot().providers), from_auto_update=True)
 
 
 def price_of(listed: Any, model: str) -> Any:
@@ -53,6 +55,29 @@ def test_a_large_move_waits_for_an_operator(listed: Any, caplog: pytest.LogCaptu
 
 
 def test_a_model_that_vanished_waits_for_an_operator(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    for provider in listed.providers:
+        provider.models = [info for info in provider.models if info.id != "gpt-4o"]
     with caplog.at_level(logging.WARNING):
         assert refresh(NOW, listed) == 0
-    assert "gpt-6.2-astra is no longer in the price list" in caplog.text
+    assert "gpt-4o is no longer in the price list" in caplog.text
+
+
+def test_a_price_entered_by_hand_is_not_missed(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    # gpt-6.2-astra was never in the list
+    with caplog.at_level(logging.WARNING):
+        refresh(NOW, listed)
+    assert not caplog.records
+
+
+def test_a_list_that_cannot_be_fetched_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable(self: UpdatePrices) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(UpdatePrices, "fetch", unreachable)
+    before = list(ModelPrice.objects.order_by("id").values())
+    with caplog.at_level(logging.WARNING):
+        refresh_prices()
+    assert list(ModelPrice.objects.order_by("id").values()) == before
+    assert "no route to host" in caplog.text

@@ -1,14 +1,15 @@
 """What usage costs: classes, tiers, periods, to the last digit by hand."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.pricebook import load_price_book
-from billing.prices import UnitPrices, cost, unit_prices
+from billing.models import ModelPrice
+from billing.pricebook import SINCE_EVER, ListedPrice, add_prices, load_price_book
+from billing.prices import PriceBook, PricePeriod, PriceTier, UnitPrices, cost, unit_prices
 from billing.usage import Usage
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -75,3 +76,52 @@ def test_cost_is_additive_to_the_quantum(one: Usage, other: Usage) -> None:
 def test_usage_classes_add_up(usage: Usage) -> None:
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
     assert cost(usage, PRICES) >= 0
+
+
+def flat(usd: int) -> UnitPrices:
+    return UnitPrices(*(Decimal(usd),) * 5)
+
+
+@given(st.sets(st.integers(1, 2_000_000), max_size=5), st.integers(0, 3_000_000))
+def test_the_tier_is_the_highest_one_that_the_whole_input_exceeds(overs: set[int], input_tokens: int) -> None:
+    tiers = tuple(PriceTier(over, flat(over)) for over in sorted({0, *overs}))
+    expected = max((over for over in overs if input_tokens > over), default=0)
+    assert unit_prices(tiers, input_tokens) == flat(expected)
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=6, unique=True), st.integers(0, 500))
+def test_the_period_in_force_is_the_latest_that_began(days: list[int], today: int) -> None:
+    def moment(day: int) -> datetime:
+        return NOW + timedelta(days=day)
+
+    starts = sorted(days)
+    book = PriceBook(
+        PricePeriod(
+            "m", str(start), (PriceTier(0, flat(start)),), moment(start), moment(end) if end else None
+        )
+        for start, end in zip(starts, [*starts[1:], None], strict=True)
+    )
+    begun = [start for start in starts if start <= today]
+    period = book.at("m", moment(today))
+    assert (period.version if period else None) == (str(begun[-1]) if begun else None)
+
+
+def declared(usd: str) -> list[ListedPrice]:
+    prices = {"uncached_input": Decimal(usd), "output": Decimal(usd)}
+    return [ListedPrice("local/one", SINCE_EVER, None, ((0, prices),), "tests")]
+
+
+@pytest.mark.django_db
+def test_a_price_that_comes_back_is_in_force_again_and_nothing_was_overwritten() -> None:
+    assert [add_prices(declared(usd)) for usd in ("1", "1", "2", "1", "1")] == [2, 0, 2, 2, 0]
+    assert price("local/one", Usage(uncached_input_tokens=1_000_000)) == 1
+    rows = ModelPrice.objects.filter(model="local/one", token_class="output").order_by("id")
+    assert [row.usd_per_mtok for row in rows] == [1, 2, 1]
+
+
+@pytest.mark.django_db
+def test_classes_a_source_does_not_list_cost_what_plain_input_does() -> None:
+    add_prices(declared("3"))
+    period = load_price_book().at("local/one", NOW)
+    assert period is not None
+    assert period.tiers[0].prices == flat(3)
