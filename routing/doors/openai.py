@@ -65,3 +65,8 @@ class CompletionsView(AsyncAPIView):
             content_type="application/json",
             headers=answer_facts.headers(begun, settled),
         )
+
+
+@extend_schema(exclude=True)
+class GuessedCompletionsView(CompletionsView):
+    """The same under the native base, where some clients look for it; described once."""

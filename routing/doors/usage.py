@@ -1,0 +1,221 @@
+"""What was used: `GET /api/v1/usage`, totals of a period, and `GET /api/v1/key`, the calling key today."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.caller import Caller, Limits
+from accounts.models import ApiKey
+from accounts.permissions import HasScope
+from billing.models import Request as LedgerRow
+from routing.doors.answer_facts import usd
+from routing.doors.errors import validation_error
+from routing.doors.keyed import OBJECT_RESPONSES
+from routing.doors.keyed_schema import PeriodSerializer
+from routing.doors.rows import checked, from_database, told
+from routing.doors.views import AsyncAPIView
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 366
+_INPUT = (
+    F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_1h_tokens")
+)
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What some requests used together. `unpriced`: how many have tokens but no known price."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    def __add__(self, other: "Total") -> "Total":
+        return Total(
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=self.cost_usd + other.cost_usd,
+            unpriced=self.unpriced + other.unpriced,
+        )
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The finest grouping kept: all others are sums of it. Model and provider are "" where none answered."""
+
+    day: date
+    model: str
+    provider: str
+    key: tuple[int, str, str]  # id, name, last four
+    total: Total
+
+
+class UsageView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="usage",
+        summary="Total requests, tokens and cost of a period",
+        description=f"The last {DEFAULT_DAYS} days unless given, {MAX_DAYS} at most. Days are UTC.",
+        parameters=[PeriodSerializer],
+        responses=OBJECT_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        since, until = _period(checked(PeriodSerializer, request._request.GET.dict()), datetime.now(UTC))
+        groups = await from_database(_groups, self.caller.account_id, since, until)
+        return told(
+            request._request,
+            {
+                "from": since,
+                "to": until,
+                "totals": _told(sum((one.total for one in groups), Total())),
+                "by_day": _by(groups, lambda one: {"day": one.day}),
+                "by_model": _by(groups, lambda one: {"model": one.model or None}),
+                "by_provider": _by(groups, lambda one: {"provider": one.provider or None}),
+                "by_key": _by(
+                    groups, lambda one: {"key": dict(zip(("id", "name", "last_four"), one.key, strict=True))}
+                ),
+            },
+        )
+
+
+class KeyView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="key",
+        summary="See the calling key: scopes, limits, spent and left today",
+        responses=OBJECT_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        caller = self.caller
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        key, own, of_account = await from_database(_key_today, caller, today)
+        scopes = [(caller.key_limits, own), (caller.account_limits, of_account)]
+        data = {
+            "id": key.pk,
+            "name": key.name,
+            "last_four": key.last_four,
+            "account": caller.account_name,
+            "plan": caller.plan,
+            "scopes": sorted(caller.scopes),
+            "allowed_models": sorted(caller.models) or None,
+            "strategy": caller.strategy,
+            "created_at": key.created_at,
+            "expires_at": caller.expires_at,
+            "limits": {"key": _limits(caller.key_limits), "account": _limits(caller.account_limits)},
+            "today": {
+                "requests": own.requests,
+                "spent_usd": usd(own.cost_usd),
+                "spent_tokens": own.tokens,
+                "left_usd": usd(_left(scopes, lambda limits: limits.daily_usd, lambda used: used.cost_usd)),
+                "left_tokens": _left(scopes, lambda limits: limits.daily_tokens, lambda used: used.tokens),
+                "resets_at": today + timedelta(days=1),
+            },
+        }
+        return told(request._request, data)
+
+
+def _period(asked: dict[str, datetime], now: datetime) -> tuple[datetime, datetime]:
+    """From inclusive, to exclusive; by default whole days up to now."""
+    until = asked.get("to", now)
+    midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
+    since = asked.get("from", midnight - timedelta(days=DEFAULT_DAYS - 1))
+    rule = None
+    if since >= until:
+        rule = "Must be earlier than `to`, which is now unless given."
+    elif until - since > timedelta(days=MAX_DAYS):
+        rule = f"Must be at most {MAX_DAYS} days before `to`."
+    if rule:
+        raise validation_error([{"field": "from", "message": rule}])
+    return since, until
+
+
+def _summed(rows: QuerySet[LedgerRow], *by: str) -> Iterable[tuple[Any, ...]]:
+    """Rows of the columns grouped by, then those of a Total."""
+    names = ("requests_", "input_", "output_", "cost_", "unpriced_")
+    sums = {
+        "requests_": Count("id"),
+        "input_": Sum(_INPUT),
+        "output_": Sum("output_tokens"),
+        "cost_": Sum("cost_usd"),
+        "unpriced_": Count("id", filter=Q(unpriced=True)),
+    }
+    if by:
+        return rows.order_by().values_list(*by).annotate(**sums).values_list(*by, *names)
+    found = rows.aggregate(**sums)
+    return [tuple(found[name] for name in names)]
+
+
+def _total(requests: int, input_: int | None, output: int | None, cost: Decimal | None, unpriced: int) -> Total:
+    return Total(requests, input_ or 0, output or 0, round(cost or Decimal(0), 9), unpriced)
+
+
+def _groups(account_id: int, since: datetime, until: datetime) -> list[Group]:
+    rows = LedgerRow.objects.filter(account_id=account_id, created_at__gte=since, created_at__lt=until)
+    rows = rows.annotate(day=TruncDate("created_at", tzinfo=UTC))
+    by = ("day", "served_model", "provider", "key_id", "key__name", "key__last_four")
+    return [
+        Group(day, model, provider, (key_id, name, last_four), _total(*sums))
+        for day, model, provider, key_id, name, last_four, *sums in _summed(rows, *by)
+    ]
+
+
+def _by(groups: Iterable[Group], label: Callable[[Group], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Totals by label: days in order, all else dearest first."""
+    totals: dict[str, tuple[dict[str, Any], Total]] = {}
+    for one in groups:
+        named = label(one)
+        known = totals.get(repr(named), (named, Total()))
+        totals[repr(named)] = (named, known[1] + one.total)
+    found = sorted(totals.values(), key=lambda pair: _place(*pair))
+    return [named | _told(total) for named, total in found]
+
+
+def _place(named: dict[str, Any], total: Total) -> tuple[Any, ...]:
+    return (named["day"],) if "day" in named else (-total.cost_usd, -total.requests, repr(named))
+
+
+def _told(total: Total) -> dict[str, Any]:
+    return {
+        "requests": total.requests,
+        "input_tokens": total.input_tokens,
+        "output_tokens": total.output_tokens,
+        "total_tokens": total.tokens,
+        "cost_usd": usd(total.cost_usd),
+        "unpriced_requests": total.unpriced,
+    }
+
+
+def _key_today(caller: Caller, today: datetime) -> tuple[ApiKey, Total, Total]:
+    """The key, what it used today and what its account did. USD and tokens."""
+    rows = LedgerRow.objects.filter(created_at__gte=today)
+    (own,) = _summed(rows.filter(key_id=caller.key_id))
+    (of_account,) = _summed(rows.filter(account_id=caller.account_id))
+    return ApiKey.objects.get(pk=caller.key_id), _total(*own), _total(*of_account)
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    told_limits = msgspec.structs.asdict(limits)
+    return {name: usd(it) if isinstance(it, Decimal) else it for name, it in told_limits.items()}
+
+
+def _left(
+    scopes: Iterable[tuple[Limits, Total]], ceiling: Callable[[Limits], Any], used: Callable[[Total], Any]
+) -> Any:
+    """What the tightest ceiling leaves; None: there is none."""
+    lefts = [max(ceiling(limits) - used(total), 0) for limits, total in scopes if ceiling(limits) is not None]
+    return min(lefts, default=None)
