@@ -74,7 +74,20 @@ def django_db_setup(
         call_command("seed", verbosity=0)
     yield
     with django_db_blocker.unblock():
+        _hang_up_others()
         teardown_databases(made, verbosity=0)
+
+
+def _hang_up_others() -> None:
+    """PostgreSQL drops no database while a thread of the live server keeps a connection to it."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,88 @@
+"""`auto` sends easy prompts to cheap arms and hard ones to strong arms, and says why."""
+
+import pytest
+
+from routing.chat import ChatRequest, Message, Role, Text
+from routing.decide.decision import Decision
+from tests.decide.conftest import Ask, said
+
+EASY = ("What is the capital of France?", "What is Python?", "hello", "What is 2+2?", "Who wrote Faust?")
+HARD = (
+    "Refactor this 3000-line service into modules without changing behaviour and keep all tests green",
+    "Find all integer solutions of x^3 + y^3 = z^3 + 1 below 100 and prove there are no others",
+    "Prove the Riemann hypothesis approach",
+    "Let a, b, c be positive reals with abc = 1. Prove that a^2 + b^2 + c^2 >= a + b + c, and when equal",
+)
+
+
+@pytest.mark.parametrize("limit", [None, 512, 4096])
+def test_easy_and_hard_prompts_go_to_clearly_different_arms(ask: Ask, limit: int | None) -> None:
+    easy = [ask(request=said(prompt, max_output_tokens=limit)) for prompt in EASY]
+    hard = [ask(request=said(prompt, max_output_tokens=limit)) for prompt in HARD]
+    assert not {d.chain[0].model for d in easy} & {d.chain[0].model for d in hard}
+    dearest = max(d.trace.candidates[0].cost_usd or 0 for d in easy)
+    assert all((d.trace.candidates[0].cost_usd or 0) > 5 * dearest for d in hard)
+
+
+@pytest.mark.parametrize("prompt", EASY)
+def test_on_an_easy_prompt_even_the_median_candidate_is_near_certain(ask: Ask, prompt: str) -> None:
+    assert ask(prompt).trace.complexity < 0.05
+
+
+@pytest.mark.parametrize("prompt", HARD)
+def test_on_a_hard_prompt_candidates_differ(ask: Ask, prompt: str) -> None:
+    ranked = [entry for entry in ask(prompt).trace.candidates if entry.removed is None]
+    assert max(e.believed for e in ranked) - min(e.believed for e in ranked) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "skill"),
+    [
+        ("What is the capital of France?", "humanities"),
+        ("Write a Python function that reverses a list", "coding"),
+        ("Prove that there are infinitely many primes", "competition_math"),
+        ("Write a poem about autumn", "writing"),
+        ("Translate this sentence into Dutch: I am late", "translation"),
+        ("hello, how are you?", "conversation"),
+        ("What is 17 * 23?", "arithmetic"),
+        ("Extract all names and dates from this text as JSON", "extraction"),
+        ("Summarise this article in three sentences", "summarising"),
+        ("Refactor the repository's payment module and update all callers", "agentic_coding"),
+    ],
+)
+def test_the_skill_is_recognised(ask: Ask, prompt: str, skill: str) -> None:
+    assert ask(prompt).trace.query_type == skill
+
+
+def test_the_question_is_looked_at_and_not_its_wrapper(ask: Ask) -> None:
+    system = Message(Role.SYSTEM, (Text("You are a mathematician. Prove every theorem rigorously. " * 5),))
+    asked = Message(Role.USER, (Text("What is the capital of France?"),))
+    wrapped = ask(request=ChatRequest(messages=(system, asked)))
+    assert wrapped.trace.query_type == ask("What is the capital of France?").trace.query_type
+
+
+def test_a_short_follow_up_leans_on_the_message_before_it(ask: Ask) -> None:
+    hard = Message(Role.USER, (Text("Implement a red-black tree in Rust with deletion"),))
+    answer = Message(Role.ASSISTANT, (Text("Here it is."),))
+    follow_up = ask(request=ChatRequest(messages=(hard, answer, Message(Role.USER, (Text("now in C++"),)))))
+    assert follow_up.trace.query_type == "coding"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["ما هي عاصمة فرنسا؟", "საფრანგეთის დედაქალაქი რომელია?", "法国的首都是哪里?"]
+)
+def test_other_scripts_are_not_taken_for_easier_than_ordinary(ask: Ask, prompt: str) -> None:
+    unknown, known = ask(prompt), ask("What is the capital of France?")
+    assert unknown.trace.difficulty >= -1.2
+    assert best(unknown) >= best(known)
+
+
+def test_latin_languages_go_where_english_goes(ask: Ask) -> None:
+    english = ask("What is the capital of France?").chain[0]
+    for prompt in ("Was ist die Hauptstadt von Frankreich?", "Quelle est la capitale de la France ?"):
+        assert ask(prompt).chain[0].model == english.model
+
+
+def best(decision: Decision) -> float:
+    """How strong the chosen arm is, told by its price."""
+    return decision.trace.candidates[0].cost_usd or 0.0

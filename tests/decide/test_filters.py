@@ -1,0 +1,220 @@
+"""Who can answer at all (spec/routing.md §1): every removal has a code and words."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from billing.prices import PriceTier, UnitPrices
+from routing.arms import Arm, Capability, Effort
+from routing.catalog.snapshot import Snapshot
+from routing.chat import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    Mode,
+    Part,
+    ResponseFormat,
+    Role,
+    Sampling,
+    Strategy,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from routing.decide.decision import Decision, NoCandidate
+from routing.decide.filters import Reason
+from tests.decide.conftest import Ask, said
+
+TOOLS = (Tool("weather", "Weather of a city", {"type": "object"}),)
+
+
+def removed(decision: Decision, model: str) -> str | None:
+    """The reason code of a model's entries; None: it was ranked."""
+    entry = next(entry for entry in decision.trace.candidates if entry.model == model)
+    return None if entry.removed is None else str(entry.removed.code)
+
+
+def with_part(part: Part) -> ChatRequest:
+    return ChatRequest(messages=(Message(Role.USER, (Text("What is this?"), part)),))
+
+
+@pytest.mark.parametrize(
+    ("request_", "needed"),
+    [
+        (said("hi", tools=TOOLS), {Capability.TOOLS}),
+        (said("hi", tools=TOOLS, tool_choice=ToolChoice("required")), {Capability.FORCED_TOOLS}),
+        (said("hi", tools=TOOLS, tool_choice=ToolChoice("named", "weather")), {Capability.FORCED_TOOLS}),
+        (said("hi", tools=TOOLS, parallel_tool_calls=True), {Capability.PARALLEL_TOOLS}),
+        (with_part(Image("https://a.example/cat.png")), {Capability.VISION}),
+        (with_part(File("https://a.example/a.pdf")), {Capability.PDF}),
+        (with_part(Audio("AAAA", "wav")), {Capability.AUDIO_IN}),
+        (
+            said("hi", response_format=ResponseFormat("json_schema", schema={})),
+            {Capability.STRUCTURED_OUTPUT},
+        ),
+        (said("hi", n=3), {Capability.N}),
+        (said("hi", logprobs=True), {Capability.LOGPROBS}),
+        (said("hi", stop=("END",)), {Capability.STOP}),
+        (said("hi", sampling=Sampling(logit_bias={"1": 5.0})), {Capability.SAMPLING}),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, set) else "",
+)
+def test_a_missing_capability_removes(
+    ask: Ask, catalog: Snapshot, request_: ChatRequest, needed: set[Capability]
+) -> None:
+    lacking = {
+        name: msgspec.structs.replace(facts, capabilities=facts.capabilities - needed)
+        if facts.provider == "anthropic"
+        else msgspec.structs.replace(facts, capabilities=facts.capabilities | needed)
+        for name, facts in catalog.models.items()
+    }
+    seen = msgspec.structs.replace(catalog, models=lacking)
+    decision = ask(request=request_, catalog=seen)
+    assert all(lacking[arm.model].provider != "anthropic" for arm in decision.chain)
+    assert removed(decision, "claude-opus-5") == Reason.CAPABILITY
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        said("hi", tools=TOOLS, parallel_tool_calls=False),
+        said("hi", response_format=ResponseFormat("json_object")),
+        said("hi", sampling=Sampling(temperature=0.2, seed=1)),
+    ],
+)
+def test_what_adapters_can_do_without_removes_nobody(
+    ask: Ask, catalog: Snapshot, request_: ChatRequest
+) -> None:
+    bare = frozenset({Capability.TOOLS})
+    models = {n: msgspec.structs.replace(f, capabilities=bare) for n, f in catalog.models.items()}
+    assert ask(request=request_, catalog=msgspec.structs.replace(catalog, models=models)).chain
+
+
+def test_an_input_longer_than_the_context_removes(ask: Ask) -> None:
+    decision = ask("word " * 180_000)
+    assert removed(decision, "gpt-4o") == Reason.CONTEXT
+    assert removed(decision, "gpt-6-luna") is None
+
+
+def test_requested_output_counts_towards_the_context(ask: Ask) -> None:
+    assert removed(ask(request=said("word " * 115_000, max_output_tokens=8000)), "gpt-4o") is None
+    decision = ask(request=said("word " * 115_000, max_output_tokens=16000))
+    assert removed(decision, "gpt-4o") == Reason.CONTEXT
+
+
+def test_only_allowed_models_are_candidates(ask: Ask) -> None:
+    decision = ask("hi", allowed=frozenset({"gpt-4o", "claude-opus-5"}))
+    assert {arm.model for arm in decision.chain} == {"gpt-4o", "claude-opus-5"}
+    assert removed(decision, "gpt-6-luna") == Reason.NOT_ALLOWED
+
+
+def test_test_mode_takes_the_default_tier_only(ask: Ask, catalog: Snapshot) -> None:
+    decision = ask("hi", test_mode=True, strategy=Strategy.QUALITY)
+    assert {catalog.models[arm.model].tier for arm in decision.chain} == {"default"}
+    assert removed(decision, "claude-opus-5") == Reason.TEST_MODE
+
+
+def test_test_mode_has_no_effect_in_manual_mode(ask: Ask) -> None:
+    decision = ask("hi", mode=Mode.MANUAL, pinned="claude-opus-5", test_mode=True)
+    assert decision.chain[0] == Arm("claude-opus-5")
+
+
+def test_an_unpriced_model_is_a_candidate_only_when_pinned(ask: Ask, catalog: Snapshot) -> None:
+    prices = {name: tiers for name, tiers in catalog.prices.items() if name != "gpt-6-luna"}
+    seen = msgspec.structs.replace(catalog, prices=prices)
+    assert removed(ask("hi", catalog=seen), "gpt-6-luna") == Reason.UNPRICED
+    pinned = ask("hi", catalog=seen, mode=Mode.MANUAL, pinned="gpt-6-luna")
+    assert pinned.chain[0].model == "gpt-6-luna"
+    assert pinned.forecast[0].cost_usd is None
+
+
+def test_a_limited_access_model_is_a_candidate_only_when_pinned(ask: Ask) -> None:
+    assert removed(ask("hi"), "claude-mythos-5") == Reason.LIMITED_ACCESS
+    pinned = ask("hi", mode=Mode.MANUAL, pinned="claude-mythos-5")
+    assert pinned.chain[0].model == "claude-mythos-5"
+
+
+def test_a_model_is_gone_from_its_shutdown_date_on(ask: Ask) -> None:
+    before, after = datetime(2026, 12, 10, 23, tzinfo=UTC), datetime(2026, 12, 11, tzinfo=UTC)
+    assert removed(ask("hi", at=before), "gpt-5") is None
+    assert removed(ask("hi", at=after), "gpt-5") == Reason.RETIRED
+
+
+def test_a_paused_model_is_removed_with_the_breakers_words(ask: Ask, catalog: Snapshot) -> None:
+    seen = msgspec.structs.replace(catalog, blocked={"gpt-6-luna": "five failures in a row"})
+    decision = ask("hi", catalog=seen)
+    entry = next(e for e in decision.trace.candidates if e.model == "gpt-6-luna")
+    assert entry.removed is not None
+    assert entry.removed.code == Reason.UNAVAILABLE
+    assert "five failures in a row" in entry.removed.words
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"), [({"max_cost_usd": 0.0005}, "max_cost"), ({"budget_left_usd": 0.0005}, "budget")]
+)
+def test_candidates_over_the_callers_ceiling_are_left_out(
+    ask: Ask, limits: dict[str, float], code: str
+) -> None:
+    decision = ask("hi", strategy=Strategy.QUALITY, **limits)
+    ranked = [entry for entry in decision.trace.candidates if entry.removed is None]
+    assert all(entry.cost_usd <= 0.0005 for entry in ranked)
+    assert removed(decision, "claude-fable-5") == code
+
+
+def test_a_pinned_effort_keeps_models_that_take_it(ask: Ask, catalog: Snapshot) -> None:
+    decision = ask(request=said("hi", effort=Effort.XHIGH))
+    assert all(arm.effort is Effort.XHIGH for arm in decision.chain)
+    assert removed(decision, "gpt-5") == Reason.EFFORT
+
+
+def test_the_lowest_effort_also_suits_models_that_never_reason(ask: Ask) -> None:
+    assert removed(ask(request=said("hi", effort=Effort.NONE)), "gpt-4o") is None
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "code"),
+    [
+        ({"max_cost_usd": 1e-9}, "budget_too_low"),
+        ({"budget_left_usd": 0.0}, "budget_too_low"),
+        ({"allowed": frozenset({"no-such-model"})}, "no_capable_model"),
+        ({"mode": Mode.MANUAL, "pinned": "no-such-model"}, "invalid_model"),
+        ({"mode": Mode.MANUAL, "pinned": None}, "invalid_model"),
+        ({"mode": Mode.MANUAL, "pinned": "gpt-4o", "max_cost_usd": 1e-9}, "budget_too_low"),
+    ],
+)
+def test_nobody_left_says_what_the_caller_can_do(
+    ask: Ask, circumstances: dict[str, object], code: str
+) -> None:
+    with pytest.raises(NoCandidate) as refused:
+        ask("hi", **circumstances)
+    assert refused.value.code == code
+    assert refused.value.message
+
+
+def test_an_input_nobody_can_take_is_a_context_error(ask: Ask) -> None:
+    with pytest.raises(NoCandidate) as refused:
+        ask("word " * 1_500_000)
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_a_capability_nobody_has_names_it(ask: Ask) -> None:
+    with pytest.raises(NoCandidate, match="does not hear audio") as refused:
+        ask(request=with_part(Audio("AAAA", "wav")), allowed=frozenset({"gpt-6-luna"}))
+    assert refused.value.code == "no_capable_model"
+    assert all(isinstance(removal.words, str) for removal in refused.value.removed.values())
+
+
+def test_a_snapshot_without_models_refuses(ask: Ask, catalog: Snapshot) -> None:
+    with pytest.raises(NoCandidate) as refused:
+        ask("hi", catalog=msgspec.structs.replace(catalog, models={}, arms=()))
+    assert refused.value.code == "no_capable_model"
+
+
+def test_a_free_model_is_a_candidate(ask: Ask, catalog: Snapshot) -> None:
+    free = PriceTier(0, UnitPrices(*[Decimal(0)] * 5))
+    seen = msgspec.structs.replace(catalog, prices={**catalog.prices, "gpt-4o": (free,)})
+    assert ask("hi", catalog=seen, strategy=Strategy.COST).chain[0].model == "gpt-4o"
