@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from routing.catalog.upstreams import configured_upstreams
 
 
-@checks.register
+@checks.register("providers")
 def someone_can_answer(app_configs: Any, **options: Any) -> list[checks.CheckMessage]:
     try:
         upstreams = configured_upstreams()

@@ -1,37 +1,51 @@
-"""The catalog: seeding, the snapshot, measurements and configured upstreams."""
+"""The catalog: seeding, and the snapshot built from its tables."""
 
-import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.test import override_settings
 
 from billing.models import ModelPrice
-from routing.arms import Arm, Capability, Effort
+from routing.arms import Arm, Effort
 from routing.catalog.build import build
 from routing.catalog.listed import listed_models
-from routing.catalog.live import Catalog
-from routing.catalog.models import Measurement, Model
+from routing.catalog.models import Measurement, Model, RetiredModel
 from routing.catalog.seeding import seed
-from routing.catalog.upstreams import configured_upstreams
+from tests.catalog.conftest import NOW, PROVIDERS
 
 pytestmark = pytest.mark.django_db
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PROVIDERS = [
-    {"name": "openai", "dialect": "openai"},
-    {"name": "anthropic", "dialect": "anthropic"},
-    {"name": "google", "dialect": "gemini"},
-]
 
 
-def test_seeding_again_adds_nothing() -> None:
-    before = ModelPrice.objects.count()
+def test_seeding_again_changes_nothing() -> None:
+    def tables() -> list[list[Any]]:
+        return [
+            list(Model.objects.order_by("id").values()),
+            list(RetiredModel.objects.order_by("id").values()),
+            list(ModelPrice.objects.order_by("id").values()),
+        ]
+
+    before = tables()
     assert seed().prices == 0
-    assert ModelPrice.objects.count() == before
+    assert tables() == before
     assert Model.objects.count() == len(listed_models())
+
+
+def test_seeding_again_takes_a_few_queries(django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(10):
+        seed()
+
+
+def test_every_listed_price_is_a_row_with_its_source() -> None:
+    rows = ModelPrice.objects.filter(model="gpt-6-astra", token_class="output").order_by("over_input_tokens")
+    assert [(row.over_input_tokens, row.usd_per_mtok) for row in rows] == [(0, 50), (272_000, 75)]
+    assert {row.source for row in rows} == {"genai-prices 0.2.3"}
+    later = ModelPrice.objects.filter(model="gemini-4-argon", token_class="output").order_by("effective_from")
+    assert [(row.effective_from.date().isoformat(), row.usd_per_mtok) for row in later] == [
+        ("1970-01-01", 10),
+        ("2026-12-01", 20),
+    ]
 
 
 def test_an_operators_switch_survives_seeding() -> None:
@@ -54,36 +68,9 @@ def test_a_model_leaves_on_its_shutdown_date() -> None:
     assert later.names.resolve("gpt-5").replaced_from == "gpt-5"
 
 
-def test_the_same_content_has_the_same_version_and_object() -> None:
-    catalog = Catalog()
-    first = catalog.snapshot
-    catalog.refresh_now()
-    assert catalog.snapshot is first
-    Model.objects.filter(pk="gpt-6-luna").update(tier="premium")
-    catalog.refresh_now()
-    assert catalog.snapshot.version != first.version
-
-
 def test_it_takes_five_queries(django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(5):
         build(NOW, PROVIDERS)
-
-
-def test_capabilities_come_from_the_data() -> None:
-    models = build(NOW, PROVIDERS).snapshot.models
-    assert Capability.FORCED_TOOLS not in models["claude-opus-5-5"].capabilities
-    assert Capability.FORCED_TOOLS in models["claude-haiku-5-5"].capabilities
-    assert Capability.SAMPLING in models["gpt-4o"].capabilities
-    assert Capability.SAMPLING not in models["gpt-6.2-sol"].capabilities
-    assert Capability.N in models["gpt-4o"].capabilities
-    assert Capability.N not in models["claude-haiku-5-5"].capabilities
-    assert models["gpt-6.2-sol"].efforts == (
-        Effort.LOW,
-        Effort.MEDIUM,
-        Effort.HIGH,
-        Effort.XHIGH,
-        Effort.MAX,
-    )
 
 
 def test_measurements_replace_priors_once_there_are_enough() -> None:
@@ -104,43 +91,31 @@ def test_measurements_replace_priors_once_there_are_enough() -> None:
     assert build(NOW, PROVIDERS).snapshot.latency[arm].tokens_per_second == 999
 
 
-UPSTREAM = {
-    "name": "local",
-    "base_url": "http://127.0.0.1:9/v1",
-    "models": [
-        {
-            "id": "local/free",
-            "context_window": 8192,
-            "max_output_tokens": 1024,
-            "usd_per_mtok": {"input": "0", "output": "0"},
-            "capabilities": ["tools"],
-        },
-        {"id": "local/unpriced", "context_window": 8192, "max_output_tokens": 1024},
-    ],
-}
+def test_a_current_model_has_an_arm_for_every_effort_and_a_legacy_one_its_default() -> None:
+    snapshot = build(NOW, PROVIDERS).snapshot
+    arms: dict[str, list[Effort | None]] = {}
+    for arm in snapshot.arms:
+        arms.setdefault(arm.model, []).append(arm.effort)
+    assert arms.keys() == snapshot.models.keys()
+    assert arms["gpt-6.2-sol"] == [*snapshot.models["gpt-6.2-sol"].efforts]
+    assert arms["gpt-5.6-sol"] == [Effort.MEDIUM]
+    assert arms["gpt-4o"] == [None]
+    assert snapshot.latency.keys() == set(snapshot.arms)
 
 
-def test_a_declared_zero_is_a_price_and_none_is_unpriced() -> None:
-    with override_settings(UPSTREAMS=json.dumps([UPSTREAM])):
-        seed()
-        catalog = Catalog()
-        assert "local/free" in catalog.snapshot.prices
-        assert "local/unpriced" in catalog.snapshot.models
-        assert "local/unpriced" not in catalog.snapshot.prices
+def test_prices_are_those_in_force() -> None:
+    def output(now: datetime) -> Decimal:
+        return build(now, PROVIDERS).snapshot.prices["gemini-4-argon"][0].prices.output
+
+    assert output(NOW) == 10
+    assert output(datetime(2026, 12, 1, tzinfo=UTC)) == 20
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"base_url": "ftp://x"}, "base_url"),
-        ({"name": "openai"}, "two providers"),
-        ({"models": [{"id": "x"}]}, "context_window"),
-        ({"nonsense": 1}, "nonsense"),
-    ],
-)
-def test_a_wrong_upstream_is_told_by_its_field(change: dict[str, Any], named: str) -> None:
-    with (
-        override_settings(UPSTREAMS=json.dumps([UPSTREAM | change])),
-        pytest.raises(ImproperlyConfigured, match=named),
-    ):
-        configured_upstreams()
+def test_more_effort_and_a_dearer_model_are_slower_until_measured() -> None:
+    latency = build(NOW, PROVIDERS).snapshot.latency
+    at = [latency[Arm("gpt-6-luna", effort)].ttft_p50_ms for effort in (Effort.NONE, Effort.LOW, Effort.MAX)]
+    assert at == sorted(at)
+    assert (
+        latency[Arm("gpt-6.2-astra", Effort.LOW)].tokens_per_second
+        < latency[Arm("gpt-6-luna", Effort.LOW)].tokens_per_second
+    )

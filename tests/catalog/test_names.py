@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.catalog import listed
-from routing.catalog.names import Named, NameBook, Retired
+from routing.catalog.names import NameBook, Named, Retired
 
 TODAY = date(2026, 11, 23)
 MODELS = {model["id"]: model for model in listed.listed_models()}

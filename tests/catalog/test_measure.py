@@ -1,0 +1,117 @@
+"""What traffic shows of an arm: recent attempts count more, the caller's own failures not at all."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from billing.models import Attempt, Request
+from routing.arms import Arm, Effort
+from routing.catalog.build import build
+from routing.catalog.measure import HALF_LIFE_S, health_word, measure
+from routing.catalog.models import Measurement
+from routing.ids import new_request_id
+from tests.catalog.conftest import NOW, PROVIDERS
+
+pytestmark = pytest.mark.django_db
+LUNA = "gpt-6-luna"
+Tried = Callable[..., None]
+
+
+@pytest.fixture
+def tried(db: None) -> Tried:
+    """`tried(times, ago=…, outcome=…, …)`: that many attempts of one arm, some time ago."""
+    from accounts.keys import create_key
+    from accounts.models import Account, Plan
+
+    account = Account.objects.create(name="Tests", plan=Plan.objects.get(pk="unlimited"))
+    key, _ = create_key(account, "tests")
+
+    def tried(times: int, ago: timedelta = timedelta(seconds=1), **fields: Any) -> None:
+        request = Request.objects.create(
+            id=new_request_id(), account=account, key=key, created_at=NOW, lease_until=NOW, door="native",
+            mode="routeplex-ai", strategy="auto", routed_model=LUNA, trace={},
+        )  # fmt: skip
+        defaults: dict[str, Any] = {
+            "model": LUNA, "effort": "none", "provider": "openai", "outcome": "ok", "started_at": NOW - ago,
+            "ttft_ms": 200, "latency_ms": 1200, "output_tokens": 100,
+        }  # fmt: skip
+        Attempt.objects.bulk_create(
+            Attempt(request=request, number=number, **defaults | fields) for number in range(1, times + 1)
+        )
+
+    return tried
+
+
+def measured(effort: str = "none") -> Measurement:
+    measure(NOW)
+    return Measurement.objects.get(model_id=LUNA, effort=effort)
+
+
+def test_latency_and_speed_are_those_seen(tried: Tried) -> None:
+    tried(30)
+    seen = measured()
+    assert (seen.samples, seen.ttft_p50_ms, seen.tokens_per_second, seen.p_up) == (30, 200, 100, 1.0)
+    latency = build(NOW, PROVIDERS).snapshot.latency[Arm(LUNA, Effort.NONE)]
+    assert (latency.ttft_p50_ms, latency.samples) == (200, 30)
+
+
+def test_speed_is_that_of_the_visible_answer(tried: Tried) -> None:
+    # reasoning happens before the first token, so it is in the time to it already
+    tried(3, effort="high", output_tokens=5_000, reasoning_tokens=4_900)
+    assert measured("high").tokens_per_second == 100
+
+
+def test_the_slow_tail_shows_in_the_95th_percentile(tried: Tried) -> None:
+    tried(90)
+    tried(10, ttft_ms=5_000, latency_ms=6_000)
+    seen = measured()
+    assert (seen.ttft_p50_ms, seen.ttft_p95_ms) == (200, 5_000)
+
+
+def test_an_attempt_one_half_life_ago_counts_half(tried: Tried) -> None:
+    tried(20, outcome="failed", error_kind="server")
+    now_failing = measured().p_up
+    Attempt.objects.update(started_at=NOW - timedelta(seconds=HALF_LIFE_S))
+    assert now_failing == pytest.approx(1 - 20 / 30, abs=0.001)
+    assert measured().p_up == pytest.approx(1 - 10 / 20, abs=0.001)
+
+
+def test_one_failure_is_not_an_outage(tried: Tried) -> None:
+    tried(1, outcome="failed", error_kind="server")
+    assert health_word(measured().p_up, blocked=False) == "degraded"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"outcome": "failed", "error_kind": "bad_request"}, {"outcome": "aborted"}], ids=str
+)
+def test_what_the_caller_did_says_nothing_of_the_arm(tried: Tried, fields: dict[str, str]) -> None:
+    tried(20, **fields)
+    assert measure(NOW) == 0
+
+
+def test_an_arm_nobody_tries_any_more_is_up_again(tried: Tried) -> None:
+    tried(20, outcome="failed", error_kind="server")
+    measure(NOW)
+    measure(NOW + timedelta(days=2))
+    assert Measurement.objects.get().p_up == 1.0
+
+
+def test_models_the_catalog_does_not_know_are_left_out(tried: Tried) -> None:
+    tried(5, model="gone")
+    assert measure(NOW) == 0
+
+
+@pytest.mark.parametrize(
+    ("p_up", "blocked", "word"),
+    [
+        (1.0, False, "healthy"),
+        (0.95, False, "healthy"),
+        (0.9, False, "degraded"),
+        (0.49, False, "down"),
+        (1.0, True, "down"),
+    ],
+)
+def test_health_in_a_word(p_up: float, blocked: bool, word: str) -> None:
+    assert health_word(p_up, blocked) == word
