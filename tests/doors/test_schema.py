@@ -83,6 +83,23 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
     return not bad.found
 
 
+EDGES = [
+    None, True, False, "", " ", "5", "true", "é", [], [5], ["a"], [None], {}, {"a": 5}, {"a": "b"},
+    {"a": None}, {"x" * 65: "a"}, {"a": "x" * 513}, {"include_usage": 1}, {"include_usage": None}, "x" * 33,
+    "x" * 513, ["x" * 121], ["a"] * 101, {str(n): "x" for n in range(17)}, *NUMBERS, *NAMES,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("struct", "serializer"), MODELS)
+def test_struct_and_serializer_agree_on_every_field_by_itself(
+    struct: Any, serializer: type[StrictSerializer]
+) -> None:
+    for name in struct.__struct_fields__:
+        for value in EDGES:
+            body = {"messages": GOOD_MESSAGES, "model": "auto", name: value}
+            assert serializer(data=body).is_valid() is _accepted(struct, body), (name, value)
+
+
 @pytest.mark.parametrize(("struct", "serializer"), MODELS)
 @given(data=st.data())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
