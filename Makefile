@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test lint clean
+.PHONY: setup run test browser lint clean
 
 setup: $(VENV)/.synced
 
@@ -22,8 +22,15 @@ $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
 run: setup
 	@$(BIN)/python manage.py run
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup browser
+	$(BIN)/python -m pytest -n auto
+
+# The journeys need a Chromium: the system's, else Debian's package (as root), else the one Playwright fetches.
+browser: setup
+	@command -v $${CHROMIUM:-chromium} >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium; } \
+	|| $(BIN)/playwright install chromium \
+	|| { echo "The browser tests need Chromium: install it, or set CHROMIUM to its path."; exit 1; }
 
 lint: setup
 	$(BIN)/ruff check .
