@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "routing.catalog",
+    "routing.learning",
     "routing",
     "routeplex_site",
 ]

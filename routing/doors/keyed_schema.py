@@ -11,7 +11,14 @@ from rest_framework import serializers
 
 from billing.models import Request
 from routing.chat import Strategy
-from routing.doors.fields import StrictChoice, StrictInteger, StrictNumber, StrictSerializer, StrictText, optional
+from routing.doors.fields import (
+    StrictChoice,
+    StrictInteger,
+    StrictNumber,
+    StrictSerializer,
+    StrictText,
+    optional,
+)
 from routing.doors.wire_types import MAX_NAME
 from routing.learning.models import MAX_COMMENT
 

@@ -43,7 +43,7 @@ class RequestsView(AsyncAPIView):
     @extend_schema(
         operation_id="requests",
         summary="List this account's requests, newest first",
-        description="A filtered page may hold fewer than `limit`; there are more until `next_cursor` is null.",
+        description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is null",
         parameters=[LogSerializer],
         responses=OBJECT_RESPONSES,
     )
@@ -85,7 +85,9 @@ class Cursor(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Raises ValidationError for what is no cursor of ours."""
         try:
-            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
+                "ascii"
+            )
         except (binascii.Error, ValueError):
             plain = ""
         digits, _, row_id = plain.partition(".")
@@ -182,10 +184,7 @@ def _line(row: LedgerRow) -> dict[str, Any]:
 
 def _usage(row: LedgerRow) -> dict[str, Any]:
     input_tokens = (
-        row.uncached_input_tokens
-        + row.cache_read_tokens
-        + row.cache_write_tokens
-        + row.cache_write_1h_tokens
+        row.uncached_input_tokens + row.cache_read_tokens + row.cache_write_tokens + row.cache_write_1h_tokens
     )
     return {
         "input_tokens": input_tokens,

@@ -1,7 +1,7 @@
 """How the keyed endpoints reach the database, read their input and answer in the native envelope."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -22,7 +22,8 @@ async def from_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         close_old_connections()  # the one this thread kept may be broken since
         return work(*args, **kwargs)
 
-    return cast(T, await sync_to_async(here, thread_sensitive=False)())
+    read: T = await sync_to_async(here, thread_sensitive=False)()
+    return read
 
 
 def told(request: HttpRequest, data: Any, **more: Any) -> HttpResponse:

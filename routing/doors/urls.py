@@ -4,8 +4,11 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from routing.doors.keyed import FeedbackView, LearningView, RatingView, RouteView
 from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
+from routing.doors.requests_log import RequestsView, RequestView
+from routing.doors.usage import KeyView, UsageView
 from routing.doors.views import unknown_path
 
 document = SpectacularJSONAPIView.as_view(authentication_classes=[])
@@ -15,5 +18,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", CompletionsView.as_view(), name="openai_completions"),
     path("api/v1/chat/completions", GuessedCompletionsView.as_view()),
     path("api/openapi.json", document, name="api_document"),
+    path("api/v1/route", RouteView.as_view(), name="api_route"),
+    path("api/v1/feedback", FeedbackView.as_view(), name="api_feedback"),
+    path("api/v1/insights/feedback", RatingView.as_view()),
+    path("api/v1/insights/learning", LearningView.as_view(), name="api_learning"),
+    path("api/v1/requests", RequestsView.as_view(), name="api_requests"),
+    path("api/v1/requests/<str:request_id>", RequestView.as_view(), name="api_request"),
+    path("api/v1/usage", UsageView.as_view(), name="api_usage"),
+    path("api/v1/key", KeyView.as_view(), name="api_key"),
     re_path(r"^(?:api|v1)(?:/|$)", csrf_exempt(unknown_path)),
 ]

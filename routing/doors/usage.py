@@ -160,7 +160,9 @@ def _summed(rows: QuerySet[LedgerRow], *by: str) -> Iterable[tuple[Any, ...]]:
     return [tuple(found[name] for name in names)]
 
 
-def _total(requests: int, input_: int | None, output: int | None, cost: Decimal | None, unpriced: int) -> Total:
+def _total(
+    requests: int, input_: int | None, output: int | None, cost: Decimal | None, unpriced: int
+) -> Total:
     return Total(requests, input_ or 0, output or 0, round(cost or Decimal(0), 9), unpriced)
 
 

@@ -169,6 +169,17 @@ def test_feedback_is_stored_and_said_again(http: httpx.Client) -> None:
     assert kept["score"] == 1.0
 
 
+def test_key_and_dashboard_speak_for_themselves(http: httpx.Client, ledger: Callable[..., Any]) -> None:
+    from routing.learning.feedback import give_feedback
+
+    row = ledger(1)
+    _ok(http.post("/api/v1/feedback", json={"request_id": row.pk, "thumb": "up"}))
+    give_feedback(row, 0.5, "First")
+    give_feedback(row, 0.0, "Second")
+    kept = _ok(http.get(f"/api/v1/requests/{row.pk}"))["feedback"]
+    assert sorted((one["score"], one["comment"]) for one in kept) == [(0.0, "Second"), (1.0, None)]
+
+
 @pytest.mark.parametrize(("rating", "score"), [(1, 0.0), (2, 0.25), (3, 0.5), (4, 0.75), (5, 1.0)])
 def test_a_rating_is_feedback(
     http: httpx.Client, ledger: Callable[..., Any], rating: int, score: float

@@ -1,0 +1,1 @@
+"""What accounts say about their answers, kept for self-learning (spec/routing.md §8)."""
