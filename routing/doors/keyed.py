@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
@@ -17,8 +16,14 @@ from routing.decide.trace import Entry
 from routing.doors import native_schema
 from routing.doors.body import json_object
 from routing.doors.enhancement import enhanced
+from routing.doors.keyed_openapi import (
+    FEEDBACK_RESPONSES,
+    FORGOTTEN_RESPONSES,
+    LEARNING_RESPONSES,
+    RATING_RESPONSES,
+    ROUTE_RESPONSES,
+)
 from routing.doors.keyed_schema import FeedbackSerializer, RatingSerializer
-from routing.doors.native_openapi import ERROR_RESPONSES
 from routing.doors.rows import checked, from_database, told
 from routing.doors.views import AsyncAPIView
 from routing.errors import NotFound
@@ -26,8 +31,6 @@ from routing.learning import feedback
 from routing.learning.models import Feedback
 from routing.question import decided, question
 from routing.runtime import running
-
-OBJECT_RESPONSES = {(200, "application/json"): OpenApiTypes.OBJECT} | ERROR_RESPONSES
 
 
 class RouteView(AsyncAPIView):
@@ -39,7 +42,7 @@ class RouteView(AsyncAPIView):
         operation_id="route",
         summary="See which model would answer, without asking it",
         request=native_schema.NativeChatSerializer,
-        responses=OBJECT_RESPONSES,
+        responses=ROUTE_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
         asked = native_schema.read(json_object(request._request))
@@ -61,7 +64,7 @@ class FeedbackView(AsyncAPIView):
         operation_id="feedback",
         summary="Say how good an answer was",
         request=FeedbackSerializer,
-        responses=OBJECT_RESPONSES,
+        responses=FEEDBACK_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
         sent = checked(FeedbackSerializer, json_object(request._request))
@@ -79,7 +82,7 @@ class RatingView(AsyncAPIView):
         operation_id="rate",
         summary="Rate an answer from 1 to 5 (older form of feedback)",
         request=RatingSerializer,
-        responses=OBJECT_RESPONSES,
+        responses=RATING_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
         sent = checked(RatingSerializer, json_object(request._request))
@@ -94,7 +97,7 @@ class LearningView(AsyncAPIView):
     @extend_schema(
         operation_id="learning",
         summary="See what feedback this account gave, and what it changes",
-        responses=OBJECT_RESPONSES,
+        responses=LEARNING_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
         given = await from_database(feedback.opinions, self.caller.account_id)
@@ -123,7 +126,7 @@ class LearningView(AsyncAPIView):
         operation_id="forget_learning",
         summary="Forget all feedback of this account",
         request=None,
-        responses=OBJECT_RESPONSES,
+        responses=FORGOTTEN_RESPONSES,
     )
     async def delete(self, request: Request) -> HttpResponse:
         forgotten = await from_database(feedback.forget, self.caller.account_id)

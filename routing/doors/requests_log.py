@@ -16,7 +16,7 @@ from billing.models import Attempt
 from billing.models import Request as LedgerRow
 from routing.doors.answer_facts import usd
 from routing.doors.errors import validation_error
-from routing.doors.keyed import OBJECT_RESPONSES
+from routing.doors.keyed_openapi import REQUEST_RESPONSES, REQUESTS_RESPONSES
 from routing.doors.keyed_schema import MAX_ID, LogSerializer
 from routing.doors.rows import checked, from_database, told
 from routing.doors.views import AsyncAPIView
@@ -45,7 +45,7 @@ class RequestsView(AsyncAPIView):
         summary="List this account's requests, newest first",
         description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is null",
         parameters=[LogSerializer],
-        responses=OBJECT_RESPONSES,
+        responses=REQUESTS_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
         asked = checked(LogSerializer, request._request.GET.dict())
@@ -62,7 +62,7 @@ class RequestView(AsyncAPIView):
     @extend_schema(
         operation_id="request",
         summary="See one request: decision, attempts, tokens and prices",
-        responses=OBJECT_RESPONSES,
+        responses=REQUEST_RESPONSES,
     )
     async def get(self, request: Request, request_id: str) -> HttpResponse:
         row = await from_database(_one, self.caller.account_id, request_id)

@@ -18,7 +18,7 @@ from accounts.permissions import HasScope
 from billing.models import Request as LedgerRow
 from routing.doors.answer_facts import usd
 from routing.doors.errors import validation_error
-from routing.doors.keyed import OBJECT_RESPONSES
+from routing.doors.keyed_openapi import KEY_RESPONSES, USAGE_RESPONSES
 from routing.doors.keyed_schema import PeriodSerializer
 from routing.doors.rows import checked, from_database, told
 from routing.doors.views import AsyncAPIView
@@ -71,7 +71,7 @@ class UsageView(AsyncAPIView):
         summary="Total requests, tokens and cost of a period",
         description=f"The last {DEFAULT_DAYS} days unless given, {MAX_DAYS} at most. Days are UTC.",
         parameters=[PeriodSerializer],
-        responses=OBJECT_RESPONSES,
+        responses=USAGE_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
         since, until = _period(checked(PeriodSerializer, request._request.GET.dict()), datetime.now(UTC))
@@ -98,7 +98,7 @@ class KeyView(AsyncAPIView):
     @extend_schema(
         operation_id="key",
         summary="See the calling key: scopes, limits, spent and left today",
-        responses=OBJECT_RESPONSES,
+        responses=KEY_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
         caller = self.caller

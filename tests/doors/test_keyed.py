@@ -450,3 +450,55 @@ def test_the_account_may_leave_less_than_the_key(
     Account.objects.filter(pk=account.pk).update(daily_tokens=20)
     key = _ok(with_key(account, limits=Limits(daily_tokens=1000)).get("/api/v1/key"))
     assert key["today"]["left_tokens"] == 5
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    from drf_spectacular.generators import SchemaGenerator
+
+    return dict(SchemaGenerator().get_schema(request=None, public=True))
+
+
+def _as_documented(document: dict[str, Any], schema: dict[str, Any], value: Any, at: str) -> None:
+    for inner in schema.get("allOf", []):
+        schema = inner | {"nullable": schema.get("nullable", False)}
+    nullable = schema.get("nullable", False)
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if value is None:
+        assert nullable, at
+    elif "properties" in schema:
+        assert value.keys() == schema["properties"].keys(), at
+        for name, inner in schema["properties"].items():
+            _as_documented(document, inner, value[name], f"{at}.{name}")
+    elif schema["type"] == "array":
+        for one in value:
+            _as_documented(document, schema["items"], one, f"{at}[]")
+    else:
+        kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict}
+        assert isinstance(value, kinds[schema["type"]]), at
+
+
+def test_answers_are_as_documented(
+    http: httpx.Client, simulator: Simulator, document: dict[str, Any], ledger: Callable[..., Any]
+) -> None:
+    request_id = _chat(http)["id"]
+    ledger(1, status="failed", error_code="provider_error", served_model="", provider="")
+    feedback = {"request_id": request_id}
+    asked: list[tuple[str, str, Any]] = [
+        ("POST", "/api/v1/route", CHAT | {"test_mode": True}),
+        ("POST", "/api/v1/feedback", feedback | {"thumb": "up"}),
+        ("POST", "/api/v1/insights/feedback", feedback | {"rating": 4}),
+        ("GET", "/api/v1/insights/learning", None),
+        ("GET", "/api/v1/requests", None),
+        ("GET", f"/api/v1/requests/{request_id}", None),
+        ("GET", "/api/v1/usage", None),
+        ("GET", "/api/v1/key", None),
+        ("DELETE", "/api/v1/insights/learning", None),
+    ]
+    for method, path, body in asked:
+        told = http.request(method, path, json=body)
+        _ok(told)
+        operation = document["paths"][path.replace(request_id, "{request_id}")][method.lower()]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        _as_documented(document, schema, told.json(), f"{method} {path}")
