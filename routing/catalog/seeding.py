@@ -1,6 +1,6 @@
 """Writes the reviewed data and the configured upstreams into the catalog's tables and the price book.
 
-Models are overwritten by what the data says, except an operator's switch; prices are only ever added.
+Models and retired ids become what the data says, except an operator's switch; prices are only ever added.
 """
 
 from datetime import date
@@ -47,6 +47,7 @@ def seed() -> Added:
         )
         for entry in listed.listed_retirements()
     ]
+    RetiredModel.objects.exclude(id__in=[one.id for one in retired]).delete()
     RetiredModel.objects.bulk_create(
         retired,
         update_conflicts=True,

@@ -125,3 +125,9 @@ def test_classes_a_source_does_not_list_cost_what_plain_input_does() -> None:
     period = load_price_book().at("local/one", NOW)
     assert period is not None
     assert period.tiers[0].prices == flat(3)
+
+
+def test_after_the_end_of_its_last_period_a_model_is_unpriced() -> None:
+    book = PriceBook([PricePeriod("m", "1", (PriceTier(0, flat(1)),), None, NOW)])
+    assert book.at("m", NOW - timedelta(microseconds=1)) is not None
+    assert book.at("m", NOW) is None

@@ -54,6 +54,12 @@ def test_an_operators_switch_survives_seeding() -> None:
     assert "gpt-6-luna" not in build(NOW, PROVIDERS).snapshot.models
 
 
+def test_a_retired_id_that_left_the_data_leaves_the_table() -> None:
+    RetiredModel.objects.create(id="gone", provider="openai", retired=NOW.date(), source="tests")
+    seed()
+    assert not RetiredModel.objects.filter(pk="gone").exists()
+
+
 def test_only_models_of_configured_providers_are_there() -> None:
     snapshot = build(NOW, PROVIDERS[1:2]).snapshot
     assert snapshot.models
