@@ -12,7 +12,7 @@ _LEVEL = 1  # a tenth of the size already; higher levels cost more time than the
 class CompressedJSONField(models.BinaryField):  # type: ignore[type-arg]
     """Takes anything msgspec can encode, gives back plain dicts and lists.
 
-    Encoding happens when the row is written, in the writer's thread; zlib lets the other threads run meanwhile.
+    Encoding happens when the row is written, in the writer's thread; zlib lets other threads run meanwhile.
     """
 
     def get_prep_value(self, value: Any) -> bytes | None:

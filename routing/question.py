@@ -94,7 +94,7 @@ def _would_work_unblocked(asked: Question, snapshot: Snapshot) -> bool:
 def _target(steering: Steering, caller: Caller, names: NameBook) -> Resolved | None:
     if steering.mode is not Mode.MANUAL or steering.model is None:
         return None
-    target = _resolved(steering.model, names, "model")
+    target = resolved(steering.model, names, "model")
     if target.replaced_from and not caller.replace_retired:
         raise InvalidModel(
             f"{target.replaced_from} is retired and this account forbids replacement. "
@@ -111,7 +111,7 @@ def _allowed(steering: Steering, caller: Caller, names: NameBook) -> frozenset[s
     """The candidate pool: what the request names, within what the key may use. Empty: all."""
     if not steering.models:
         return caller.models
-    wanted = frozenset(_resolved(name, names, "models").id for name in steering.models)
+    wanted = frozenset(resolved(name, names, "models").id for name in steering.models)
     if not caller.models:
         return wanted
     if not wanted & caller.models:
@@ -119,7 +119,8 @@ def _allowed(steering: Steering, caller: Caller, names: NameBook) -> frozenset[s
     return wanted & caller.models
 
 
-def _resolved(name: str, names: NameBook, param: str) -> Resolved:
+def resolved(name: str, names: NameBook, param: str) -> Resolved:
+    """The catalog id a name means. Raises InvalidModel with near matches."""
     found = names.resolve(name)
     if not found.id:
         near = ", ".join(found.near)

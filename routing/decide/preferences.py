@@ -7,8 +7,9 @@ HEALTHY = (
 )
 
 # auto: maximise V·P(success)·P(up) − E[cost] − μ·E[latency], V = VALUE × the median candidate's cost.
-# `python -m bench.tune`, 2026-11-23: the cheapest value that keeps 95 % of the best fixed model's success on all
-# prompts (97.7 %) and on the hard ones (95.0 %), at 21 % of its cost. 5 would do on all, but leaves 11 % on hard.
+# `python -m bench.tune`, 2026-11-23: the cheapest value that keeps 95 % of the best fixed model's success on
+# all prompts (97.7 %) and on the hard ones (95.0 %), at 21 % of its cost. 5 would do on all, but leaves 11 %
+# on hard.
 AUTO_VALUE = 30.0
 AUTO_PER_SECOND = 0.002  # μ as a share of V for each second: ten seconds weigh as much as 2 points of success
 
@@ -16,8 +17,8 @@ AUTO_PER_SECOND = 0.002  # μ as a share of V for each second: ten seconds weigh
 # P(success) this near the best counts as equal, and the cheaper wins: the promise is half a point.
 QUALITY_TIE = 0.005
 
-# balanced: weights over quality, cost and speed, each scaled to 0..1 over the candidates. Fixed by the product:
-# quality counts as much as the other two.
+# balanced: weights over quality, cost and speed, each scaled to 0..1 over the candidates. Fixed by the
+# product: quality counts as much as the other two.
 BALANCED_QUALITY = 0.5
 BALANCED_COST = 0.3
 BALANCED_SPEED = 0.2

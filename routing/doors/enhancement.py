@@ -3,6 +3,7 @@
 import msgspec
 
 from routing.chat import ChatRequest, Role, Text
+from routing.enhance import enhance
 
 
 class Enhancement(msgspec.Struct, frozen=True):
@@ -14,8 +15,6 @@ class Enhancement(msgspec.Struct, frozen=True):
 
 def enhanced(request: ChatRequest) -> tuple[ChatRequest, Enhancement]:
     """The request with the last text of its last user message enhanced, if that does anything."""
-    from routing.enhance import enhance
-
     messages = list(request.messages)
     for place in reversed(range(len(messages))):
         parts = list(messages[place].parts)

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from routing.doors.free import EnhanceView, EstimateView, ModelsView, OpenAIModelsView, OpenAIModelView
 from routing.doors.keyed import FeedbackView, LearningView, RatingView, RouteView
 from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
@@ -17,6 +18,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/chat", ChatView.as_view(), name="api_chat"),
     path("v1/chat/completions", CompletionsView.as_view(), name="openai_completions"),
     path("api/v1/chat/completions", GuessedCompletionsView.as_view()),
+    path("api/v1/chat/estimate", EstimateView.as_view(), name="api_estimate"),
+    path("api/v1/chat/enhance", EnhanceView.as_view(), name="api_enhance"),
+    path("api/v1/models", ModelsView.as_view(), name="api_models"),
+    path("v1/models", OpenAIModelsView.as_view(), name="openai_models"),
+    path("v1/models/<path:model>", OpenAIModelView.as_view(), name="openai_model"),
     path("api/openapi.json", document, name="api_document"),
     path("api/v1/route", RouteView.as_view(), name="api_route"),
     path("api/v1/feedback", FeedbackView.as_view(), name="api_feedback"),
