@@ -45,7 +45,7 @@ class RemovedSerializer(Plain):
     reason = _text()
 
 
-class EstimateSerializer(Plain):
+class ExpectedSerializer(Plain):
     cost_usd = _maybe_number()
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -67,7 +67,7 @@ class RouteDataSerializer(Plain):
     flip = _text(help_text="What would have changed the choice.")
     query_type = _text()
     complexity = serializers.FloatField(help_text="Predicted failure of the median arm, 0 to 1.")
-    estimated = EstimateSerializer()
+    estimated = ExpectedSerializer()
     baseline = ExpectedBaselineSerializer(allow_null=True)
     saved_usd = _maybe_number(help_text="Against the baseline; negative: dearer.")
     candidates = CandidateSerializer(many=True, help_text="Best first.")
