@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+
 from routing.catalog.live import catalog
 
 

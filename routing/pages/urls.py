@@ -12,6 +12,7 @@ urlpatterns = [
     path("requests/tail", requests.tail, name="requests_tail"),
     path("requests/export.csv", requests.export, name="requests_export"),
     path("requests/<slug:request_id>.json", request.raw, name="request_raw"),
+    path("requests/<slug:request_id>/feedback", request.feedback, name="request_feedback"),
     path("requests/<slug:request_id>", request.request_page, name="request"),
     path("models/", models.models, name="models"),
 ]

@@ -13,6 +13,7 @@ from accounts.models import Account
 from billing.models import Attempt, Request
 from billing.usage import Usage
 from routing.catalog.live import catalog
+from routing.learning.models import Feedback
 from routing.pages.counterfactual import counterfactuals
 from tests.pages.conftest import TRACE, MakeRequest, entry
 
@@ -199,3 +200,28 @@ def test_queries_do_not_grow_with_attempts(
     assert catalog.snapshot
     with django_assert_max_num_queries(6):
         content(page, row)
+
+
+def test_a_thumb_is_stored_and_the_later_one_counts(page: Client, make_request: MakeRequest) -> None:
+    row = make_request(1)
+    for thumb in ("down", "up"):
+        page.post(f"/requests/{row.id}/feedback", {"thumb": thumb})
+    assert list(Feedback.objects.values_list("request_id", "score")) == [(row.id, 1.0)]
+    shown = page.get(f"/requests/{row.id}").content.decode()
+    assert 'value="up" aria-pressed="true"' in shown
+
+
+def test_a_thumb_by_htmx_answers_with_the_fragment_alone(page: Client, make_request: MakeRequest) -> None:
+    row = make_request(1)
+    shown = page.post(f"/requests/{row.id}/feedback", {"thumb": "down"}, headers={"HX-Request": "true"})
+    assert 'value="down" aria-pressed="true"' in shown.content.decode()
+    assert "<html" not in shown.content.decode()
+
+
+def test_neither_another_accounts_request_nor_a_strange_thumb_takes_feedback(
+    page: Client, make_request: MakeRequest, stranger: Account
+) -> None:
+    theirs = make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
+    assert page.post(f"/requests/{theirs.id}/feedback", {"thumb": "up"}).status_code == 404
+    assert page.post(f"/requests/{make_request(2).id}/feedback", {"thumb": "sideways"}).status_code == 400
+    assert not Feedback.objects.exists()

@@ -4,20 +4,23 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch
-from django.http import Http404, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import account_required
 from accounts.models import Account
 from billing.models import Attempt, Request
 from routing.catalog.live import catalog
+from routing.learning.feedback import give_feedback
+from routing.learning.models import Feedback
 from routing.pages.counterfactual import counterfactuals, usage_lines, usage_of
 from routing.pages.explanation import Explanation, explanation, points, sorted_candidates
 from routing.pages.scatter import scatter
 from routing.pages.timeline import timeline
 from routing.pages.viewer import Viewed
 
+_THUMBS = {"up": 1.0, "down": 0.0}
 COMPARED = 8  # models whose cost for the same tokens is shown
 SHOWN = 12  # candidates shown before the rest is opened
 _SORT_TITLES = (
@@ -51,9 +54,8 @@ def request_page(request: Viewed, request_id: str) -> HttpResponse:
         "answered_arm": _arm(row.served_model, row.served_effort),
         "usage": usage_lines(row),
         "others": counterfactuals(row, _compared_models(row, told), catalog.price_book),
-        "saved_usd": None
-        if row.baseline_usd is None or row.cost_usd is None
-        else row.baseline_usd - row.cost_usd,
+        "saved_usd": _saved_usd(row),
+        "score": _score(row),
         "failed_attempts": [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED],
     }
     return render(request, "pages/request.html", context)
@@ -68,6 +70,26 @@ def raw(request: Viewed, request_id: str) -> JsonResponse:
     return JsonResponse(
         _columns(row) | {"attempts": attempts}, json_dumps_params={"indent": 2, "ensure_ascii": False}
     )
+
+
+@require_POST
+@account_required
+def feedback(request: Viewed, request_id: str) -> HttpResponse:
+    """A thumb up or down from the dashboard; the later one counts."""
+    row = _row(request.account, request_id)
+    score = _THUMBS.get(request.POST.get("thumb", ""))
+    if score is None:
+        return HttpResponseBadRequest("thumb must be up or down.")
+    give_feedback(row, score)
+    if getattr(request, "htmx", False):
+        return render(request, "pages/_feedback.html", {"row": row, "score": score})
+    return redirect("request", request_id=row.pk)
+
+
+def _score(row: Request) -> float | None:
+    """What was said on the dashboard about this answer, 0 to 1."""
+    given = Feedback.objects.filter(request=row, key=None).first()
+    return None if given is None else given.score
 
 
 def _row(account: Account, request_id: str) -> Request:
