@@ -15,6 +15,7 @@ from routing.chat import ChatRequest, Message, Role, Strategy, Text
 from routing.decide.decision import Question, decide, load
 
 TOKENS = (20, 200, 2000, 20000)
+CHARS = 4  # a token, about, in these texts
 
 
 def main() -> None:
@@ -25,12 +26,13 @@ def main() -> None:
     load()
     print(f"load {(time.perf_counter() - began) * 1000:.0f} ms")
     catalog = snapshot()
-    words = " ".join(row["text"] for row in everyday_prompts()).split()
+    texts = [row["text"] for row in everyday_prompts()]
     dice = random.Random(7)  # noqa: S311
     for tokens in TOKENS:
         taken = []
         for turn in range(arguments.rounds + 20):
-            text = " ".join(dice.choices(words, k=round(tokens / 1.35)))
+            text = " ".join(dice.choices(texts, k=2 + tokens // 8))
+            text = text[: tokens * CHARS]
             request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
             began = time.perf_counter()
             decision = decide(Question(request=request, at=NOW, strategy=Strategy.AUTO), catalog)

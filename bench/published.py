@@ -71,7 +71,7 @@ def facts(row: dict[str, Any]) -> ModelFacts:
         provider=row["provider"],
         dialect=DIALECTS[row["provider"]],
         upstream_id=row["id"],
-        name=row["name"],
+        name=row["name"] or row["id"],
         status=row["status"],
         tier="default" if output is not None and output <= 5 else "premium",
         context_window=row["context_window"],

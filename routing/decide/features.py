@@ -122,7 +122,7 @@ def _hand(text: str) -> _Hand:
     words = _WORD.findall(text.lower())
     n_words, n_letters = max(len(words), 1), max(sum(map(len, words)), 1)
     not_latin = 0.0 if text.isascii() else len(_NOT_LATIN.findall(text)) / n_letters
-    english = sum(word in _ENGLISH for word in words) / n_words
+    english = _count(words, _ENGLISH) / n_words
     code, math = sum(map(text.count, _CODE)), sum(map(text.count, _MATH))
     values = (
         log1p(chars) / 8,
@@ -130,11 +130,11 @@ def _hand(text: str) -> _Hand:
         len(_DIGIT.findall(text)) / chars * 5,
         min(code, 10) / 10,
         min(math, 10) / 10,
-        min(sum(word in _PROOF for word in words), 3) / 3,
-        min(sum(word in _CHANGE for word in words), 3) / 3,
+        min(_count(words, _PROOF), 3) / 3,
+        min(_count(words, _CHANGE), 3) / 3,
         1.0 if words and words[0] in _ASKING else 0.0,
         min(sum(map(text.count, _OPTIONS)), 10) / 10,
-        min(sum(word in _STEPS for word in words), 4) / 4,
+        min(_count(words, _STEPS), 4) / 4,
         log1p(text.count("\n")) / 4,
         min(text.count("?"), 4) / 4,
         n_letters / n_words / 10,
@@ -143,6 +143,10 @@ def _hand(text: str) -> _Hand:
         max(0.0, 1 - chars / 80),
     )
     return _Hand(np.array(values, np.float32), len(words), english, not_latin, code, math)
+
+
+def _count(words: list[str], among: frozenset[str]) -> int:
+    return sum(map(among.__contains__, words))
 
 
 def _summary(request: ChatRequest, question: str, sampled: bool, hand: _Hand) -> Summary:

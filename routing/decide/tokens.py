@@ -6,6 +6,7 @@ English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini 1.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -91,19 +92,19 @@ def script(text: str) -> str:
     head = text[:SCRIPT_HEAD]
     if head.isascii():
         return "english" if _looks_english(head) else "latin"
-    letters = [ord(char) for char in head if char.isalpha()]
-    if not letters:
-        return "english"
-    share = 1 / len(letters)
-    if sum(0x2E80 <= code <= 0x9FFF or 0xAC00 <= code <= 0xD7FF for code in letters) * share > 0.3:
-        return "cjk"
-    if sum(0x0400 <= code <= 0x04FF for code in letters) * share > 0.3:
-        return "cyrillic"
-    if sum(code > 0x024F for code in letters) * share > 0.3:
-        return "other"
+    least = 0.3 * sum(map(str.isalpha, head))
+    for name, letters in _SCRIPTS.items():
+        if len(letters.findall(head)) > least:
+            return name
     return "english" if _looks_english(head) else "latin"
 
 
+# In this order: what is neither Latin nor one of the first two is other.
+_SCRIPTS = {
+    "cjk": re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff]"),
+    "cyrillic": re.compile(r"[\u0400-\u04ff]"),
+    "other": re.compile(r"[^\W\d_\u0000-\u024f]"),
+}
 _FOREIGN = frozenset((
     "der", "die", "das", "und", "ist", "nicht", "wir", "les", "des", "est", "une", "que", "los", "las",
     "por", "para", "como", "del", "il", "che", "di", "non",

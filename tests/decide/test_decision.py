@@ -1,0 +1,231 @@
+"""The decision as a whole: total, deterministic, replayable from its trace, and explained in words."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.published import NOW, snapshot
+from routing.arms import Arm, Effort
+from routing.catalog.snapshot import Snapshot
+from routing.chat import ChatRequest, Message, Mode, Role, Strategy, Text
+from routing.decide.decision import Decision, NoCandidate, Question, decide
+from routing.decide.strategies import Candidates, rank
+from routing.decide.trace import Trace
+from tests.decide.conftest import PROMPTS, Ask, said
+
+CATALOG = snapshot()
+MODELS = sorted(CATALOG.models)
+
+questions = st.builds(
+    Question,
+    request=st.builds(
+        ChatRequest,
+        messages=st.lists(
+            st.builds(
+                Message,
+                role=st.sampled_from(Role),
+                parts=st.tuples(st.builds(Text, text=st.text(max_size=300))),
+            ),
+            min_size=1,
+            max_size=4,
+        ).map(tuple),
+        max_output_tokens=st.none() | st.integers(1, 100_000),
+        effort=st.none() | st.sampled_from(Effort),
+        n=st.integers(1, 3),
+    ),
+    at=st.just(NOW),
+    mode=st.sampled_from(Mode),
+    strategy=st.sampled_from(Strategy),
+    pinned=st.none() | st.sampled_from(MODELS),
+    fallback=st.booleans(),
+    allowed=st.frozensets(st.sampled_from(MODELS), max_size=4),
+    test_mode=st.booleans(),
+    max_cost_usd=st.none() | st.floats(0, 1),
+    stream=st.booleans(),
+    baseline=st.none() | st.sampled_from(MODELS),
+)
+
+
+REFUSALS = {"no_capable_model", "budget_too_low", "context_length_exceeded", "invalid_model"}
+
+
+def answer(question: Question, draw: float) -> Decision | NoCandidate:
+    try:
+        return decide(question, CATALOG, draw=draw)
+    except NoCandidate as refusal:
+        return refusal
+
+
+@given(question=questions, draw=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=150, deadline=None)
+def test_every_question_gets_a_sound_chain_or_a_named_refusal(question: Question, draw: float) -> None:
+    made = answer(question, draw)
+    if isinstance(made, NoCandidate):
+        assert made.code in REFUSALS
+        return
+    ranked = {entry.arm for entry in made.trace.candidates if entry.removed is None}
+    models = [arm.model for arm in made.chain]
+    assert 1 <= len(made.chain) <= 3
+    assert len(set(models)) == len(models)
+    assert {arm.name for arm in made.chain} <= ranked
+    assert len(made.forecast) == len(made.chain)
+    assert made.trace.chain == tuple(arm.name for arm in made.chain)
+    if not question.fallback:
+        assert len(made.chain) == 1
+    if question.mode is Mode.MANUAL:
+        assert made.chain[0].model == question.pinned
+    assert made == answer(question, draw)
+    assert msgspec.json.decode(msgspec.json.encode(made.trace), type=Trace) == made.trace
+
+
+def ranked_again(trace: Trace, strategy: Strategy) -> list[str]:
+    """The ranking made from the record alone."""
+    entries = [entry for entry in trace.candidates if entry.removed is None]
+
+    def column(name: str) -> np.ndarray:
+        return np.array([getattr(e, name) for e in entries], float)
+
+    seen = Candidates(
+        p_success=column("p_success"),
+        low=column("low"),
+        cost_usd=column("cost_usd"),
+        latency_ms=column("latency_ms"),
+        ttft_ms=column("ttft_ms"),
+        p_up=column("p_up"),
+        scored=column("scored").astype(bool),
+    )
+    return [entries[i].arm for i in rank(strategy, seen, stream=trace.stream).order]
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_the_stored_record_alone_gives_the_same_ranking_again(ask: Ask, strategy: Strategy) -> None:
+    for prompt in PROMPTS:
+        stored = msgspec.json.encode(ask(prompt, strategy=strategy).trace)
+        trace = msgspec.json.decode(stored, type=Trace)
+        arms = [entry.arm for entry in trace.candidates if entry.removed is None]
+        assert ranked_again(trace, strategy) == arms
+
+
+def test_the_trace_holds_no_text_of_the_request(ask: Ask) -> None:
+    told = json.dumps(msgspec.to_builtins(ask("My password is hunter2-zebra, keep it secret").trace))
+    assert "hunter2" not in told
+    assert "zebra" not in told
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_the_chain_goes_to_another_provider_first(ask: Ask, catalog: Snapshot, strategy: Strategy) -> None:
+    for prompt in PROMPTS:
+        chain = ask(prompt, strategy=strategy).chain
+        assert len({catalog.models[arm.model].provider for arm in chain}) == 3
+
+
+def test_with_one_provider_the_chain_takes_its_other_models(ask: Ask, catalog: Snapshot) -> None:
+    own = frozenset(name for name, facts in catalog.models.items() if facts.provider == "openai")
+    chain = ask("hi", allowed=own).chain
+    assert len({arm.model for arm in chain}) == 3
+
+
+class TestManual:
+    def test_the_pinned_model_comes_first_and_others_follow(self, ask: Ask, catalog: Snapshot) -> None:
+        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1")
+        assert made.chain[0] == Arm("gpt-4.1")
+        assert len(made.chain) == 3
+        assert made.trace.reason == f"You asked for {catalog.models['gpt-4.1'].name}."
+
+    def test_without_fallback_it_is_alone(self, ask: Ask) -> None:
+        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", fallback=False)
+        assert made.chain == (Arm("gpt-4.1"),)
+
+    def test_an_effort_it_does_not_take_becomes_the_nearest(self, ask: Ask) -> None:
+        request = said("hi", effort=Effort.NONE)
+        assert ask(request=request, mode=Mode.MANUAL, pinned="o3").chain[0] == Arm("o3", Effort.LOW)
+
+    def test_when_it_is_paused_the_best_other_stands_in(self, ask: Ask, catalog: Snapshot) -> None:
+        paused = msgspec.structs.replace(catalog, blocked={"gpt-4.1": "five failures in a row"})
+        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", catalog=paused)
+        assert made.chain[0].model != "gpt-4.1"
+        assert "five failures in a row" in made.trace.reason
+
+    def test_when_it_is_paused_and_pinned_strictly_the_request_is_refused(
+        self, ask: Ask, catalog: Snapshot
+    ) -> None:
+        paused = msgspec.structs.replace(catalog, blocked={"gpt-4.1": "five failures in a row"})
+        with pytest.raises(NoCandidate):
+            ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", catalog=paused, fallback=False)
+
+
+class TestExplaining:
+    @pytest.mark.parametrize("strategy", Strategy)
+    def test_the_reason_is_one_sentence_that_names_the_model(self, ask: Ask, strategy: Strategy) -> None:
+        for prompt in PROMPTS:
+            trace = ask(prompt, strategy=strategy).trace
+            assert trace.candidates[0].name in trace.reason
+            assert trace.reason.endswith(".")
+            assert "\n" not in trace.reason
+            assert trace.flip.endswith(".")
+
+    def test_a_single_candidate_is_named_as_such(self, ask: Ask) -> None:
+        trace = ask("hi", allowed=frozenset({"gpt-4o"})).trace
+        assert "only model" in trace.reason
+        assert trace.flip.startswith("Nothing")
+
+    def test_the_baseline_and_the_saving_are_told(self, ask: Ask) -> None:
+        trace = ask("hi", baseline="claude-opus-5").trace
+        assert trace.baseline is not None
+        assert trace.baseline.model == "claude-opus-5"
+        chosen = trace.candidates[0].cost_usd
+        assert trace.saved_usd == pytest.approx(trace.baseline.cost_usd - chosen)
+
+    def test_without_a_baseline_the_best_fixed_model_serves(self, ask: Ask) -> None:
+        baseline = ask("hi").trace.baseline
+        assert baseline is not None
+        assert ask("hi", strategy=Strategy.QUALITY, allowed=frozenset({baseline.model})).trace.saved_usd
+
+
+class TestLearning:
+    def shift(self, ask: Ask, by: float) -> tuple[Decision, str]:
+        first = ask("What is the capital of France?").chain[0].name
+        learning = {f"{first}|{skill}": by for skill in ("humanities", "science", "professional")}
+        return ask("What is the capital of France?", learning=learning), first
+
+    def test_bad_outcomes_move_the_account_elsewhere(self, ask: Ask) -> None:
+        made, before = self.shift(ask, -0.15)
+        assert made.chain[0].name != before
+        told = next(entry for entry in made.trace.candidates if entry.arm == before)
+        assert told.learned < 0
+
+    def test_good_outcomes_keep_it_where_it_is(self, ask: Ask) -> None:
+        made, before = self.shift(ask, 0.01)
+        assert made.chain[0].name == before
+
+
+class TestExploration:
+    def test_no_draw_no_exploration(self, ask: Ask) -> None:
+        assert not any(ask(prompt).trace.explored for prompt in PROMPTS)
+
+    def test_at_most_two_percent_and_only_near_ties(self, ask: Ask) -> None:
+        draws = np.linspace(0, 1, 500, endpoint=False)
+        made = [ask("hi", draw=float(draw)).trace for draw in draws]
+        explored = [trace for trace in made if trace.explored]
+        assert len(explored) <= 0.02 * len(draws)
+        for trace in explored:
+            best = max(entry.utility or 0 for entry in trace.candidates if entry.removed is None)
+            assert trace.candidates[0].utility >= best - abs(best) * 0.01
+            assert 0 < trace.selection_probability <= 0.02
+
+    @pytest.mark.parametrize("strategy", [s for s in Strategy if s is not Strategy.AUTO])
+    def test_other_strategies_never_explore(self, ask: Ask, strategy: Strategy) -> None:
+        trace = ask("hi", strategy=strategy, draw=0.999).trace
+        assert not trace.explored
+        assert trace.selection_probability == 1.0
+
+
+def test_a_new_breaker_state_is_seen_at_once(ask: Ask, catalog: Snapshot) -> None:
+    first = ask("hi").chain[0].model
+    paused = msgspec.structs.replace(catalog, blocked={first: "out"})
+    assert ask("hi", catalog=paused).chain[0].model != first
+    assert ask("hi").chain[0].model == first

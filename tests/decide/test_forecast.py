@@ -1,0 +1,119 @@
+"""What an answer will take: output tokens, USD with tiers and prompt cache, and time."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from bench.published import NOW
+from routing.arms import Arm, Effort
+from routing.catalog.snapshot import Latency, Snapshot
+from routing.chat import Mode, Strategy
+from routing.decide.decision import Conversation
+from routing.decide.trace import Entry
+from tests.decide.conftest import Ask, said
+
+HARD = "Prove that every group of order p^2 is abelian and classify the groups of order p^3"
+
+
+def entry(ask: Ask, arm: str, text: str = HARD, **circumstances: object) -> Entry:
+    limit = circumstances.pop("limit", None)
+    trace = ask(request=said(text, max_output_tokens=limit), **circumstances).trace
+    return next(one for one in trace.candidates if one.arm == arm)
+
+
+def test_the_limit_caps_output_and_with_it_cost(ask: Ask) -> None:
+    free, capped = entry(ask, "gpt-6-luna@high"), entry(ask, "gpt-6-luna@high", limit=300)
+    assert capped.output_tokens == 300 < free.output_tokens
+    assert capped.cost_usd < free.cost_usd
+
+
+def test_more_effort_takes_more_tokens_money_and_time(ask: Ask) -> None:
+    efforts = ("none", "low", "medium", "high")
+    arms = [entry(ask, f"gpt-6-luna@{effort}") for effort in efforts]
+    for field in ("output_tokens", "cost_usd", "latency_ms"):
+        values = [getattr(arm, field) for arm in arms]
+        assert values == sorted(values)
+
+
+def test_reasoning_that_leaves_no_room_for_an_answer_lowers_success(ask: Ask) -> None:
+    free, capped = entry(ask, "gpt-6-luna@high"), entry(ask, "gpt-6-luna@high", limit=512)
+    assert capped.p_success < free.p_success / 2
+    assert entry(ask, "gpt-6-luna@none", limit=512).p_success == entry(ask, "gpt-6-luna@none").p_success
+
+
+def test_a_hard_prompt_takes_more_thought_than_an_easy_one(ask: Ask) -> None:
+    easy = entry(ask, "gpt-6-luna@high", "What is the capital of France?")
+    assert easy.output_tokens < entry(ask, "gpt-6-luna@high").output_tokens / 3
+
+
+def test_traffic_replaces_the_forecast(ask: Ask, catalog: Snapshot) -> None:
+    seen = msgspec.structs.replace(catalog, output_tokens={"gpt-6-luna@none|humanities": 42.0})
+    arm = entry(ask, "gpt-6-luna@none", "What is the capital of France?", catalog=seen)
+    assert arm.output_tokens == 42
+
+
+def test_cost_is_tokens_times_prices(ask: Ask, catalog: Snapshot) -> None:
+    forecast = ask("hi", mode=Mode.MANUAL, pinned="gpt-4o").forecast[0]
+    prices = catalog.prices["gpt-4o"][0].prices
+    usd = forecast.input_tokens * float(prices.uncached_input) + forecast.output_tokens * float(prices.output)
+    assert forecast.cost_usd == pytest.approx(usd / 1e6, rel=0.02)  # the forecast's output is not whole
+
+
+def test_a_long_prompt_pays_its_tier_on_the_whole_input(ask: Ask) -> None:
+    below, above = (entry(ask, "gpt-6-luna@none", "word " * words) for words in (250_000, 290_000))
+    assert above.cost_usd > 2 * below.cost_usd * 0.99
+
+
+def test_several_choices_pay_their_output_each(ask: Ask) -> None:
+    one, three = (
+        next(e for e in ask(request=said(HARD, n=n)).trace.candidates if e.arm == "gpt-6-luna@none")
+        for n in (1, 3)
+    )
+    assert three.cost_usd == pytest.approx(3 * one.cost_usd, rel=0.05)
+
+
+def test_latency_is_first_token_and_decoding(ask: Ask, catalog: Snapshot) -> None:
+    arm = Arm("gpt-6-luna", Effort.NONE)
+    seen = msgspec.structs.replace(catalog, latency={**catalog.latency, arm: Latency(500, 900, 100)})
+    told = entry(ask, arm.name, catalog=seen)
+    assert told.ttft_ms == 500
+    assert told.latency_ms == pytest.approx(500 + told.output_tokens * 10, rel=0.02)
+
+
+class TestPromptCache:
+    """spec/routing.md §5: the arm of the earlier turn is cheaper by its cached prefix."""
+
+    prefix = "Here is the contract. " * 2000
+
+    def told(self, ask: Ask, **conversation: object) -> dict[str, Entry]:
+        earlier = {"arm": Arm("claude-opus-5"), "prefix_tokens": 8000, "last_at": NOW, **conversation}
+        trace = ask(self.prefix, conversation=Conversation(**earlier)).trace
+        return {one.model: one for one in trace.candidates}
+
+    def test_staying_costs_the_cached_price_of_the_shared_prefix(self, ask: Ask, catalog: Snapshot) -> None:
+        fresh = {one.model: one for one in ask(self.prefix).trace.candidates}
+        prices = catalog.prices["claude-opus-5"][0].prices
+        saving = 8000 * float(prices.uncached_input - prices.cache_read) / 1e6
+        stayed = self.told(ask)
+        assert fresh["claude-opus-5"].cost_usd - stayed["claude-opus-5"].cost_usd == pytest.approx(saving)
+        assert fresh["gpt-4o"].cost_usd == stayed["gpt-4o"].cost_usd
+
+    @pytest.mark.parametrize(
+        "conversation",
+        [
+            {"last_at": NOW - timedelta(minutes=6)},
+            {"prefix_tokens": 300},
+            {"arm": Arm("a-model-that-left")},
+        ],
+        ids=["cache has gone cold", "too short to be cached", "model is gone"],
+    )
+    def test_no_cache_no_discount(self, ask: Ask, conversation: dict[str, object]) -> None:
+        fresh = {one.model: one.cost_usd for one in ask(self.prefix).trace.candidates}
+        told = self.told(ask, **conversation)
+        assert {model: one.cost_usd for model, one in told.items()} == fresh
+
+    def test_the_trace_says_what_staying_saves(self, ask: Ask) -> None:
+        earlier = Conversation(Arm("claude-opus-5"), 8000, NOW)
+        notes = ask(self.prefix, conversation=earlier, strategy=Strategy.QUALITY).trace.notes
+        assert any("saves" in note for note in notes)
