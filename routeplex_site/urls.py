@@ -4,6 +4,10 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from routeplex_site import health
 
+handler400 = "routeplex_site.refusals.bad_request"
+handler403 = "routeplex_site.refusals.permission_denied"
+handler500 = "routeplex_site.refusals.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),

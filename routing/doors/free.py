@@ -65,6 +65,7 @@ class EstimateView(FreeView):
         summary="Estimate what a chat request would cost",
         request=EstimateSerializer,
         responses=OBJECT_RESPONSES,
+        auth=[],
         examples=[
             OpenApiExample(
                 "Of the cheapest model",
@@ -88,6 +89,7 @@ class EnhanceView(FreeView):
         summary="Improve a prompt by rules",
         request=EnhanceSerializer,
         responses=OBJECT_RESPONSES,
+        auth=[],
         examples=[OpenApiExample("A vague prompt", value={"prompt": "fix my code"}, request_only=True)],
     )
     async def post(self, request: Request) -> HttpResponse:
@@ -96,7 +98,7 @@ class EnhanceView(FreeView):
 
 
 class ModelsView(FreeView):
-    @extend_schema(operation_id="models", summary="List the models", responses=OBJECT_RESPONSES)
+    @extend_schema(operation_id="models", summary="List the models", responses=OBJECT_RESPONSES, auth=[])
     async def get(self, request: Request) -> HttpResponse:
         runtime = await running()
         snapshot = runtime.catalog.snapshot
@@ -107,7 +109,10 @@ class ModelsView(FreeView):
 
 class OpenAIModelsView(FreeView):
     @extend_schema(
-        operation_id="openai_models", summary="List the models, as OpenAI does", responses=OBJECT_RESPONSES
+        operation_id="openai_models",
+        summary="List the models, as OpenAI does",
+        responses=OBJECT_RESPONSES,
+        auth=[],
     )
     async def get(self, request: Request) -> HttpResponse:
         models = (await running()).catalog.snapshot.models.values()
@@ -117,7 +122,7 @@ class OpenAIModelsView(FreeView):
 
 class OpenAIModelView(FreeView):
     @extend_schema(
-        operation_id="openai_model", summary="One model, as OpenAI does", responses=OBJECT_RESPONSES
+        operation_id="openai_model", summary="One model, as OpenAI does", responses=OBJECT_RESPONSES, auth=[]
     )
     async def get(self, request: Request, model: str) -> HttpResponse:
         if model == SMART_MODEL:

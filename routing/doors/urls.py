@@ -23,7 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/models", ModelsView.as_view(), name="api_models"),
     path("v1/models", OpenAIModelsView.as_view(), name="openai_models"),
     path("v1/models/<path:model>", OpenAIModelView.as_view(), name="openai_model"),
-    path("api/openapi.json", document, name="api_document"),
+    path("api/v1/openapi.json", document, name="api_document"),
     path("api/v1/route", RouteView.as_view(), name="api_route"),
     path("api/v1/feedback", FeedbackView.as_view(), name="api_feedback"),
     path("api/v1/insights/feedback", RatingView.as_view()),

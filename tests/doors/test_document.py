@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def document(http: httpx.Client) -> dict:
-    response = http.get("/api/openapi.json", headers={"Authorization": ""})
+    response = http.get("/api/v1/openapi.json", headers={"Authorization": ""})
     assert response.status_code == 200
     return response.json()
 

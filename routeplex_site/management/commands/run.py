@@ -1,5 +1,6 @@
 """Starts all that one machine needs: web server, worker with beat and, without keys, the simulator."""
 
+import signal
 import sys
 import threading
 import time
@@ -40,7 +41,8 @@ class Command(BaseCommand):
         )
         threading.Thread(target=self._announce, daemon=True).start()
         manager.loop()
-        sys.exit(manager.returncode)
+        stopped_by_hand = manager.returncode == 128 + signal.SIGINT
+        sys.exit(0 if stopped_by_hand else manager.returncode)
 
     def _announce(self) -> None:
         """Say where we are once we answer."""

@@ -1,0 +1,33 @@
+"""What Django itself refuses, before or around a view: JSON below the API's paths, pages elsewhere."""
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from accounts.errors import ApiError, PermissionDenied
+from routing.doors.errors import error_response
+from routing.errors import BadRequest, InternalError
+from routing.ids import new_request_id
+
+_API_PATHS = ("/api/", "/v1/")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(_API_PATHS):
+        return _json(request, BadRequest("The request cannot be read. Check its host, headers and path."))
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(_API_PATHS):
+        return _json(request, PermissionDenied("This is not allowed."))
+    return defaults.permission_denied(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(_API_PATHS):
+        return _json(request, InternalError("Something went wrong on our side. Try again."))
+    return defaults.server_error(request)
+
+
+def _json(request: HttpRequest, error: ApiError) -> HttpResponse:
+    return error_response(error, request.path, getattr(request, "request_id", None) or new_request_id())

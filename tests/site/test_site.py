@@ -1,0 +1,51 @@
+"""The frame: liveness, readiness, refusals, and settings that are fit for production."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from django.test import Client
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.django_db
+def test_it_is_alive_and_ready(client: Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["catalog"]) == (200, "ok")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models", "/v1/models"])
+def test_a_strange_host_gets_json_below_the_apis_paths(server: str, path: str) -> None:
+    response = httpx.get(server + path, headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "bad_request"
+
+
+def test_every_response_has_a_request_id(server: str) -> None:
+    for path in ("/", "/healthz", "/api/v1/models", "/nowhere"):
+        assert httpx.get(server + path).headers["x-request-id"].startswith("req_")
+
+
+def test_a_body_over_the_limit_is_refused_while_it_is_read(http: httpx.Client) -> None:
+    response = http.post("/api/v1/chat", content=b" " * (20 * 1024 * 1024 + 1))
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "payload_too_large"
+
+
+def test_production_settings_pass_djangos_deployment_check(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "PUBLIC_URL": "https://routeplex.example.com",
+        "ALLOWED_HOSTS": "routeplex.example.com",
+        "SECRET_KEY": "a-long-enough-key-for-this-check-" * 3 + "0123456789!@#",
+        "OPENAI_API_KEY": "sk-test",
+        "VAR_DIR": str(tmp_path),
+    }
+    del environment["DJANGO_ALLOW_ASYNC_UNSAFE"]  # ours, for the tests' browser
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
