@@ -24,6 +24,16 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker its own Redis database: clearing a cache must not clear the neighbours'."""
+    from django.conf import settings
+
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if settings.REDIS_URL:
+        address, _, number = settings.REDIS_URL.rpartition("/")
+        settings.CACHES["default"]["LOCATION"] = f"{address}/{int(number) + int(worker[2:])}"
+
+
 class Simulator:
     """The three providers, played by a process of its own."""
 
