@@ -64,7 +64,7 @@ async def answer(request: ChatRequest, steering: Steering, caller: Caller, conte
         deadline=context.received_at + settings.REQUEST_TIMEOUT_S,
     )
     execution = Execution(plan, runtime.upstreams, runtime.breaker)
-    begun = Answer(runtime, row, decision, admission, execution, context.received_at)
+    begun = Answer(runtime, request, row, decision, admission, execution, context.received_at)
     await begun._begin()
     return begun
 
@@ -75,6 +75,7 @@ class Answer:
     def __init__(
         self,
         runtime: Runtime,
+        request: ChatRequest,
         row: Request,
         decision: Decision,
         admission: Admission,
@@ -85,7 +86,7 @@ class Answer:
         self.mode, self.strategy = row.mode, row.strategy
         self.decision = decision
         self.rate_limit = admission.headers
-        self._runtime, self._row, self._admission = runtime, row, admission
+        self._runtime, self._request, self._row, self._admission = runtime, request, row, admission
         self._execution, self._received_at = execution, received_at
         self._run = self._executed()
         self._first: StreamEvent | Settled
@@ -156,6 +157,10 @@ class Answer:
             await self._runtime.ledger.settle(end)
         finally:
             self._admission.release(end.cost_usd or Decimal(0), end.usage.total_tokens)
+        if end.status == Request.Status.SUCCEEDED:
+            self._runtime.conversations.remember(
+                self._row.account_id, self._request, self.arm, end.usage.input_tokens, end.settled_at
+            )
         return Settled(
             model_used=end.served_model,
             provider=end.provider,

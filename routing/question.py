@@ -45,6 +45,7 @@ def question(
         max_cost_usd=steering.max_cost_usd,
         budget_left_usd=None,
         stream=steering.stream,
+        conversation=runtime.conversations.recall(caller.account_id, request),
         baseline=caller.baseline_model,
         at=now,
         notes=(target.note,) if target and target.note else (),

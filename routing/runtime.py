@@ -15,6 +15,8 @@ from billing.writer import GroupWriter
 from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog
 from routing.catalog.upstreams import extra_providers
+from routing.conversations import Conversations
+from routing.decide.decision import load as load_decision
 from routing.execute.breaker import Breaker
 from routing.providers.config import Provider
 from routing.providers.registry import Deadlines, Upstreams
@@ -29,6 +31,7 @@ class Runtime:
         self.catalog: Catalog = shared_catalog
         self.breaker = Breaker()
         self.limiter = Limiter()
+        self.conversations = Conversations()
         self.upstreams = Upstreams(
             msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
             Deadlines(
@@ -43,6 +46,7 @@ class Runtime:
 
     async def start(self) -> None:
         await self.catalog.refresh()
+        await asyncio.to_thread(load_decision)  # now, rather than during the first request
         self.catalog.start()
 
     async def stop(self) -> None:
