@@ -15,7 +15,7 @@ $(UV):
 	$(BIN)/pip install --quiet uv==$(UV_VERSION)
 
 $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
-	$(UV) sync --quiet --frozen --inexact --python $(BIN)/python
+	$(UV) sync --quiet --frozen --inexact --compile-bytecode --python $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --ignore-requires-python --require-hashes -r deploy/ctok.txt
 	@touch $@
 
