@@ -21,9 +21,12 @@ _FLAGS = [
 _TIMEOUT_MS = 15_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(django_db_setup: None) -> Iterator[Browser]:
-    """Started after the database: Playwright's loop in this thread would get connections of its own."""
+    """Started after the database: Playwright's loop in this thread would get connections of its own.
+
+    It ends with its module: while that loop lives, no asynchronous test can run in the same worker.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
