@@ -1,4 +1,4 @@
-"""Users, accounts, members, plans and API keys: fields and constraints; the verbs are in their modules."""
+"""Users, accounts, members, plans, keys, audit log: the fields; verbs are in their modules."""
 
 from typing import ClassVar
 
@@ -76,6 +76,8 @@ class Account(LimitFields):
     strategy = models.CharField(max_length=16, default="auto")
     baseline_model = models.CharField(max_length=120, blank=True)  # empty: the best fixed model
     fallback = models.BooleanField(default=True)  # False: a pinned model is strict
+    rescue = models.BooleanField(default=True)  # continue a cut stream with the next arm
+    time_zone = models.CharField(max_length=64, default="UTC")  # days and months of limits and reports
     replace_retired = models.BooleanField(default=True)
     log_content = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -124,3 +126,23 @@ class ApiKey(LimitFields):
 
     def __str__(self) -> str:
         return f"{self.name} (…{self.last_four})"
+
+
+class AuditEntry(models.Model):
+    """One administrative act: who did what to what, when. Rows are only ever added."""
+
+    account = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.CASCADE, related_name="audit_entries"
+    )
+    actor = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)  # NULL: the system
+    actor_name = models.CharField(max_length=254)  # survives the user
+    action = models.CharField(max_length=60)  # e.g. key.created, limits.changed, price.accepted
+    target = models.CharField(max_length=160, blank=True)
+    detail = models.JSONField(null=True, blank=True)  # never a secret
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["account", "-at"], name="audit_by_account")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.target}"

@@ -1,27 +1,41 @@
 """Admission: may this caller send one more request now, and how much may it cost.
 
-Limits are per key and per account. Counters live in this process and start from the ledger's rows, which are
-the truth; a day is a UTC date, a minute the last sixty seconds (spec/ledger.md, Holds and budgets).
+Rates are counted by billing/rates.py; money by the windows of the ledger, which alone decide when the request
+is opened. What is looked up here, seconds old at most, refuses early what is spent for sure and tells routing
+what is left, so that candidates that do not fit are left out before anyone is refused.
 """
 
-import math
-from collections import deque
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
-from django.db.models import F, Sum
+from django.db.models import Q
 
-from accounts.caller import Caller, Limits
+from accounts.caller import Caller
+from accounts.database import from_database
 from accounts.errors import ApiError
-from billing.models import Request
+from billing.holds import Cap, Exhausted, caps_of
+from billing.models import Window
+from billing.rates import (
+    RateLimited,
+    RateRule,
+    Rates,
+    RatesUnavailable,
+    figures_of,
+    headers,
+    refusal,
+    retry_after,
+    rules_of,
+)
+from billing.windows import Payer, spans
 
-_MINUTE_S = 60.0
+__all__ = ["Admission", "Limiter", "RateLimited", "over_limit"]
 
-
-class RateLimited(ApiError):
-    code, status = "rate_limited", 429
+_VIEW_S = 1.0  # how old a look at the windows may be
+_VIEWS_KEPT = 10_000
+_HELD_FOR_S = 5.0  # what to wait for when only requests under way hold what is needed
+_View = Mapping[tuple[str, int, str], Window]
 
 
 class QuotaExceeded(ApiError):
@@ -36,212 +50,156 @@ class DailyCostLimitExceeded(ApiError):
     code, status = "daily_cost_limit_exceeded", 429
 
 
+def over_limit(spent: Exhausted, now: datetime) -> ApiError:
+    """The caller's 429: which limit, what is spent, held and left of it, and when it starts anew."""
+    cap, least = spent.cap, spent.least
+    period = "today" if cap.period == Window.Period.DAY else "this month"
+    wait_s = _HELD_FOR_S if spent.may_pass else (spent.ends_at - now).total_seconds()
+    message = f"This {cap.scope} has spent {_amount(spent.spent)} of its {_amount(spent.limit)} {period}"
+    message += f" and holds {_amount(spent.held)} for requests under way" if spent.held else ""
+    message += f"; this request needs at least {_amount(least)}. " if least else ". "
+    message += f"The limit starts anew at {spent.ends_at:%Y-%m-%d %H:%M} UTC."
+    error: type[ApiError] = QuotaExceeded
+    if cap.period == Window.Period.DAY:
+        error = DailyCostLimitExceeded if spent.unit == "usd" else DailyLimitExceeded
+    details = {
+        "scope": cap.scope,
+        "period": cap.period,
+        "unit": spent.unit,
+        "limit": str(spent.limit),
+        "spent": str(spent.spent),
+        "held": str(spent.held),
+        "left": str(spent.left),
+        "resets_at": f"{spent.ends_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return error(message, details=details, headers=retry_after(wait_s))
+
+
+def _amount(value: Decimal | int) -> str:
+    return f"{value:,} tokens" if isinstance(value, int) else f"{value.normalize():f} USD"
+
+
 class Admission:
-    """A request that was let in: what it may spend, and the counters to give back when it ends."""
+    """A request that was let in: its rate headers, what its limits leave, and its place in the rates."""
 
-    def __init__(self, scopes: list["_Counters"], now: datetime) -> None:
-        self._scopes = scopes
-        self._held = Decimal(0)
-        self.headers = _rate_headers(scopes, now)
-        self.budget_left_usd = min(
-            (left for scope in scopes if (left := scope.usd_left()) is not None), default=None
-        )
-        for scope in scopes:
-            scope.enter(now)
+    def __init__(
+        self,
+        request_id: str,
+        caller: Caller,
+        rates: Rates,
+        rules: tuple[RateRule, ...],
+        caps: tuple[Cap, ...],
+        left: Exhausted | None,
+    ) -> None:
+        self.headers: dict[str, str] = {}
+        self.payer = Payer(caller.account_id, caller.key_id, caller.time_zone)
+        self.caps = caps
+        self.tightest = left
+        self.uncounted: tuple[RateRule, ...] = ()  # the ledger has to check these
+        self._request_id, self._rates, self._rules = request_id, rates, rules
 
-    def hold(self, usd: Decimal) -> None:
-        """Set aside what the request is expected to cost, so that its neighbours do not count on it."""
-        self._held = usd
-        for scope in self._scopes:
-            scope.held_usd += usd
+    @property
+    def budget_left_usd(self) -> Decimal | None:
+        """What the tightest USD cap leaves; None: there is none."""
+        return None if self.tightest is None else Decimal(self.tightest.left)
 
-    def release(self, usd: Decimal, tokens: int) -> None:
-        """The request ended having cost that much, with that many tokens in all."""
-        for scope in self._scopes:
-            scope.leave(self._held, usd, tokens)
-        self._held = Decimal(0)
+    async def leave(self, tokens: int, now: datetime) -> None:
+        """The request ended, with that many tokens in all. What it held is the ledger's to give back."""
+        if self._rules:
+            await self._rates.leave(self._request_id, self._rules, tokens, now.timestamp())
 
 
 class Limiter:
-    """Counters of every key and account this process has seen."""
+    """Lets requests in, for one process."""
 
-    def __init__(self) -> None:
-        self._counters: dict[tuple[str, int], _Counters] = {}
+    def __init__(self, rates: Rates, longest_request: timedelta) -> None:
+        self._rates, self._longest = rates, longest_request
+        self._views: dict[tuple[int, int], tuple[float, _View]] = {}
 
-    async def admit(self, caller: Caller, now: datetime) -> Admission:
-        """Let the request in, or raise one of the 429 errors above with `Retry-After`."""
-        scopes = [
-            await self._counters_of("key", caller.key_id, caller.key_limits, now),
-            await self._counters_of("account", caller.account_id, caller.account_limits, now),
-        ]
-        for scope in scopes:
-            scope.check(now)
-        return Admission(scopes, now)
+    async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
+        """Let the request in, or raise a 429 with `Retry-After`."""
+        caps, rules = caps_of(caller), rules_of(caller)
+        left = await self.left(caller, now)
+        admission = Admission(request_id, caller, self._rates, rules, caps, left)
+        if rules:
+            moment = now.timestamp()
+            lease_until = moment + self._longest.total_seconds()
+            try:
+                seen = await self._rates.enter(request_id, rules, moment, lease_until)
+                admission.headers = headers(rules, seen, moment)
+            except RatesUnavailable:
+                admission.uncounted = rules
+        return admission
 
-    async def _counters_of(self, kind: str, pk: int, limits: Limits, now: datetime) -> "_Counters":
-        counters = self._counters.setdefault((kind, pk), _Counters(kind))
-        counters.limits = limits
-        if counters.day != now.date() and _has_budget(limits):
-            spent = await _spent(kind, pk, now)
-            if counters.day != now.date():  # a neighbour may have asked at the same time
-                counters.start_day(now, *spent)
-        return counters
+    async def look(self, caller: Caller, request_id: str, now: datetime) -> Admission:
+        """As `admit`, for what opens no request: it counts once and is over."""
+        admission = await self.admit(caller, request_id, now)
+        if admission.uncounted:
+            await from_database(_check, admission.uncounted, now)
+        await admission.leave(0, now)
+        return admission
 
+    async def close(self) -> None:
+        await self._rates.close()
 
-class _Counters:
-    """What one key or account has used: the last minute, today and this month, and what is in flight."""
+    async def left(self, caller: Caller, now: datetime) -> Exhausted | None:
+        """The tightest USD cap with its figures. Raises the 429 of a cap that is spent whatever is held."""
+        caps = caps_of(caller)
+        if not caps:
+            return None
+        windows = await self._windows(caller, now)
+        tightest: Exhausted | None = None
+        for cap in caps:
+            window = windows.get((cap.scope, cap.scope_id, cap.period))
+            if window is None or not window.starts_at <= now < window.ends_at:
+                window = _unspent(cap, now, caller.time_zone)
+            if cap.tokens is not None and window.spent_tokens >= cap.tokens:
+                raise over_limit(Exhausted(cap, window, "tokens", 0), now)
+            if cap.usd is None:
+                continue
+            seen = Exhausted(cap, window, "usd", Decimal(0))
+            if window.spent_usd >= cap.usd:
+                raise over_limit(seen, now)
+            if tightest is None or seen.left < tightest.left:
+                tightest = seen
+        return tightest
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.limits = Limits()
-        self.day = datetime.min.date()  # until the first budget is asked for, nothing is added up
-        self.day_usd = self.month_usd = Decimal(0)
-        self.day_tokens = self.month_tokens = 0
-        self.recent: deque[float] = deque()
-        self.recent_tokens: deque[tuple[float, int]] = deque()
-        self.in_flight = 0
-        self.held_usd = Decimal(0)
-
-    def start_day(
-        self, now: datetime, day_usd: Decimal, day_tokens: int, month_usd: Decimal, month_tokens: int
-    ) -> None:
-        self.day = now.date()
-        self.day_usd, self.day_tokens = day_usd, day_tokens
-        self.month_usd, self.month_tokens = month_usd, month_tokens
-
-    def check(self, now: datetime) -> None:
-        self._check_rates(now.timestamp())
-        limits = self.limits
-        midnight = _next_midnight(now)
-        if limits.daily_tokens is not None and self.day_tokens >= limits.daily_tokens:
-            raise DailyLimitExceeded(
-                f"This {self.kind} has used {self.day_tokens:,} of {limits.daily_tokens:,} tokens today. "
-                f"The day ends at {midnight:%Y-%m-%d %H:%M} UTC.",
-                headers=_retry_after((midnight - now).total_seconds()),
-            )
-        if limits.daily_usd is not None and self.day_usd + self.held_usd >= limits.daily_usd:
-            raise DailyCostLimitExceeded(
-                f"This {self.kind} has spent {self.day_usd:f} USD and holds {self.held_usd:f} USD of "
-                f"{limits.daily_usd:f} USD today. The day ends at {midnight:%Y-%m-%d %H:%M} UTC.",
-                headers=_retry_after((midnight - now).total_seconds()),
-            )
-        self._check_month(now)
-
-    def usd_left(self) -> Decimal | None:
-        lefts = []
-        if self.limits.daily_usd is not None:
-            lefts.append(self.limits.daily_usd - self.day_usd - self.held_usd)
-        if self.limits.monthly_usd is not None:
-            lefts.append(self.limits.monthly_usd - self.month_usd - self.held_usd)
-        return min(lefts, default=None)
-
-    def enter(self, now: datetime) -> None:
-        self.in_flight += 1
-        if self.limits.requests_per_minute is not None:
-            self.recent.append(now.timestamp())
-
-    def leave(self, held: Decimal, usd: Decimal, tokens: int) -> None:
-        self.in_flight -= 1
-        self.held_usd -= held
-        self.day_usd += usd
-        self.month_usd += usd
-        self.day_tokens += tokens
-        self.month_tokens += tokens
-        if self.limits.tokens_per_minute is not None:
-            self.recent_tokens.append((datetime.now(UTC).timestamp(), tokens))
-
-    def _check_rates(self, now: float) -> None:
-        while self.recent and self.recent[0] <= now - _MINUTE_S:
-            self.recent.popleft()
-        while self.recent_tokens and self.recent_tokens[0][0] <= now - _MINUTE_S:
-            self.recent_tokens.popleft()
-        limits = self.limits
-        if limits.requests_per_minute is not None and len(self.recent) >= limits.requests_per_minute:
-            wait = self.recent[0] + _MINUTE_S - now if self.recent else _MINUTE_S
-            raise RateLimited(
-                f"This {self.kind} may send {limits.requests_per_minute} requests a minute. "
-                f"Try again in {math.ceil(wait)} s.",
-                headers=_retry_after(wait) | _trio(limits.requests_per_minute, 0, wait),
-            )
-        if limits.tokens_per_minute is not None:
-            used = sum(tokens for _, tokens in self.recent_tokens)
-            if used >= limits.tokens_per_minute:
-                wait = self.recent_tokens[0][0] + _MINUTE_S - now if self.recent_tokens else _MINUTE_S
-                raise RateLimited(
-                    f"This {self.kind} has used {used:,} of {limits.tokens_per_minute:,} tokens a minute. "
-                    f"Try again in {math.ceil(wait)} s.",
-                    headers=_retry_after(wait),
-                )
-        if limits.concurrent_requests is not None and self.in_flight >= limits.concurrent_requests:
-            raise RateLimited(
-                f"This {self.kind} may have {limits.concurrent_requests} requests in flight at a time. "
-                "Wait for one to end.",
-                headers=_retry_after(1),
-            )
-
-    def _check_month(self, now: datetime) -> None:
-        limits = self.limits
-        next_month = (now.replace(day=1) + timedelta(days=32)).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
-        spent_all_usd = (
-            limits.monthly_usd is not None and self.month_usd + self.held_usd >= limits.monthly_usd
-        )
-        if spent_all_usd or (
-            limits.monthly_tokens is not None and self.month_tokens >= limits.monthly_tokens
-        ):
-            limit = f"{limits.monthly_usd:f} USD" if spent_all_usd else f"{limits.monthly_tokens:,} tokens"
-            raise QuotaExceeded(
-                f"This {self.kind} has used up its {limit} for this month, which ends at "
-                f"{next_month:%Y-%m-%d %H:%M} UTC.",
-                headers=_retry_after((next_month - now).total_seconds()),
-            )
+    async def _windows(self, caller: Caller, now: datetime) -> _View:
+        key = caller.account_id, caller.key_id
+        seen_at, view = self._views.get(key, (0.0, {}))
+        if time.monotonic() > seen_at + _VIEW_S:
+            if len(self._views) >= _VIEWS_KEPT:
+                self._views.clear()
+            began = time.monotonic()
+            view = await from_database(_current_windows, caller, now)
+            self._views[key] = began, view
+        return view
 
 
-def _has_budget(limits: Limits) -> bool:
-    budgets = (limits.daily_usd, limits.daily_tokens, limits.monthly_usd, limits.monthly_tokens)
-    return any(budget is not None for budget in budgets)
-
-
-async def _spent(kind: str, pk: int, now: datetime) -> tuple[Decimal, int, Decimal, int]:
-    """USD and tokens of today and of this month (UTC), from the ledger."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    sums = sync_to_async(_sums, thread_sensitive=False)
-    return (*await sums(kind, pk, today), *await sums(kind, pk, today.replace(day=1)))
-
-
-def _sums(kind: str, pk: int, since: datetime) -> tuple[Decimal, int]:
-    close_old_connections()  # the one this thread kept may be broken since
-    tokens = F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens")
-    tokens += F("cache_write_1h_tokens") + F("output_tokens")
-    sums = Request.objects.filter(**{f"{kind}_id": pk}, created_at__gte=since).aggregate(
-        usd=Sum("cost_usd"), tokens=Sum(tokens)
+def _current_windows(caller: Caller, now: datetime) -> _View:
+    found = Window.objects.filter(
+        Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.key_id),
+        starts_at__lte=now,
+        ends_at__gt=now,
+        time_zone=caller.time_zone,
     )
-    return sums["usd"] or Decimal(0), sums["tokens"] or 0
+    return {(window.scope, window.scope_id, window.period): window for window in found}
 
 
-def _rate_headers(scopes: list[_Counters], now: datetime) -> dict[str, str]:
-    """The trio for the scope with the fewest requests left in its minute, this request counted."""
-    limited = [scope for scope in scopes if scope.limits.requests_per_minute is not None]
-    if not limited:
-        return {}
-    tightest = min(limited, key=lambda scope: (scope.limits.requests_per_minute or 0) - len(scope.recent))
-    limit = tightest.limits.requests_per_minute or 0
-    oldest = tightest.recent[0] if tightest.recent else now.timestamp()
-    return _trio(limit, limit - len(tightest.recent) - 1, oldest + _MINUTE_S - now.timestamp())
+def _unspent(cap: Cap, now: datetime, time_zone: str) -> Window:
+    """The window of a period in which nothing was asked yet."""
+    span = next(span for span in spans(now, time_zone) if span.period == cap.period)
+    return Window(
+        scope=cap.scope,
+        scope_id=cap.scope_id,
+        period=cap.period,
+        starts_at=span.starts_at,
+        ends_at=span.ends_at,
+        time_zone=time_zone,
+    )
 
 
-def _trio(limit: int, remaining: int, reset_s: float) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(limit),
-        "X-RateLimit-Remaining": str(max(remaining, 0)),
-        "X-RateLimit-Reset": str(math.ceil(reset_s)),
-    }
-
-
-def _retry_after(seconds: float) -> dict[str, str]:
-    return {"Retry-After": str(max(1, math.ceil(seconds)))}
-
-
-def _next_midnight(now: datetime) -> datetime:
-    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+def _check(rules: tuple[RateRule, ...], now: datetime) -> None:
+    for rule in rules:
+        if (error := refusal(rule, figures_of(rule, now), now.timestamp())) is not None:
+            raise error

@@ -1,11 +1,11 @@
-"""The ledger's two tables and the price book; the verbs are in ledger.py and pricebook.py."""
+"""The ledger's tables, what they hold against limits, and the price book; the verbs are in their modules."""
 
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import Account, ApiKey
+from accounts.models import Account, ApiKey, User
 from billing.fields import CompressedJSONField
 
 
@@ -59,6 +59,7 @@ class Request(models.Model):
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="requests")
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
+    owner = models.CharField(max_length=32, blank=True)  # the WebProcess that serves it
     lease_until = models.DateTimeField()  # an open row past this is swept
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.OPEN)
     door = models.CharField(max_length=16)
@@ -74,6 +75,8 @@ class Request(models.Model):
     provider = models.CharField(max_length=60, blank=True)
     upstream_model = models.CharField(max_length=160, blank=True)  # what the provider says it served
     fallback_used = models.BooleanField(default=False)
+    rescued = models.BooleanField(default=False)  # a cut stream, continued by another attempt
+    other_model_served = models.BooleanField(default=False)  # the provider names a model we did not ask for
     uncached_input_tokens = models.PositiveIntegerField(default=0)
     cache_read_tokens = models.PositiveIntegerField(default=0)
     cache_write_tokens = models.PositiveIntegerField(default=0)
@@ -87,7 +90,8 @@ class Request(models.Model):
     wasted_usd = models.DecimalField(
         max_digits=18, decimal_places=9, default=0
     )  # billed to us by failed attempts, not charged
-    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)  # in its windows, while open
+    held_tokens = models.PositiveBigIntegerField(default=0)
     baseline_model = models.CharField(max_length=120, blank=True)
     baseline_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
     unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
@@ -121,6 +125,9 @@ class Request(models.Model):
             models.Index(fields=["account", "-created_at", "-id"], name="request_by_account"),
             models.Index(fields=["key", "-created_at"], name="request_by_key"),
             models.Index(fields=["lease_until"], name="request_open", condition=Q(status="open")),
+            models.Index(fields=["owner"], name="request_open_by_owner", condition=Q(status="open")),
+            models.Index(fields=["created_at"], name="request_by_time"),
+            models.Index(fields=["created_at"], name="request_unpriced", condition=Q(unpriced=True)),
         ]
 
     def __str__(self) -> str:
@@ -155,6 +162,9 @@ class Attempt(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)  # NULL: unpriced
+    charged = models.BooleanField(default=False)  # its tokens reached the caller: part of the request's cost
+    unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
+    price_version = models.CharField(max_length=64, blank=True)
     provider_request_id = models.CharField(max_length=160, blank=True)
 
     class Meta:
@@ -165,3 +175,186 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.request_id} #{self.number} {self.model} {self.outcome}"
+
+
+class Window(models.Model):
+    """What one account or key has spent and holds in one day or month; its sums are the ledger's.
+
+    Made by the first request of the period and changed in the very transaction that opens or settles a
+    request, so that no other count of money is needed (billing/windows.py).
+    """
+
+    class Scope(models.TextChoices):
+        ACCOUNT = "account"
+        KEY = "key"
+
+    class Period(models.TextChoices):
+        DAY = "day"
+        MONTH = "month"
+
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    scope_id = models.BigIntegerField()
+    period = models.CharField(max_length=8, choices=Period.choices)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()  # exclusive
+    time_zone = models.CharField(max_length=64, default="UTC")
+    requests = models.PositiveBigIntegerField(default=0)
+    spent_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    spent_tokens = models.PositiveBigIntegerField(default=0)
+    held_tokens = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["scope", "scope_id", "period", "starts_at"], name="window_once"),
+            models.CheckConstraint(condition=Q(held_usd__gte=0), name="window_holds_no_less_than_nothing"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["ends_at"], name="window_by_end")]  # for those not over yet
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_id}, {self.period} from {self.starts_at:%Y-%m-%d}"
+
+
+class WebProcess(models.Model):
+    """A process that serves requests, and its sign of life: the owner of open requests and their holds."""
+
+    id = models.CharField(primary_key=True, max_length=32)
+    host = models.CharField(max_length=120)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()  # by the database's clock
+    ahead_s = models.FloatField(default=0.0)  # of its own clock before the database's
+    missed_at = models.DateTimeField(null=True, blank=True)  # when the sweeper first found it silent
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid}"
+
+
+class IdempotentOutcome(models.Model):
+    """What a request with an Idempotency-Key came to, kept for a day to be told again."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)  # SHA-256 of path, steering headers and body
+    request_id = models.CharField(max_length=40)
+    owner = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField()  # an unfinished one past this may be taken over
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP; NULL: still running
+    headers = models.JSONField(null=True, blank=True)
+    body = models.BinaryField(null=True, blank=True)  # compressed, then encrypted
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "key"], name="idempotency_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of account {self.account_id}"
+
+
+class PriceProposal(models.Model):
+    """A change of the price list too doubtful to apply by itself; waits for an operator."""
+
+    class Kind(models.TextChoices):
+        MOVED = "moved"  # by more than a fifth
+        VANISHED = "vanished"  # no longer listed
+        UNPRICED = "unpriced"  # requested, and no price is known
+
+    class Decision(models.TextChoices):
+        ACCEPTED = "accepted"
+        REJECTED = "rejected"
+
+    model = models.CharField(max_length=120)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    current = models.JSONField(null=True, blank=True)  # tiers: [[over_input_tokens, {token class: USD/Mtok}]]
+    proposed = models.JSONField(null=True, blank=True)
+    effective_from = models.DateTimeField(null=True, blank=True)  # as listed; NULL: from now on
+    source = models.CharField(max_length=120)
+    seen_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)
+    decision = models.CharField(max_length=12, choices=Decision.choices, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["model", "kind"], condition=Q(decided_at=None), name="proposal_pending_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.kind}"
+
+
+class Repricing(models.Model):
+    """A batch that gave settled requests other prices: who, why, and what it came to. It can be undone."""
+
+    reason = models.CharField(max_length=200)
+    model = models.CharField(max_length=120)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    requests = models.PositiveIntegerField(default=0)
+    usd_before = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    usd_after = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    made_by = models.CharField(max_length=120)
+    made_at = models.DateTimeField()
+    undone_by = models.CharField(max_length=120, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.model}, {self.requests} requests: {self.reason}"
+
+
+class RepricedAttempt(models.Model):
+    """One charged attempt of a re-pricing, with what it was before: enough to take it back."""
+
+    batch = models.ForeignKey(Repricing, on_delete=models.CASCADE, related_name="attempts")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="+")
+    before_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    before_unit_prices = models.JSONField(null=True, blank=True)
+    before_version = models.CharField(max_length=64, blank=True)
+    after_usd = models.DecimalField(max_digits=18, decimal_places=9)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "attempt"], name="repriced_once_a_batch")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} in {self.batch_id}"
+
+
+class RepricedRequest(models.Model):
+    """One request of a re-pricing, with what its price columns were before."""
+
+    batch = models.ForeignKey(Repricing, on_delete=models.CASCADE, related_name="repriced_requests")
+    request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="+")
+    before_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    before_held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    before_unit_prices = models.JSONField(null=True, blank=True)
+    before_version = models.CharField(max_length=64, blank=True)
+    after_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    undone = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "request"], name="request_repriced_once_a_batch")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} in {self.batch_id}"
+
+
+class LedgerAudit(models.Model):
+    """What one audit of the ledger found (billing/audit.py)."""
+
+    at = models.DateTimeField(db_index=True)
+    since = models.DateTimeField(null=True, blank=True)  # NULL: the whole ledger
+    took_ms = models.PositiveIntegerField()
+    violations = models.PositiveIntegerField(default=0)
+    result = models.JSONField()  # billing.audit.Audit
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.violations} violations"

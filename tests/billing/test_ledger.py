@@ -1,19 +1,26 @@
 """The ledger's promises: written before, settled once, grouped, swept (spec/ledger.md, Two tables)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from django.db import IntegrityError
+from django.conf import settings
+from django.db import IntegrityError, OperationalError
 
-from billing.ledger import Ledger, Settlement
-from billing.models import Attempt, Request
+from accounts.errors import ServiceUnavailable
+from billing.holds import Cap, Exhausted, Hold, Wish
+from billing.ledger import Ledger, Settlement, Terms, apply
+from billing.models import Attempt, Request, WebProcess, Window
 from billing.sweeper import sweep
 from billing.usage import Usage
+from billing.writer import GroupWriter
+from tests.billing.conftest import payer_of
 
 NewRow = Callable[..., Request]
+CENT = Decimal("0.01")
 
 
 def settlement_of(row: Request, **fields: object) -> Settlement:
@@ -28,83 +35,294 @@ def settlement_of(row: Request, **fields: object) -> Settlement:
     return Settlement(**defaults | fields)  # type: ignore[arg-type]
 
 
+def terms_of(row: Request, *caps: Cap, usd: str = "0", least: str = "0", tokens: int = 0) -> Terms:
+    return Terms(payer_of(row), caps, Wish(Decimal(usd), Decimal(least), tokens, 0))
+
+
+def key_cap(row: Request, usd: str) -> Cap:
+    return Cap("key", row.key_id, "day", Decimal(usd), None)
+
+
+async def opened(ledger: Ledger, row: Request, *caps: Cap, **wish: Any) -> Hold:
+    return await ledger.open(row, terms_of(row, *caps, **wish))
+
+
+async def settled(ledger: Ledger, row: Request, **fields: object) -> Request:
+    attempts: Any = fields.pop("attempts", ())
+    await ledger.settle(row, payer_of(row), settlement_of(row, **fields), attempts)
+    return await Request.objects.aget(pk=row.pk)
+
+
+def windows_of(row: Request) -> list[Window]:
+    """Day and month of the key, then of the account."""
+    scopes = [("key", row.key_id), ("account", row.account_id)]
+    return [
+        Window.objects.get(scope=scope, scope_id=pk, period=period)
+        for scope, pk in scopes
+        for period in ("day", "month")
+    ]
+
+
 async def test_an_opened_request_is_committed_when_open_returns(ledger: Ledger, new_row: NewRow) -> None:
     row = new_row()
-    await ledger.open(row)
+    await opened(ledger, row)
     assert Request.objects.get(pk=row.pk).status == Request.Status.OPEN
 
 
 async def test_a_settlement_writes_usage_cost_and_status(ledger: Ledger, new_row: NewRow) -> None:
-    row = new_row(held_usd=Decimal("0.5"))
-    await ledger.open(row)
-    await ledger.settle(settlement_of(row))
-    settled = Request.objects.get(pk=row.pk)
-    assert (settled.status, settled.cost_usd) == ("succeeded", Decimal("0.000000123"))
-    assert (settled.uncached_input_tokens, settled.output_tokens, settled.reasoning_tokens) == (10, 4, 1)
-    assert settled.held_usd == 0, "what was held is given back"
+    row = new_row()
+    await opened(ledger, row, usd="0.5")
+    end = await settled(ledger, row)
+    assert (end.status, end.cost_usd) == ("succeeded", Decimal("0.000000123"))
+    assert (end.uncached_input_tokens, end.output_tokens, end.reasoning_tokens) == (10, 4, 1)
+    assert end.held_usd == 0, "what was held is given back"
 
 
 async def test_a_request_is_settled_once(ledger: Ledger, new_row: NewRow) -> None:
     row = new_row()
-    await ledger.open(row)
-    await ledger.settle(settlement_of(row))
-    await ledger.settle(settlement_of(row, status=Request.Status.FAILED, cost_usd=Decimal(1)))
-    assert Request.objects.get(pk=row.pk).status == Request.Status.SUCCEEDED
+    await opened(ledger, row)
+    await settled(ledger, row)
+    again = await settled(ledger, row, status=Request.Status.FAILED, cost_usd=Decimal(1))
+    assert again.status == Request.Status.SUCCEEDED
+    assert [window.spent_usd for window in windows_of(row)] == [Decimal("0.000000123")] * 4
 
 
 async def test_tokens_without_a_price_are_unpriced_not_free(ledger: Ledger, new_row: NewRow) -> None:
     row = new_row()
-    await ledger.open(row)
-    await ledger.settle(settlement_of(row, cost_usd=None))
-    settled = Request.objects.get(pk=row.pk)
-    assert settled.unpriced
-    assert settled.cost_usd is None
+    await opened(ledger, row, usd="0.5")
+    end = await settled(ledger, row, cost_usd=None, held_usd=CENT)
+    assert (end.unpriced, end.cost_usd, end.held_usd) == (True, None, CENT)
+    assert windows_of(row)[0].held_usd == CENT, "the budget goes on holding a ceiling"
+
+
+async def test_windows_say_what_is_held_and_then_what_was_spent(ledger: Ledger, new_row: NewRow) -> None:
+    row = new_row()
+    await opened(ledger, row, usd="0.02", tokens=50)
+    assert [(one.requests, one.held_usd, one.held_tokens) for one in windows_of(row)] == [
+        (1, Decimal("0.02"), 50)
+    ] * 4
+    await settled(ledger, row, cost_usd=CENT)
+    after = [(one.spent_usd, one.held_usd, one.spent_tokens, one.held_tokens) for one in windows_of(row)]
+    assert after == [(CENT, 0, 14, 0)] * 4
+
+
+async def test_a_hold_takes_what_the_cap_leaves_and_no_more(ledger: Ledger, new_row: NewRow) -> None:
+    first, second, third = new_row(), new_row(), new_row()
+    cap = key_cap(first, "0.03")
+    holds = [await opened(ledger, row, cap, usd="0.02", least="0.005") for row in (first, second)]
+    assert [hold.usd for hold in holds] == [Decimal("0.02"), CENT]
+    with pytest.raises(Exhausted) as refused:
+        await opened(ledger, third, cap, usd="0.02", least="0.005")
+    assert (refused.value.spent, refused.value.held, refused.value.left) == (0, Decimal("0.03"), 0)
+    assert refused.value.may_pass, "the others may give back enough"
+    assert not Request.objects.filter(pk=third.pk).exists(), "a refused request is no accepted one"
+
+
+async def test_a_window_made_late_starts_with_what_the_ledger_knows(ledger: Ledger, new_row: NewRow) -> None:
+    row = new_row()
+    await opened(ledger, row)
+    await settled(ledger, row, cost_usd=CENT)
+    Window.objects.filter(scope="key", scope_id=row.key_id).delete()
+    later = new_row()
+    await opened(ledger, later, usd="0.02")
+    day = windows_of(later)[0]
+    assert (day.requests, day.spent_usd, day.held_usd, day.spent_tokens) == (2, CENT, Decimal("0.02"), 14)
+
+
+async def test_a_settlement_counts_in_the_windows_of_its_opening(ledger: Ledger, new_row: NewRow) -> None:
+    """A request that runs over midnight belongs to the day it was accepted on."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    row = new_row(created_at=yesterday)
+    await opened(ledger, row)
+    await settled(ledger, row, cost_usd=CENT)
+    day = Window.objects.get(scope="key", scope_id=row.key_id, period="day")
+    assert day.starts_at.date() == yesterday.date()
+    assert day.spent_usd == CENT
 
 
 async def test_writes_that_arrive_together_share_a_commit_and_all_arrive(
     ledger: Ledger, new_row: NewRow
 ) -> None:
     rows = [new_row() for _ in range(200)]
-    await asyncio.gather(*(ledger.open(row) for row in rows))
-    await asyncio.gather(*(ledger.settle(settlement_of(row)) for row in rows))
-    settled = Request.objects.filter(pk__in=[row.pk for row in rows], status="succeeded")
-    assert settled.count() == 200
+    await asyncio.gather(*(opened(ledger, row, usd="0.001") for row in rows))
+    await asyncio.gather(*(settled(ledger, row, cost_usd=CENT) for row in rows))
+    assert Request.objects.filter(pk__in=[row.pk for row in rows], status="succeeded").count() == 200
+    assert [(one.requests, one.spent_usd, one.held_usd) for one in windows_of(rows[0])] == [(200, 2, 0)] * 4
 
 
 async def test_one_bad_row_fails_alone(ledger: Ledger, new_row: NewRow) -> None:
     good, bad = new_row(), new_row(cost_usd=Decimal(-1))
-    results = await asyncio.gather(ledger.open(good), ledger.open(bad), return_exceptions=True)
-    assert results[0] is None
+    results = await asyncio.gather(opened(ledger, good), opened(ledger, bad), return_exceptions=True)
+    assert isinstance(results[0], Hold)
     assert isinstance(results[1], IntegrityError)
     assert Request.objects.filter(pk=good.pk).exists()
+    assert windows_of(good)[0].requests == 1
 
 
-async def test_an_attempt_is_durable_with_its_requests_settlement(ledger: Ledger, new_row: NewRow) -> None:
+async def test_attempts_are_committed_with_their_requests_settlement(ledger: Ledger, new_row: NewRow) -> None:
     row = new_row()
-    await ledger.open(row)
-    ledger.record(
-        Attempt(
-            request_id=row.pk,
-            number=1,
-            model="m",
-            provider="p",
-            outcome="ok",
-            started_at=row.created_at,
-            latency_ms=5,
-        )
+    await opened(ledger, row)
+    attempt = Attempt(
+        request_id=row.pk,
+        number=1,
+        model="m",
+        provider="p",
+        outcome="ok",
+        started_at=row.created_at,
+        latency_ms=5,
     )
-    await ledger.settle(settlement_of(row))
+    await settled(ledger, row, attempts=[attempt])
     assert Attempt.objects.filter(request_id=row.pk).count() == 1
 
 
-async def test_a_request_left_open_by_a_dead_process_is_swept_once(ledger: Ledger, new_row: NewRow) -> None:
+class FlakyDatabase:
+    """The real ledger under a database that fails for a while, before or after the commit was made."""
+
+    def __init__(self, failures: int, *, after_commit: bool = False) -> None:
+        self.failures, self.after_commit = failures, after_commit
+
+    def __call__(self, writes: Sequence[Any], again: bool) -> list[Any]:
+        if self.failures and not self.after_commit:
+            self.failures -= 1
+            raise OperationalError("the connection is gone")
+        return apply(writes, again)
+
+    def committed(self) -> None:
+        if self.failures and self.after_commit:
+            self.failures -= 1
+            raise OperationalError("the connection is gone")
+
+
+class ForgetfulWriter(GroupWriter):
+    """Commits, and then may not hear of it."""
+
+    def _commit(self, writes: Sequence[Any], again: bool) -> Any:
+        result = super()._commit(writes, again)
+        try:
+            self._apply.committed()  # type: ignore[attr-defined]
+        except OperationalError as error:
+            return error
+        return result
+
+
+async def test_a_database_that_is_away_for_a_moment_delays_and_loses_nothing(
+    live_db: None, new_row: NewRow
+) -> None:
+    row, database = new_row(), FlakyDatabase(2)
+    writer = GroupWriter(database, patience_s=5)
+    ledger = Ledger(writer)
+    await opened(ledger, row, usd="0.02")
+    database.failures = 3
+    await settled(ledger, row, cost_usd=CENT)
+    await writer.close()
+    assert windows_of(row)[0].spent_usd == CENT
+
+
+async def test_an_opening_is_refused_when_the_database_stays_away_but_a_settlement_is_kept(
+    live_db: None, new_row: NewRow
+) -> None:
+    row, late, database = new_row(), new_row(), FlakyDatabase(0)
+    writer = GroupWriter(database, patience_s=0.2)
+    ledger = Ledger(writer)
+    await opened(ledger, row)
+    database.failures = 5  # 50, 100, 200, 400 and 800 ms of pauses
+    settling = asyncio.ensure_future(settled(ledger, row, cost_usd=CENT))
+    with pytest.raises(ServiceUnavailable) as refused:
+        await opened(ledger, late)
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
+    assert (await settling).cost_usd == CENT
+    await writer.close()
+    assert not Request.objects.filter(pk=late.pk).exists()
+
+
+async def test_a_commit_that_was_made_unheard_is_not_made_twice(live_db: None, new_row: NewRow) -> None:
+    row, database = new_row(), FlakyDatabase(1, after_commit=True)
+    writer = ForgetfulWriter(database, patience_s=5)
+    ledger = Ledger(writer)
+    hold = await opened(ledger, row, usd="0.02")
+    assert hold.usd == Decimal("0.02")
+    assert windows_of(row)[0].requests == 1
+    database.failures = 1
+    await settled(ledger, row, cost_usd=CENT)
+    await writer.close()
+    assert [(one.requests, one.spent_usd, one.held_usd) for one in windows_of(row)] == [(1, CENT, 0)] * 4
+
+
+async def test_an_abandoned_opening_leaves_neither_a_row_open_nor_a_hold(
+    ledger: Ledger, new_row: NewRow
+) -> None:
+    row = new_row()
+    opening = asyncio.ensure_future(opened(ledger, row, usd="0.02"))
+    await asyncio.sleep(0)  # enqueued, perhaps already on its way
+    opening.cancel()
+    ledger.abandon(row, payer_of(row), settlement_of(row, status=Request.Status.ABORTED, cost_usd=Decimal(0)))
+    await opened(ledger, new_row())  # whatever came before is committed by then
+    found = Request.objects.filter(pk=row.pk).first()
+    assert found is None or found.status == Request.Status.ABORTED
+    assert windows_of(new_row())[0].held_usd == 0
+
+
+async def test_a_request_left_open_past_its_lease_is_swept_once(ledger: Ledger, new_row: NewRow) -> None:
     now = datetime.now(UTC)
     left, alive = new_row(lease_until=now - timedelta(seconds=1)), new_row()
-    await asyncio.gather(ledger.open(left), ledger.open(alive))
+    await asyncio.gather(opened(ledger, left, usd="0.02"), opened(ledger, alive, usd="0.01"))
     assert sweep(now) == 1
     assert sweep(now) == 0
     assert Request.objects.get(pk=left.pk).status == Request.Status.EXPIRED
     assert Request.objects.get(pk=alive.pk).status == Request.Status.OPEN
+    assert windows_of(left)[0].held_usd == CENT, "only the living one's hold is left"
+
+
+async def test_a_settlement_after_the_sweep_changes_nothing(ledger: Ledger, new_row: NewRow) -> None:
+    row = new_row(lease_until=datetime.now(UTC) - timedelta(seconds=1))
+    await opened(ledger, row, usd="0.02")
+    sweep(datetime.now(UTC))
+    assert (await settled(ledger, row, cost_usd=CENT)).status == Request.Status.EXPIRED
+    assert [(one.spent_usd, one.held_usd) for one in windows_of(row)] == [(0, 0)] * 4
+
+
+async def test_what_a_dead_process_left_is_swept_long_before_its_lease(
+    ledger: Ledger, new_row: NewRow
+) -> None:
+    now, silence = datetime.now(UTC), timedelta(seconds=settings.PROCESS_SILENCE_S)
+    row = new_row(owner="dead" + new_row().pk[-20:])
+    await opened(ledger, row)
+    WebProcess.objects.create(
+        pk=row.owner, host="h", pid=1, started_at=now - 2 * silence, seen_at=now - 1.1 * silence
+    )
+    assert sweep(now) == 0, "silence may be the database's: it is looked at twice"
+    assert sweep(now + 0.3 * silence) == 0
+    assert sweep(now + 0.6 * silence) == 1
+
+
+async def test_a_process_that_speaks_again_keeps_its_requests(ledger: Ledger, new_row: NewRow) -> None:
+    now, silence = datetime.now(UTC), timedelta(seconds=settings.PROCESS_SILENCE_S)
+    row = new_row(owner="slow" + new_row().pk[-20:])
+    await opened(ledger, row)
+    process = WebProcess.objects.create(
+        pk=row.owner, host="h", pid=1, started_at=now - 2 * silence, seen_at=now - 1.1 * silence
+    )
+    sweep(now)
+    WebProcess.objects.filter(pk=process.pk).update(
+        seen_at=now, missed_at=None
+    )  # as billing/processes.py does
+    assert sweep(now + 0.6 * silence) == 0
+
+
+async def test_a_living_process_whose_clock_is_behind_keeps_its_requests(
+    ledger: Ledger, new_row: NewRow
+) -> None:
+    """Row 25: its leases look long over to everyone else."""
+    now, two_hours = datetime.now(UTC), timedelta(hours=2)
+    row = new_row(owner="late" + new_row().pk[-20:], lease_until=now - two_hours + timedelta(minutes=3))
+    await opened(ledger, row)
+    WebProcess.objects.create(
+        pk=row.owner, host="h", pid=1, started_at=now, seen_at=now, ahead_s=-two_hours.total_seconds()
+    )
+    sweep(now)
+    assert Request.objects.get(pk=row.pk).status == Request.Status.OPEN
+    sweep(now + timedelta(minutes=4))
+    assert Request.objects.get(pk=row.pk).status == Request.Status.EXPIRED
 
 
 @pytest.mark.parametrize("fields", [{"cost_usd": Decimal(-1)}, {"status": "succeeded"}])

@@ -1,135 +1,127 @@
-"""Who is let in: rates, budgets and concurrency, each refusal with its code and Retry-After."""
+"""Who is let in by budgets: refusals with their code, figures and Retry-After (spec/ledger.md, Holds and
+budgets).
+"""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.caller import Caller, Limits
-from billing.ledger import Ledger, Settlement
-from billing.limits import (
-    DailyCostLimitExceeded,
-    DailyLimitExceeded,
-    Limiter,
-    QuotaExceeded,
-    RateLimited,
-)
+from billing.ledger import Ledger, Settlement, Terms
+from billing.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
 from billing.models import Request
+from billing.rates import MemoryRates
 from billing.usage import Usage
+from billing.windows import spans
+from tests.billing.conftest import payer_of
 
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NewRow = Callable[..., Request]
 
 
-def caller_with(key: Limits = Limits(), account: Limits = Limits(), pk: int = 1) -> Caller:  # noqa: B008
+@pytest.fixture
+async def limiter(live_db: None) -> AsyncIterator[Limiter]:
+    limiter = Limiter(MemoryRates(), timedelta(minutes=2))
+    yield limiter
+    await limiter.close()
+
+
+def caller_of(row: Request, **limits: Any) -> Caller:
     return Caller(
-        key_id=pk,
-        key_name="k",
-        account_id=pk,
-        account_name="a",
-        plan="unlimited",
-        key_limits=key,
-        account_limits=account,
-    )
-
-
-async def test_without_limits_everyone_is_let_in_and_no_rate_is_told() -> None:
-    limiter, caller = Limiter(), caller_with()
-    admissions = [await limiter.admit(caller, NOON) for _ in range(100)]
-    assert all(admission.headers == {} for admission in admissions)
-
-
-async def test_requests_per_minute_are_counted_over_the_last_sixty_seconds() -> None:
-    limiter, caller = Limiter(), caller_with(Limits(requests_per_minute=2))
-    first = await limiter.admit(caller, NOON)
-    await limiter.admit(caller, NOON + timedelta(seconds=30))
-    with pytest.raises(RateLimited) as refused:
-        await limiter.admit(caller, NOON + timedelta(seconds=45))
-    assert first.headers["X-RateLimit-Remaining"] == "1"
-    assert refused.value.headers["Retry-After"] == "15", "when the first one leaves the window"
-    await limiter.admit(caller, NOON + timedelta(seconds=61))
-
-
-async def test_the_accounts_limit_holds_over_all_its_keys() -> None:
-    limiter = Limiter()
-    account = Limits(requests_per_minute=1)
-    caller = caller_with(account=account)
-    other_key = Caller(
-        key_id=2,
-        key_name="k2",
-        account_id=1,
-        account_name="a",
-        plan="p",
-        key_limits=Limits(),
-        account_limits=account,
-    )
-    await limiter.admit(caller, NOON)
-    with pytest.raises(RateLimited):
-        await limiter.admit(other_key, NOON)
-
-
-async def test_concurrent_requests_are_given_back_when_they_end() -> None:
-    limiter, caller = Limiter(), caller_with(Limits(concurrent_requests=1))
-    admission = await limiter.admit(caller, NOON)
-    with pytest.raises(RateLimited):
-        await limiter.admit(caller, NOON)
-    admission.release(Decimal(0), 0)
-    await limiter.admit(caller, NOON)
-
-
-@pytest.mark.usefixtures("live_db")
-@pytest.mark.parametrize(
-    ("limits", "refusal"),
-    [
-        (Limits(daily_usd=Decimal("0.01")), DailyCostLimitExceeded),
-        (Limits(daily_tokens=100), DailyLimitExceeded),
-        (Limits(monthly_usd=Decimal("0.01")), QuotaExceeded),
-        (Limits(monthly_tokens=100), QuotaExceeded),
-    ],
-)
-async def test_a_spent_budget_refuses_until_its_window_ends(limits: Limits, refusal: type[Exception]) -> None:
-    limiter, caller = Limiter(), caller_with(limits, pk=10**9)
-    admission = await limiter.admit(caller, NOON)
-    admission.release(Decimal("0.01"), 100)
-    with pytest.raises(refusal) as refused:
-        await limiter.admit(caller, NOON)
-    assert int(refused.value.headers["Retry-After"]) >= 12 * 3600  # type: ignore[attr-defined]
-
-
-@pytest.mark.usefixtures("live_db")
-async def test_what_is_held_is_not_spent_twice() -> None:
-    limiter, caller = Limiter(), caller_with(Limits(daily_usd=Decimal("0.01")), pk=10**9)
-    first = await limiter.admit(caller, NOON)
-    first.hold(Decimal("0.006"))
-    second = await limiter.admit(caller, NOON)
-    assert second.budget_left_usd == Decimal("0.004")
-    first.release(Decimal("0.001"), 10)
-    assert (await limiter.admit(caller, NOON)).budget_left_usd == Decimal("0.009")
-
-
-async def test_a_new_process_starts_from_what_the_ledger_says(
-    ledger: Ledger, new_row: Callable[..., Request]
-) -> None:
-    row = new_row()
-    await ledger.open(row)
-    await ledger.settle(
-        Settlement(
-            request_id=row.pk,
-            status=Request.Status.SUCCEEDED,
-            settled_at=datetime.now(UTC),
-            latency_ms=1,
-            usage=Usage(uncached_input_tokens=10),
-            cost_usd=Decimal("0.02"),
-        )
-    )
-    caller = Caller(
         key_id=row.key_id,
         key_name="k",
         account_id=row.account_id,
         account_name="a",
         plan="p",
-        key_limits=Limits(daily_usd=Decimal("0.02")),
+        key_limits=Limits(**limits),
         account_limits=Limits(),
     )
-    with pytest.raises(DailyCostLimitExceeded, match=r"spent 0\.02"):
-        await Limiter().admit(caller, datetime.now(UTC))
+
+
+async def spend(ledger: Ledger, row: Request, usd: str, tokens: int) -> None:
+    await ledger.open(row, Terms(payer_of(row)))
+    end = Settlement(
+        request_id=row.pk,
+        status=Request.Status.SUCCEEDED,
+        settled_at=datetime.now(UTC),
+        latency_ms=1,
+        usage=Usage(uncached_input_tokens=tokens),
+        cost_usd=Decimal(usd),
+    )
+    await ledger.settle(row, payer_of(row), end)
+
+
+async def test_without_limits_everyone_is_let_in_and_no_rate_is_told(
+    limiter: Limiter, new_row: NewRow
+) -> None:
+    caller = caller_of(new_row())
+    admissions = [await limiter.admit(caller, f"req_{i}", datetime.now(UTC)) for i in range(100)]
+    assert all(admission.headers == {} for admission in admissions)
+    assert admissions[0].budget_left_usd is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "refusal"),
+    [
+        ({"daily_usd": Decimal("0.01")}, DailyCostLimitExceeded),
+        ({"daily_tokens": 100}, DailyLimitExceeded),
+        ({"monthly_usd": Decimal("0.01")}, QuotaExceeded),
+        ({"monthly_tokens": 100}, QuotaExceeded),
+    ],
+)
+async def test_a_spent_budget_refuses_until_its_window_ends(
+    ledger: Ledger, limiter: Limiter, new_row: NewRow, limits: dict[str, Any], refusal: type[Any]
+) -> None:
+    row = new_row()
+    await spend(ledger, row, "0.01", 100)
+    now = datetime.now(UTC)
+    with pytest.raises(refusal) as refused:
+        await limiter.admit(caller_of(row, **limits), "req_1", now)
+    error = refused.value
+    window = spans(now, "UTC")[0 if "daily" in next(iter(limits)) else 1]
+    assert int(error.headers["Retry-After"]) == pytest.approx((window.ends_at - now).total_seconds(), abs=2)
+    told = error.details
+    assert Decimal(told["spent"]) == Decimal(told["limit"])
+    assert (Decimal(told["held"]), Decimal(told["left"])) == (0, 0)
+    assert told["resets_at"] == f"{window.ends_at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_what_is_left_counts_what_others_hold(
+    ledger: Ledger, limiter: Limiter, new_row: NewRow
+) -> None:
+    from billing.holds import Wish
+
+    row, caller = new_row(), caller_of(new_row(), daily_usd=Decimal("0.01"))
+    wish = Wish(Decimal("0.006"), Decimal(0), 0, 0)
+    await ledger.open(row, Terms(payer_of(row), (), wish))
+    admission = await limiter.admit(caller, "req_1", datetime.now(UTC))
+    assert admission.budget_left_usd == Decimal("0.004")
+
+
+async def test_yesterdays_spending_is_yesterdays(ledger: Ledger, limiter: Limiter, new_row: NewRow) -> None:
+    row = new_row(created_at=datetime.now(UTC) - timedelta(days=1))
+    await spend(ledger, row, "0.01", 100)
+    admission = await limiter.admit(caller_of(row, daily_usd=Decimal("0.01")), "req_1", datetime.now(UTC))
+    assert admission.budget_left_usd == Decimal("0.01")
+
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Cairo"]
+
+
+@given(
+    moment=st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    zone=st.sampled_from(ZONES),
+)
+def test_days_and_months_tile_time_in_every_zone(moment: datetime, zone: str) -> None:
+    day, month = spans(moment, zone)
+    for span in (day, month):
+        assert span.starts_at <= moment < span.ends_at
+        assert span.starts_at.astimezone(ZoneInfo(zone)).strftime("%H:%M") in ("00:00", "01:00")
+    assert spans(day.ends_at, zone)[0].starts_at == day.ends_at, "the next begins where one ends"
+    assert spans(month.ends_at, zone)[1].starts_at == month.ends_at
+    assert timedelta(hours=23) <= day.ends_at - day.starts_at <= timedelta(hours=25)
