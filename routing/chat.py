@@ -175,6 +175,7 @@ class Steering(msgspec.Struct, frozen=True):
     enhance_prompt: bool = False
     models: tuple[str, ...] = ()  # candidate pool; empty: all allowed
     fallback: bool | None = None
+    rescue: bool | None = None  # continue a cut stream with the next arm
     max_cost_usd: float | None = None
     stream: bool = False
 

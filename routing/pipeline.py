@@ -5,7 +5,6 @@ the doors render `Answer.events()`. Unstreamed is the stream, collected.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,15 +15,15 @@ import msgspec
 from django.conf import settings
 
 from accounts.caller import Caller
-from accounts.errors import ApiError
-from billing.limits import Admission
+from accounts.errors import ApiError, ServiceUnavailable
 from billing.models import Request
+from billing.usage import Usage
 from routing.arms import Arm, ModelFacts
 from routing.chat import ChatRequest, ChatResult, Collector, Steering, StreamEvent
-from routing.decide.decision import Decision
+from routing.entry import Asked, Entry, enter
 from routing.execute.chain import Execution, Plan
-from routing.question import decided, question
-from routing.record import Settled, attempt_row, expected_usd, opening, price, settlement
+from routing.purse import SHORT_ANSWER
+from routing.record import Priced, Settled, attempt_rows, price, settled, settlement
 from routing.runtime import Runtime, running
 
 
@@ -41,30 +40,8 @@ class Context(msgspec.Struct, frozen=True):
 async def answer(request: ChatRequest, steering: Steering, caller: Caller, context: Context) -> "Answer":
     """Have the best arm answer. Returns when it has begun; raises the ApiError the caller is to see."""
     runtime = await running()
-    now = datetime.now(UTC)
-    asked, snapshot = question(request, steering, caller, runtime, now)
-    admission = await runtime.limiter.admit(caller, now)
-    try:
-        decision = decided(asked, snapshot, admission.budget_left_usd, random.random())  # noqa: S311
-        admission.hold(expected_usd(decision))
-        row = opening(context.request_id, context.door, request, steering, caller, decision, now)
-        await runtime.ledger.open(row)
-    except BaseException:
-        admission.release(Decimal(0), 0)
-        raise
-    plan = Plan(
-        request=request,
-        chain=decision.chain,
-        facts=snapshot.models,
-        expected_ttft_ms={one.arm: one.ttft_ms for one in decision.forecast},
-        expected_latency_ms={one.arm: one.latency_ms for one in decision.forecast},
-        stream=steering.stream,
-        first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
-        patience=settings.FIRST_BYTE_PATIENCE,
-        deadline=context.received_at + settings.REQUEST_TIMEOUT_S,
-    )
-    execution = Execution(plan, runtime.upstreams, runtime.breaker)
-    begun = Answer(runtime, request, row, decision, admission, execution, context.received_at)
+    asked = Asked(context.request_id, context.door, request, steering, caller, datetime.now(UTC))
+    begun = Answer(runtime, request, steering, await enter(asked, runtime), context.received_at)
     await begun._begin()
     return begun
 
@@ -76,18 +53,18 @@ class Answer:
         self,
         runtime: Runtime,
         request: ChatRequest,
-        row: Request,
-        decision: Decision,
-        admission: Admission,
-        execution: Execution,
+        steering: Steering,
+        entry: Entry,
         received_at: float,
     ) -> None:
-        self.request_id = row.id
-        self.mode, self.strategy = row.mode, row.strategy
-        self.decision = decision
-        self.rate_limit = admission.headers
-        self._runtime, self._request, self._row, self._admission = runtime, request, row, admission
-        self._execution, self._received_at = execution, received_at
+        self.request_id = entry.row.id
+        self.mode, self.strategy = entry.row.mode, entry.row.strategy
+        self.decision = entry.decision
+        self.rate_limit = entry.admission.headers
+        self._runtime, self._request, self._entry, self._row = runtime, request, entry, entry.row
+        self._received_at = received_at
+        self._deadline = received_at + settings.REQUEST_TIMEOUT_S
+        self._execution = Execution(self._plan(steering), runtime.upstreams, runtime.breaker)
         self._run = self._executed()
         self._first: StreamEvent | Settled
 
@@ -141,36 +118,64 @@ class Answer:
         yield await self._settled(None)
 
     async def _settled(self, error: ApiError | None) -> Settled:
-        return await asyncio.shield(self._runtime.finish(self._settle(error)))
+        """Settle for sure; wait for it as long as the request may last, for the ledger may be away."""
+        settling = self._runtime.finish(self._settle(error))
+        patience_s = max(settings.DATABASE_PATIENCE_S, self._deadline - time.monotonic())
+        try:
+            return await asyncio.wait_for(asyncio.shield(settling), patience_s)
+        except TimeoutError:
+            raise ServiceUnavailable(
+                "The answer could not be written to the ledger in time, so it is not given. Try again later.",
+                headers={"Retry-After": "30"},
+            ) from None
 
     async def _settle(self, error: ApiError | None) -> Settled:
-        """Commit attempts and settlement, give back what was held, and say how it ended."""
-        attempts = self._execution.attempts
-        book, moment = self._runtime.catalog.price_book, self._row.created_at
-        input_tokens = self.decision.trace.input_tokens
-        priced = [price(attempt, input_tokens, book, moment) for attempt in attempts]
+        """Commit attempts and settlement, which gives back what was held, and say how it ended."""
+        attempts, admission = self._execution.attempts, self._entry.admission
+        priced = self._priced()
+        book = self._runtime.catalog.price_book
         latency_ms = round((time.monotonic() - self._received_at) * 1000)
         end = settlement(self._row, attempts, priced, error, latency_ms, book)
-        for attempt, its_price in zip(attempts, priced, strict=True):
-            self._runtime.ledger.record(attempt_row(self._row.id, attempt, its_price))
+        rows = attempt_rows(self._row.id, attempts, priced)
         try:
-            await self._runtime.ledger.settle(end)
+            await self._runtime.ledger.settle(self._row, admission.payer, end, rows)
         finally:
-            self._admission.release(end.cost_usd or Decimal(0), end.usage.total_tokens)
+            await admission.leave(end.usage.total_tokens, datetime.now(UTC))
         if end.status == Request.Status.SUCCEEDED:
             self._runtime.conversations.remember(
                 self._row.account_id, self._request, self.arm, end.usage.input_tokens, end.settled_at
             )
-        return Settled(
-            model_used=end.served_model,
-            provider=end.provider,
-            arm=attempts[-1].arm if attempts else self.decision.chain[0],
-            usage=end.usage,
-            cost_usd=end.cost_usd,
-            baseline_usd=end.baseline_usd,
-            latency_ms=latency_ms,
-            ttft_ms=end.ttft_ms,
-            fallback_used=end.fallback_used,
-            finish_reason=end.finish_reason,
-            attempts=tuple(attempt.summary() for attempt in attempts),
+        return settled(end, attempts, self.decision.chain[0])
+
+    def _plan(self, steering: Steering) -> Plan:
+        decision = self.decision
+        return Plan(
+            request=self._request,
+            chain=decision.chain,
+            facts=self._entry.snapshot.models,
+            expected_ttft_ms={one.arm: one.ttft_ms for one in decision.forecast},
+            expected_latency_ms={one.arm: one.latency_ms for one in decision.forecast},
+            stream=steering.stream,
+            first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
+            patience=settings.FIRST_BYTE_PATIENCE,
+            deadline=self._deadline,
+            most_output_tokens=self._most_output_tokens,
+            rescue=self._entry.caller.rescue if steering.rescue is None else steering.rescue,
         )
+
+    def _most_output_tokens(self, arm: Arm) -> int | None:
+        """What hold and limit leave after what is charged already; asked before each attempt."""
+        attempts = zip(self._execution.attempts, self._priced(), strict=True)
+        charged = [one for attempt, one in attempts if attempt.outcome == "partial"]
+        usd = sum((one.usd or Decimal(0) for one in charged), Decimal(0))
+        usage = sum((one.usage for one in charged), Usage())
+        most = self._entry.purse.most_output_tokens(arm, usd, usage.total_tokens)
+        asked = self._request.max_output_tokens
+        if not charged or asked is None or most == 0:
+            return most
+        rest = max(asked - usage.output_tokens, SHORT_ANSWER)
+        return rest if most is None else min(rest, most)
+
+    def _priced(self) -> list[Priced]:
+        book, tokens = self._runtime.catalog.price_book, self.decision.trace.input_tokens
+        return [price(one, tokens, book, self._row.created_at) for one in self._execution.attempts]

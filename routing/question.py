@@ -12,6 +12,7 @@ from routing.catalog.names import NameBook, Resolved
 from routing.catalog.snapshot import Snapshot
 from routing.chat import ChatRequest, Mode, Steering, Strategy
 from routing.decide.decision import Decision, NoCandidate, Question, decide
+from routing.decide.filters import Reason
 from routing.errors import (
     BudgetTooLow,
     ContextLengthExceeded,
@@ -53,8 +54,12 @@ def question(
     return asked, snapshot
 
 
+class OverBudget(Exception):
+    """Nobody can answer for what the account's or the key's budget leaves."""
+
+
 def decided(asked: Question, snapshot: Snapshot, budget_left_usd: Decimal | None, draw: float) -> Decision:
-    """The decision; raises the caller's 4xx, or 503 when only breakers stand in the way."""
+    """The decision; raises the caller's 4xx, 503 when only breakers stand in the way, or OverBudget."""
     left = None if budget_left_usd is None else float(budget_left_usd)
     asked = msgspec.structs.replace(asked, budget_left_usd=left)
     try:
@@ -65,6 +70,8 @@ def decided(asked: Question, snapshot: Snapshot, budget_left_usd: Decimal | None
                 "Every model that could answer is paused after failures. Try again in a few seconds.",
                 headers={"Retry-After": "5"},
             ) from refusal
+        if any(removal.code is Reason.BUDGET for removal in refusal.removed.values()):
+            raise OverBudget from refusal
         raise _REFUSALS[refusal.code](
             refusal.message, details={"removed": msgspec.to_builtins(refusal.removed)}
         ) from refusal

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,7 @@ from routing.chat import ChatRequest, Role, Steering
 from routing.decide.decision import Decision
 from routing.decide.tokens import exact_count
 from routing.execute.attempt import Attempted, AttemptSummary
+from routing.purse import UNPRICED
 
 # An open row older than its request could live was left by a process that died: the sweeper settles it.
 _LEASE_GRACE = timedelta(seconds=60)
@@ -39,6 +41,7 @@ class Settled(msgspec.Struct, frozen=True):
     fallback_used: bool
     finish_reason: str
     attempts: tuple[AttemptSummary, ...]
+    rescued: bool = False  # a cut stream, continued by another arm
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -48,6 +51,7 @@ class Priced(msgspec.Struct, frozen=True):
     usd: Decimal | None
     prices: UnitPrices | None
     version: str
+    charged: bool  # the caller got its answer, or a part of it
 
 
 def opening(
@@ -75,18 +79,12 @@ def opening(
         requested_model=steering.model or "",
         routed_model=first.model,
         routed_effort=first.effort or "",
-        held_usd=expected_usd(decision),
         baseline_model=trace.baseline.model if trace.baseline else "",
         selection_probability=trace.selection_probability,
         metadata=request.metadata,
         prompt_hash=_prompt_hash(caller.account_id, request),
         trace=trace,
     )
-
-
-def expected_usd(decision: Decision) -> Decimal:
-    """What the first arm is expected to cost, in USD."""
-    return Decimal(str(decision.forecast[0].cost_usd or 0)).quantize(Decimal("1e-9"))
 
 
 def price(attempt: Attempted, input_tokens: int, book: PriceBook, moment: datetime) -> Priced:
@@ -97,15 +95,21 @@ def price(attempt: Attempted, input_tokens: int, book: PriceBook, moment: dateti
         known = usage or Usage(uncached_input_tokens=input_tokens if text else 0)
         output_tokens = exact_count(text, attempt.facts) if text else 0
         usage = msgspec.structs.replace(known, output_tokens=output_tokens, estimated=bool(text))
+    charged = attempt.outcome != "failed"  # a part that reached the caller is "partial" or "aborted"
     period = book.at(attempt.arm.model, moment)
     if period is None:
-        return Priced(usage, None if usage.total_tokens else Decimal(0), None, "")
+        return Priced(usage, None if usage.total_tokens else Decimal(0), None, "", charged)
     prices = unit_prices(period.tiers, usage.input_tokens)
-    return Priced(usage, cost(usage, prices), prices, period.version)
+    return Priced(usage, cost(usage, prices), prices, period.version, charged)
 
 
-def attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt:
+def attempt_rows(request_id: str, attempts: Sequence[Attempted], priced: Sequence[Priced]) -> list[Attempt]:
+    return [_attempt_row(request_id, *both) for both in zip(attempts, priced, strict=True)]
+
+
+def _attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt:
     failure = attempt.failure
+    provider_request_id = attempt.response_id or (failure.provider_request_id if failure else "") or ""
     return Attempt(
         request_id=request_id,
         number=attempt.number,
@@ -120,10 +124,23 @@ def attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt:
         latency_ms=attempt.latency_ms,
         ttft_ms=attempt.ttft_ms,
         cost_usd=priced.usd,
-        provider_request_id=(attempt.response_id or (failure.provider_request_id if failure else "") or "")[
-            :160
-        ],
+        charged=priced.charged,
+        unit_prices=msgspec.to_builtins(priced.prices),
+        price_version=priced.version,
+        provider_request_id=provider_request_id[:160],
         **usage_fields(priced.usage),
+    )
+
+
+def never_begun(row: Request, error: ApiError | None) -> Settlement:
+    """The end of a request that was given up before anything was sent upstream."""
+    return Settlement(
+        request_id=row.id,
+        status=Request.Status.FAILED if error else Request.Status.ABORTED,
+        settled_at=datetime.now(UTC),
+        latency_ms=round((datetime.now(UTC) - row.created_at).total_seconds() * 1000),
+        error_code=error.code if error else "",
+        error_message=error.message if error else "",
     )
 
 
@@ -135,47 +152,97 @@ def settlement(
     latency_ms: int,
     book: PriceBook,
 ) -> Settlement:
-    """How the request ended. What failed attempts were billed is shown as wasted and not charged."""
-    last = attempts[-1] if attempts else None
-    if last is None or last.outcome == "failed":
+    """How the request ended: charged for every attempt of which the caller got something, a rescue's parts
+    together. What other attempts were billed is shown as wasted."""
+    charged = [one for one in priced if one.charged]
+    wasted_usd = _sum_usd([one for one in priced if not one.charged]) or Decimal(0)
+    told = {
+        "request_id": row.id,
+        "settled_at": datetime.now(UTC),
+        "latency_ms": latency_ms,
+        "wasted_usd": wasted_usd,
+        "error_code": error.code if error else "",
+        "error_message": error.message if error else "",
+    }
+    if not charged:
         return Settlement(
-            request_id=row.id,
-            status=Request.Status.FAILED,
-            settled_at=datetime.now(UTC),
-            latency_ms=latency_ms,
-            wasted_usd=sum((one.usd or Decimal(0) for one in priced), Decimal(0)),
+            status=Request.Status.FAILED if attempts or error else Request.Status.ABORTED,
             fallback_used=len(attempts) > 1,
-            error_code=error.code if error else "",
-            error_message=error.message if error else "",
+            **told,  # type: ignore[arg-type]
         )
-    charged = priced[-1]
+    last, given = attempts[-1], [one for one in attempts if one.outcome != "failed"]
+    shown = (
+        last if last.outcome != "failed" else given[-1]
+    )  # a rescue may have failed: the part before is served
+    usage = sum((one.usage for one in charged), Usage())
+    usd = _sum_usd(charged)
     return Settlement(
-        request_id=row.id,
         status=_STATUS[last.outcome or "aborted"],
-        settled_at=datetime.now(UTC),
-        latency_ms=latency_ms,
-        usage=charged.usage,
-        cost_usd=charged.usd,
-        wasted_usd=sum((one.usd or Decimal(0) for one in priced[:-1]), Decimal(0)),
-        baseline_usd=_baseline_usd(row, charged.usage, book),
-        unit_prices=charged.prices,
-        price_version=charged.version,
-        served_model=last.arm.model,
-        served_effort=last.arm.effort or "",
-        provider=last.facts.provider,
-        upstream_model=last.upstream_model[:160],
-        fallback_used=_fell_back(row, last, attempts),
-        ttft_ms=last.ttft_ms,
-        finish_reason=last.finish or "",
-        error_code=error.code if error else "",
-        error_message=error.message if error else "",
+        usage=usage,
+        cost_usd=usd,
+        held_usd=cost(usage, UNPRICED) if usd is None else Decimal(0),
+        baseline_usd=_baseline_usd(row, charged[-1].usage, book),
+        unit_prices=charged[-1].prices,
+        price_version=charged[-1].version,
+        served_model=shown.arm.model,
+        served_effort=shown.arm.effort or "",
+        provider=shown.facts.provider,
+        upstream_model=shown.upstream_model[:160],
+        other_model_served=is_other_model(shown.upstream_model, shown.facts.upstream_id),
+        fallback_used=_fell_back(row, shown, attempts),
+        rescued=len(given) > 1 and last.outcome == "ok",
+        ttft_ms=given[0].ttft_ms,
+        finish_reason=shown.finish or "",
+        **told,  # type: ignore[arg-type]
     )
+
+
+def settled(end: Settlement, attempts: Sequence[Attempted], chosen: Arm) -> Settled:
+    """The last event of an answer, once it is settled. `chosen`: told when nothing was attempted."""
+    return Settled(
+        model_used=end.served_model,
+        provider=end.provider,
+        arm=attempts[-1].arm if attempts else chosen,
+        usage=end.usage,
+        cost_usd=end.cost_usd,
+        baseline_usd=end.baseline_usd,
+        latency_ms=end.latency_ms,
+        ttft_ms=end.ttft_ms,
+        fallback_used=end.fallback_used,
+        finish_reason=end.finish_reason,
+        attempts=tuple(attempt.summary() for attempt in attempts),
+        rescued=end.rescued,
+    )
+
+
+def is_other_model(served: str, asked: str) -> bool:
+    """Whether a provider names another model than it was asked for; a dated snapshot of it is the same."""
+    if not served or served == asked:
+        return False
+    return not _undated(served).startswith(_undated(asked)) and not _undated(asked).startswith(
+        _undated(served)
+    )
+
+
+def _undated(model: str) -> str:
+    return _DATE.sub("", model.rpartition("/")[2].removesuffix("-latest"))
+
+
+_DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4})$")  # -20250929, -2025-08-07, -001
+
+
+def _sum_usd(priced: Sequence[Priced]) -> Decimal | None:
+    """None: one of them has no price."""
+    if any(one.usd is None for one in priced):
+        return None
+    return sum((one.usd for one in priced if one.usd is not None), Decimal(0))
 
 
 _STATUS = {
     "ok": Request.Status.SUCCEEDED,
     "partial": Request.Status.PARTIAL,
     "aborted": Request.Status.ABORTED,
+    "failed": Request.Status.PARTIAL,  # what was given before stays given
 }
 
 

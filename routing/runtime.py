@@ -3,21 +3,27 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from django.conf import settings
 
 from accounts import callers
-from billing.ledger import Ledger
+from billing.ledger import Ledger, apply
 from billing.limits import Limiter
+from billing.processes import Heartbeat
+from billing.rates import DatabaseRates, MemoryRates, Rates
+from billing.redis_rates import RedisRates
 from billing.writer import GroupWriter
+from routing import outages
 from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog
 from routing.catalog.upstreams import extra_providers
 from routing.conversations import Conversations
 from routing.decide.decision import load as load_decision
 from routing.execute.breaker import Breaker
+from routing.execute.shared_breaker import SharedBreaker
 from routing.providers.config import Provider
 from routing.providers.registry import Deadlines, Upstreams
 
@@ -30,7 +36,13 @@ class Runtime:
     def __init__(self) -> None:
         self.catalog: Catalog = shared_catalog
         self.breaker = Breaker()
-        self.limiter = Limiter()
+        self._shared_breaker = (
+            SharedBreaker(self.breaker, settings.REDIS_URL, settings.REDIS_PREFIX)
+            if settings.REDIS_URL
+            else None
+        )
+        self.heartbeat = Heartbeat()
+        self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
         self.conversations = Conversations()
         self.upstreams = Upstreams(
             msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
@@ -40,13 +52,17 @@ class Runtime:
                 idle_s=settings.IDLE_TIMEOUT_S,
             ),
         )
-        self._writer = GroupWriter()
+        self._writer = GroupWriter(apply, settings.DATABASE_PATIENCE_S)
         self.ledger = Ledger(self._writer)
         self._tasks: set[asyncio.Task[Any]] = set()
+        outages.watch(self.breaker, self.finish)
 
     async def start(self) -> None:
         await self.catalog.refresh()
         await asyncio.to_thread(load_decision)  # now, rather than during the first request
+        await self.heartbeat.start()
+        if self._shared_breaker is not None:
+            await self._shared_breaker.start()
         self.catalog.start()
 
     async def stop(self) -> None:
@@ -54,7 +70,11 @@ class Runtime:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.catalog.stop()
+        if self._shared_breaker is not None:
+            await self._shared_breaker.stop()
         await self._writer.close()
+        await self.heartbeat.stop()
+        await self.limiter.close()
         await self.upstreams.aclose()
         await asyncio.to_thread(callers.close)
 
@@ -69,6 +89,13 @@ class Runtime:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("unfinished business of a request failed", exc_info=error)
+
+
+def _rates() -> Rates:
+    """Where requests are counted: in Redis, in this process if it is the only one, else in the ledger."""
+    if settings.REDIS_URL:
+        return RedisRates(settings.REDIS_URL, settings.REDIS_PREFIX)
+    return MemoryRates() if settings.WEB_WORKERS == 1 else DatabaseRates()
 
 
 _runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}

@@ -7,10 +7,9 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
 
+from accounts.database import from_database
 from billing.prices import PriceBook
 from routing.catalog.build import Built, build
 from routing.catalog.names import NameBook
@@ -47,7 +46,7 @@ class Catalog:
         self._built = built
 
     async def refresh(self) -> None:
-        await sync_to_async(self._refresh_in_thread, thread_sensitive=False)()
+        await from_database(self.refresh_now)
 
     def start(self) -> None:
         """Keep refreshing in the background of the running loop until `stop`."""
@@ -64,13 +63,6 @@ class Catalog:
             self.refresh_now()
         assert self._built is not None
         return self._built
-
-    def _refresh_in_thread(self) -> None:
-        close_old_connections()
-        try:
-            self.refresh_now()
-        finally:
-            close_old_connections()
 
     async def _keep_fresh(self) -> None:
         while True:

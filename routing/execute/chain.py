@@ -1,25 +1,41 @@
 """Runs a chain of arms until one answers: fallback, deadlines and the record of each attempt.
 
-Nothing of an arm that failed reaches the caller: its events are held back until the first content, and for a
-caller who does not stream until the completion is whole (spec/routing.md section 7, spec/reliability.md).
+Of an arm that fails before its first content nothing reaches the caller, and for one who does not stream
+nothing before the completion is whole. A stream that breaks off later is continued by the next arm where that
+is allowed (spec/routing.md section 7, spec/reliability.md).
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 import msgspec
 
+from accounts.errors import ServiceUnavailable
 from routing.arms import Arm, ModelFacts
-from routing.chat import ChatRequest, FinishReason, StreamEvent
+from routing.chat import (
+    ChatRequest,
+    Finished,
+    FinishReason,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from routing.execute.attempt import Attempted
 from routing.execute.breaker import Breaker
 from routing.execute.outcome import final_error
+from routing.execute.rescue import Said, can_be_continued, continuation
+from routing.execute.seam import Seam
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.registry import Upstreams
 
 MAX_ATTEMPTS = 3
+
+
+def _as_asked(arm: Arm) -> int | None:
+    return None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -34,6 +50,9 @@ class Plan(msgspec.Struct, frozen=True):
     first_byte_s: float
     patience: float  # a model that thinks may be silent for this many times what it is expected to take
     deadline: float  # time.monotonic() at which the whole request ends
+    # How long the next attempt's answer may be by what is left to spend; None: no such bound, 0: no answer.
+    most_output_tokens: Callable[[Arm], int | None] = _as_asked
+    rescue: bool = False  # a stream that is cut may be continued by the next arm
 
 
 class Execution:
@@ -42,6 +61,7 @@ class Execution:
     def __init__(self, plan: Plan, upstreams: Upstreams, breaker: Breaker) -> None:
         self._plan, self._upstreams, self._breaker = plan, upstreams, breaker
         self._remaining = list(plan.chain)
+        self._said = Said()
         self.attempts: list[Attempted] = []
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
@@ -52,26 +72,33 @@ class Execution:
             try:
                 async with aclosing(self._attempt(attempt)) as events:
                     async for event in events:
+                        self._said.note(event)
                         yield event
             except UpstreamFailure as failure:
                 attempt.end("partial" if attempt.released else "failed", failure)
                 self._breaker.failed(attempt.facts, failure, time.monotonic())
-                if attempt.released or not failure.retriable:
+                if not failure.retriable or (attempt.released and not self._may_go_on()):
                     raise final_error(self.attempts) from failure
                 continue
             except BaseException:  # the caller left, or we are being stopped
                 attempt.end("aborted")
                 raise
             attempt.end("ok")
-            self._breaker.succeeded(attempt.facts)
+            self._breaker.succeeded(attempt.facts, time.monotonic())
             return
+        if not self.attempts and time.monotonic() >= self._plan.deadline:
+            raise ServiceUnavailable(
+                "The request's time was over before a model could be asked. Try again.",
+                headers={"Retry-After": "5"},
+            )
         raise final_error(self.attempts)
 
     async def _attempt(self, attempt: Attempted) -> AsyncGenerator[StreamEvent]:
         """The arm's events, held back until some of its answer is certain to be wanted."""
         held: list[StreamEvent] = []
+        seam = Seam(self._said.text)
         upstream = self._upstreams.complete(
-            self._plan.request,
+            self._request_for(attempt.arm),
             attempt.facts,
             attempt.arm.effort,
             stream=self._plan.stream,
@@ -80,8 +107,9 @@ class Execution:
         async with aclosing(upstream):
             while (event := await self._next_event(upstream, attempt)) is not None:
                 attempt.note(event)
-                held.append(event)
-                if attempt.released or (self._plan.stream and attempt.ttft_ms is not None):
+                held += self._joined(event, seam)
+                begun = attempt.ttft_ms is not None and seam.joined
+                if attempt.released or (self._plan.stream and begun):
                     attempt.released = True
                     for ready in held:
                         yield ready
@@ -91,6 +119,28 @@ class Execution:
         attempt.end("ok")
         for ready in held:
             yield ready
+
+    def _joined(self, event: StreamEvent, seam: Seam) -> list[StreamEvent]:
+        """The event as the caller is to get it, after what of the answer was said already."""
+        if len(self.attempts) > 1 and self._said.text:
+            if isinstance(event, Started):
+                return []  # for the caller it began long ago
+            if isinstance(event, TextDelta):
+                text = seam.feed(event.text)
+                return [TextDelta(text)] if text else []
+            if isinstance(event, Finished | ToolCallDelta) and (text := seam.end()):
+                return [TextDelta(text), event]
+        return [event]
+
+    def _may_go_on(self) -> bool:
+        """Whether the next arm may continue what the caller has read of a cut stream."""
+        return self._plan.rescue and self._said.continuable and can_be_continued(self._plan.request)
+
+    def _request_for(self, arm: Arm) -> ChatRequest:
+        """The caller's request, or the rest of it; its answer no longer than what is left to spend."""
+        most = self._plan.most_output_tokens(arm)
+        request = continuation(self._plan.request, self._said.text)
+        return request if most is None else msgspec.structs.replace(request, max_output_tokens=most)
 
     async def _next_event(
         self, upstream: AsyncGenerator[StreamEvent], attempt: Attempted
@@ -122,7 +172,9 @@ class Execution:
             facts = self._plan.facts[arm.model]
             if last is not None and _meets(last, facts):
                 continue
-            if self._breaker.admit(facts, time.monotonic(), self._plan.first_byte_s):
+            if self._plan.most_output_tokens(arm) == 0:
+                continue
+            if await self._breaker.lets_through(facts, time.monotonic(), self._plan.first_byte_s):
                 return arm
         return await self._same_arm_after_wait(last) if last is not None else None
 

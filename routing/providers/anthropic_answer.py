@@ -19,7 +19,7 @@ from routing.chat import (
 from routing.providers import retry
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.sse import Event
-from routing.providers.wire import Asked, SseStream, finished
+from routing.providers.wire import Asked, SseStream, decoded, finished
 
 FINISH = {
     "end_turn": FinishReason.STOP,
@@ -122,7 +122,10 @@ class Stream(SseStream):
             case "message_start" if frame.message:
                 yield Started(frame.message.model or self.asked.model, frame.message.id)
                 if self._counts.add(frame.message.usage):
-                    yield UsageReport(self._counts.usage)  # what a cut stream will have cost at least
+                    # What a cut stream will have cost at least: its input. The output is counted as 1 here,
+                    # which only says that it begins (providers.md §3).
+                    counted = self._counts.usage
+                    yield UsageReport(msgspec.structs.replace(counted, output_tokens=0, reasoning_tokens=0))
             case "content_block_start" if frame.content_block:
                 yield from self._open(frame.index, frame.content_block)
             case "content_block_stop":
@@ -184,10 +187,7 @@ class Stream(SseStream):
 
 def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
-    try:
-        message = _message.decode(body)
-    except ValueError as error:
-        raise UpstreamFailure(FailureKind.MALFORMED, f"the answer is malformed: {error}") from error
+    message = decoded(body, _message)
     if message.type == "error" or message.error:
         raise retry.anthropic(200, {}, body)
     if message.content is None or not message.stop_reason:

@@ -20,7 +20,7 @@ from routing.chat import (
 from routing.providers import retry
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.sse import Event
-from routing.providers.wire import Asked, SseStream, finished
+from routing.providers.wire import Asked, SseStream, decoded, finished
 
 _FILTERS = (
     "SAFETY",
@@ -120,10 +120,7 @@ class Stream(SseStream):
 
 def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
-    try:
-        response = _response.decode(body)
-    except ValueError as error:
-        raise UpstreamFailure(FailureKind.MALFORMED, f"the answer is malformed: {error}") from error
+    response = decoded(body, _response)
     if response.error:
         raise retry.gemini(200, {}, body)
     answer = _Answer(asked)

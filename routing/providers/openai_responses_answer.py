@@ -21,7 +21,7 @@ from routing.providers import retry
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.openai_chat_answer import usage_of
 from routing.providers.sse import Event
-from routing.providers.wire import Asked, SseStream, finished
+from routing.providers.wire import Asked, SseStream, decoded, finished
 
 
 class _Content(msgspec.Struct):
@@ -149,10 +149,7 @@ class Stream(SseStream):
 
 def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
-    try:
-        response = _response.decode(body)
-    except ValueError as error:
-        raise UpstreamFailure(FailureKind.MALFORMED, f"the answer is malformed: {error}") from error
+    response = decoded(body, _response)
     if response.error:
         raise retry.openai(200, {}, body)
     if response.status not in ("completed", "incomplete"):

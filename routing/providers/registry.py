@@ -27,6 +27,7 @@ from routing.providers.wire import Asked, Decoder, Wire
 __all__ = ["Deadlines", "Provider", "UpstreamFailure", "Upstreams"]
 
 _DEFAULT_DEADLINES = Deadlines()
+ERROR_BODY_S = 2.0  # the next arm waits for it
 DRAIN_S = 0.2  # for the last bytes after a protocol's own end, which mostly came with it
 
 
@@ -160,10 +161,11 @@ class Upstreams:
 
     async def _error_body(self, reply: Reply) -> bytes:
         """What of an error's body comes in time: the status alone already says most."""
+        idle = min(self._deadlines.idle_s, ERROR_BODY_S)
         try:
-            idle = self._deadlines.idle_s
-            return await reply.read(_now() + idle, idle, MAX_ERROR_BYTES)
-        except UpstreamFailure:
+            async with asyncio.timeout(ERROR_BODY_S):  # of all of it: it may come byte by byte
+                return await reply.read(_now() + idle, idle, MAX_ERROR_BYTES)
+        except (UpstreamFailure, TimeoutError):
             return b""
 
 

@@ -1,11 +1,15 @@
 """What an adapter hands the transport, and what a decoder must know of the request it answers."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 from routing.chat import Finished, FinishReason, StreamEvent
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.sse import Event, SseDecoder
+
+T = TypeVar("T")
 
 
 class Wire(NamedTuple):
@@ -34,6 +38,14 @@ class Decoder(Protocol):
 
     def end(self) -> Iterator[StreamEvent]:
         """The rest, after the last byte. Raises UpstreamFailure (truncated) without a finish reason."""
+
+
+def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """An unstreamed answer in its dialect's shape. Raises UpstreamFailure: malformed."""
+    try:
+        return decoder.decode(body)
+    except ValueError as error:
+        raise UpstreamFailure(FailureKind.MALFORMED, f"the answer is malformed: {error}") from error
 
 
 class SseStream:

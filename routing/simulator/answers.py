@@ -8,6 +8,7 @@ import msgspec
 from routing.simulator import tokens
 from routing.simulator.ask import REFUSAL_PHRASE, Answer, Ask, Call
 from routing.simulator.facts import known_answer
+from routing.simulator.going_on import MANNERS, cut_off, rest
 from routing.simulator.schema import example
 from routing.simulator.tooluse import calls_for
 
@@ -50,8 +51,11 @@ _MIDDLES = (
 )
 
 
-def compose(ask: Ask, index: int = 0) -> Answer:
-    """What choice number `index` says, cut by stop sequences and by the token limit."""
+def compose(ask: Ask, index: int = 0, manner: str | None = None) -> Answer:
+    """What choice number `index` says, cut by stop sequences and by the token limit.
+
+    `manner`: how it goes on with an answer that was cut; None: as its seed will have it.
+    """
     thought = _reasoning_tokens(ask)
     reasoning = _reasoning_text(ask) if thought else ""
     if REFUSAL_PHRASE in ask.prompt.lower():
@@ -60,7 +64,7 @@ def compose(ask: Ask, index: int = 0) -> Answer:
     calls = calls_for(ask)
     if calls:
         return _finished(ask, Answer("", reasoning, thought, 0, "tool_calls", calls=calls))
-    text = _text(ask, index)
+    text = _text(ask, index, manner)
     stopped = _first_stop(text, ask.stop)
     if stopped is not None:
         text, sequence = stopped
@@ -81,7 +85,11 @@ def _finished(ask: Ask, answer: Answer) -> Answer:
     return Answer(text, reasoning, thought, limit, "length")
 
 
-def _text(ask: Ask, index: int) -> str:
+def _text(ask: Ask, index: int, manner: str | None) -> str:
+    if (cut := cut_off(ask)) is not None:
+        said, before = cut
+        manner = manner or MANNERS[_seed(ask, index) % len(MANNERS)]
+        return rest(_text(before, index, None), said, manner)
     if ask.schema is not None:
         return msgspec.json.encode(example(ask.schema, ask.prompt, _plain(ask, index))).decode()
     text = _plain(ask, index)

@@ -32,7 +32,7 @@ def answer(exchange: Exchange) -> Reply:
     read = read_request(exchange.request, body)
     check_prompt(read.ask)
     measured = measure_marked(read.ask, exchange.cache, read.marked_turns)
-    said = _said(read)
+    said = _said(read, exchange.twist.manner)
     usage = usage_of(measured, [said])
     message = {
         "id": exchange.ids.new("msg_01", 22),
@@ -61,10 +61,10 @@ def count_tokens(exchange: Exchange) -> bytes:
     return encode({"input_tokens": input_tokens(read.ask)})
 
 
-def _said(read: Read) -> Answer:
+def _said(read: Read, manner: str | None) -> Answer:
     if any(BLOCK_PHRASE in turn.text.lower() for turn in read.ask.turns if turn.role == "user"):
         return Answer("", "", 0, 1, "refusal")
-    said = compose(read.ask)
+    said = compose(read.ask, manner=manner)
     if read.ask.continues and said.text.startswith(read.ask.continues):
         return msgspec.structs.replace(said, text=said.text[len(read.ask.continues) :])
     return said

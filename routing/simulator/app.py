@@ -145,7 +145,11 @@ class Simulator:
             now=int(time.time()),
             ids=self._ids,
             cache=self.cache,
-            twist=Twist(_WRONG_MODEL if kind == "wrong_model" else None, kind == "drop_usage"),
+            twist=Twist(
+                _WRONG_MODEL if kind == "wrong_model" else None,
+                kind == "drop_usage",
+                fault.manner if fault is not None else None,
+            ),
         )
 
 

@@ -21,7 +21,13 @@ Kind = Literal[
     "error_in_200",
     "slow_bytes",
     "no_done",
+    "no_closing",
+    "noise",
+    "header_flood",
+    "gzip_bomb",
+    "go_on",
 ]
+Manner = Literal["clean", "overlap", "restart", "bare"]
 
 DEFAULT_STALL_S = 600.0
 
@@ -31,7 +37,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
     `model` is the name as requested. `delay_s` is in real seconds, not scaled by speed: before the first byte
     for "delay", of silence for "stall", between pieces for "slow_bytes". `after_chunks`: frames sent before
-    the fault.
+    the fault. `piece_bytes`: how much "slow_bytes" sends at once. `manner`: how a model goes on with a cut
+    answer, for "go_on" (see `going_on`).
     """
 
     kind: Kind
@@ -43,6 +50,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     error_code: str | None = None
     delay_s: float | None = None
     after_chunks: int | None = None
+    manner: Manner | None = None
+    piece_bytes: int | None = None
     count: int | None = None
     rate: float | None = None
     id: str = ""

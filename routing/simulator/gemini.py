@@ -43,7 +43,7 @@ def answer(exchange: Exchange) -> Reply:
     check_prompt(ask)
     measured = measure(ask, exchange.cache)
     blocked = any(BLOCK_PHRASE in turn.text.lower() for turn in ask.turns if turn.role == "user")
-    answers = [] if blocked else [compose(ask, index) for index in range(ask.n)]
+    answers = [] if blocked else [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
     usage = usage_of(measured, answers)
     tail = {
         "modelVersion": named_model(exchange, ask.model.id),

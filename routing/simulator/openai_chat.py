@@ -38,7 +38,7 @@ def answer(exchange: Exchange) -> Reply:
     ask = read_request(body)
     check_prompt(ask, chat=True)
     measured = measure(ask, exchange.cache)
-    answers = [compose(ask, index) for index in range(ask.n)]
+    answers = [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
     usage = usage_of(measured, answers)
     base = {
         "id": exchange.ids.new("chatcmpl-", 29),

@@ -39,7 +39,7 @@ def answer(exchange: Exchange) -> Reply:
     ask = read_request(body)
     check_prompt(ask, chat=False)
     measured = measure(ask, exchange.cache)
-    said = compose(ask)
+    said = compose(ask, manner=exchange.twist.manner)
     usage = usage_of(measured, [said])
     items = _items(exchange, said)
     response = _response(exchange, said, ask.effort)

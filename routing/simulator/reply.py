@@ -39,6 +39,7 @@ class Twist(msgspec.Struct, frozen=True):
 
     wrong_model: str | None = None
     drop_usage: bool = False
+    manner: str | None = None  # of going on with a cut answer
 
 
 class Ids:

@@ -1,5 +1,8 @@
 """Sends a reply at the pace of its model, with whatever fault was ordered for it, and keeps the books."""
 
+import zlib
+from functools import cache
+
 import msgspec
 
 from routing.simulator.ask import Usage
@@ -12,6 +15,13 @@ from routing.simulator.wire import Connection, Headers
 _DROP_AFTER = 2  # frames, when a fault in the middle of a stream names no number
 _SLOW_PIECE = 7  # bytes: odd, so that characters and frames are cut
 _SLOW_DELAY_S = 0.002
+_FLOOD = [(f"x-flood-{number}", "f" * 4000) for number in range(300)]
+_BOMB_MB = 128
+# What real streams carry beside the answer: comments, heartbeats, events of a later version of the API.
+_NOISE = (
+    b': keep-alive\n\ndata:\n\nevent: ping\ndata: {"type": "ping"}\n\n'
+    b'event: later.version\ndata: {"type": "later.version", "object": "later.version"}\n\n'
+)
 _HTML = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad "
     b"Gateway</h1></center>\r\n"
@@ -38,6 +48,13 @@ class Sender:
                 return False
             case "delay":
                 await self._connection.pause(self._fault_delay(1.0))
+            case "header_flood":
+                await self.whole(200, b"{}", [("content-type", "application/json"), *_FLOOD])
+                return False
+            case "gzip_bomb":
+                headers = [("content-type", "text/event-stream"), ("content-encoding", "gzip")]
+                await self.whole(200, _bomb(), headers)
+                return False
             case "empty_body":
                 await self.whole(200, b"", [("content-type", "application/json")])
                 return False
@@ -103,10 +120,12 @@ class Sender:
         await self._connection.write(b"", more=False)
 
     def _strikes(self, number: int, frame: Frame) -> bool:
+        if self._kind == "no_closing":  # all of the answer comes, but not the words that say so
+            return frame.data.startswith((b"data: [DONE]", b"event: message_stop"))
         after = self._fault.after_chunks if self._fault else None
         if self._kind == "no_done" and after is None:
             return frame.terminal
-        return self._kind in {"cut", "stall", "malformed", "error_in_200", "no_done"} and number == (
+        return self._kind in {"cut", "stall", "malformed", "error_in_200", "no_done", "noise"} and number == (
             _DROP_AFTER if after is None else after
         )
 
@@ -121,9 +140,12 @@ class Sender:
             case "malformed":
                 await self._connection.write(reply.broken, more=True)
                 return False
+            case "noise":
+                await self._connection.write(_NOISE, more=True)
+                return False
             case "error_in_200":
                 await self._connection.write(reply.error, more=False)
-            case "no_done":
+            case "no_done" | "no_closing":
                 await self._connection.write(b"", more=False)
         return True
 
@@ -137,13 +159,21 @@ class Sender:
         await self._connection.pause(self._pace.tokens(reply.model, frame.tokens))
 
     async def _slowly(self, data: bytes) -> None:
-        for start in range(0, len(data), _SLOW_PIECE):
-            await self._connection.write(data[start : start + _SLOW_PIECE], more=True)
+        size = self._fault.piece_bytes if self._fault and self._fault.piece_bytes else _SLOW_PIECE
+        for start in range(0, len(data), size):
+            await self._connection.write(data[start : start + size], more=True)
             await self._connection.pause(self._fault_delay(_SLOW_DELAY_S))
 
     def _fault_delay(self, default: float) -> float:
         given = self._fault.delay_s if self._fault else None
         return default if given is None else given
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    zeros = bytes(1024 * 1024)
+    return b"".join(packer.compress(zeros) for _ in range(_BOMB_MB)) + packer.flush()
 
 
 def _with_output(usage: Usage, more: int, most: Usage) -> Usage:

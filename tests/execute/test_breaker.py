@@ -12,6 +12,7 @@ from routing.execute.breaker import (
     LONGEST_PAUSE_S,
     WINDOW,
     Breaker,
+    Opening,
 )
 from routing.providers.failures import FailureKind, UpstreamFailure
 
@@ -62,8 +63,8 @@ def test_a_success_starts_the_count_again() -> None:
     breaker = Breaker()
     for _ in range(3 * CONSECUTIVE_FAILURES):
         breaker.failed(facts(), failure(), 0.0)
-        breaker.succeeded(facts())
-        breaker.succeeded(facts())
+        breaker.succeeded(facts(), 0.0)
+        breaker.succeeded(facts(), 0.0)
     assert breaker.admit(facts(), 0.0, 1.0)
 
 
@@ -71,7 +72,7 @@ def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(), 0.0)
     for _ in range(WINDOW // 2):
-        breaker.succeeded(facts())
+        breaker.succeeded(facts(), 0.0)
         breaker.failed(facts(), failure(), 0.0)
     assert not breaker.admit(facts(), 0.1, 1.0)
 
@@ -87,7 +88,7 @@ def test_half_open_lets_one_probe_through_at_a_time() -> None:
 def test_a_probe_that_succeeds_closes_it() -> None:
     breaker = opened()
     assert breaker.admit(facts(), FIRST_PAUSE_S + 0.1, 1.0)
-    breaker.succeeded(facts())
+    breaker.succeeded(facts(), FIRST_PAUSE_S + 0.2)
     assert all(breaker.admit(facts(), FIRST_PAUSE_S + 0.2, 1.0) for _ in range(3))
 
 
@@ -129,3 +130,45 @@ def test_the_callers_own_mistakes_do_not_count(kind: FailureKind) -> None:
     for _ in range(50):
         breaker.failed(facts(), failure(kind), 0.0)
     assert breaker.admit(facts(), 0.0, 1.0)
+
+
+def test_what_began_before_it_opened_neither_closes_it_nor_lengthens_the_pause() -> None:
+    breaker = opened()
+    for _ in range(50):
+        breaker.failed(facts(), failure(), 1.0)
+    assert not breaker.admit(facts(), 1.0, 1.0)
+    breaker.succeeded(facts(), 1.0)
+    assert not breaker.admit(facts(), 1.0, 1.0), "the answer of a call from before"
+    assert breaker.admit(facts(), FIRST_PAUSE_S + 0.1, 1.0), "the first pause, not the longest"
+
+
+def test_a_longer_wait_is_not_cut_by_a_shorter_one() -> None:
+    breaker = Breaker()
+    breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=7.0), 0.0)
+    breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=1.0), 0.0)
+    assert not breaker.admit(facts(), 6.9, 1.0)
+
+
+def test_whoever_listens_hears_once_of_an_opening() -> None:
+    breaker, heard = Breaker(), list[Opening]()
+    breaker.on_open.append(heard.append)
+    for second in range(3):
+        breaker.failed(facts(), failure(FailureKind.AUTH), second)
+    for _ in range(CONSECUTIVE_FAILURES + 3):
+        breaker.failed(facts("n"), failure(), 0.0)
+    assert [(one.scope, one.name, one.provider, one.long) for one in heard] == [
+        ("provider", "p", "p", True),
+        ("model", "n", "p", False),
+    ]
+    assert heard[0].reason == "auth: it failed"
+
+
+def test_its_circuits_can_be_read() -> None:
+    breaker = opened()
+    (circuit,) = breaker.circuits(2.0)
+    assert (circuit.scope, circuit.name, circuit.reason) == ("model", "m", "server: it failed")
+    assert (circuit.left_s, circuit.pause_s) == (FIRST_PAUSE_S - 2, 2 * FIRST_PAUSE_S)
+    assert not circuit.half_open
+    assert breaker.circuits(FIRST_PAUSE_S)[0].half_open
+    breaker.succeeded(facts(), FIRST_PAUSE_S)
+    assert breaker.circuits(FIRST_PAUSE_S) == ()

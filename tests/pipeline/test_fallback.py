@@ -104,6 +104,7 @@ def test_a_stream_cut_after_content_ends_in_a_typed_error_and_a_partial_row(
     http: Any, simulator: Simulator
 ) -> None:
     simulator.fault(kind="cut", after_chunks=3, count=1)
+    simulator.fault(kind="status", status=500, count=2)  # nor can anyone continue it
     reply = Asker(http, "native", streamed=True).ask()
     assert reply.text
     assert reply.error is not None

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import socket
+import time
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +15,7 @@ from routing.arms import ModelFacts
 from routing.chat import Finished, Started, StreamEvent, TextDelta
 from routing.providers.config import Deadlines, Provider
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.registry import Upstreams
+from routing.providers.registry import ERROR_BODY_S, Upstreams
 from tests.providers.conftest import QUICK, misbehaving
 from tests.providers.facts import LOCAL, asking
 
@@ -409,3 +410,17 @@ async def test_a_proxy_is_used_where_one_is_asked_for() -> None:
     assert lines == [b"POST http://upstream.test/v1/chat/completions HTTP/1.1\r\n"]
     await upstreams.aclose()
     server.close()
+
+
+async def test_the_next_arm_does_not_wait_for_an_error_that_comes_byte_by_byte() -> None:
+    async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 1000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with misbehaving(dripping) as upstreams:
+        began = time.monotonic()
+        assert (await failure(upstreams)).kind is FailureKind.OVERLOADED
+        assert time.monotonic() - began < ERROR_BODY_S + 1

@@ -1,0 +1,221 @@
+"""Rows of spec/reliability.md on real sockets: an upstream misbehaves, the caller gets a whole answer."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from billing.models import Attempt, Request
+from routing import runtime
+from routing.execute.breaker import CONSECUTIVE_FAILURES, FIRST_PAUSE_S
+from tests.conftest import Simulator
+from tests.pipeline.conftest import Asker, Reply
+
+ANSWER = "The capital of France is Paris."
+ONE_BYTE_A_SECOND = {"kind": "slow_bytes", "piece_bytes": 1, "delay_s": 1}
+
+
+@pytest.fixture(
+    params=[("native", False), ("native", True), ("openai", False), ("openai", True)],
+    ids=["native", "native-streamed", "openai", "openai-streamed"],
+)
+def caller(request: pytest.FixtureRequest, http: httpx.Client) -> Asker:
+    return Asker(http, *request.param)
+
+
+@pytest.fixture(params=["native", "openai"])
+def streaming(request: pytest.FixtureRequest, http: httpx.Client) -> Asker:
+    return Asker(http, request.param, streamed=True)
+
+
+def whole(reply: Reply) -> bool:
+    return reply.error is None and reply.text == ANSWER
+
+
+def primary_of(asker: Asker, simulator: Simulator) -> str:
+    """The model that answers as long as nothing is wrong."""
+    model = asker.ask().model
+    simulator.reset()
+    return model
+
+
+def outcomes(reply: Reply) -> list[str]:
+    return [attempt["outcome"] for attempt in reply.attempts]
+
+
+def test_row_4_503_for_minutes_opens_the_breaker_and_sends_one_probe_a_pause(
+    http: httpx.Client, simulator: Simulator
+) -> None:
+    asker = Asker(http, "native", streamed=False)
+    primary = primary_of(asker, simulator)
+    simulator.fault(kind="status", status=503, model=primary)
+    for _ in range(CONSECUTIVE_FAILURES + 4):
+        assert whole(asker.ask())
+    assert len(simulator.calls(model=primary)) == CONSECUTIVE_FAILURES
+    (circuit,) = (one for alive in runtime.alive() for one in alive.breaker.circuits(time.monotonic()))
+    assert (circuit.scope, circuit.name, circuit.half_open) == ("model", primary, False)
+
+    time.sleep(FIRST_PAUSE_S)
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(lambda _: whole(asker.ask()), range(12)))
+    assert len(simulator.calls(model=primary)) == CONSECUTIVE_FAILURES + 1
+
+
+def test_row_6_an_arm_that_accepts_and_falls_silent_is_not_tried_again(
+    caller: Asker, simulator: Simulator
+) -> None:
+    simulator.fault(kind="delay", delay_s=30, count=1)
+    reply = caller.ask()
+    assert whole(reply)
+    assert outcomes(reply) == ["failed", "ok"]
+    assert reply.attempts[0]["error"] == "timeout"
+    assert reply.attempts[0]["model"] != reply.attempts[1]["model"]
+
+
+def test_row_7_a_first_token_that_is_late_comes_from_another_arm(
+    streaming: Asker, simulator: Simulator
+) -> None:
+    simulator.fault(kind="stall", after_chunks=0, delay_s=20, count=1)
+    began = time.monotonic()
+    reply = streaming.ask()
+    assert whole(reply)
+    assert time.monotonic() - began < 5, "at the first-token deadline"
+    assert outcomes(reply) == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5-nano", "claude-haiku-4-5", "gemini-2.5-flash"])
+def test_row_10_what_is_no_part_of_the_answer_is_skipped(
+    streaming: Asker, simulator: Simulator, model: str
+) -> None:
+    simulator.fault(kind="noise", after_chunks=2, count=1)
+    reply = streaming.ask(model=model)
+    assert whole(reply)
+    assert reply.model == model
+    assert not reply.fallback_used
+
+
+def test_row_10_a_chunk_that_cannot_be_read_is_as_a_cut(streaming: Asker, simulator: Simulator) -> None:
+    simulator.fault(kind="malformed", after_chunks=3, count=1)
+    reply = streaming.ask()
+    assert whole(reply)
+    assert outcomes(reply) in (["partial", "ok"], ["failed", "ok"])
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-haiku-4-5"])
+def test_row_11_a_finish_reason_without_done_is_an_end(
+    streaming: Asker, simulator: Simulator, model: str
+) -> None:
+    simulator.fault(kind="no_closing", count=1)
+    reply = streaming.ask(model=model)
+    assert whole(reply)
+    assert not reply.fallback_used
+
+
+def test_row_15_a_primary_that_recovered_is_back_in_use_within_30_s(
+    http: httpx.Client, simulator: Simulator
+) -> None:
+    asker = Asker(http, "native", streamed=False)
+    primary = primary_of(asker, simulator)
+    simulator.fault(kind="status", status=503, model=primary, count=CONSECUTIVE_FAILURES)
+    for _ in range(CONSECUTIVE_FAILURES):
+        assert whole(asker.ask())
+    recovered = time.monotonic()
+    replies = [asker.ask()]
+    while replies[-1].model != primary:
+        assert time.monotonic() - recovered < 30
+        time.sleep(0.2)
+        replies.append(asker.ask())
+    assert len(replies) > 1, "it was left out for a while"
+    assert all(whole(reply) for reply in replies)
+
+
+def test_row_16_model_usage_and_cost_are_the_servers_that_answered(
+    caller: Asker, simulator: Simulator
+) -> None:
+    simulator.fault(kind="status", status=500, count=1)
+    reply = caller.ask()
+    row = Request.objects.get(pk=reply.request_id)
+    failed, served = simulator.calls()
+    answered = Attempt.objects.get(request=row, number=2)
+    assert reply.model == row.served_model == answered.model
+    assert served["provider"] == row.provider
+    assert (
+        row.uncached_input_tokens + row.cache_read_tokens + row.cache_write_tokens
+        == served["usage"]["input_tokens"]
+    )
+    assert row.output_tokens == served["usage"]["output_tokens"]
+    assert row.cost_usd == answered.cost_usd
+    assert failed["usage"]["output_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "refuse_connection"},
+        {"kind": "html_error", "status": 200},
+        {"kind": "empty_body"},
+        {"kind": "error_in_200", "after_chunks": 0},
+        {"kind": "gzip_bomb"},
+        {"kind": "header_flood"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_row_20_an_answer_that_is_none_is_answered_by_another_arm(
+    caller: Asker, simulator: Simulator, fault: dict[str, Any]
+) -> None:
+    simulator.fault(**fault, count=1)
+    reply = caller.ask()
+    assert whole(reply)
+    assert outcomes(reply) == ["failed", "ok"]
+
+
+def test_row_20_a_stream_of_one_byte_a_second_is_answered_by_another_arm(
+    streaming: Asker, simulator: Simulator
+) -> None:
+    simulator.fault(**ONE_BYTE_A_SECOND, count=1)
+    began = time.monotonic()
+    assert whole(streaming.ask())
+    assert time.monotonic() - began < 5
+
+
+def test_row_20_one_byte_a_second_holds_no_request_beyond_its_deadline(
+    http: httpx.Client, simulator: Simulator
+) -> None:
+    """20 s here. Bytes do come, so it is the deadline of the whole request that ends it."""
+    simulator.fault(**ONE_BYTE_A_SECOND | {"delay_s": 0.5})
+    began = time.monotonic()
+    reply = Asker(http, "native", streamed=False).ask()
+    assert 15 < time.monotonic() - began < 23
+    assert (reply.status, reply.error and reply.error["code"]) == (504, "provider_timeout")
+    row = Request.objects.get(pk=reply.request_id)
+    assert (row.status, row.cost_usd) == ("failed", 0)
+
+
+def test_row_20_many_gzip_bombs_at_once_stay_within_bounded_memory(
+    http: httpx.Client, simulator: Simulator
+) -> None:
+    simulator.fault(kind="gzip_bomb", count=8)  # 128 MB each
+    asker = Asker(http, "native", streamed=True)
+    most, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            most[0] = max(most[0], _resident_mb())
+
+    watcher = threading.Thread(target=watch)
+    before = _resident_mb()
+    watcher.start()
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: asker.ask(), range(8)))
+    done.set()
+    watcher.join()
+    assert all(whole(reply) or reply.error for reply in replies)
+    assert most[0] - before < 400
+
+
+def _resident_mb() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 // 1_000_000

@@ -1,0 +1,231 @@
+"""Breakers of several processes on one Redis: they agree within a second, and send one probe between them."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from routing.execute.breaker import CONSECUTIVE_FAILURES, FIRST_PAUSE_S, Breaker
+from routing.execute.shared_breaker import CLAIM_S, EVERY_S, SharedBreaker, circuits_of_all
+from routing.providers.failures import FailureKind
+from tests.execute.test_breaker import facts, failure
+
+PROBE_S = 5.0
+
+
+class RedisServer:
+    """A Redis of the test's own, which it may take away and bring back."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.url) as client:
+                client.ping()
+                return
+            assert time.monotonic() < until, "Redis did not start"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """The Redis the tests were given, else one of their own, else the one of this machine."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given
+    elif shutil.which("redis-server"):
+        server = RedisServer()
+        server.start()
+        yield server.url
+        server.stop()
+    else:
+        yield "redis://127.0.0.1:6379/0"
+
+
+class Processes:
+    """Two web processes as far as their breakers go."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.prefix = url, f"test-{secrets.token_hex(4)}"
+        self.one, self.other = Breaker(), Breaker()
+        self._shared = [SharedBreaker(one, url, self.prefix) for one in (self.one, self.other)]
+
+    async def __aenter__(self) -> "Processes":
+        for one in self._shared:
+            await one.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for one in self._shared:
+            await one.stop()
+
+    async def admits(self, breaker: Breaker) -> bool:
+        return await breaker.lets_through(facts(), time.monotonic(), PROBE_S)
+
+
+def fail(breaker: Breaker, times: int = CONSECUTIVE_FAILURES, **more: float) -> None:
+    for _ in range(times):
+        breaker.failed(facts(), failure(FailureKind.SERVER, **more), time.monotonic())
+
+
+def is_blocked(breaker: Breaker) -> bool:
+    return "m" in breaker.blocked(time.monotonic())[0]
+
+
+async def eventually(true: Callable[[], bool], within_s: float = EVERY_S + 0.5) -> None:
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until, "it did not come true"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def processes(redis_url: str) -> AsyncIterator[Processes]:
+    async with Processes(redis_url) as two:
+        yield two
+
+
+async def test_what_one_process_opens_is_open_in_the_other_within_a_second(processes: Processes) -> None:
+    fail(processes.one)
+    assert not is_blocked(processes.other)
+    await eventually(lambda: is_blocked(processes.other))
+    mine, others = processes.one.circuits(0.0)[0], processes.other.circuits(0.0)[0]
+    assert (others.reason, others.pause_s) == (mine.reason, mine.pause_s) == ("server: it failed", 10.0)
+    assert others.left_s == pytest.approx(mine.left_s, abs=0.3)
+
+
+async def test_a_process_that_starts_knows_what_is_open(processes: Processes) -> None:
+    fail(processes.one)
+    await eventually(lambda: is_blocked(processes.other))
+    late = Breaker()
+    sharing = SharedBreaker(late, processes.url, processes.prefix)
+    await sharing.start()
+    assert is_blocked(late)
+    await sharing.stop()
+
+
+async def test_half_open_lets_one_probe_through_over_all_processes(processes: Processes) -> None:
+    fail(processes.one, 1, retry_after_s=1.5)
+    await eventually(lambda: is_blocked(processes.other))
+    await eventually(lambda: not is_blocked(processes.one) and not is_blocked(processes.other), 3)
+    admitted = [await processes.admits(one) for one in (processes.one, processes.other) * 20]
+    assert admitted.count(True) == 1
+    many = [processes.admits(one) for one in (processes.one, processes.other) * 20]
+    assert not any(await asyncio.gather(*many))
+
+
+async def test_a_probe_that_succeeds_closes_it_everywhere(processes: Processes) -> None:
+    fail(processes.one, 1, retry_after_s=1.2)
+    await eventually(lambda: is_blocked(processes.other))
+    await eventually(lambda: not is_blocked(processes.other), 3)
+    assert await processes.admits(processes.other)
+    processes.other.succeeded(facts(), time.monotonic())
+    await eventually(lambda: processes.one.circuits(0.0) == ())
+    assert all([await processes.admits(one) for one in (processes.one, processes.other) * 5])
+
+
+async def test_after_a_probe_that_fails_nobody_probes_until_the_next_pause_is_over(
+    processes: Processes,
+) -> None:
+    fail(processes.one, 1, retry_after_s=1.2)
+    await eventually(lambda: is_blocked(processes.other))
+    await eventually(lambda: not is_blocked(processes.one) and not is_blocked(processes.other), 3)
+    assert await processes.admits(processes.one)
+    fail(processes.one, 1)
+    refused = [await processes.admits(processes.other)]
+    while not is_blocked(processes.other):
+        refused.append(await processes.admits(processes.other))
+        await asyncio.sleep(0.02)
+    assert not any(refused), "the other had not heard of it yet, but Redis had"
+    assert processes.other.circuits(time.monotonic())[0].left_s == pytest.approx(FIRST_PAUSE_S, abs=1)
+
+
+async def test_everyone_is_told_of_a_reset(processes: Processes) -> None:
+    fail(processes.one)
+    await eventually(lambda: is_blocked(processes.other))
+    processes.other.reset()
+    await eventually(lambda: not is_blocked(processes.one))
+
+
+async def test_a_page_reads_what_any_process_opened(processes: Processes) -> None:
+    assert circuits_of_all(processes.url, processes.prefix, [], time.monotonic()) == ()
+    processes.one.failed(facts(), failure(FailureKind.AUTH), time.monotonic())
+    await eventually(lambda: bool(processes.other.circuits(0.0)))
+    (circuit,) = circuits_of_all(processes.url, processes.prefix, [], time.monotonic())
+    assert (circuit.scope, circuit.name, circuit.long, circuit.half_open) == ("provider", "p", True, False)
+
+
+async def test_row_23_without_redis_each_process_goes_on_and_nothing_waits(own_redis: RedisServer) -> None:
+    async with Processes(own_redis.url) as two:
+        own_redis.stop()
+        fail(two.one, 1, retry_after_s=0.2)
+        assert is_blocked(two.one)
+        assert circuits_of_all(two.url, two.prefix, [two.one], time.monotonic())[0].name == "m"
+        await asyncio.sleep(0.25)
+        began = time.monotonic()
+        assert await two.admits(two.one), "its own probe"
+        assert not await two.admits(two.one), "and no second one"
+        assert await two.admits(two.other), "the other does not know"
+        assert time.monotonic() - began < 3 * CLAIM_S
+
+        fail(two.one)
+        own_redis.start()
+        await eventually(lambda: is_blocked(two.other), EVERY_S * 3)
+
+
+async def test_a_redis_that_forgot_everything_is_told_again(processes: Processes) -> None:
+    fail(processes.one)
+    await eventually(lambda: is_blocked(processes.other))
+    with redis.Redis.from_url(processes.url) as client:
+        client.delete(f"{processes.prefix}:breaker")
+    for _ in range(15):
+        assert is_blocked(processes.one) or is_blocked(processes.other)
+        await asyncio.sleep(0.1)
+    await eventually(lambda: is_blocked(processes.one) and is_blocked(processes.other))
+
+
+async def test_a_redis_that_hangs_holds_no_request_up() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    breaker = Breaker()
+    sharing = SharedBreaker(breaker, f"redis://127.0.0.1:{port}/0", "test")
+    await sharing.start()
+    breaker.failed(facts(), failure(retry_after_s=0.01), time.monotonic())
+    await asyncio.sleep(0.02)
+    began = time.monotonic()
+    assert await breaker.lets_through(facts(), time.monotonic(), PROBE_S)
+    assert time.monotonic() - began < CLAIM_S * 1.5
+    await sharing.stop()
+    server.close()
