@@ -1,4 +1,4 @@
-"""Celery tasks of money: sweep what was left open, refresh the price book."""
+"""Celery tasks of money: sweep what was left open, keep the price book, ask for prices, audit the ledger."""
 
 import logging
 from datetime import UTC, datetime
@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 from celery import shared_task
 from genai_prices import UpdatePrices
 
+from accounts.database import database_now
+from billing.audit import LATELY, audit, keep, tell
+from billing.idempotency import forget_expired
 from billing.price_refresh import refresh
+from billing.proposals import note_unpriced
 from billing.sweeper import sweep
 
 logger = logging.getLogger(__name__)
@@ -14,9 +18,14 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def sweep_open_requests() -> None:
-    swept = sweep(datetime.now(UTC))
+    swept = sweep(database_now())
     if swept:
         logger.warning("%d requests were left open by a process that ended; settled as expired", swept)
+
+
+@shared_task
+def forget_idempotent_outcomes() -> None:
+    forget_expired(datetime.now(UTC))
 
 
 @shared_task
@@ -29,3 +38,28 @@ def refresh_prices() -> None:
         return
     if snapshot is not None:
         refresh(datetime.now(UTC), snapshot)
+
+
+@shared_task
+def ask_for_prices() -> None:
+    """On the first request of a model without a price, an operator is asked for one."""
+    note_unpriced(datetime.now(UTC))
+
+
+@shared_task
+def audit_lately() -> None:
+    """Check the promises for the requests of the last two days."""
+    now = datetime.now(UTC)
+    _audit(now, now - LATELY)
+
+
+@shared_task
+def audit_ledger() -> None:
+    """Check the promises for all requests, months as well."""
+    _audit(datetime.now(UTC), None)
+
+
+def _audit(now: datetime, since: datetime | None) -> None:
+    found = audit(now, since)
+    keep(found)
+    tell(found)

@@ -13,6 +13,9 @@ from billing.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
 
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 DECLARED = "UPSTREAMS setting"  # source of prices that an operator declares
+OPERATOR = "operator"  # source of prices entered on the operator's page
+
+Tiers = tuple[tuple[int, dict[str, Decimal]], ...]  # (over_input_tokens, {token class: USD per Mtok})
 
 
 class ListedPrice(msgspec.Struct, frozen=True):
@@ -21,7 +24,7 @@ class ListedPrice(msgspec.Struct, frozen=True):
     model: str
     effective_from: datetime
     effective_until: datetime | None
-    tiers: tuple[tuple[int, dict[str, Decimal]], ...]  # (over_input_tokens, {token class: price})
+    tiers: Tiers
     source: str
 
     @property
@@ -65,6 +68,11 @@ def load_price_book() -> PriceBook:
     return PriceBook(_period(rows) for rows in periods.values())
 
 
+def tiers_of(period: PricePeriod) -> Tiers:
+    """A period's prices as a source lists them, every class told."""
+    return tuple((tier.over_input_tokens, msgspec.structs.asdict(tier.prices)) for tier in period.tiers)
+
+
 def _versions() -> dict[tuple[str, datetime], tuple[str, ...]]:
     """By model and start of its period the versions there are, oldest first."""
     rows = ModelPrice.objects.order_by("created_at", "id").values_list("model", "effective_from", "version")
@@ -93,6 +101,7 @@ def _period(rows: list[ModelPrice]) -> PricePeriod:
         tiers=tuple(PriceTier(over, _units(by_tier[over])) for over in sorted(by_tier)),
         effective_from=first.effective_from,
         effective_until=first.effective_until,
+        source=first.source,
     )
 
 

@@ -40,6 +40,7 @@ class PricePeriod(msgspec.Struct, frozen=True):
     tiers: tuple[PriceTier, ...]  # ascending by over_input_tokens, the first at 0
     effective_from: datetime | None = None
     effective_until: datetime | None = None
+    source: str = ""
 
     def covers(self, moment: datetime) -> bool:
         after_start = self.effective_from is None or self.effective_from <= moment

@@ -1,0 +1,208 @@
+"""The promises of the ledger as SQL: each query returns what breaks one (spec/ledger.md, Two tables).
+
+Raw SQL, because each is one pass over joined tables whose rows are never wanted; it runs on SQLite and on
+PostgreSQL. A query selects the keys of offending rows; `{requests}` is where the audited span is filled in.
+"""
+# ruff: noqa: S608 - what is filled in are numbers and times of ours
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+# The sweeper comes every 15 s and may wait for locks; what is open this long past its lease was forgotten.
+SWEEP_GRACE = timedelta(minutes=2)
+FIRST_SHOWN = 5
+# SQLite keeps decimals as floats: what differs by less than half of 1e-9 USD is equal.
+_EPSILON = "0.0000000005"
+_TOKENS = (
+    "{0}.uncached_input_tokens + {0}.cache_read_tokens + {0}.cache_write_tokens + {0}.cache_write_1h_tokens"
+    " + {0}.output_tokens"
+)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What is audited: requests made since, of one account; None: all."""
+
+    now: datetime
+    since: datetime | None = None
+    account_id: int | None = None
+
+
+class Invariant(msgspec.Struct, frozen=True):
+    """`promise` is said to people; `sql` selects what breaks it."""
+
+    name: str
+    promise: str
+    sql: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """How many rows break a promise, and the first of them."""
+
+    violations: int
+    first: tuple[str, ...]
+
+
+INVARIANTS = (
+    Invariant(
+        "accepted_is_settled_plus_open",
+        "Every accepted request is either open or settled.",
+        "SELECT r.id FROM billing_request r"
+        " WHERE {requests} AND (r.status = 'open') <> (r.settled_at IS NULL)",
+    ),
+    Invariant(
+        "settled_has_time",
+        "A settled request says when it was settled.",
+        "SELECT r.id FROM billing_request r WHERE {requests} AND r.status <> 'open' AND r.settled_at IS NULL",
+    ),
+    Invariant(
+        "open_within_lease",
+        "No request stays open past its lease.",
+        "SELECT r.id FROM billing_request r"
+        " WHERE {requests} AND r.status = 'open' AND r.lease_until < {swept}",
+    ),
+    Invariant(
+        "open_has_no_attempts",
+        "Attempts are written with the settlement of their request.",
+        "SELECT DISTINCT r.id FROM billing_request r JOIN billing_attempt a ON a.request_id = r.id"
+        " WHERE {requests} AND r.status = 'open'",
+    ),
+    Invariant(
+        "attempts_numbered",
+        "Attempts are numbered from 1 without gaps.",
+        "SELECT a.request_id FROM billing_attempt a{of_requests}"
+        " GROUP BY a.request_id HAVING MIN(a.number) <> 1 OR MAX(a.number) <> COUNT(*)",
+    ),
+    Invariant(
+        "cost_is_attempts",
+        "A request costs what its charged attempts cost together; unpriced while one of them is.",
+        "SELECT r.id FROM billing_request r LEFT JOIN"
+        " (SELECT a.request_id, SUM(a.cost_usd) AS usd, SUM(CASE WHEN a.cost_usd IS NULL THEN 1 ELSE 0 END)"
+        " AS missing FROM billing_attempt a{of_requests} {and_where} a.charged GROUP BY a.request_id) c"
+        " ON c.request_id = r.id WHERE {requests} AND r.status <> 'open' AND"
+        " CASE WHEN COALESCE(c.missing, 0) > 0 THEN r.cost_usd IS NOT NULL OR NOT r.unpriced"
+        f" ELSE r.cost_usd IS NULL OR r.unpriced OR ABS(r.cost_usd - COALESCE(c.usd, 0)) > {_EPSILON} END",
+    ),
+    Invariant(
+        "tokens_are_attempts",
+        "A request's tokens are those of its charged attempts.",
+        "SELECT r.id FROM billing_request r LEFT JOIN"
+        f" (SELECT a.request_id, SUM({_TOKENS.format('a')}) AS tokens FROM billing_attempt a{{of_requests}}"
+        " {and_where} a.charged GROUP BY a.request_id) c ON c.request_id = r.id"
+        f" WHERE {{requests}} AND r.status <> 'open' AND COALESCE(c.tokens, 0) <> {_TOKENS.format('r')}",
+    ),
+    Invariant(
+        "tokens_cost_their_price",
+        "Tokens cost their frozen unit prices: never 0 unless 0 is the price, or the request is unpriced.",
+        "SELECT a.id FROM billing_attempt a{of_requests} {and_where} a.charged AND a.cost_usd IS NOT NULL"
+        f" AND {_TOKENS.format('a')} > 0 AND (a.unit_prices IS NULL OR ABS(a.cost_usd - ("
+        "a.uncached_input_tokens * {uncached_input} + a.cache_read_tokens * {cache_read}"
+        " + a.cache_write_tokens * {cache_write} + a.cache_write_1h_tokens * {cache_write_1h}"
+        " + a.output_tokens * {output}) / 1000000.0) > 0.000000001)",
+    ),
+    Invariant(
+        "settled_holds_nothing",
+        "A settled request holds nothing, unless it has no price yet.",
+        "SELECT r.id FROM billing_request r WHERE {requests} AND r.status <> 'open'"
+        " AND (r.held_tokens <> 0 OR (r.held_usd <> 0 AND NOT r.unpriced))",
+    ),
+    Invariant(
+        "unpriced_is_held",
+        "An unpriced request holds its ceiling until it has a price.",
+        "SELECT r.id FROM billing_request r WHERE {requests} AND r.unpriced AND r.held_usd <= 0"
+        " AND r.owner <> ''",  # rows from before there were holds have no owner
+    ),
+    Invariant(
+        "kept_outcomes_are_settled",
+        "An outcome kept under an Idempotency-Key is that of a settled request of the same account.",
+        "SELECT o.id FROM billing_idempotentoutcome o LEFT JOIN billing_request r"
+        " ON r.id = o.request_id AND r.account_id = o.account_id"
+        " WHERE {outcomes} AND o.status IS NOT NULL AND (r.id IS NULL OR r.status = 'open')",
+    ),
+    Invariant(
+        "account_windows_add_up",
+        "What an account's window says is spent, held and counted is what the ledger says.",
+        "SELECT w.id FROM billing_window w LEFT JOIN billing_request r ON r.account_id = w.scope_id"
+        " AND r.created_at >= w.starts_at AND r.created_at < w.ends_at"
+        " WHERE w.scope = 'account' AND {account_windows} GROUP BY w.id HAVING {sums_differ}",
+    ),
+    Invariant(
+        "key_windows_add_up",
+        "What a key's window says is spent, held and counted is what the ledger says.",
+        "SELECT w.id FROM billing_window w LEFT JOIN billing_request r ON r.key_id = w.scope_id"
+        " AND r.created_at >= w.starts_at AND r.created_at < w.ends_at"
+        " WHERE w.scope = 'key' AND {key_windows} GROUP BY w.id HAVING {sums_differ}",
+    ),
+    Invariant(
+        "requests_are_in_windows",
+        "Every request counts in its account's and its key's day and month.",
+        "SELECT r.id FROM billing_request r WHERE {requests} AND r.owner <> '' AND NOT ("
+        + " AND ".join(
+            "EXISTS (SELECT 1 FROM billing_window w WHERE w.scope = '{0}' AND w.scope_id = r.{0}_id"
+            " AND w.period = '{1}' AND w.starts_at <= r.created_at AND w.ends_at > r.created_at)".format(
+                *both
+            )
+            for both in (("account", "day"), ("account", "month"), ("key", "day"), ("key", "month"))
+        )
+        + ")",
+    ),
+)
+
+_SUMS_DIFFER = (
+    "COUNT(r.id) <> w.requests"
+    f" OR ABS(COALESCE(SUM(r.cost_usd), 0) - w.spent_usd) > {_EPSILON}"
+    f" OR ABS(COALESCE(SUM(r.held_usd), 0) - w.held_usd) > {_EPSILON}"
+    f" OR COALESCE(SUM({_TOKENS.format('r')}), 0) <> w.spent_tokens"
+    " OR COALESCE(SUM(r.held_tokens), 0) <> w.held_tokens"
+)
+_CLASSES = ("uncached_input", "cache_read", "cache_write", "cache_write_1h", "output")
+
+
+def broken(invariant: Invariant, scope: Scope) -> Found:
+    """What breaks the promise in the scope."""
+    sql = f"SELECT COUNT(*) OVER (), broken.* FROM ({_filled(invariant.sql, scope)}) broken ORDER BY 2"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LIMIT {FIRST_SHOWN}")
+        rows = cursor.fetchall()
+    return Found(rows[0][0] if rows else 0, tuple(str(row[1]) for row in rows))
+
+
+def _filled(sql: str, scope: Scope) -> str:
+    """Every value filled in is a number or a time of ours, never text that came from outside."""
+    requests, windows = ["1 = 1"], ["1 = 1"]
+    if scope.since is not None:
+        requests.append(f"r.created_at >= {_literal(scope.since)}")
+        # A month's sums need all of its rows: a short look checks days, the daily one everything.
+        windows.append(f"w.period = 'day' AND w.ends_at > {_literal(scope.since)}")
+    account_windows = key_windows = " AND ".join(windows)
+    if scope.account_id is not None:
+        account = int(scope.account_id)
+        requests.append(f"r.account_id = {account}")
+        account_windows += f" AND w.scope_id = {account}"
+        key_windows += f" AND w.scope_id IN (SELECT id FROM accounts_apikey WHERE account_id = {account})"
+    is_all = len(requests) == 1
+    where = " AND ".join(requests)
+    return sql.format(
+        requests=where,
+        outcomes=where.replace("r.", "o."),
+        of_requests="" if is_all else f" JOIN billing_request r ON r.id = a.request_id WHERE {where}",
+        and_where="WHERE" if is_all else "AND",
+        swept=_literal(scope.now - SWEEP_GRACE),
+        account_windows=account_windows,
+        key_windows=key_windows,
+        sums_differ=_SUMS_DIFFER,
+        **{name: _unit_price(name) for name in _CLASSES},
+    )
+
+
+def _unit_price(token_class: str) -> str:
+    if connection.vendor == "postgresql":
+        return f"(a.unit_prices->>'{token_class}')::numeric"
+    return f"CAST(json_extract(a.unit_prices, '$.{token_class}') AS REAL)"
+
+
+def _literal(moment: datetime) -> str:
+    value: Any = connection.ops.adapt_datetimefield_value(moment)
+    return f"'{value}'"

@@ -1,0 +1,74 @@
+"""`manage.py audit`: check the promises of the ledger; exit code 1 when one is broken."""
+
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from billing.audit import Audit, audit, keep, tell
+from billing.management.moments import moment
+from billing.provider_usage import TOLERANCE, Compared, compare
+
+
+class Command(BaseCommand):
+    help = "Check the invariants of the ledger on one consistent view of it; traffic may go on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+        parser.add_argument(
+            "--since",
+            type=moment,
+            help="only requests made since (ISO 8601); then only days are added up, no months",
+        )
+        parser.add_argument("--account", type=int, help="only requests of that account")
+        parser.add_argument(
+            "--provider-report",
+            type=Path,
+            help='JSON: {"provider": {"model": tokens}}; compared with attempts since --since until --until',
+        )
+        parser.add_argument("--until", type=moment, help="where the provider's report ends")
+        parser.add_argument(
+            "--tolerance",
+            type=float,
+            default=TOLERANCE,
+            help=f"allowed relative difference, {TOLERANCE} by default",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        result = audit(timezone.now(), options["since"], options["account"])
+        if options["account"] is None:
+            keep(result)
+            tell(result)
+        compared = _compared(options["provider_report"], options["since"], options["until"])
+        off = [one for one in compared if one.off_by > options["tolerance"]]
+        if options["json"]:
+            report = {**msgspec.to_builtins(result), "providers": msgspec.to_builtins(compared)}
+            self.stdout.write(msgspec.json.encode(report).decode())
+        else:
+            self._tell(result, compared, options["tolerance"])
+        if result.violations or off:
+            raise CommandError("The ledger breaks its promises, see above.", returncode=1)
+
+    def _tell(self, result: Audit, compared: list[Compared], tolerance: float) -> None:
+        self.stdout.write(", ".join(f"{name} {value}" for name, value in result.figures.items()))
+        for check in result.checks:
+            words = f"{check.violations} broken: {', '.join(check.first)}" if check.violations else "holds"
+            self.stdout.write(f"{check.name:32} {words}")
+        for one in compared:
+            words = "holds" if one.off_by <= tolerance else "broken"
+            told = f"{words}: {one.ours} tokens here, {one.theirs} there ({one.off_by:.3%})"
+            self.stdout.write(f"{'tokens of ' + one.provider:32} {told}")
+        self.stdout.write(f"checked in {result.took_ms} ms")
+
+
+def _compared(path: Path | None, since: datetime | None, until: datetime | None) -> list[Compared]:
+    if path is None:
+        return []
+    try:
+        return compare(msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, int]]), since, until)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CommandError(f"--provider-report: {error}") from error

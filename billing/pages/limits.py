@@ -1,0 +1,145 @@
+"""Limits and alerts: what stops a surprise? Limits with what is spent and held, channels, delivery log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.access import account_required, current_account, may_change
+from accounts.callers import limits_of
+from accounts.models import Account, ApiKey
+from billing.alerts.budgets import THRESHOLDS
+from billing.alerts.channels import default_channel
+from billing.alerts.delivery import PAUSES
+from billing.alerts.models import Alert, AlertChannel, Delivery
+from billing.alerts.standing import Standing, limits_in_force, standings_of
+from billing.models import Request
+from billing.rates import RateRule, figures_of
+
+_KEYS_SHOWN = 50
+_HOLDS_SHOWN = 20
+_LOG_PAGE = 20
+_WORDS = {
+    ("day", "usd"): "USD per day",
+    ("month", "usd"): "USD per month",
+    ("day", "tokens"): "Tokens per day",
+    ("month", "tokens"): "Tokens per month",
+}
+_FULL = Decimal("0.995")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit as a row of the page; `spent` and `held` are widths in percent of the bar."""
+
+    title: str
+    standing: Standing
+    spent: str
+    held: str
+    tone: str
+
+    @property
+    def percent(self) -> int:
+        """Spent, of 100, rounded down: 100 is said when it is spent."""
+        return int(self.standing.spent_share * 100)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A limit of the last minute, or of now."""
+
+    title: str
+    limit: int
+    used: int
+
+
+@require_safe
+@account_required
+def limits(request: HttpRequest) -> HttpResponse:
+    """`before` is the delivery to go on from in the log."""
+    account, now = current_account(request), timezone.now()
+    keys = _working_keys(account, now)
+    standings = standings_of(account, keys[:_KEYS_SHOWN], now)
+    default_channel(account)
+    context = {
+        "account": account,
+        "may_change": may_change(request),
+        "bars": [_bar(one) for one in standings["account", account.pk]],
+        "rates": _rates(account, now),
+        "keys": [
+            {"key": key, "bars": [_bar(one) for one in standings["key", key.pk]], "rates": _key_rates(key)}
+            for key in keys[:_KEYS_SHOWN]
+        ],
+        "more_keys": len(keys) > _KEYS_SHOWN,
+        "thresholds": THRESHOLDS,
+        "open_alerts": Alert.objects.filter(account=account, resolved_at=None).order_by("-raised_at")[:10],
+        "channels": AlertChannel.objects.filter(account=account).order_by("pk"),
+        "most_tries": len(PAUSES) + 1,
+    }
+    return render(request, "billing/limits.html", context | _holds(account) | _log(request, account))
+
+
+def _working_keys(account: Account, now: datetime) -> list[ApiKey]:
+    working = ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now), account=account, revoked_at=None
+    )
+    return list(working.order_by("-pk")[: _KEYS_SHOWN + 1])
+
+
+def _bar(standing: Standing) -> Bar:
+    spent = min(standing.spent_share, Decimal(1))
+    held = min(standing.held_share, 1 - spent)
+    tone = "bad" if spent >= _FULL else "warn" if spent >= Decimal("0.8") else ""
+    title = _WORDS[standing.period, standing.unit]
+    return Bar(title, standing, f"{spent * 100:.2f}", f"{held * 100:.2f}", tone)
+
+
+def _rates(account: Account, now: datetime) -> list[Rate]:
+    """The account's limits of the last minute with what the ledger counts against them."""
+    ceilings = limits_in_force(account)
+    requests, tokens = ceilings.requests_per_minute, ceilings.tokens_per_minute
+    at_once = ceilings.concurrent_requests
+    if requests is None and tokens is None and at_once is None:
+        return []
+    seen = figures_of(RateRule("account", account.pk, requests, tokens, at_once), now)
+    told = (
+        ("Requests per minute", requests, seen.requests),
+        ("Tokens per minute", tokens, seen.tokens),
+        ("Requests at a time", at_once, seen.in_flight),
+    )
+    return [Rate(title, limit, used) for title, limit, used in told if limit is not None]
+
+
+def _key_rates(key: ApiKey) -> list[str]:
+    own = limits_of(key)
+    told = (
+        (own.requests_per_minute, "requests/min"),
+        (own.tokens_per_minute, "tokens/min"),
+        (own.concurrent_requests, "at a time"),
+    )
+    return [f"{limit:,} {words}" for limit, words in told if limit is not None]
+
+
+def _holds(account: Account) -> dict[str, Any]:
+    under_way = Request.objects.filter(account=account, status=Request.Status.OPEN)
+    sums = under_way.aggregate(count=Count("pk"), usd=Sum("held_usd"), tokens=Sum("held_tokens"))
+    shown = under_way.select_related("key").defer("trace").order_by("-created_at")[:_HOLDS_SHOWN]
+    return {"holds": shown if sums["count"] else [], "held": sums}
+
+
+def _log(request: HttpRequest, account: Account) -> dict[str, Any]:
+    found = Delivery.objects.filter(alert__account=account).select_related("alert").order_by("-pk")
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        found = found.filter(pk__lt=int(before))
+    page = list(found[: _LOG_PAGE + 1])
+    return {
+        "deliveries": page[:_LOG_PAGE],
+        "older": page[_LOG_PAGE - 1].pk if len(page) > _LOG_PAGE else None,
+    }

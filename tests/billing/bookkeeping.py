@@ -1,0 +1,100 @@
+"""Writes requests through the ledger itself, in the test's own transaction: open, attempt, settle."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import transaction
+
+from accounts.keys import create_key
+from accounts.models import Account, ApiKey, Plan
+from billing.holds import Wish
+from billing.ledger import Settlement, Terms, _Open, _Settle, apply, usage_fields
+from billing.models import Attempt, Request
+from billing.pricebook import load_price_book
+from billing.prices import UnitPrices, cost, unit_prices
+from billing.usage import Usage
+from billing.windows import Payer
+from routing.ids import new_request_id
+
+CEILING = UnitPrices(*[Decimal(600)] * 5)
+_numbers = itertools.count(1)
+
+
+class Books:
+    """An account with a key, and a way to make it spend."""
+
+    def __init__(self, time_zone: str = "UTC") -> None:
+        plan, _ = Plan.objects.get_or_create(name="unlimited", defaults={"title": "Unlimited"})
+        self.account: Account = Account.objects.create(name=f"books {next(_numbers)}", plan=plan)
+        self.key: ApiKey = create_key(self.account, "books")[0]
+        self.payer = Payer(self.account.pk, self.key.pk, time_zone)
+
+    def opened(self, when: datetime, **columns: Any) -> Request:
+        defaults: dict[str, Any] = {
+            "id": new_request_id(),
+            "account_id": self.account.pk,
+            "key_id": self.key.pk,
+            "created_at": when,
+            "owner": "tests",
+            "lease_until": datetime.now(UTC) + timedelta(days=9999),  # not what these tests are about
+            "door": "native",
+            "mode": "routeplex-ai",
+            "strategy": "auto",
+            "routed_model": "m",
+            "trace": {},
+        }
+        row = Request(**defaults | columns)
+        with transaction.atomic():
+            apply([_Open(row, Terms(self.payer, wish=Wish(Decimal("0.5"), Decimal(0), 5000, 0)))], False)
+        return row
+
+    def settled(
+        self, when: datetime, *spent: tuple[str, Usage], failed: tuple[str, Usage] | None = None
+    ) -> Request:
+        """A request charged for an attempt by each (model, usage), at the book's prices; `failed` is not."""
+        row = self.opened(when)
+        attempts = [_attempt(row, 1, *failed, charged=False)] if failed else []
+        attempts += [_attempt(row, len(attempts) + n, *one) for n, one in enumerate(spent, start=1)]
+        charged = [attempt for attempt in attempts if attempt.charged]
+        usage = sum((used for _, used in spent), Usage())
+        costs = [attempt.cost_usd for attempt in charged]
+        usd = None if None in costs else sum(costs, Decimal(0))
+        last = charged[-1]
+        settlement = Settlement(
+            request_id=row.pk,
+            status=Request.Status.SUCCEEDED,
+            settled_at=when + timedelta(seconds=1),
+            latency_ms=1000,
+            usage=usage,
+            cost_usd=usd,
+            held_usd=cost(usage, CEILING) if usd is None else Decimal(0),
+            unit_prices=msgspec.convert(last.unit_prices, UnitPrices) if last.unit_prices else None,
+            price_version=last.price_version,
+            served_model=last.model,
+            provider="books",
+        )
+        with transaction.atomic():
+            apply([_Settle(row, self.payer, settlement, tuple(attempts))], False)
+        return Request.objects.get(pk=row.pk)
+
+
+def _attempt(row: Request, number: int, model: str, usage: Usage, *, charged: bool = True) -> Attempt:
+    period = load_price_book().at(model, row.created_at)
+    prices = unit_prices(period.tiers, usage.input_tokens) if period else None
+    return Attempt(
+        request_id=row.pk,
+        number=number,
+        model=model,
+        provider="books",
+        outcome="ok" if charged else "failed",
+        started_at=row.created_at,
+        latency_ms=900,
+        charged=charged,
+        cost_usd=cost(usage, prices) if prices else None,
+        unit_prices=msgspec.to_builtins(prices),
+        price_version=period.version if period else "",
+        **usage_fields(usage),
+    )
