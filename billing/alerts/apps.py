@@ -1,0 +1,11 @@
+"""Django app: billing.alerts."""
+
+from django.apps import AppConfig
+
+
+class AlertsConfig(AppConfig):
+    name = "billing.alerts"
+    label = "alerts"
+
+    def ready(self) -> None:
+        from billing.alerts import checks, job_runs  # noqa: F401 - register themselves with Django and Celery

@@ -1,0 +1,126 @@
+"""An account's channels: the owners' e-mail that every account has, further addresses, signed webhooks."""
+
+import base64
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from accounts.models import Account, Member, User
+from accounts.outbound import check_url
+from accounts.secrets_at_rest import seal
+from billing.alerts.models import Alert, AlertChannel, ChannelKind, Delivery
+
+MOST_CHANNELS = 10
+_SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
+_BETWEEN_TESTS = timedelta(seconds=10)
+
+
+class ChannelError(Exception):
+    """The channel cannot be made or used so; the message is for the person."""
+
+
+def default_channel(account: Account) -> AlertChannel:
+    """The owners' e-mail: made when first needed, switched off but never removed."""
+    channel, _ = AlertChannel.objects.get_or_create(account=account, kind=ChannelKind.EMAIL, address="")
+    return channel
+
+
+def recipients(channel: AlertChannel) -> list[str]:
+    """The addresses an e-mail channel stands for now."""
+    if channel.address:
+        members = User.objects.filter(member__account=channel.account_id, is_active=True)
+        return list(members.filter(email=channel.address).values_list("email", flat=True))
+    owners = Member.objects.filter(
+        account=channel.account_id, role=Member.Role.OWNER, user__is_active=True
+    ).order_by("pk")
+    return list(owners.values_list("user__email", flat=True))
+
+
+def add_email(account: Account, address: str, by: User | None) -> AlertChannel:
+    """Of a member only: we send nothing to people who never agreed. Raises ChannelError."""
+    if not account.members.filter(email=address).exists():
+        raise ChannelError("That is not the address of a member of this account.")
+    return _add(account, ChannelKind.EMAIL, address, None, by)
+
+
+def add_webhook(account: Account, url: str, by: User | None) -> tuple[AlertChannel, str]:
+    """The channel and its secret, which is not shown again. Raises ChannelError, RefusedUrl."""
+    address, secret = str(check_url(url)), _new_secret()
+    return _add(account, ChannelKind.WEBHOOK, address, secret, by), secret
+
+
+def rotate_secret(channel: AlertChannel) -> str:
+    """A new secret, in force for the next message and for tries under way."""
+    secret = _new_secret()
+    channel.secret = seal(secret)
+    channel.save(update_fields=["secret"])
+    return secret
+
+
+def switch(channel: AlertChannel, *, on: bool) -> None:
+    """What is on its way through a channel that is switched off goes no further."""
+    channel.enabled = on
+    channel.save(update_fields=["enabled"])
+    if not on:
+        _stop(channel, "The channel was switched off.")
+
+
+def remove(channel: AlertChannel) -> None:
+    if channel.is_default:
+        raise ChannelError("The owners' e-mail can be switched off, but not removed.")
+    with transaction.atomic():
+        _stop(channel, "The channel was removed.")
+        channel.delete()
+
+
+def may_test(channel: AlertChannel, now: datetime) -> bool:
+    lately = Delivery.objects.filter(channel=channel, created_at__gt=now - _BETWEEN_TESTS)
+    return not lately.filter(alert__kind="test").exists()
+
+
+def send_test(channel: AlertChannel, now: datetime) -> Delivery:
+    """Raises ChannelError when the last test was just now."""
+    from billing.alerts.raising import send  # which needs this module
+
+    if not may_test(channel, now):
+        raise ChannelError("A test was sent just now. Wait ten seconds.")
+    with transaction.atomic():
+        alert = Alert.objects.create(
+            account=channel.account,
+            kind="test",
+            subject="Test of an alert channel",
+            message="This is a test: alerts of this account arrive here.",
+            severity=Alert.Severity.INFO,
+            raised_at=now,
+            resolved_at=now,
+        )
+        send(alert, now, only=channel)
+    return alert.deliveries.get()
+
+
+def _add(account: Account, kind: str, address: str, secret: str | None, by: User | None) -> AlertChannel:
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)  # two forms may come at once
+        default_channel(account)
+        mine = AlertChannel.objects.filter(account=account)
+        if mine.count() >= MOST_CHANNELS:
+            raise ChannelError(f"An account has at most {MOST_CHANNELS} channels. Remove one first.")
+        if mine.filter(kind=kind, address=address).exists():
+            raise ChannelError("There is such a channel already.")
+        return AlertChannel.objects.create(
+            account=account,
+            kind=kind,
+            address=address,
+            secret=seal(secret) if secret else None,
+            created_by=by,
+        )
+
+
+def _stop(channel: AlertChannel, why: str) -> None:
+    pending = Delivery.objects.filter(channel=channel, status=Delivery.Status.PENDING)
+    pending.update(status=Delivery.Status.FAILED, last_error=why)
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()

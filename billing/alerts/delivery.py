@@ -1,0 +1,160 @@
+"""Sends what is due, again and again with growing pauses, until it arrives or the tries are used up.
+
+A delivery is taken by moving its next try into the future in a short transaction, so that no two workers send
+it at once and one that dies leaves it to another: at least once, with the same webhook-id for each try.
+"""
+
+import asyncio
+import logging
+import smtplib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
+from accounts.models import User
+from accounts.outbound import OutboundError, post
+from accounts.secrets_at_rest import CannotUnseal, unseal
+from billing.alerts.channels import recipients
+from billing.alerts.messages import email_subject, email_text, webhook_body
+from billing.alerts.models import AlertChannel, ChannelKind, Delivery
+
+logger = logging.getLogger(__name__)
+
+PAUSES = (  # after the first try, the second, …; then it has failed
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+)
+_BATCH = 20
+_ANSWER_WITHIN_S = 10.0
+_TAKEN_FOR = timedelta(minutes=5)  # longer than a batch can take
+_GONE = 410  # Standard Webhooks: the receiver wants no more
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one try. `code`: the receiver's HTTP status, if it answered."""
+
+    ok: bool
+    code: int | None = None
+    error: str = ""
+
+
+def deliver_due(now: datetime) -> int:
+    """Try all that is due; returns how many tries. Safe to run anywhere, any number of times."""
+    tried = 0
+    while batch := _take(now):
+        webhooks = [delivery for delivery in batch if delivery.kind == ChannelKind.WEBHOOK]
+        for delivery, outcome in zip(webhooks, asyncio.run(_post_all(webhooks)), strict=True):
+            _record(delivery, outcome)
+        for delivery in batch:
+            if delivery.kind == ChannelKind.EMAIL:
+                _record(delivery, _mail(delivery))
+        tried += len(batch)
+    return tried
+
+
+def _take(now: datetime) -> list[Delivery]:
+    with transaction.atomic():
+        due = Delivery.objects.filter(status=Delivery.Status.PENDING, next_try_at__lte=now)
+        due = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        pks = [delivery.pk for delivery in due.order_by("next_try_at")[:_BATCH]]
+        Delivery.objects.filter(pk__in=pks).update(next_try_at=now + _TAKEN_FOR)
+    return list(Delivery.objects.filter(pk__in=pks).select_related("alert__account", "channel"))
+
+
+async def _post_all(deliveries: Sequence[Delivery]) -> list[Outcome]:
+    return await asyncio.gather(*(_post(delivery) for delivery in deliveries))
+
+
+async def _post(delivery: Delivery) -> Outcome:
+    body, sent_at = webhook_body(delivery.alert), datetime.now(UTC)
+    try:
+        signature = Webhook(_secret(delivery)).sign(delivery.webhook_id, sent_at, body.decode())
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": delivery.webhook_id,
+            "webhook-timestamp": str(int(sent_at.timestamp())),
+            "webhook-signature": signature,
+        }
+        answer = await post(delivery.address, body, headers, within_s=_ANSWER_WITHIN_S)
+    except (OutboundError, CannotUnseal) as error:
+        return Outcome(False, error=str(error))
+    except (EmptyWebhookSecretError, ValueError):
+        return Outcome(False, error="The secret is not one: whsec_ and at least 24 bytes in base64.")
+    if 200 <= answer.status < 300:
+        return Outcome(True, answer.status)
+    return Outcome(False, answer.status, answer.body.decode(errors="replace").replace("\x00", ""))
+
+
+def _secret(delivery: Delivery) -> str:
+    if delivery.channel is None:
+        return str(settings.OPERATOR_WEBHOOK_SECRET)
+    return unseal(bytes(delivery.channel.secret or b""))
+
+
+def _mail(delivery: Delivery) -> Outcome:
+    to = _people(delivery)
+    if not to:
+        return Outcome(False, error="Nobody has this address any more.")
+    message = EmailMessage(
+        email_subject(delivery.alert),
+        email_text(delivery.alert),
+        settings.DEFAULT_FROM_EMAIL,
+        bcc=to if len(to) > 1 else [],
+        to=to if len(to) == 1 else [],
+    )
+    try:
+        message.send()
+    except (OSError, smtplib.SMTPException) as error:
+        return Outcome(False, error=f"The mail server did not take it: {error}")
+    return Outcome(True)
+
+
+def _people(delivery: Delivery) -> list[str]:
+    if delivery.channel is not None:
+        return recipients(delivery.channel)
+    if delivery.alert.account_id is not None:
+        return []
+    staff = User.objects.filter(is_staff=True, is_active=True).order_by("pk")
+    return list(staff.values_list("email", flat=True))
+
+
+def _record(delivery: Delivery, outcome: Outcome) -> None:
+    now = datetime.now(UTC)
+    tries = delivery.tries + 1
+    fields: dict[str, object] = {
+        "tries": tries,
+        "last_status_code": outcome.code,
+        "last_error": outcome.error[:300],
+    }
+    if outcome.ok:
+        fields |= {"status": Delivery.Status.DELIVERED, "delivered_at": now}
+    elif tries > len(PAUSES) or outcome.code == _GONE:
+        fields["status"] = Delivery.Status.FAILED
+        logger.warning("alert %s could not be delivered: %s", delivery.alert.kind, outcome.error[:300])
+    else:
+        fields["next_try_at"] = now + PAUSES[tries - 1]
+    with transaction.atomic():
+        # Only what is still on its way: the channel may have been switched off meanwhile.
+        Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(**fields)
+        if delivery.channel_id is not None:
+            _record_on_channel(delivery.channel_id, outcome, now)
+
+
+def _record_on_channel(pk: int, outcome: Outcome, now: datetime) -> None:
+    channel = AlertChannel.objects.filter(pk=pk)
+    if outcome.ok:
+        channel.exclude(failing_since=None).update(failing_since=None)
+    else:
+        channel.filter(failing_since=None).update(failing_since=now)
+        if outcome.code == _GONE:
+            channel.update(enabled=False)

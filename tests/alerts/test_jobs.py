@@ -1,0 +1,86 @@
+"""Jobs are seen: their last run, their last success, and which are late."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from billing.alerts import jobs
+from billing.alerts.job_runs import JobState, job_states
+from billing.alerts.job_watch import watch
+from billing.alerts.models import Alert, JobRun
+
+pytestmark = pytest.mark.django_db
+NAME = "billing.alerts.jobs.deliver_alerts"
+
+
+def state(at: datetime | None = None) -> JobState:
+    return next(one for one in job_states(at) if one.name == NAME)
+
+
+def test_every_job_of_the_schedule_is_shown_and_stale_before_any_worker_ran(settings: Any) -> None:
+    names = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert {one.name for one in job_states()} == names
+    assert all(one.stale for one in job_states())
+
+
+def test_every_job_of_the_schedule_exists(settings: Any) -> None:
+    from routeplex_site.celery import app
+
+    app.loader.import_default_modules()
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        assert entry["task"] in app.tasks
+
+
+def test_jobs_that_pile_up_while_no_worker_runs_are_done_once(settings: Any) -> None:
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        assert entry["options"]["expires"] == entry["schedule"]  # the next one is due by then
+
+
+def test_a_run_is_written_down() -> None:
+    before = datetime.now(UTC)
+    jobs.deliver_alerts.apply()
+    seen = state()
+    assert seen.last_success is not None
+    assert seen.last_success >= before
+    assert (seen.ok, seen.stale, seen.every) == (True, False, timedelta(seconds=10))
+    assert state(before + timedelta(seconds=80)).stale is False  # three periods and a minute
+    assert state(before + timedelta(seconds=95)).stale is True
+
+
+def test_a_failed_run_keeps_the_last_success_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.deliver_alerts.apply()
+    success = state().last_success
+
+    def fail(_: datetime) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(jobs, "deliver_due", fail)
+    jobs.deliver_alerts.apply()
+    seen = state()
+    assert (seen.ok, seen.error) == (False, "RuntimeError: the disk is full")
+    assert seen.last_success == success
+
+
+def test_a_job_that_never_ran_is_late_by_the_first_that_did() -> None:
+    jobs.deliver_alerts.apply()
+    now = datetime.now(UTC)
+    daily = "billing.jobs.refresh_prices"
+    assert not next(one for one in job_states(now) if one.name == daily).stale
+    late = now + timedelta(days=4)
+    assert next(one for one in job_states(late) if one.name == daily).stale
+
+
+def test_the_operator_is_told_once_of_a_job_that_is_late_and_it_is_taken_back() -> None:
+    jobs.deliver_alerts.apply()
+    JobRun.objects.update(succeeded_at=datetime.now(UTC) - timedelta(hours=1))
+    for _ in range(2):
+        watch(datetime.now(UTC))
+    alert = Alert.objects.get(once_key=f"jobs.stale.{NAME}")
+    assert alert.account is None
+    assert alert.detail is not None
+    assert alert.detail["job"] == NAME
+    jobs.deliver_alerts.apply()
+    watch(datetime.now(UTC))
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
