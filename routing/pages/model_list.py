@@ -7,8 +7,10 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from billing.models import ModelPrice
+from billing.pricebook import SINCE_EVER
 from billing.prices import PriceBook, PriceTier
 from routing.arms import Capability, Effort
+from routing.catalog.measure import DEGRADED_BELOW
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.snapshot import Snapshot
 from routing.decide.board import Board, board_of
@@ -25,16 +27,20 @@ CAPABILITIES = {
     Capability.REASONING: "reasons",
 }
 _LADDER = list(Effort)
-_DEGRADED_BELOW = 0.95  # of attempts that did not fail
 
 
 @dataclass(frozen=True)
-class Scheduled:
-    """Prices of one tier that are not in force yet: USD per million tokens by token class."""
+class Dated:
+    """Prices of one tier from a time on: USD per million tokens by token class. 1970: since ever."""
 
     effective_from: datetime
     over_input_tokens: int
     prices: Mapping[str, Decimal]
+    source: str = ""
+
+    @property
+    def is_since_ever(self) -> bool:
+        return self.effective_from <= SINCE_EVER
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ class Listed:
     health_reason: str
     p_up: float | None
     tiers: Sequence[PriceTier]
-    scheduled: Sequence[Scheduled]
+    scheduled: Sequence[Dated]
+    history: Sequence[Dated]  # what was in force before, newest first, and since when what is now
     measured: Sequence[Measured]
     capabilities: Sequence[str]  # in words
     efforts: Sequence[str]
@@ -94,11 +101,11 @@ class ModelFilters:
 
 def listed_models(snapshot: Snapshot, book: PriceBook, now: datetime) -> list[Listed]:
     """All models of the catalog, those that can answer first, then by provider and newest."""
-    scheduled = _scheduled(now)
+    dated = _dated()
     measured = _measured(snapshot)
     board = board_of(snapshot, None) if snapshot.models else None
     rows = [
-        _listed(model, snapshot, board, book, now, scheduled.get(model.id, ()), measured.get(model.id, ()))
+        _listed(model, snapshot, board, book, now, dated.get(model.id, ()), measured.get(model.id, ()))
         for model in Model.objects.all()
     ]
     return sorted(rows, key=_order)
@@ -114,7 +121,7 @@ def _listed(
     board: Board | None,
     book: PriceBook,
     now: datetime,
-    scheduled: Sequence[Scheduled],
+    dated: Sequence[Dated],
     measured: Sequence[Measured],
 ) -> Listed:
     facts = snapshot.models.get(model.id)
@@ -127,7 +134,8 @@ def _listed(
         health_reason=reason,
         p_up=snapshot.p_up.get(model.id),
         tiers=period.tiers if period else (),
-        scheduled=scheduled,
+        scheduled=[one for one in dated if one.effective_from > now],
+        history=[one for one in reversed(dated) if one.effective_from <= now],
         measured=measured,
         capabilities=[words for name, words in CAPABILITIES.items() if name in model.capabilities],
         efforts=[str(effort) for effort in facts.efforts] if facts else [],
@@ -150,19 +158,26 @@ def _health(model: Model, snapshot: Snapshot) -> tuple[str, str]:
         return "off", f"no key for {model.provider} is configured"
     if model.id in snapshot.blocked:
         return "down", snapshot.blocked[model.id]
-    if snapshot.p_up.get(model.id, 1.0) < _DEGRADED_BELOW:
+    if snapshot.p_up.get(model.id, 1.0) < DEGRADED_BELOW:
         return "degraded", "attempts failed lately"
     return "healthy", ""
 
 
-def _scheduled(now: datetime) -> Mapping[str, Sequence[Scheduled]]:
-    """Future prices by model; of several versions of one price the latest added counts."""
-    tiers: dict[tuple[datetime, int, str], dict[str, Decimal]] = defaultdict(dict)
-    for row in ModelPrice.objects.filter(effective_from__gt=now).order_by("created_at", "pk"):
-        tiers[row.effective_from, row.over_input_tokens, row.model][row.token_class] = row.usd_per_mtok
-    found: dict[str, list[Scheduled]] = defaultdict(list)
-    for (effective_from, over, model), prices in sorted(tiers.items(), key=lambda item: item[0]):
-        found[model].append(Scheduled(effective_from, over, prices))
+def _dated() -> Mapping[str, Sequence[Dated]]:
+    """All prices by model, oldest first; of several versions of one price the latest added counts."""
+    latest: dict[tuple[str, datetime], str] = {}
+    tiers: dict[tuple[datetime, int, str, str], dict[str, Decimal]] = defaultdict(dict)
+    sources: dict[tuple[datetime, str, str], str] = {}
+    for row in ModelPrice.objects.order_by("created_at", "pk"):
+        latest[row.model, row.effective_from] = row.version
+        tiers[row.effective_from, row.over_input_tokens, row.model, row.version][row.token_class] = (
+            row.usd_per_mtok
+        )
+        sources[row.effective_from, row.model, row.version] = row.source
+    found: dict[str, list[Dated]] = defaultdict(list)
+    for (start, over, model, version), prices in sorted(tiers.items(), key=lambda item: item[0]):
+        if latest[model, start] == version:
+            found[model].append(Dated(start, over, prices, sources[start, model, version]))
     return found
 
 

@@ -1,11 +1,11 @@
-"""The request list's queries: a page, what is newer than a page, and everything for export.
+"""The request list's queries: a page, and what is newer than a page.
 
 Bounded at any table size: a page reads at most SCAN_ROWS index entries of one account, never counts the
 table and never skips rows. Where a rare filter finds less than a page in that many rows, the page says so
 and offers to go on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,6 @@ from routing.pages.paging import Cursor, newer_than, older_than
 
 PAGE_ROWS = 50
 SCAN_ROWS = 20_000  # rows a filter may test for one page: tens of milliseconds on either database
-EXPORT_BATCH = 1_000
 # A row is committed up to this much after its time (writers commit in groups), so the tail keeps that far
 # behind: what it has passed is complete.
 TAIL_LAG = timedelta(seconds=1)
@@ -32,7 +31,6 @@ _COLUMNS = (
     "output_tokens", "reasoning_tokens", "usage_estimated", "cost_usd", "unpriced", "latency_ms", "ttft_ms",
     "error_code", "key__id", "key__name", "key__last_four",
 )  # fmt: skip
-_EXPORT_COLUMNS = (*_COLUMNS, "baseline_model", "baseline_usd", "wasted_usd", "metadata", "door")
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,6 @@ def settled_since(account: Account, ids: Sequence[str]) -> Sequence[Request]:
         status=Request.Status.OPEN
     )
     return list(_shown(rows))
-
-
-def export_batches(account: Account, filters: Filters, now: datetime) -> Iterator[Sequence[Request]]:
-    """Every match, newest first, in batches short enough to hold no transaction open for long."""
-    rows = Request.objects.filter(account=account, created_at__lte=now)
-    rows = annotated(filters.by_index(rows, now)).filter(filters.by_row)
-    rows = rows.order_by("-created_at", "-id").select_related("key")
-    rows = rows.only(*_EXPORT_COLUMNS).annotate(input_tokens=INPUT_TOKENS)
-    batch = list(rows[:EXPORT_BATCH])
-    while batch:
-        yield batch
-        batch = list(rows.filter(older_than(_place(batch[-1])))[:EXPORT_BATCH])
 
 
 def _take(

@@ -8,13 +8,14 @@ percentile function.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
 
 from accounts.models import Account
-from billing.models import Request
+from billing.models import Request, Window
+from billing.windows import current
 from routing.pages.filters import TOKENS
 
 LISTED = 5  # slowest and dearest requests shown
@@ -138,7 +139,7 @@ def has_requests(account: Account) -> bool:
 
 @dataclass(frozen=True)
 class Budget:
-    """A UTC day's ceiling in USD, as admission counts it: what of it is spent, set aside and left."""
+    """A day's ceiling in USD, as admission counts it: what of it is spent, set aside and left."""
 
     ceiling_usd: Decimal
     spent_usd: Decimal
@@ -158,11 +159,8 @@ def budget_today(account: Account, now: datetime) -> Budget | None:
     ceiling = account.daily_usd if account.daily_usd is not None else account.plan.daily_usd
     if ceiling is None:
         return None
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    sums = Request.objects.filter(account=account, created_at__gte=midnight).aggregate(
-        spent=Sum("cost_usd"), held=Sum("held_usd", filter=Q(status=Request.Status.OPEN))
-    )
-    return Budget(ceiling, sums["spent"] or Decimal(0), sums["held"] or Decimal(0))
+    day = current("account", account.pk, Window.Period.DAY, now, account.time_zone)
+    return Budget(ceiling, day.spent_usd, day.held_usd)
 
 
 def change(now: float | Decimal | None, before: float | Decimal | None) -> float | None:

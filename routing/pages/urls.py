@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from routing.pages.views import home, models, request, requests, start
+from routing.pages.views import home, models, operator, request, requests, start, usage
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,9 +10,18 @@ urlpatterns = [
     path("start/waiting", start.waiting, name="start_waiting"),
     path("requests/", requests.requests, name="requests"),
     path("requests/tail", requests.tail, name="requests_tail"),
-    path("requests/export.csv", requests.export, name="requests_export"),
+    path("requests/export.csv", requests.export, {"how": "csv"}, name="requests_csv"),
+    path("requests/export.ndjson", requests.export, {"how": "ndjson"}, name="requests_ndjson"),
     path("requests/<slug:request_id>.json", request.raw, name="request_raw"),
     path("requests/<slug:request_id>/feedback", request.feedback, name="request_feedback"),
     path("requests/<slug:request_id>", request.request_page, name="request"),
+    path("usage/", usage.usage, name="usage"),
+    path("usage/export.csv", usage.as_csv, name="usage_csv"),
+    path("usage/export.json", usage.as_json, name="usage_json"),
     path("models/", models.models, name="models"),
+    path("operator/", operator.operator, name="operator"),
+    path("operator/audit", operator.audit_now, name="operator_audit"),
+    path("operator/proposals/<int:pk>/accept", operator.proposal_accept, name="proposal_accept"),
+    path("operator/proposals/<int:pk>/reject", operator.proposal_reject, name="proposal_reject"),
+    path("operator/prices/new", operator.price_new, name="price_new"),
 ]

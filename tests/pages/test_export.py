@@ -1,7 +1,8 @@
-"""CSV export: the current filter, streamed, exact, and harmless in a spreadsheet."""
+"""Export: the current filter, streamed, exact, and harmless in a spreadsheet."""
 
 import csv
 import io
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from accounts.keys import create_key
 from accounts.models import Account
-from routing.pages import request_list
-from routing.pages.export import neutral
+from billing.reports import export
+from billing.reports.export import neutral
 from tests.pages.conftest import MakeRequest
 
 URL = "/requests/export.csv"
@@ -39,7 +40,7 @@ def test_it_exports_what_the_filter_shows_newest_first(page: Client, make_reques
 def test_batches_join_without_gap_or_overlap(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_list, "EXPORT_BATCH", 3)
+    monkeypatch.setattr(export, "BATCH", 3)
     made = [make_request(number).id for number in range(8)]
     assert [row["id"] for row in exported(page)] == made[::-1]
 
@@ -53,7 +54,23 @@ def test_money_is_exact_and_a_model_name_is_no_formula(
     assert row["cost_usd"] == "0.000000001"
     assert row["served_model"] == "'@SUM(A1)"
     assert row["key"].startswith("'=")
-    assert row["metadata"] == '{"a": "ü"}'
+    assert row["metadata"] == '{"a":"ü"}'
+
+
+def test_lines_of_json_have_the_same_rows_and_exact_numbers(page: Client, make_request: MakeRequest) -> None:
+    made = [make_request(number, cost_usd=Decimal("0.000000001")).id for number in range(2)]
+    response = page.get("/requests/export.ndjson", {"strategy": "auto"})
+    assert response["Content-Type"] == "application/x-ndjson"
+    lines = async_to_sync(_read)(response).splitlines()
+    rows = [json.loads(line, parse_float=Decimal) for line in lines]
+    assert [row["id"] for row in rows] == made[::-1]
+    assert [row["cost_usd"] for row in rows] == [Decimal("0.000000001")] * 2
+    assert set(rows[0]) == set(exported(page)[0])
+
+
+def test_the_stream_is_asynchronous(page: Client, make_request: MakeRequest) -> None:
+    make_request(1)
+    assert page.get(URL).is_async
 
 
 def test_another_accounts_rows_are_not_exported(

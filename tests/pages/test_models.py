@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import ModelPrice
+from billing.pricebook import ListedPrice, add_prices
 from routing.catalog.live import catalog
 from routing.catalog.models import Model, RetiredModel
 from routing.pages.model_list import ModelFilters, listed_models
@@ -42,6 +43,28 @@ def test_a_scheduled_price_is_announced(page: Client) -> None:
     (change,) = [change for change in listed(model).scheduled if change.effective_from.year == 2099]
     assert change.prices == {"output": Decimal("77.5")}
     assert "77.5" in page.get("/models/", {"q": model}).content.decode()
+
+
+def test_the_price_history_tells_what_was_in_force_and_who_said_so(page: Client) -> None:
+    model = "gpt-4o"
+    assert len(listed(model).history) == len(listed(model).tiers), "no history before a second price"
+    start = timezone.now() - timedelta(days=1)
+    prices = {"uncached_input": Decimal("3.25"), "output": Decimal("11.5")}
+    add_prices([ListedPrice(model, start, None, ((0, prices),), "operator")])
+    now, before = listed(model).history[:2]
+    assert (now.effective_from, now.prices, now.source) == (start, prices, "operator")
+    assert before.is_since_ever
+    shown = page.get("/models/", {"q": model}).content.decode()
+    assert "Price history" in shown
+    assert "11.5" in shown
+
+
+def test_of_a_price_that_was_corrected_the_history_tells_the_last(db: None) -> None:
+    start = timezone.now() - timedelta(days=1)
+    for usd in ("1", "2"):
+        prices = {"uncached_input": Decimal(usd), "output": Decimal(usd)}
+        add_prices([ListedPrice("gpt-4o", start, None, ((0, prices),), "tests")])
+    assert [one.prices["output"] for one in listed("gpt-4o").history if one.effective_from == start] == [2]
 
 
 def test_skills_are_shown_for_models_that_can_answer(db: None) -> None:

@@ -14,10 +14,11 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import account_required
 from accounts.models import Account, ApiKey
+from billing.reports.export import Format
 from routing.catalog.models import Model
 from routing.decide.skills import WORDS, Skill
 from routing.pages import request_list
-from routing.pages.export import csv_lines
+from routing.pages.export import exported
 from routing.pages.filters import PERIODS, FilterForm, Filters, parse
 from routing.pages.paging import Cursor
 from routing.pages.viewer import Viewed, is_fragment, viewer_zone
@@ -79,14 +80,14 @@ def tail(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def export(request: Viewed) -> StreamingHttpResponse:
+def export(request: Viewed, how: str) -> StreamingHttpResponse:
     now = timezone.now()
     filters, _ = _filters(request)
     return StreamingHttpResponse(
-        csv_lines(request.account, filters, now),
-        content_type="text/csv; charset=utf-8",
+        exported(request.account, filters, Format(how), now),
+        content_type=Format(how).content_type,
         headers={
-            "Content-Disposition": f'attachment; filename="requests-{now:%Y-%m-%d-%H%M}.csv"',
+            "Content-Disposition": f'attachment; filename="requests-{now:%Y-%m-%d-%H%M}.{how}"',
             "Cache-Control": "no-store",
         },
     )
@@ -124,7 +125,8 @@ def _list_context(
         "tail_url": _url("requests_tail", tail_query),
         "pause_url": _url("requests", query | {"live": "off"}),
         "resume_url": _url("requests", query),
-        "export_url": _url("requests_export", query),
+        "csv_url": _url("requests_csv", query),
+        "ndjson_url": _url("requests_ndjson", query),
         "scan_rows": request_list.SCAN_ROWS,
     }
 

@@ -7,6 +7,7 @@ cookie or cache, so reloading, going back or another tab cannot show it again.
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import account_required, may_change
+from accounts.audit import record
 from accounts.keys import create_key, status_of
 from accounts.models import Account, ApiKey
 from billing.models import Request
@@ -34,7 +36,9 @@ def start(request: Viewed) -> HttpResponse:
     if request.method == "POST":
         if not may_change(request):
             raise PermissionDenied("Viewers can look at this account but not make keys.")
-        key, secret = create_key(request.account, KEY_NAME, created_by=request.user)  # type: ignore[arg-type]
+        with transaction.atomic():
+            key, secret = create_key(request.account, KEY_NAME, created_by=request.user)  # type: ignore[arg-type]
+            record(request.account, request.user, "key.created", str(key))
         context = _context(request, key, secret)
     else:
         context = _context(request, _usable_key(request.account), None)

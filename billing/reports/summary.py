@@ -1,0 +1,144 @@
+"""How an account's requests of a time went: what Home shows, as a value that can be added to another.
+
+Latencies are counted by their first digits, true to 1 %, so that percentiles can be told of any union; the
+slowest and the dearest requests are kept by id.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
+
+from billing.models import Request
+from billing.reports.sums import nano_sum, usd
+
+LISTED = 5  # slowest and dearest requests kept
+_TOKENS = (
+    F("uncached_input_tokens")
+    + F("cache_read_tokens")
+    + F("cache_write_tokens")
+    + F("cache_write_1h_tokens")
+    + F("output_tokens")
+)
+
+
+class Part(msgspec.Struct, array_like=True):
+    """Requests alike in served model, provider and status. Money in billionths of a USD."""
+
+    model: str
+    provider: str
+    status: str
+    requests: int = 0
+    fell_back: int = 0
+    unpriced: int = 0
+    tokens: int = 0
+    cost: int = 0
+    compared: int = 0  # cost of those with a baseline
+    baseline: int = 0
+    with_baseline: int = 0
+
+
+class Extreme(msgspec.Struct, array_like=True, order=True, frozen=True):
+    """A request by what it is extreme in: ms or billionths of a USD; of equals the later one, by its id."""
+
+    value: int
+    id: str
+
+
+class Summary(msgspec.Struct):
+    parts: list[Part] = []
+    latencies: dict[int, int] = {}  # of successes: rounded ms → how many
+    slowest: list[Extreme] = []
+    dearest: list[Extreme] = []
+
+    @property
+    def spend_usd(self) -> Decimal:
+        return usd(sum(part.cost for part in self.parts))
+
+
+def summarise(rows: QuerySet[Request]) -> Summary:
+    """Of ledger rows, in four queries."""
+    compared = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
+    parts = (
+        rows.order_by()
+        .values_list("served_model", "provider", "status")
+        .annotate(
+            n_=Count("id"),
+            fell_=Count("id", filter=Q(fallback_used=True)),
+            unpriced_=Count("id", filter=Q(unpriced=True)),
+            tokens_=Sum(_TOKENS),
+            cost_=nano_sum("cost_usd"),
+            compared_=nano_sum("cost_usd", filter=compared),
+            baseline_=nano_sum("baseline_usd", filter=compared),
+            with_=Count("id", filter=compared),
+        )
+    )
+    slowest = rows.filter(latency_ms__isnull=False).order_by("-latency_ms", "-id")
+    dearest = rows.filter(cost_usd__gt=0).order_by("-cost_usd", "-id")
+    return Summary(
+        parts=[Part(*line[:3], *map(int, line[3:])) for line in parts],
+        latencies=_latencies(rows),
+        slowest=[Extreme(ms or 0, pk) for ms, pk in slowest.values_list("latency_ms", "id")[:LISTED]],
+        dearest=[
+            Extreme(int((cost or Decimal(0)).scaleb(9)), pk)
+            for cost, pk in dearest.values_list("cost_usd", "id")[:LISTED]
+        ],
+    )
+
+
+def merged(summaries: Iterable[Summary]) -> Summary:
+    """The summary of all their requests; they have none in common."""
+    parts: dict[tuple[str, str, str], Part] = {}
+    latencies: Counter[int] = Counter()
+    slowest: list[Extreme] = []
+    dearest: list[Extreme] = []
+    for one in summaries:
+        for part in one.parts:
+            place = (part.model, part.provider, part.status)
+            parts[place] = _added(parts[place], part) if place in parts else part
+        for ms, count in one.latencies.items():
+            latencies[ms] += count
+        slowest += one.slowest
+        dearest += one.dearest
+    return Summary(
+        parts=list(parts.values()),
+        latencies=dict(latencies),
+        slowest=sorted(slowest, reverse=True)[:LISTED],
+        dearest=sorted(dearest, reverse=True)[:LISTED],
+    )
+
+
+def percentiles(latencies: dict[int, int], shares: Sequence[float]) -> list[int | None]:
+    """Latencies in ms below which those shares lie, by nearest rank, true to 1 %."""
+    total = sum(latencies.values())
+    counts = sorted(latencies.items())
+    return [_at_rank(counts, math.ceil(share * total)) if total else None for share in shares]
+
+
+def _latencies(rows: QuerySet[Request]) -> dict[int, int]:
+    latency = F("latency_ms")
+    rounded = Case(
+        When(latency_ms__lt=1_000, then=latency),
+        When(latency_ms__lt=10_000, then=latency - latency % 10),
+        default=latency - latency % 100,
+        output_field=IntegerField(),
+    )
+    counted = rows.filter(status=Request.Status.SUCCEEDED, latency_ms__isnull=False).order_by()
+    return dict(counted.annotate(rounded=rounded).values_list("rounded").annotate(count=Count("id")))
+
+
+def _added(one: Part, other: Part) -> Part:
+    numbers = zip(msgspec.structs.astuple(one)[3:], msgspec.structs.astuple(other)[3:], strict=True)
+    return Part(one.model, one.provider, one.status, *(a + b for a, b in numbers))
+
+
+def _at_rank(counts: Sequence[tuple[int, int]], rank: int) -> int:
+    passed = 0
+    for value, count in counts:
+        passed += count
+        if passed >= rank:
+            return value
+    return counts[-1][0]

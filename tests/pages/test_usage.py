@@ -1,0 +1,139 @@
+"""The usage page: exact sums by day, week and month of the account's zone, by what they were spent on."""
+
+import csv
+import io
+import itertools
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.keys import create_key
+from accounts.models import Account
+from billing.reports.rollup import roll_up
+from routing.pages.usage import usage
+from routing.pages.usage_chart import chart
+from tests.pages.conftest import MakeRequest
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def by(account: Account, group: str, per: str = "day", tag: str = "") -> dict[str, Any]:
+    report = usage(account, per, group, tag, NOW)
+    return {one.name: one.total.cost_usd for one in report.groups}
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_day_begins_at_the_midnight_of_the_accounts_zone(
+    account: Account, make_request: MakeRequest, rolled: bool
+) -> None:
+    account.time_zone = "Asia/Kolkata"  # +05:30: midnight there is within an hour of ours
+    make_request(1, created_at=datetime(2026, 11, 18, 18, 29, tzinfo=UTC), cost_usd=Decimal("0.000000001"))
+    make_request(2, created_at=datetime(2026, 11, 18, 18, 30, tzinfo=UTC), cost_usd=Decimal("0.000000002"))
+    if rolled:
+        assert roll_up(NOW) == 1
+    report = usage(account, "day", "model", "", NOW)
+    (small,) = report.groups
+    costs = {
+        bucket.day.isoformat(): sums.cost_usd
+        for bucket, sums in zip(report.buckets, small.by_bucket, strict=True)
+        if sums.requests
+    }
+    assert costs == {"2026-11-18": Decimal("0.000000001"), "2026-11-19": Decimal("0.000000002")}
+
+
+def test_groups_add_up_to_the_total_whatever_they_are(account: Account, make_request: MakeRequest) -> None:
+    other = create_key(account, "other")[0]
+    make_request(1, created_at=NOW - DAY, cost_usd=Decimal("0.1"), metadata={"team": "a"})
+    make_request(2, created_at=NOW - 2 * DAY, cost_usd=Decimal("0.2"), served_model="large", key=other)
+    make_request(3, created_at=NOW - 3 * DAY, cost_usd=Decimal("0.4"), strategy="cost", query_type="coding")
+    assert by(account, "model") == {"small": Decimal("0.5"), "large": Decimal("0.2")}
+    assert by(account, "strategy") == {"auto": Decimal("0.3"), "cost": Decimal("0.4")}
+    assert by(account, "skill") == {"conversation": Decimal("0.3"), "coding": Decimal("0.4")}
+    assert by(account, "tag", tag="team") == {"a": Decimal("0.1"), "without the tag": Decimal("0.6")}
+    assert sorted(by(account, "key").values()) == [Decimal("0.2"), Decimal("0.5")]
+
+
+def test_tag_values_beyond_the_dearest_are_told_together(account: Account, make_request: MakeRequest) -> None:
+    for number in range(25):
+        make_request(
+            number, created_at=NOW - DAY, cost_usd=Decimal(number + 1), metadata={"job": f"j{number}"}
+        )
+    told = by(account, "tag", tag="job")
+    assert told["others"] == sum(range(1, 6))
+    assert told["j24"] == 25
+    assert sum(told.values()) == sum(range(1, 26))
+
+
+def test_weeks_begin_on_monday_and_months_on_the_first(account: Account) -> None:
+    weeks = usage(account, "week", "model", "", NOW).buckets
+    assert len(weeks) == 12
+    assert {bucket.day.isoweekday() for bucket in weeks} == {1}
+    months = usage(account, "month", "model", "", NOW).buckets
+    assert [months[0].day.isoformat(), months[-1].day.isoformat()] == ["2025-12-01", "2026-11-01"]
+    assert all(one.end == next_.start for one, next_ in itertools.pairwise(months))
+
+
+def test_the_time_before_is_as_long_as_this_one_until_now(
+    account: Account, make_request: MakeRequest
+) -> None:
+    make_request(
+        1, created_at=NOW - 30 * DAY - timedelta(minutes=1), cost_usd=Decimal(3)
+    )  # at this hour then
+    make_request(2, created_at=NOW - 30 * DAY + timedelta(minutes=1), cost_usd=Decimal(4))  # later that day
+    assert usage(account, "day", "model", "", NOW).before.cost_usd == 3
+
+
+def test_bars_are_as_high_as_the_money(account: Account, make_request: MakeRequest) -> None:
+    make_request(1, created_at=NOW - DAY, cost_usd=Decimal(1))
+    make_request(2, created_at=NOW - DAY, cost_usd=Decimal(3), served_model="large")
+    drawn = chart(usage(account, "day", "model", "", NOW))
+    assert drawn is not None
+    large, small = drawn.bars
+    assert large.height == pytest.approx(3 * small.height, abs=0.05)
+    assert small.y + small.height == pytest.approx(large.y, abs=0.05)
+
+
+def test_the_page_links_to_the_requests_behind_a_figure(page: Client, make_request: MakeRequest) -> None:
+    make_request(1, served_model="la&rge")
+    shown = page.get("/usage/").content.decode()
+    assert "/requests/?model=la%26rge&amp;since=" in shown
+    assert "$0.00018" in shown
+
+
+@pytest.mark.parametrize("query", ["", "?by=tag", "?by=tag&tag=te%22am", "?per=week&by=key", "?per=x&by=y"])
+def test_every_view_shows(page: Client, make_request: MakeRequest, query: str) -> None:
+    make_request(1, metadata={'te"am': "a"})
+    assert page.get(f"/usage/{query}").status_code == 200
+    assert page.get(f"/usage/export.json{query}").json()["total"]["requests"] == 1
+
+
+def test_the_export_is_exact_and_harmless(page: Client, make_request: MakeRequest) -> None:
+    make_request(1, cost_usd=Decimal("0.000000001"), served_model="=1+1")
+    (row,) = csv.DictReader(io.StringIO(page.get("/usage/export.csv").content.decode()))
+    assert (row["model"], row["cost_usd"], row["requests"]) == ("'=1+1", "0.000000001", "1")
+
+
+def test_another_accounts_money_does_not_show(
+    page: Client, account: Account, stranger: Account, make_request: MakeRequest
+) -> None:
+    make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
+    assert page.get("/usage/export.json").json()["rows"] == []
+    assert by(account, "key") == {}
+
+
+def test_the_number_of_questions_does_not_grow_with_requests(page: Client, make_request: MakeRequest) -> None:
+    make_request(1)
+    page.get("/usage/")
+    with CaptureQueriesContext(connection) as few:
+        page.get("/usage/")
+    for number in range(2, 40):
+        make_request(number, served_model=f"m{number}")
+    with CaptureQueriesContext(connection) as many:
+        page.get("/usage/")
+    assert len(many) == len(few) <= 60
