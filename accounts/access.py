@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Account, Member, User
 from accounts.opening import open_account
@@ -58,6 +58,18 @@ def change_required(page: Page) -> Page:
         if not may_change(request):
             raise PermissionDenied("Viewers can look at this account but not change it.")
         return page(request, *args, **kwargs)
+
+    return cast(Page, guarded)
+
+
+def staff_required(page: Page) -> Page:
+    """For the operator's pages: to everyone else they do not exist."""
+
+    @wraps(page)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not (request.user.is_authenticated and request.user.is_staff):
+            raise Http404
+        return account_required(page)(request, *args, **kwargs)
 
     return cast(Page, guarded)
 

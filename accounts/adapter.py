@@ -1,10 +1,11 @@
-"""What signing up means here, told to django-allauth: an account of one's own, then the first-run page."""
+"""What signing up and second factors mean here, told to django-allauth."""
 
 from typing import Any
 from zoneinfo import available_timezones
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
@@ -12,9 +13,12 @@ from django.urls import NoReverseMatch, reverse
 
 from accounts.models import User
 from accounts.opening import open_account
+from accounts.secrets_at_rest import seal, unseal
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Signing up opens an account of one's own and leads to the first-run page."""
+
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Saves the person and opens their account, both or neither."""
         zone = form.data.get("time_zone", "")  # the browser's, filled in by routeplex.js
@@ -38,3 +42,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def format_email_subject(self, subject: str) -> str:
         return subject
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """The secrets of authenticator apps lie sealed in the database."""
+
+    def encrypt(self, text: str) -> str:
+        return seal(text).decode("ascii")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return unseal(encrypted_text.encode("ascii"))

@@ -35,5 +35,7 @@ class Caller(msgspec.Struct, frozen=True):
     strategy: str = "auto"  # the key's default, else the account's
     baseline_model: str | None = None  # None means the best fixed model
     fallback: bool = True  # False makes a pinned model strict
+    rescue: bool = True  # continue a cut stream with the next arm
     replace_retired: bool = True  # serve a retired id by its successor
     log_content: bool = False
+    time_zone: str = "UTC"  # in which days and months of limits are counted

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, connections
 from django.db.models import Q
 from msgspec.structs import asdict
 
 from accounts.caller import Caller, Limits
+from accounts.database import from_database_on
 from accounts.errors import ExpiredApiKey, InvalidApiKey, PermissionDenied
 from accounts.models import ApiKey, LimitFields
 from accounts.secret import digest_of, well_formed
@@ -144,18 +144,12 @@ async def _load_once(digest: str) -> Caller | None:
     loop = asyncio.get_running_loop()
     task = _loading.get((loop, digest))
     if task is None:
-        load = sync_to_async(_load_in_thread, thread_sensitive=False, executor=_loaders)
-        task = _loading[loop, digest] = loop.create_task(load(digest))
+        task = _loading[loop, digest] = loop.create_task(from_database_on(_loaders, _load, digest))
         task.add_done_callback(lambda _: _loading.pop((loop, digest)))
     caller, touch_is_due = await asyncio.shield(task)  # one who hangs up leaves the others their answer
     if caller is not None and touch_is_due:
         _loaders.submit(_touch_in_thread, caller.key_id)
     return caller
-
-
-def _load_in_thread(digest: str) -> tuple[Caller | None, bool]:
-    close_old_connections()  # the one this thread kept may be broken since
-    return _load(digest)
 
 
 def _load(digest: str) -> tuple[Caller | None, bool]:
@@ -193,8 +187,10 @@ def _caller_from(key: ApiKey) -> Caller:
         strategy=key.strategy or account.strategy,
         baseline_model=account.baseline_model or None,
         fallback=account.fallback if key.fallback is None else key.fallback,
+        rescue=account.rescue,
         replace_retired=account.replace_retired,
         log_content=account.log_content,
+        time_zone=account.time_zone,
     )
 
 

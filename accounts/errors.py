@@ -28,6 +28,12 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
+class ServiceUnavailable(ApiError):
+    """We cannot serve for the moment, and nothing was done."""
+
+    code, status = "service_unavailable", 503
+
+
 class Unauthenticated(ApiError):
     code, status = "unauthenticated", 401
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import keys, settings
+from accounts.views import audit, keys, settings
 
 urlpatterns = [
     path("keys/", keys.keys, name="keys"),
@@ -10,4 +10,5 @@ urlpatterns = [
     path("keys/<int:pk>/rotate/", keys.key_rotate, name="key_rotate"),
     path("keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
     path("settings/", settings.settings, name="settings"),
+    path("audit/", audit.audit, name="audit"),
 ]

@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    settings.REDIS_PREFIX = f"test-{worker}-{os.getpid()}"
     if settings.REDIS_URL:
         address, _, number = settings.REDIS_URL.rpartition("/")
         settings.CACHES["default"]["LOCATION"] = f"{address}/{int(number) + int(worker[2:])}"
@@ -112,7 +113,11 @@ def _live_server(
         port = probe.getsockname()[1]
     paths = {"openai": "/v1", "anthropic": "", "google": ""}
     providers = [
-        provider | {"base_url": _simulator_process.url + paths[provider["name"]], "api_key": "simulator"}
+        provider
+        | {
+            "base_url": _simulator_process.url + paths[provider["name"]],
+            "api_key": "the-operators-own-5e3f77aa",
+        }
         for provider in settings.PROVIDERS
     ]
     overrides = {

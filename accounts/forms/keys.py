@@ -116,6 +116,12 @@ class KeyForm(forms.Form):
             "ip_networks": values["ip_networks"],
         }
 
+    def told(self) -> dict[str, Any]:
+        """What was asked for, as the audit log keeps it."""
+        said = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
+        said.pop("once"), said.pop("name")
+        return {name: value if isinstance(value, list | int) else str(value) for name, value in said.items()}
+
 
 class RotateForm(forms.Form):
     once = forms.CharField(widget=forms.HiddenInput, max_length=64)

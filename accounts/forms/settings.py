@@ -13,18 +13,28 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Used when neither the request nor its key names one.",
     )
 
+    time_zone = forms.ChoiceField(
+        label="Time zone of limits",
+        choices=time_zones,
+        help_text="Days and months of limits, reports and statements begin at midnight there.",
+        widget=forms.Select(attrs={"id": "account-time-zone"}),
+    )
+
     class Meta:
         model = Account
-        fields = ("name", "strategy", "baseline_model", "fallback", "replace_retired")
+        fields = ("name", "strategy", "time_zone", "baseline_model", "fallback", "rescue", "replace_retired")
         labels = {
             "baseline_model": "Baseline model",
             "fallback": "Fall back in manual mode",
+            "rescue": "Rescue cut streams",
             "replace_retired": "Replace retired models",
         }
         help_texts = {
             "baseline_model": "What you would use without routing; savings are counted against it. "
             "Empty: the best single model.",
             "fallback": "When the model you name fails, another one answers. Off: its error is the answer.",
+            "rescue": "When a stream breaks off, the next model continues it where it stopped. Off: "
+            "it ends with an error.",
             "replace_retired": "A request for a model that is gone is answered by its documented successor. "
             "Off: it is an error.",
         }

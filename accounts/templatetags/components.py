@@ -18,15 +18,21 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from accounts.access import may_change
+
 register = template.Library()
 
 # label, URL name, icon; a link shows as soon as its URL exists
 _NAV = (
     ("Home", "home", "house"),
     ("Requests", "requests", "list"),
+    ("Usage", "usage", "chart-column"),
     ("Models", "models", "boxes"),
     ("Keys", "keys", "key-round"),
+    ("Limits", "limits", "gauge"),
     ("Settings", "settings", "settings"),
+    ("Audit", "audit", "clock"),
+    ("Operator", "operator", "shield"),
 )
 _MONEY_PLACES = 9  # the ledger is exact to 1e-9 USD
 
@@ -100,7 +106,11 @@ def time(context: Context, when: datetime | None, format: str = "j M Y, H:i") ->
 def nav(context: Context) -> dict[str, object]:
     """The pages there are, with the one whose path is the longest prefix of this page's marked."""
     path = getattr(context.get("request"), "path", "")
-    links = [{"label": label, "url": url, "icon": icon} for label, name, icon in _NAV if (url := _url(name))]
+    links = [
+        {"label": label, "url": url, "icon": icon}
+        for label, name, icon in _NAV
+        if (url := _url(name)) and _may_open(name, context.get("request"))
+    ]
     here = max(
         (link["url"] for link in links if path == link["url"] or _is_below(path, link["url"])),
         key=len,
@@ -159,6 +169,16 @@ def _url(name: str) -> str:
         return reverse(name)
     except NoReverseMatch:
         return ""
+
+
+def _may_open(name: str, request: Any) -> bool:
+    """Links that lead to a refusal are not shown."""
+    user = getattr(request, "user", None)
+    if name == "operator":
+        return bool(user and user.is_staff)
+    if name == "audit":
+        return bool(user and user.is_authenticated and may_change(request))
+    return True
 
 
 def _is_below(path: str, url: str) -> bool:

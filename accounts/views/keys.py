@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,6 +20,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts import model_ids
 from accounts.access import account_required, change_required, current_account, current_person, may_change
+from accounts.audit import record
 from accounts.forms.keys import ConfirmNameForm, KeyForm, RotateForm
 from accounts.keys import KeyNotUsable, create_key, revoke, rotate, status_of
 from accounts.models import ApiKey
@@ -60,7 +62,9 @@ def key_new(request: HttpRequest) -> HttpResponse:
             if not _is_first_use(request, form.cleaned_data["once"]):
                 return _already_made(request)
             name = form.cleaned_data["name"]
-            key, secret = create_key(account, name, created_by=current_person(request), **form.options())
+            with transaction.atomic():
+                key, secret = create_key(account, name, created_by=current_person(request), **form.options())
+                record(account, current_person(request), "key.created", str(key), form.told())
             return _show_once(request, key, secret)
     context = {"form": form, "model_ids": model_ids.offered()}
     return render(request, "accounts/key_new.html", context, status=422 if form.errors else 200)
@@ -77,7 +81,10 @@ def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
         if not _is_first_use(request, form.cleaned_data["once"]):
             return _already_made(request)
         try:
-            new, secret = rotate(key, form.cleaned_data["overlap"], by=current_person(request))
+            with transaction.atomic():
+                new, secret = rotate(key, form.cleaned_data["overlap"], by=current_person(request))
+                detail = {"new key": str(new), "overlap": str(form.cleaned_data["overlap"])}
+                record(current_account(request), current_person(request), "key.rotated", str(key), detail)
         except KeyNotUsable as error:
             messages.error(request, str(error))
             return redirect("keys")
@@ -93,7 +100,9 @@ def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     key = _key_or_404(request, pk)
     form = ConfirmNameForm(request.POST or None, expected=key.name)
     if request.method == "POST" and form.is_valid():
-        revoke(key)
+        with transaction.atomic():
+            revoke(key)
+            record(current_account(request), current_person(request), "key.revoked", str(key))
         messages.success(request, f"“{key.name}” (…{key.last_four}) is revoked and can't be used any more.")
         return redirect("keys")
     return _ask(request, key, form, title=f"Revoke “{key.name}”", body="accounts/_key_revoke.html")

@@ -2,12 +2,14 @@
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from accounts import model_ids
 from accounts.access import account_required, current_account, current_person, may_change
+from accounts.audit import record
 from accounts.forms.settings import AccountForm, PersonForm
 from accounts.models import Account
 
@@ -27,7 +29,10 @@ def settings(request: HttpRequest) -> HttpResponse:
     person_form = PersonForm(request.POST if saves_person else None, instance=current_person(request))
     for form in (account_form, person_form):
         if form.is_bound and form.is_valid():
-            form.save()
+            with transaction.atomic():
+                form.save()
+                if saves_account and form.changed_data:
+                    record(account, current_person(request), "settings.changed", account.name, _changes(form))
             messages.success(request, "Saved. Keys follow within 2 seconds." if saves_account else "Saved.")
             return redirect("settings")
     context = {
@@ -39,3 +44,8 @@ def settings(request: HttpRequest) -> HttpResponse:
     }
     is_refused = account_form.errors or person_form.errors
     return render(request, "accounts/settings.html", context, status=422 if is_refused else 200)
+
+
+def _changes(form: AccountForm | PersonForm) -> dict[str, list[str]]:
+    """By field: before and after."""
+    return {name: [str(form.initial[name]), str(form.cleaned_data[name])] for name in form.changed_data}

@@ -13,7 +13,13 @@ from accounts.models import User
 
 pytestmark = pytest.mark.django_db
 
-DEFAULTS = {"save_account": "", "name": "Lab", "strategy": "quality", "baseline_model": "gpt-4.1"}
+DEFAULTS = {
+    "save_account": "",
+    "name": "Lab",
+    "strategy": "quality",
+    "time_zone": "Europe/Berlin",
+    "baseline_model": "gpt-4.1",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +35,8 @@ def test_the_accounts_defaults_reach_its_callers(browser: Client, person: User) 
     assert caller.baseline_model == "gpt-4.1"
     assert caller.fallback is False
     assert caller.replace_retired is False
+    assert caller.rescue is False
+    assert caller.time_zone == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.test import Client
+from django.db import OperationalError
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+
+from routeplex_site.middleware import DatabaseAway
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,3 +53,14 @@ def test_production_settings_pass_djangos_deployment_check(tmp_path: Path) -> No
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/requests/", "text/html"), ("/api/v1/requests", "json")])
+def test_a_database_that_is_away_is_a_503_with_retry_after(path: str, kind: str) -> None:
+    request = RequestFactory().get(path)
+    away = OperationalError("could not connect to server at db.internal")
+    response = DatabaseAway(lambda request: HttpResponse()).process_exception(request, away)
+    assert response is not None
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert kind in response["Content-Type"]
+    assert b"db.internal" not in response.content

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 from django.db import transaction
 
+from accounts.audit import record
 from accounts.caller import Limits
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan, User
@@ -33,7 +34,9 @@ class Command(BaseCommand):
         limits = Limits(daily_usd=options["daily_usd"], requests_per_minute=options["rpm"])
         with transaction.atomic():
             user = User.objects.filter(email__iexact=email).first() or User.objects.create_user(email)
-            _, secret = create_key(_account(user, plan), name, created_by=user, limits=limits)
+            account = _account(user, plan)
+            key, secret = create_key(account, name, created_by=user, limits=limits)
+            record(account, "manage.py create_key", "key.created", str(key))
         self.stdout.write(secret)
 
 
