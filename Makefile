@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test browser lint clean
+.PHONY: setup run test test-chaos soak fuzz browser lint clean
 
 setup: $(VENV)/.synced
 
@@ -24,6 +24,21 @@ run: setup
 
 test: setup browser
 	$(BIN)/python -m pytest -n auto
+
+# Real processes that fail: needs PostgreSQL's and Redis's server programs. ROWS=21,22 selects (docs/reliability.md).
+test-chaos: setup
+	@$(BIN)/python -m tests.chaos
+
+# Mixed load for as long as it takes, and whether anything grows: `make soak N=20000` (docs/reliability.md).
+N ?= 1000000
+soak: setup
+	@$(BIN)/python -m bench.soak --requests $(N)
+
+# Everything the OpenAPI document lets one send, to a running RoutePlex: `KEY=rp_live_… make fuzz N=500`.
+fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)
+fuzz: setup
+	$(BIN)/schemathesis run $${URL:-http://localhost:8000}/api/v1/openapi.json --url $${URL:-http://localhost:8000} \
+		--header "Authorization: Bearer $$KEY" --checks not_a_server_error --max-examples $(N)
 
 # The journeys need a Chromium: the system's, else Debian's package (as root), else the one Playwright fetches.
 browser: setup

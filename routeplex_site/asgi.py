@@ -21,7 +21,7 @@ django.setup()
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.urls import resolve
 
 from accounts.errors import ApiError
@@ -99,8 +99,6 @@ class Handler(ASGIHandler):
         await self._send_and_close(error_response(error, scope["path"], request_id), send)
 
     async def _send_and_close(self, response: HttpResponseBase, send: Send) -> None:
-        if isinstance(response, HttpResponse):  # CommonMiddleware does this on the usual way
-            response.headers.setdefault("Content-Length", str(len(response.content)))
         await self.send_response(response, send)
         # `response.close()` would also run the signal receivers that look after database connections, which
         # this way does not have.

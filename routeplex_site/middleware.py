@@ -1,11 +1,13 @@
-"""Gives every request its id and says it in the response."""
+"""What every request gets: its id, and a plain answer when the database is away."""
 
 from collections.abc import Awaitable, Callable
 
-from asgiref.sync import iscoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from accounts.database import AWAY
+from routeplex_site.refusals import database_away
 from routing.ids import new_request_id
 
 Respond = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -30,3 +32,20 @@ def request_id(get_response: Respond) -> Respond:
         return response  # type: ignore[return-value]
 
     return respond_sync
+
+
+class DatabaseAway:
+    """A page or an endpoint whose database is away says so with 503, and when to come again."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> object:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return database_away(request) if isinstance(error, AWAY) else None

@@ -1,8 +1,10 @@
 """What Django itself refuses, before or around a view: JSON below the API's paths, pages elsewhere."""
 
 from django.http import HttpRequest, HttpResponse
+from django.template import loader
 from django.views import defaults
 
+from accounts.database import database_unavailable
 from accounts.errors import ApiError, PermissionDenied
 from routing.doors.errors import error_response
 from routing.errors import BadRequest, InternalError
@@ -27,6 +29,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith(_API_PATHS):
         return _json(request, InternalError("Something went wrong on our side. Try again."))
     return defaults.server_error(request)
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """503 with `Retry-After`; the page needs neither session nor database."""
+    error = database_unavailable()
+    if request.path.startswith(_API_PATHS):
+        return _json(request, error)
+    page = loader.get_template("503.html").render({"message": error.message})
+    return HttpResponse(page, status=error.status, headers=error.headers)
 
 
 def _json(request: HttpRequest, error: ApiError) -> HttpResponse:

@@ -3,6 +3,7 @@
 There is no second settings file: production is what the environment says.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,15 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "rest_framework",
     "drf_spectacular",
     "django_htmx",
     "csp",
     "accounts",
     "billing",
+    "billing.alerts",
+    "billing.reports",
     "routing.catalog",
     "routing.learning",
     "routing",
@@ -98,6 +102,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "routeplex_site.middleware.DatabaseAway",
 ]
 
 ROOT_URLCONF = "routeplex_site.urls"
@@ -133,10 +138,15 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+    # A line that is dead without having been closed is noticed within seconds, not after 15 minutes.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=5, tcp_user_timeout=10_000, keepalives_idle=10, keepalives_interval=5
+    )
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
+REDIS_PREFIX = env.str("REDIS_PREFIX", "routeplex")  # of our own keys
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
@@ -157,11 +167,33 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.jobs.measure_health", "schedule": 30.0},
-    "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 60.0},
+    "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 15.0},
+    "forget-idempotent-outcomes": {"task": "billing.jobs.forget_idempotent_outcomes", "schedule": 600.0},
     "refresh-prices": {"task": "billing.jobs.refresh_prices", "schedule": 24 * 3600.0},
+    "ask-for-prices": {"task": "billing.jobs.ask_for_prices", "schedule": 60.0},
+    "audit-lately": {"task": "billing.jobs.audit_lately", "schedule": 3600.0},
+    "watch-distribution": {"task": "routing.jobs.watch_distribution", "schedule": 3600.0},
+    "audit-ledger": {"task": "billing.jobs.audit_ledger", "schedule": 24 * 3600.0},
+    "raise-budget-alerts": {"task": "billing.alerts.jobs.raise_budget_alerts", "schedule": 30.0},
+    "deliver-alerts": {"task": "billing.alerts.jobs.deliver_alerts", "schedule": 10.0},
+    "roll-up-usage": {"task": "billing.reports.jobs.roll_up_usage", "schedule": 300.0},
+    "watch-jobs": {"task": "billing.alerts.jobs.watch_jobs", "schedule": 60.0},
 }
+for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each
+    _job["options"] = {"expires": _job["schedule"]}
+
+# ── Ledger ──────────────────────────────────────────────────────────────────────────────────────────────
+# Seconds: how long an opening waits for a database that is away, and for money that others hold.
+DATABASE_PATIENCE_S = env.float("DATABASE_PATIENCE_S", 5.0)
+HOLD_WAIT_S = env.float("HOLD_WAIT_S", 20.0)
+# A web process says that often that it lives; silent for the second figure it is suspected, half as long
+# again later it is given up and the sweeper settles what it left.
+HEARTBEAT_S = env.float("HEARTBEAT_S", 5.0)
+PROCESS_SILENCE_S = env.float("PROCESS_SILENCE_S", 30.0)
+# What a token of a model without a price is taken to cost at most while it is held: above any price listed.
+UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Decimal(600))
 
 # ── Providers ───────────────────────────────────────────────────────────────────────────────────────────
 SIMULATOR_PORT = env.int("SIMULATOR_PORT", PORT + 1)
@@ -200,6 +232,14 @@ REQUEST_TIMEOUT_S = env.float("REQUEST_TIMEOUT_S", 120.0)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# ── URLs that callers give us (webhooks) ────────────────────────────────────────────────────────────────
+# Where the operator's own alerts are sent, beside the e-mail addresses of staff; docs/alerts.md
+OPERATOR_WEBHOOK_URL = env.str("OPERATOR_WEBHOOK_URL", "")
+OPERATOR_WEBHOOK_SECRET = env.str("OPERATOR_WEBHOOK_SECRET", "")
+OUTBOUND_ALLOW_HTTP = env.bool("OUTBOUND_ALLOW_HTTP", False)
+# Hosts of the operator's own network that may be called all the same: `host` or `host:port`, with http too.
+OUTBOUND_ALLOWED_HOSTS: list[str] = env.list("OUTBOUND_ALLOWED_HOSTS", [])
+
 # ── People ──────────────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -223,6 +263,9 @@ ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", "optional")
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "RoutePlex"
 EMAIL_CONFIG = env.dj_email_url("EMAIL_URL", "console:")
 EMAIL_BACKEND = EMAIL_CONFIG["EMAIL_BACKEND"]
 EMAIL_HOST = EMAIL_CONFIG["EMAIL_HOST"]
@@ -231,6 +274,7 @@ EMAIL_HOST_USER = EMAIL_CONFIG["EMAIL_HOST_USER"]
 EMAIL_HOST_PASSWORD = EMAIL_CONFIG["EMAIL_HOST_PASSWORD"]
 EMAIL_USE_TLS = EMAIL_CONFIG.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = EMAIL_CONFIG.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hang a job
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "RoutePlex <routeplex@localhost>")
 
 # ── API ─────────────────────────────────────────────────────────────────────────────────────────────────

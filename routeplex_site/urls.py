@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz),
     path("", include("routing.doors.urls")),
     path("", include("routing.pages.urls")),
+    path("", include("billing.pages.urls")),
     path("", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),
 ]

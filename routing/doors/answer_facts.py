@@ -1,6 +1,5 @@
 """What both doors tell of an answer besides its words: headers, routing, money."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -51,7 +50,7 @@ def usd(amount: Decimal | None) -> float | None:
     return None if amount is None else float(round(amount, 9))
 
 
-def routing(decision: Decision, attempts: Sequence[AttemptSummary]) -> dict[str, Any]:
+def routing(decision: Decision, settled: Settled) -> dict[str, Any]:
     """Why this model answered, for people and programs."""
     trace = decision.trace
     told: dict[str, Any] = {
@@ -59,8 +58,10 @@ def routing(decision: Decision, attempts: Sequence[AttemptSummary]) -> dict[str,
         "complexity": round(trace.complexity, 4),
         "reason": trace.reason,
         "candidates_considered": sum(entry.removed is None for entry in trace.candidates),
-        "attempts": [_attempt(one) for one in attempts],
+        "attempts": [_attempt(one) for one in settled.attempts],
     }
+    if settled.rescued:
+        told["rescued"] = True
     if trace.notes:
         told["notes"] = list(trace.notes)
     return told

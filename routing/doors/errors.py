@@ -8,11 +8,13 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.settings import api_settings
 
 from accounts.callers import CHALLENGE
+from accounts.database import database_unavailable
 from accounts.errors import ApiError, PermissionDenied, Unauthenticated
 from billing.limits import RateLimited
 from routing.errors import (
@@ -93,6 +95,8 @@ def api_error(exc: Exception) -> ApiError:
             return PermissionDenied("This key may not do that.")
         case RequestDataTooBig():
             return PayloadTooLarge("The request body is too large. Send less.")
+        case OperationalError() | InterfaceError():
+            return database_unavailable()
         case SuspiciousOperation():
             return BadRequest("The request is malformed.")
     logger.error("a view failed", exc_info=exc)

@@ -1,7 +1,6 @@
 """Endpoints for whoever holds a key: the decision alone, feedback, and what was learnt from it."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse
@@ -9,10 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.caller import Caller
+from accounts.database import from_database
 from accounts.permissions import HasScope
 from billing.models import Request as LedgerRow
 from routing.decide.decision import Decision
-from routing.decide.trace import Entry
+from routing.decide.trace import Entry as Candidate
 from routing.doors import native_schema
 from routing.doors.body import json_object
 from routing.doors.enhancement import enhanced
@@ -24,12 +24,12 @@ from routing.doors.keyed_openapi import (
     ROUTE_RESPONSES,
 )
 from routing.doors.keyed_schema import FeedbackSerializer, RatingSerializer
-from routing.doors.rows import checked, from_database, told
+from routing.doors.rows import checked, told
 from routing.doors.views import AsyncAPIView
+from routing.entry import Asked, look
 from routing.errors import NotFound
 from routing.learning import feedback
 from routing.learning.models import Feedback
-from routing.question import decided, question
 from routing.runtime import running
 
 
@@ -47,13 +47,10 @@ class RouteView(AsyncAPIView):
     async def post(self, request: Request) -> HttpResponse:
         asked = native_schema.read(json_object(request._request))
         chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
-        runtime = await running()
-        now = datetime.now(UTC)
-        put, snapshot = question(chat, asked.steering, self.caller, runtime, now)
+        request_id = request._request.request_id  # type: ignore[attr-defined]
         # Let in as a chat request is: what is left to spend takes part in the decision, and rates protect us.
-        admission = await runtime.limiter.admit(self.caller, now)
-        admission.release(Decimal(0), 0)
-        decision = decided(put, snapshot, admission.budget_left_usd, draw=0.0)
+        put = Asked(request_id, "native", chat, asked.steering, self.caller, datetime.now(UTC))
+        decision = await look(put, await running())
         return told(request._request, _decision(decision))
 
 
@@ -177,7 +174,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _candidate(entry: Entry) -> dict[str, Any]:
+def _candidate(entry: Candidate) -> dict[str, Any]:
     return {
         "arm": entry.arm,
         "model": entry.model,
@@ -190,7 +187,7 @@ def _candidate(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _removed(entry: Entry) -> dict[str, Any]:
+def _removed(entry: Candidate) -> dict[str, Any]:
     assert entry.removed is not None
     named = {"arm": entry.arm, "model": entry.model, "effort": entry.effort, "provider": entry.provider}
     return named | {"code": entry.removed.code, "reason": f"{entry.name} {entry.removed.words}."}

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 
+from billing.reports.export import Format
 from routing.doors.native_openapi import ERROR_RESPONSES, MetaSerializer, UsageSerializer
 
 Plain = serializers.Serializer[None]
@@ -275,6 +277,7 @@ class BothLimitsSerializer(Plain):
 class TodaySerializer(Plain):
     requests = serializers.IntegerField()
     spent_usd = serializers.FloatField()
+    held_usd = serializers.FloatField(help_text="Set aside for requests under way.")
     spent_tokens = serializers.IntegerField()
     left_usd = _maybe_number(help_text="By the tighter of the key's and the account's ceiling.")
     left_tokens = _maybe_count()
@@ -312,3 +315,7 @@ REQUESTS_RESPONSES = responses(LogLineSerializer, many=True, next_cursor=_maybe_
 REQUEST_RESPONSES = responses(LogEntrySerializer)
 USAGE_RESPONSES = responses(UsageDataSerializer)
 KEY_RESPONSES = responses(KeyDataSerializer)
+# Lines of text, not the envelope: a file of any length.
+EXPORT_RESPONSES = {
+    (200, Format(it).content_type.partition(";")[0]): OpenApiTypes.STR for it in Format
+} | ERROR_RESPONSES

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.models import Request
+from billing.reports.export import Format
 from routing.chat import Strategy
 from routing.doors.fields import (
     StrictChoice,
@@ -26,6 +27,7 @@ MAX_ID = 40  # characters of a request's id
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 _BIGINT = 2**63 - 1
+_OF_A_PAGE = ("limit", "cursor")
 _PLUS_READ_AS_SPACE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 
 
@@ -99,3 +101,14 @@ class LogSerializer(PeriodSerializer):
         required=False, default=DEFAULT_PAGE, min_value=1, max_value=MAX_PAGE, help_text="Rows of a page."
     )
     cursor = serializers.CharField(required=False, max_length=120, help_text="A page's `next_cursor`.")
+
+
+class ExportSerializer(LogSerializer):
+    """The log's filters, without pages."""
+
+    format = serializers.ChoiceField(
+        required=False, default=str(Format.CSV), choices=[str(it) for it in Format]
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: field for name, field in super().get_fields().items() if name not in _OF_A_PAGE}

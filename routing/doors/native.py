@@ -10,8 +10,10 @@ from accounts.permissions import HasScope
 from routing.doors import answer_facts, native_render, native_schema, sse
 from routing.doors.body import json_object
 from routing.doors.enhancement import enhanced
-from routing.doors.native_openapi import CHAT_RESPONSES, ERROR_RESPONSES
+from routing.doors.native_openapi import CHAT_ERROR_RESPONSES, CHAT_RESPONSES
+from routing.doors.once import once
 from routing.doors.views import AsyncAPIView
+from routing.doors.wire_types import IDEMPOTENCY_KEY
 from routing.pipeline import answer
 
 
@@ -22,7 +24,8 @@ class ChatView(AsyncAPIView):
         operation_id="chat",
         summary="Have the best model answer",
         request=native_schema.NativeChatSerializer,
-        responses=CHAT_RESPONSES | ERROR_RESPONSES,
+        parameters=[IDEMPOTENCY_KEY],
+        responses=CHAT_RESPONSES | CHAT_ERROR_RESPONSES,
         examples=[
             OpenApiExample(
                 "A question",
@@ -45,16 +48,20 @@ class ChatView(AsyncAPIView):
         received_at = time.monotonic()
         asked = native_schema.read(json_object(request._request))
         context = answer_facts.context(request._request, "native", received_at)
-        chat, enhancement = asked.request, None
-        if asked.steering.enhance_prompt:
-            chat, enhancement = enhanced(chat)
-        begun = await answer(chat, asked.steering, self.caller, context)
-        if asked.steering.stream:
-            frames = native_render.stream(begun, asked.stream_mode, enhancement)
-            return sse.EventStream(frames, answer_facts.headers(begun))
-        result, settled = await begun.collect()
-        return HttpResponse(
-            native_render.whole(begun, result, settled, enhancement),
-            content_type="application/json",
-            headers=answer_facts.headers(begun, settled),
-        )
+
+        async def respond() -> HttpResponseBase:
+            chat, enhancement = asked.request, None
+            if asked.steering.enhance_prompt:
+                chat, enhancement = enhanced(chat)
+            begun = await answer(chat, asked.steering, self.caller, context)
+            if asked.steering.stream:
+                frames = native_render.stream(begun, asked.stream_mode, enhancement)
+                return sse.EventStream(frames, answer_facts.headers(begun))
+            result, settled = await begun.collect()
+            return HttpResponse(
+                native_render.whole(begun, result, settled, enhancement),
+                content_type="application/json",
+                headers=answer_facts.headers(begun, settled),
+            )
+
+        return await once(request._request, self.caller, context, respond)

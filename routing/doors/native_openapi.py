@@ -27,6 +27,7 @@ class RoutingSerializer(serializers.Serializer[None]):
     reason = serializers.CharField()
     candidates_considered = serializers.IntegerField()
     attempts = AttemptSerializer(many=True)
+    rescued = serializers.BooleanField(required=False, help_text="A cut stream, continued by another model.")
     notes = serializers.ListField(child=serializers.CharField(), required=False)
 
 
@@ -84,3 +85,4 @@ ERROR_RESPONSES = {
     (status, "application/json"): ErrorSerializer
     for status in (400, 401, 403, 404, 405, 413, 429, 500, 502, 503, 504)
 }
+CHAT_ERROR_RESPONSES = ERROR_RESPONSES | {(409, "application/json"): ErrorSerializer}  # of an Idempotency-Key

@@ -33,7 +33,7 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
         "latency_ms": settled.latency_ms,
         "usage": usage(settled),
         "tool_calls": [tool_call(one) for one in choice.tool_calls] if choice and choice.tool_calls else None,
-        "routing": routing(answer.decision, settled.attempts),
+        "routing": routing(answer.decision, settled),
     }
     if enhancement is not None:
         data["enhancement"] = msgspec.to_builtins(enhancement)
@@ -147,7 +147,7 @@ class _Frames:
             "finish_reason": settled.finish_reason,
             "latency_ms": settled.latency_ms,
             "fallback_used": settled.fallback_used,
-            "routing": routing(self._answer.decision, settled.attempts),
+            "routing": routing(self._answer.decision, settled),
         }
         if self._enhancement is not None:
             told["enhancement"] = msgspec.to_builtins(self._enhancement)

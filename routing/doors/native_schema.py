@@ -69,6 +69,7 @@ class NativeChat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Pairs | None = None
     models: Annotated[list[ModelName], Meta(min_length=1, max_length=MAX_POOL)] | None = None
     fallback: bool | None = None
+    rescue: bool | None = None
     reasoning_effort: Effort | None = None
     max_cost_usd: Annotated[float, Meta(ge=0)] | None = None
 
@@ -101,6 +102,7 @@ class NativeChatSerializer(StrictSerializer):
         fields.StrictList, child=fields.StrictText(max_length=MAX_NAME), min_length=1, max_length=MAX_POOL
     )
     fallback = optional(fields.StrictFlag)
+    rescue = optional(fields.StrictFlag)
     reasoning_effort = optional(fields.StrictChoice, choices=[str(one) for one in Effort])
     max_cost_usd = optional(fields.StrictNumber, min_value=0)
 
@@ -152,6 +154,7 @@ def _steering(sent: NativeChat) -> Steering:
         enhance_prompt=bool(sent.enhance_prompt),
         models=tuple(sent.models or ()),
         fallback=sent.fallback,
+        rescue=sent.rescue,
         max_cost_usd=sent.max_cost_usd,
         stream=bool(sent.stream),
     )

@@ -12,8 +12,10 @@ from routing.chat import Strategy
 from routing.doors import answer_facts, openai_render, openai_schema, sse
 from routing.doors.body import json_object
 from routing.doors.enhancement import enhanced
+from routing.doors.once import once
 from routing.doors.openai_openapi import COMPLETION_RESPONSES, ERROR_RESPONSES
 from routing.doors.views import AsyncAPIView
+from routing.doors.wire_types import IDEMPOTENCY_KEY
 from routing.pipeline import answer
 
 
@@ -29,12 +31,14 @@ class CompletionsView(AsyncAPIView):
         summary="Have the best model answer, in OpenAI's shapes",
         request=openai_schema.OpenAIChatSerializer,
         parameters=[
+            IDEMPOTENCY_KEY,
             _header("X-RoutePlex-Strategy", str, "How to choose.", enum=[str(one) for one in Strategy]),
             _header("X-RoutePlex-Test-Mode", bool, "Only models of the default tier."),
             _header("X-RoutePlex-Enhance", bool, "Rewrite the last user message first."),
             _header("X-RoutePlex-Models", str, "The candidates, separated by commas."),
             _header("X-RoutePlex-Max-Cost-USD", float, "Leave out candidates expected to cost more."),
             _header("X-RoutePlex-Fallback", bool, "false: one model only, its error is the answer."),
+            _header("X-RoutePlex-Rescue", bool, "Whether the next model continues a stream that is cut."),
         ],
         responses=COMPLETION_RESPONSES | ERROR_RESPONSES,
         examples=[
@@ -52,19 +56,23 @@ class CompletionsView(AsyncAPIView):
         received_at = time.monotonic()
         asked = openai_schema.read(json_object(request._request), request.headers)
         context = answer_facts.context(request._request, "openai", received_at)
-        chat, enhancement = asked.request, None
-        if asked.steering.enhance_prompt:
-            chat, enhancement = enhanced(chat)
-        begun = await answer(chat, asked.steering, self.caller, context)
-        if asked.steering.stream:
-            frames = openai_render.stream(begun, asked.include_usage, enhancement)
-            return sse.EventStream(frames, answer_facts.headers(begun))
-        result, settled = await begun.collect()
-        return HttpResponse(
-            openai_render.whole(begun, result, settled, enhancement),
-            content_type="application/json",
-            headers=answer_facts.headers(begun, settled),
-        )
+
+        async def respond() -> HttpResponseBase:
+            chat, enhancement = asked.request, None
+            if asked.steering.enhance_prompt:
+                chat, enhancement = enhanced(chat)
+            begun = await answer(chat, asked.steering, self.caller, context)
+            if asked.steering.stream:
+                frames = openai_render.stream(begun, asked.include_usage, enhancement)
+                return sse.EventStream(frames, answer_facts.headers(begun))
+            result, settled = await begun.collect()
+            return HttpResponse(
+                openai_render.whole(begun, result, settled, enhancement),
+                content_type="application/json",
+                headers=answer_facts.headers(begun, settled),
+            )
+
+        return await once(request._request, self.caller, context, respond)
 
 
 @extend_schema(exclude=True)

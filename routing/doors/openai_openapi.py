@@ -34,5 +34,5 @@ COMPLETION_RESPONSES = {
 }
 ERROR_RESPONSES = {
     (status, "application/json"): OpenAIErrorSerializer
-    for status in (400, 401, 403, 404, 405, 413, 429, 500, 502, 503, 504)
+    for status in (400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504)
 }

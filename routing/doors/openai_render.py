@@ -135,7 +135,11 @@ class _Chunks:
     def _end(self, settled: Settled) -> bytes:
         """The chunks with the finish reasons; usage comes with the last or, if so asked, after it."""
         finished = self._finished or [Finished(settled.finish_reason or "stop")]  # type: ignore[arg-type]
-        told = {"usage": usage(settled), "x_routeplex": _extra(self._answer, settled, self._enhancement)}
+        told = {
+            "model": settled.model_used,  # another than the stream began with, after a rescue
+            "usage": usage(settled),
+            "x_routeplex": _extra(self._answer, settled, self._enhancement),
+        }
         frames = [self._opening(one.choice) for one in finished]
         for one in finished:
             extra = told if one is finished[-1] and not self._include_usage else {}
@@ -214,7 +218,7 @@ def _extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) ->
         "fallback_used": settled.fallback_used,
         "cost_usd": usd(settled.cost_usd),
         "latency_ms": settled.latency_ms,
-        "routing": routing(answer.decision, settled.attempts),
+        "routing": routing(answer.decision, settled),
     }
     if enhancement is not None:
         told["enhancement"] = msgspec.to_builtins(enhancement)

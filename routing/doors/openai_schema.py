@@ -191,6 +191,7 @@ def _steering(sent: OpenAIChat, headers: Mapping[str, str]) -> Steering:
         enhance_prompt=_flag_header(headers, "X-RoutePlex-Enhance") or False,
         models=_models_header(headers),
         fallback=_flag_header(headers, "X-RoutePlex-Fallback"),
+        rescue=_flag_header(headers, "X-RoutePlex-Rescue"),
         max_cost_usd=_cost_header(headers),
         stream=bool(sent.stream),
     )

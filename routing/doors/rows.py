@@ -1,29 +1,13 @@
-"""How the keyed endpoints reach the database, read their input and answer in the native envelope."""
+"""How the keyed endpoints read their input and answer in the native envelope."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 
 from routing.doors.errors import field_errors, meta, validation_error
 from routing.doors.fields import StrictSerializer
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-async def from_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what asks the database in a thread of its own, so that chat requests need not wait for it."""
-
-    def here() -> T:
-        close_old_connections()  # the one this thread kept may be broken since
-        return work(*args, **kwargs)
-
-    read: T = await sync_to_async(here, thread_sensitive=False)()
-    return read
 
 
 def told(request: HttpRequest, data: Any, **more: Any) -> HttpResponse:

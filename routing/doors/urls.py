@@ -8,7 +8,7 @@ from routing.doors.free import EnhanceView, EstimateView, ModelsView, OpenAIMode
 from routing.doors.keyed import FeedbackView, LearningView, RatingView, RouteView
 from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
-from routing.doors.requests_log import RequestsView, RequestView
+from routing.doors.requests_log import ExportView, RequestsView, RequestView
 from routing.doors.usage import KeyView, UsageView
 from routing.doors.views import unknown_path
 
@@ -29,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/insights/feedback", RatingView.as_view()),
     path("api/v1/insights/learning", LearningView.as_view(), name="api_learning"),
     path("api/v1/requests", RequestsView.as_view(), name="api_requests"),
+    path("api/v1/requests/export", ExportView.as_view(), name="api_requests_export"),
     path("api/v1/requests/<str:request_id>", RequestView.as_view(), name="api_request"),
     path("api/v1/usage", UsageView.as_view(), name="api_usage"),
     path("api/v1/key", KeyView.as_view(), name="api_key"),

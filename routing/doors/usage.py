@@ -13,14 +13,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.caller import Caller, Limits
+from accounts.database import from_database
 from accounts.models import ApiKey
 from accounts.permissions import HasScope
 from billing.models import Request as LedgerRow
+from billing.models import Window
+from billing.windows import current
 from routing.doors.answer_facts import usd
 from routing.doors.errors import validation_error
 from routing.doors.keyed_openapi import KEY_RESPONSES, USAGE_RESPONSES
 from routing.doors.keyed_schema import PeriodSerializer
-from routing.doors.rows import checked, from_database, told
+from routing.doors.rows import checked, told
 from routing.doors.views import AsyncAPIView
 
 DEFAULT_DAYS = 30
@@ -102,8 +105,7 @@ class KeyView(AsyncAPIView):
     )
     async def get(self, request: Request) -> HttpResponse:
         caller = self.caller
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        key, own, of_account = await from_database(_key_today, caller, today)
+        key, own, of_account = await from_database(_key_today, caller, datetime.now(UTC))
         scopes = [(caller.key_limits, own), (caller.account_limits, of_account)]
         data = {
             "id": key.pk,
@@ -119,11 +121,12 @@ class KeyView(AsyncAPIView):
             "limits": {"key": _limits(caller.key_limits), "account": _limits(caller.account_limits)},
             "today": {
                 "requests": own.requests,
-                "spent_usd": usd(own.cost_usd),
-                "spent_tokens": own.tokens,
-                "left_usd": usd(_left(scopes, lambda limits: limits.daily_usd, lambda used: used.cost_usd)),
-                "left_tokens": _left(scopes, lambda limits: limits.daily_tokens, lambda used: used.tokens),
-                "resets_at": today + timedelta(days=1),
+                "spent_usd": usd(own.spent_usd),
+                "spent_tokens": own.spent_tokens,
+                "held_usd": usd(own.held_usd),
+                "left_usd": usd(_left(scopes, lambda limits: limits.daily_usd, _usd_used)),
+                "left_tokens": _left(scopes, lambda limits: limits.daily_tokens, _tokens_used),
+                "resets_at": own.ends_at,
             },
         }
         return told(request._request, data)
@@ -202,12 +205,21 @@ def _told(total: Total) -> dict[str, Any]:
     }
 
 
-def _key_today(caller: Caller, today: datetime) -> tuple[ApiKey, Total, Total]:
-    """The key, what it used today and what its account did. USD and tokens."""
-    rows = LedgerRow.objects.filter(created_at__gte=today)
-    (own,) = _summed(rows.filter(key_id=caller.key_id))
-    (of_account,) = _summed(rows.filter(account_id=caller.account_id))
-    return ApiKey.objects.get(pk=caller.key_id), _total(*own), _total(*of_account)
+def _key_today(caller: Caller, now: datetime) -> tuple[ApiKey, Window, Window]:
+    """The key, its day's window and its account's."""
+    own, of_account = (
+        current(scope, pk, Window.Period.DAY, now, caller.time_zone)
+        for scope, pk in (("key", caller.key_id), ("account", caller.account_id))
+    )
+    return ApiKey.objects.get(pk=caller.key_id), own, of_account
+
+
+def _usd_used(window: Window) -> Decimal:
+    return window.spent_usd + window.held_usd
+
+
+def _tokens_used(window: Window) -> int:
+    return window.spent_tokens + window.held_tokens
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -216,7 +228,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
 
 
 def _left(
-    scopes: Iterable[tuple[Limits, Total]], ceiling: Callable[[Limits], Any], used: Callable[[Total], Any]
+    scopes: Iterable[tuple[Limits, Window]], ceiling: Callable[[Limits], Any], used: Callable[[Window], Any]
 ) -> Any:
     """What the tightest ceiling leaves; None: there is none."""
     lefts = [max(ceiling(limits) - used(total), 0) for limits, total in scopes if ceiling(limits) is not None]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from msgspec import Meta
 from rest_framework import serializers
 
@@ -27,6 +27,14 @@ Pairs = Annotated[
     ],
     Meta(max_length=Metadata.MAX_PAIRS),
 ]
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="At most 255 printable ASCII characters, good for 24 hours. The same request with the same "
+    "key is answered and charged once; later ones get the first answer again, with Idempotency-Replayed.",
+)
 
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _PART = {

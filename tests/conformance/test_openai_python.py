@@ -183,6 +183,7 @@ def test_typed_errors_of_limits_and_providers(
 
 def test_a_stream_that_breaks_off_raises(client: OpenAI, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=3, count=1)
+    simulator.fault(kind="status", status=500, count=2)  # nor can anyone continue it
     stream = client.chat.completions.create(model="routeplex-ai", messages=QUESTION, stream=True)
     with pytest.raises(openai.APIError):
         list(stream)

@@ -100,6 +100,7 @@ def test_openais_client_raises_its_own_errors(
 
 def test_a_stream_that_breaks_ends_in_an_error_of_its_door(door: Door, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=3, count=1)
+    simulator.fault(kind="status", status=500, count=2)  # nor can anyone continue it
     told = events(door.ask(stream=True))
     if door.name == "native":
         assert set(told[-1]) == {"type", "code", "message"}
@@ -112,6 +113,7 @@ def test_a_stream_that_breaks_ends_in_an_error_of_its_door(door: Door, simulator
 
 def test_openais_client_raises_when_a_stream_breaks(server: str, api_key: str, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=3, count=1)
+    simulator.fault(kind="status", status=500, count=2)  # nor can anyone continue it
     client = openai.OpenAI(base_url=f"{server}/v1", api_key=api_key, max_retries=0)
     messages: Any = [{"role": "user", "content": "What is the capital of France?"}]
     with pytest.raises(openai.APIError):

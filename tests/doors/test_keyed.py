@@ -1,5 +1,8 @@
 """The endpoints that need a key: the decision alone, feedback, the log, usage and the key (spec/api.md)."""
 
+import csv
+import io
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -103,6 +106,7 @@ ENDPOINTS = [
     ("DELETE", "/api/v1/insights/learning", "chat"),
     ("GET", "/api/v1/insights/learning", "read"),
     ("GET", "/api/v1/requests", "read"),
+    ("GET", "/api/v1/requests/export", "read"),
     ("GET", "/api/v1/requests/req_1", "read"),
     ("GET", "/api/v1/usage", "read"),
     ("GET", "/api/v1/key", "read"),
@@ -154,7 +158,8 @@ def test_route_counts_what_is_left_to_spend(with_key: Callable[..., httpx.Client
     from accounts.caller import Limits
 
     poor = with_key(account, limits=Limits(daily_usd=Decimal("0.000000001")))
-    assert poor.post("/api/v1/route", json=CHAT).json()["error"]["code"] == "budget_too_low"
+    refused = poor.post("/api/v1/route", json=CHAT)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "daily_cost_limit_exceeded")
 
 
 def test_feedback_is_stored_and_said_again(http: httpx.Client) -> None:
@@ -276,6 +281,32 @@ def test_pages_hold_each_row_once_while_rows_arrive(http: httpx.Client, ledger: 
             break
         query["cursor"] = body["next_cursor"]
     assert [int(one[-6:]) for one in seen] == [6, 5, 4, 3, 2, 1, 0]
+
+
+def test_the_export_has_what_the_list_has_in_both_formats(
+    http: httpx.Client, ledger: Callable[..., Any], stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.reports.export.BATCH", 2)
+    for number in range(7):
+        cost = Decimal("0.000000001")
+        ledger(number, strategy="cost" if number % 3 else "auto", served_model="=1+1", cost_usd=cost)
+    ids = _rows(http, strategy="cost")
+    table = http.get("/api/v1/requests/export", params={"strategy": "cost"})
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["id"] for row in rows] == ids
+    assert {(row["served_model"], row["cost_usd"]) for row in rows} == {("'=1+1", "0.000000001")}
+    lines = http.get("/api/v1/requests/export", params={"strategy": "cost", "format": "ndjson"})
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    told = [json.loads(line, parse_float=Decimal) for line in lines.text.splitlines()]
+    assert [row["id"] for row in told] == ids
+    assert {(row["served_model"], row["cost_usd"]) for row in told} == {("=1+1", Decimal("0.000000001"))}
+    assert stranger.get("/api/v1/requests/export", params={"format": "ndjson"}).text == ""
+
+
+def test_the_export_takes_no_page_and_no_other_format(http: httpx.Client) -> None:
+    assert _bad(http.get("/api/v1/requests/export", params={"limit": 5})) == ["limit"]
+    assert _bad(http.get("/api/v1/requests/export", params={"format": "xml"})) == ["format"]
 
 
 def test_filters_pick_rows(http: httpx.Client, ledger: Callable[..., Any], account: Any) -> None:
