@@ -82,6 +82,7 @@ class SharedBreaker:
         self._in_step = self._redis.register_script(_IN_STEP)
         self._claim_script = self._redis.register_script(_CLAIM)
         self._wake = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._away_until = 0.0
         self._is_away = False
@@ -96,6 +97,7 @@ class SharedBreaker:
     async def stop(self) -> None:
         self._breaker.claim = self._breaker.on_news = None
         if self._task is not None:
+            self._stopping = True  # a cancellation that meets a deadline inside the client is sometimes lost
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -141,7 +143,7 @@ class SharedBreaker:
         self._loop.call_soon_threadsafe(self._wake.set)
 
     async def _keep_in_step(self) -> None:
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()

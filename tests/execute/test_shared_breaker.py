@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextlib
 import os
 import secrets
 import shutil
@@ -229,3 +230,22 @@ async def test_a_redis_that_hangs_holds_no_request_up() -> None:
     assert time.monotonic() - began < CLAIM_S * 1.5
     await sharing.stop()
     server.close()
+
+
+async def test_it_stops_also_when_its_cancellation_is_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing = SharedBreaker(breaker := Breaker(), redis_url, f"test-{secrets.token_hex(4)}")
+    await sharing.start()
+    asked = asyncio.Event()
+
+    async def deaf() -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(sharing, "exchange", deaf)
+    fail(breaker)
+    await asked.wait()
+    async with asyncio.timeout(5):
+        await sharing.stop()
