@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import contextlib
 import os
 import secrets
 import shutil
