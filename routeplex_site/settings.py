@@ -167,6 +167,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+CELERY_BEAT_SYNC_EVERY = 1  # job sent: a killed beat that forgot when it sent the last would send it again
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.jobs.measure_health", "schedule": 30.0},
     "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 15.0},

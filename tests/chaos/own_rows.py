@@ -5,11 +5,13 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
 
 from tests.chaos.callers import SHAPES, Load, Reply, ask, client
 from tests.chaos.cluster import PATIENCE_S, REQUEST_S, SILENCE_S, Cluster
 from tests.chaos.proxy import Proxy
-from tests.chaos.services import Postgres, RedisServer, Web
+from tests.chaos.services import Postgres, RedisServer, Web, Worker, wait_until
 from tests.chaos.table import row
 from tests.chaos.verdicts import (
     SLACK_S,
@@ -23,6 +25,7 @@ from tests.chaos.verdicts import (
     tally,
 )
 
+_SWEEP_EVERY_S = 15.0  # as scheduled in settings.py
 SWEPT_S = 3 * SILENCE_S + 3  # within which the sweeper must have settled what a dead process left
 
 
@@ -200,15 +203,18 @@ async def others_served(cluster: Cluster, redis: RedisServer) -> Outcome:
 
 @row("24", "Celery worker and beat gone", "requests unaffected; page shows stale jobs; jobs catch up once")
 async def worker_gone(cluster: Cluster) -> list[Outcome]:
-    """The sweep is due every 15 s: away for 35 s, a worker owes two and must not do both."""
+    """The sweep is sent every 15 s: a worker away for 36 s owes two or three and must do one of them.
+
+    Beat is killed too. The one that follows has to remember when it last sent, or it adds one more.
+    """
     beat = cluster.add_worker("beat", "beat")
     worker = cluster.add_worker("worker", "worker")
     found = []
     try:
-        await asyncio.sleep(18)
-        ran = _runs(worker.log.read_text())
-        found.append(held_to("running", [] if ran == 1 else [f"{ran} sweeps"], f"{ran} sweep in 18 s"))
+        took = await asyncio.to_thread(wait_until, lambda: _runs(worker), 60, "the first sweep")
+        found.append(held_to("running", [], f"the first sweep came after {took:.0f} s"))
         worker.kill()
+        ran, sent = _runs(worker), len(_sent(beat))
         made = await order(cluster, "key")
         urls = [web.url for web in cluster.webs]
         async with Load(lambda: urls, made["secret"], callers=2, pause_s=0.5) as load:
@@ -217,21 +223,38 @@ async def worker_gone(cluster: Cluster) -> list[Outcome]:
         wrong = [one.kind for one in load.replies if not one.complete]
         found.append(held_to("requests", wrong, tally(load.replies)))
         found.append(await _stale_shown(cluster))
-        at = worker.log.stat().st_size
+        missed = len(_sent(beat)) - sent
         await asyncio.to_thread(worker.start)
         await asyncio.to_thread(beat.start)
+        await asyncio.to_thread(wait_until, lambda: _runs(worker) > ran, 60, "the sweep that was missed")
         await asyncio.sleep(8)
-        again = _runs(worker.log.read_text()[at:])
-        wrong = [] if again == 1 else [f"{again} sweeps in 8 s for those missed"]
-        found.append(held_to("catching up", wrong, f"{again} sweep for those missed in 36 s"))
+        beat.kill()
+        await asyncio.sleep(1)
+        times = _sent(beat)
+        again = _runs(worker) - ran
+        since = len(times) - sent - missed
+        apart = min(b - a for a, b in pairwise(times))
+        wrong = [] if missed >= 2 else [f"{missed} sweeps missed: nothing to catch up with"]
+        wrong += [] if again - since <= 1 else [f"{again - since} of the {missed} missed were done"]
+        wrong += [] if apart > _SWEEP_EVERY_S - 1 else [f"two sent {apart:.1f} s apart"]
+        got = f"{missed} sweeps missed, {again - since} of them done, {since} sent anew, {apart:.1f} s apart"
+        found.append(held_to("catching up", wrong, got))
     finally:
         cluster.remove(worker)
         cluster.remove(beat)
     return found
 
 
-def _runs(log: str) -> int:
+def _runs(worker: Worker) -> int:
+    """How many sweeps it has done."""
+    log = worker.log.read_text()
     return len(re.findall(r"Task billing\.jobs\.sweep_open_requests\[\S+\] succeeded", log))
+
+
+def _sent(beat: Worker) -> list[float]:
+    """When it sent sweeps, in seconds, as its log says."""
+    lines = re.findall(r"\[(\S+ \S+),(\d+): .*Sending due task sweep-open-requests", beat.log.read_text())
+    return [datetime.fromisoformat(f"{at}.{ms}").timestamp() for at, ms in lines]
 
 
 async def _stale_shown(cluster: Cluster) -> Outcome:

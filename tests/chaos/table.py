@@ -34,6 +34,7 @@ async def outcomes(one: Row, cluster: Cluster) -> list[Outcome]:
     """A row's outcomes; the ledger is audited after each, and nothing may be left behind."""
     await asyncio.to_thread(cluster.simulator.reset)
     try:
+        await asyncio.to_thread(cluster.close_breakers)
         found = await one.run(cluster)
         left = await settled_by_itself(cluster)
         audit = await order(cluster, "audit")

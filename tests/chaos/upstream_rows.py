@@ -345,7 +345,6 @@ async def provider_gone(cluster: Cluster, provider: str, fault: dict[str, Any]) 
         held_to("pool", [] if called == 1 else [f"called {called} times"], "called once by all processes")
     )
     found.append(await operator_told(cluster, provider))
-    await asyncio.to_thread(cluster.forget_failures)
     return found
 
 
