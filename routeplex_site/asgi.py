@@ -25,6 +25,7 @@ from django.http import HttpResponseBase
 from django.urls import resolve
 
 from accounts.errors import ApiError
+from routeplex_site.draining import drain_on_sigterm, is_draining
 from routing import runtime
 from routing.doors.errors import error_response
 from routing.errors import BadRequest, InternalError, PayloadTooLarge
@@ -51,6 +52,8 @@ class Handler(ASGIHandler):
         self._lean_views = {path: resolve(path).func for path in LEAN_PATHS}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if is_draining():
+            send = _closing(send)
         if scope["type"] == "lifespan":
             await _live(receive, send)
         elif scope["type"] == "http" and scope["path"] in self._lean_views:
@@ -128,6 +131,17 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
+def _closing(send: Send) -> Send:
+    """As `send`, but the connection ends with the answer."""
+
+    async def closing(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return closing
+
+
 async def _live(receive: Receive, send: Send) -> None:
     """The process's start and stop, as the ASGI server announces them."""
     while True:
@@ -135,6 +149,8 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 await runtime.running()
+                if settings.DRAIN_S:
+                    drain_on_sigterm(settings.DRAIN_S)
             except Exception as error:
                 logger.exception("cannot start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -6,6 +6,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 
+from routeplex_site.draining import is_draining
 from routing.catalog.live import catalog
 
 
@@ -15,7 +16,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The process can serve: database, cache and catalog are there. 503 says what is not."""
+    """The process can serve: database, cache and catalog are there, no end in sight. 503 says why not."""
+    if is_draining():
+        return JsonResponse({"status": "draining"}, status=503)
     checks: dict[str, Callable[[], object]] = {
         "database": connection.ensure_connection,
         "cache": lambda: cache.get("readyz"),

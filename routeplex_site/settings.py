@@ -193,6 +193,8 @@ HOLD_WAIT_S = env.float("HOLD_WAIT_S", 20.0)
 # again later it is given up and the sweeper settles what it left.
 HEARTBEAT_S = env.float("HEARTBEAT_S", 5.0)
 PROCESS_SILENCE_S = env.float("PROCESS_SILENCE_S", 30.0)
+# Seconds a web process serves on after SIGTERM while `/readyz` sends balancers away.
+DRAIN_S = env.float("DRAIN_S", 0.0)
 # What a token of a model without a price is taken to cost at most while it is held: above any price listed.
 UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Decimal(600))
 

@@ -29,6 +29,7 @@ from tests.chaos.services import (
 
 # Deadlines short enough that a table of failures is over in minutes.
 FIRST_BYTE_S, IDLE_S, REQUEST_S, HEARTBEAT_S, SILENCE_S, PATIENCE_S = 1.0, 1.0, 20.0, 1.0, 3.0, 5.0
+DRAIN_S = 3.0
 DEADLINES = {
     "FIRST_BYTE_TIMEOUT_S": str(FIRST_BYTE_S),
     "FIRST_BYTE_PATIENCE": "0",
@@ -37,6 +38,7 @@ DEADLINES = {
     "HEARTBEAT_S": str(HEARTBEAT_S),
     "PROCESS_SILENCE_S": str(SILENCE_S),
     "DATABASE_PATIENCE_S": str(PATIENCE_S),
+    "DRAIN_S": str(DRAIN_S),
 }
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from tests.chaos.callers import SHAPES, Load, Reply, ask, client
-from tests.chaos.cluster import PATIENCE_S, REQUEST_S, SILENCE_S, Cluster
-from tests.chaos.proxy import Proxy
+from tests.chaos.cluster import DRAIN_S, PATIENCE_S, REQUEST_S, SILENCE_S, Cluster
+from tests.chaos.proxy import Balancer
 from tests.chaos.services import Postgres, RedisServer, Web, Worker, wait_until
 from tests.chaos.table import row
 from tests.chaos.verdicts import (
@@ -287,7 +287,7 @@ async def restarted(cluster: Cluster, keep_alive: bool) -> Outcome:
     made = await order(cluster, "key", daily_usd="1000")
     cluster.simulator.speed(0.1)
     shape = "connections kept" if keep_alive else "one connection each"
-    async with Proxy(lambda: [web.port for web in cluster.webs]) as balancer:
+    async with Balancer(lambda: [web.port for web in cluster.webs]) as balancer:
         load = Load(lambda: [balancer.url], made["secret"], callers=12, keep_alive=keep_alive)
         async with load:
             await asyncio.sleep(1)
@@ -310,7 +310,7 @@ async def reloaded(cluster: Cluster) -> Outcome:
         async with load:
             await asyncio.sleep(1)
             web.send(signal.SIGHUP)
-            await asyncio.sleep(10)
+            await asyncio.sleep(10 + 2 * DRAIN_S)
     finally:
         await asyncio.to_thread(cluster.remove, web)
     wrong = [one.kind for one in load.replies if not one.complete]

@@ -1,4 +1,4 @@
-"""A TCP proxy: a balancer in front of web processes, or a slow line to a database."""
+"""A TCP proxy: a slow line to a database; and a balancer, which asks web processes whether they are ready."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from tests.chaos.services import free_port
 
 _PIECE = 65536
+_LOOK_EVERY_S = 0.3
 
 
 class Proxy:
@@ -23,6 +26,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._lines: set[asyncio.Task[None]] = set()
+        self._away: set[int] = set()  # these targets are asked last
 
     def freeze(self) -> None:
         self._flowing.clear()
@@ -62,7 +66,7 @@ class Proxy:
         targets = self._targets()
         self._turn += 1
         first = self._turn % len(targets)
-        for port in targets[first:] + targets[:first]:
+        for port in sorted(targets[first:] + targets[:first], key=self._away.__contains__):
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
@@ -78,3 +82,31 @@ class Proxy:
         finally:
             with contextlib.suppress(OSError):
                 writer.close()
+
+
+class Balancer(Proxy):
+    """A proxy that turns away from a target whose `/readyz` says 503, or that does not answer."""
+
+    async def __aenter__(self) -> Self:
+        self._watch = asyncio.create_task(self._look())
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.cancel()
+        await super().__aexit__(kind, error, trace)
+
+    async def _look(self) -> None:
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+            while True:
+                targets = self._targets()
+                ready = await asyncio.gather(*(self._is_ready(http, port) for port in targets))
+                self._away = {port for port, yes in zip(targets, ready, strict=True) if not yes}
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _is_ready(self, http: httpx.AsyncClient, port: int) -> bool:
+        try:
+            return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False

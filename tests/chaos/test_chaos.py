@@ -1,18 +1,23 @@
 """A part of the chaos table for every test run: one process, SQLite. `make test-chaos` has it all."""
 
+import asyncio
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.chaos import budget, own_rows, upstream_rows  # noqa: F401 - their rows
+from tests.chaos.callers import SHAPES, ask, client
 from tests.chaos.cluster import Cluster
+from tests.chaos.services import answers, wait_until
 from tests.chaos.table import ROWS, Row, outcomes
-from tests.chaos.verdicts import FAIL, Outcome
+from tests.chaos.verdicts import FAIL, Outcome, order
 
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Cluster]:
-    with Cluster(embedded=True, **budget.DEADLINES) as cluster:
+    with Cluster(embedded=True, **budget.DEADLINES, DRAIN_S="30") as cluster:
         yield cluster
 
 
@@ -39,3 +44,17 @@ async def test_200_at_once_with_aborts_and_kills_stay_within_the_budget(embedded
         return [await budget.troubled(cluster, "SQLite")]
 
     await all_pass(Row("budget", "200 at once", "within the cap", run), embedded)
+
+
+async def test_row_27_a_process_told_to_end_serves_on_while_balancers_turn_away(embedded: Cluster) -> None:
+    web, made = embedded.webs[0], await order(embedded, "key")
+    web.send(signal.SIGTERM)
+    await asyncio.to_thread(wait_until, lambda: not answers(web.url + "/readyz"), 10, "draining")
+    async with client(web.url, made["secret"]) as http:
+        reply = await ask(http, SHAPES[0])
+    assert reply.complete
+    assert reply.headers["connection"] == "close"
+    began = time.monotonic()
+    await asyncio.to_thread(web.terminate)  # told twice, it does not wait
+    assert time.monotonic() - began < 20
+    await asyncio.to_thread(web.start)
