@@ -12,10 +12,11 @@ import numpy as np
 from bench.fit_decide import everyday_prompts
 from bench.published import NOW, snapshot
 from routing.chat import ChatRequest, Message, Role, Strategy, Text
-from routing.decide.decision import Question, decide, load
+from routing.decide.decision import Decision, Question, decide, load
 
 TOKENS = (20, 200, 2000, 20000)
 CHARS = 4  # a token, about, in these texts
+WARM_UP = 20  # the first ones build the board and warm caches
 
 
 def main() -> None:
@@ -25,23 +26,29 @@ def main() -> None:
     began = time.perf_counter()
     load()
     print(f"load {(time.perf_counter() - began) * 1000:.0f} ms")
-    catalog = snapshot()
-    texts = [row["text"] for row in everyday_prompts()]
-    dice = random.Random(7)  # noqa: S311
     for tokens in TOKENS:
-        taken = []
-        for turn in range(arguments.rounds + 20):
-            text = " ".join(dice.choices(texts, k=2 + tokens // 8))
-            text = text[: tokens * CHARS]
-            request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
-            began = time.perf_counter()
-            decision = decide(Question(request=request, at=NOW, strategy=Strategy.AUTO), catalog)
-            if turn >= 20:  # the first ones build the board and warm caches
-                taken.append((time.perf_counter() - began) * 1000)
+        taken, decision = timed(tokens, arguments.rounds)
         p50, p99 = np.percentile(taken, (50, 99))
         counted = decision.trace.input_tokens
         arms = len(decision.trace.candidates)
         print(f"{tokens:6} tokens ({counted} counted), {arms} candidates: p50 {p50:.3f} ms, p99 {p99:.3f} ms")
+
+
+def timed(tokens: int, rounds: int) -> tuple[list[float], Decision]:
+    """ms of each of `rounds` decisions on prompts of about `tokens` tokens, and the last decision."""
+    catalog = snapshot()
+    texts = [row["text"] for row in everyday_prompts()]
+    dice = random.Random(7)  # noqa: S311
+    taken = []
+    for turn in range(rounds + WARM_UP):
+        text = " ".join(dice.choices(texts, k=2 + tokens // 8))
+        text = text[: tokens * CHARS]
+        request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
+        began = time.perf_counter()
+        decision = decide(Question(request=request, at=NOW, strategy=Strategy.AUTO), catalog)
+        if turn >= WARM_UP:
+            taken.append((time.perf_counter() - began) * 1000)
+    return taken, decision
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from routing.chat import Audio, ChatRequest, File, Image, Role
 from routing.decide.artefact import Array, embedding
 
+N_EMBEDDING = 256
 QUESTION_HEAD, QUESTION_TAIL = (
     1200,
     600,

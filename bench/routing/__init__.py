@@ -1,0 +1,5 @@
+"""Judges routing by real outcomes: `python -m bench.routing --data DIR` (docs/routing.md)."""
+
+from bench.routing.predictor import Predictor, load_predictor
+
+__all__ = ["Predictor", "load_predictor"]

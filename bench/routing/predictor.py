@@ -1,0 +1,230 @@
+"""Predicts success and cost of any prompt on any model, from outcomes or from published scores alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
+from bench.routing.tables import EVALUATE_ONLY, Table, read
+from routing.decide.tokens import count_o200k
+
+Matrix = npt.NDArray[np.float64]
+
+SCORED = 150.0  # outcomes a published category score is worth; most are means over 100 to 1,000 prompts
+LEFT_OVER = 40.0  # prior precision of what a category's score says beyond the model's place
+FAMILY_FLOOR = 0.01  # no family is ruled out by the classifier
+TOKEN_RIDGE = 300.0
+NEWTON_STEPS = 12
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A model as predictions need it: logit = base + shift(family) + extra(category) + x · lean."""
+
+    base: float
+    lean: Matrix  # (D,)
+    shift: Matrix  # (T,) by table; nan where nothing is known of the model there
+    extra: Matrix  # (L,) by category
+    tokens: float  # added to the log of output tokens
+
+
+class Predictor:
+    """Fitted on outcome tables; see `predict`."""
+
+    def __init__(self, tables: Sequence[Table], xs: Sequence[Matrix] | None = None) -> None:
+        """`xs`: the tables' unscaled features when they are at hand, else they are made."""
+        raw = list(xs) if xs is not None else [embed(table.questions) for table in tables]
+        self._scaling = Scaling.of(np.concatenate(raw))
+        scaled = [self._scaling(x) for x in raw]
+        self._items: Items = fit_items(tables, scaled)
+        self._labels = sorted({(table.name, c) for table in tables for c in table.categories})
+        number = {label: i for i, label in enumerate(self._labels)}
+        labels = np.array([number[table.name, c] for table in tables for c in table.categories])
+        self._theta, self._bias = fit_labels(np.concatenate(scaled), labels, len(self._labels))
+        self._of_table = np.array([self._items.tables[name] for name, _ in self._labels])
+        self._anchors = {
+            number[table.name, category]: x[np.array([c == category for c in table.categories])]
+            for table, x in zip(tables, scaled, strict=True)
+            for category in set(table.categories)
+        }
+        self._seen = {
+            key: {self._items.tables[t.name] for t in tables if key in map(model_key, t.models)}
+            for key in self._items.models
+        }
+        theta = np.concatenate([self._items.base[:, None], self._items.u], axis=1)
+        self._prior_mean = theta.mean(axis=0)
+        self._prior_precision = np.linalg.inv(np.cov(theta.T) + 0.05 * np.eye(theta.shape[1]))
+        self._fit_tokens(tables, scaled)
+
+    def predict(self, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]) -> tuple[Matrix, Matrix]:
+        """(n, m) success probabilities and (n, m) expected cost in USD.
+
+        `models`: `{"id", "scores": {category: mean success}, "usd_per_mtok": {"input", "output"}}`. An id
+        seen in the fit uses its per-prompt evidence; any other is known by its scores alone, whose keys are
+        categories, tables or "table/category".
+        """
+        return self.predict_from(embed(prompts), prompts, models)
+
+    def predict_from(
+        self, x: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]
+    ) -> tuple[Matrix, Matrix]:
+        """As `predict`, with the questions' unscaled features given: a prompt can be more than that."""
+        x = self._scaling(x)
+        category = self._mix(x)
+        family = np.zeros((len(x), len(self._items.tables)))
+        np.add.at(family.T, self._of_table, category.T)
+        placed = [self._place(model) for model in models]
+        logits = np.stack([_logit(x, family, category, one) for one in placed], axis=1)
+        size = np.array([count_o200k(prompt) for prompt in prompts], float)
+        answer = np.clip(x @ self._token_weights + self._token_bias, 0.0, 9.0)
+        usd = [
+            (
+                size * model["usd_per_mtok"]["input"]
+                + np.exp(answer + one.tokens) * model["usd_per_mtok"]["output"]
+            )
+            / 1e6
+            for model, one in zip(models, placed, strict=True)
+        ]
+        return 1 / (1 + np.exp(-logits)), np.stack(usd, axis=1)
+
+    def _mix(self, x: Matrix) -> Matrix:
+        logits = x @ self._theta + self._bias
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        found: Matrix = odds / odds.sum(axis=1, keepdims=True)
+        return found
+
+    def _place(self, model: Mapping[str, Any]) -> _Placed:
+        key = model_key(str(model["id"]))
+        if key in self._items.models:
+            return self._evident(self._items.models[key], self._seen[key])
+        return self._published({str(k): float(v) for k, v in model["scores"].items()})
+
+    def _evident(self, m: int, tables: set[int]) -> _Placed:
+        shift = np.full(len(self._items.tables), np.nan)
+        for t in tables:
+            shift[t] = self._items.shift[t] + self._items.own_shift[t, m]
+        return _Placed(
+            float(self._items.base[m]),
+            self._items.weights(m),
+            shift,
+            np.zeros(len(self._labels)),
+            float(self._token_offset[m]),
+        )
+
+    def _published(self, scores: Mapping[str, float]) -> _Placed:
+        """The place (base, u) that best explains the scores (MAP, Newton), and what is left over."""
+        anchors = [(label, score) for key, score in scores.items() for label in self._meant(key, scores)]
+        items, k = self._items, self._items.u.shape[1]
+        if not anchors:
+            return self._unknown()
+        sets = [
+            (self._anchors[label] @ items.common + items.shift[self._of_table[label]],
+             np.concatenate([np.ones((len(self._anchors[label]), 1)), self._anchors[label] @ items.v.T], 1))
+            for label, _ in anchors
+        ]  # fmt: skip
+        at = self._prior_mean.copy()
+        for _ in range(NEWTON_STEPS):
+            slope = self._prior_precision @ (at - self._prior_mean)
+            curve = self._prior_precision.copy()
+            for (fixed, moved), (_, score) in zip(sets, anchors, strict=True):
+                p = 1 / (1 + np.exp(-(fixed + moved @ at)))
+                gradient = (p * (1 - p)) @ moved / len(p)
+                certainty = SCORED / max(0.02, score * (1 - score))
+                slope += certainty * (p.mean() - score) * gradient
+                curve += certainty * np.outer(gradient, gradient)
+            at = at - 0.8 * np.linalg.solve(curve, slope)
+        extra = np.zeros(len(self._labels))
+        for (fixed, moved), (label, score) in zip(sets, anchors, strict=True):
+            p = 1 / (1 + np.exp(-(fixed + moved @ at)))
+            room = float((p * (1 - p)).mean())
+            certainty = SCORED / max(0.02, score * (1 - score)) * room**2
+            extra[label] = certainty * (score - p.mean()) / room / (certainty + LEFT_OVER)
+        shift = np.full(len(items.tables), np.nan)
+        for label, _ in anchors:
+            shift[self._of_table[label]] = items.shift[self._of_table[label]]
+        return _Placed(float(at[0]), items.common + at[1 : k + 1] @ items.v, shift, extra, 0.0)
+
+    def _unknown(self) -> _Placed:
+        lean = self._items.common + self._prior_mean[1:] @ self._items.v
+        return _Placed(
+            float(self._prior_mean[0]), lean, self._items.shift.copy(), np.zeros(len(self._labels)), 0.0
+        )
+
+    def _meant(self, key: str, scores: Mapping[str, float]) -> list[int]:
+        """The categories a score speaks of; of several tables with it, the one that knows most keys."""
+        name = _plain(key)
+        exact = [
+            i for i, (table, category) in enumerate(self._labels) if name == _plain(f"{table}/{category}")
+        ]
+        whole = [i for i, (table, _) in enumerate(self._labels) if name == _plain(table)]
+        if exact or whole:
+            return exact or whole
+        same = [i for i, (_, category) in enumerate(self._labels) if _alike(name, _plain(category))]
+        if not same:
+            return []
+        fits = {
+            table: sum(
+                any(_alike(_plain(k), _plain(c)) for t, c in self._labels if t == table) for k in scores
+            )
+            for table in {self._labels[i][0] for i in same}
+        }
+        most = max(fits.values())
+        return [i for i in same if fits[self._labels[i][0]] == most]
+
+    def _fit_tokens(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
+        """Log output tokens: ridge on the prompt's features, and how wordy each model is beyond them."""
+        known = [~np.isnan(table.output_tokens) & (table.output_tokens > 0) for table in tables]
+        logs = [
+            np.log(np.where(mask, table.output_tokens, 1.0))
+            for table, mask in zip(tables, known, strict=True)
+        ]
+        self._token_offset = np.zeros(len(self._items.models))
+        columns = [
+            np.array([self._items.models[model_key(name)] for name in table.models]) for table in tables
+        ]
+        for _ in range(3):  # by turns: the prompts' share, then the models'
+            target, rows = [], []
+            for x, log, mask, column in zip(scaled, logs, known, columns, strict=True):
+                some = mask.any(axis=1)
+                if some.any():
+                    rest = np.where(mask, log - self._token_offset[column], 0.0)
+                    target.append(rest.sum(axis=1)[some] / mask.sum(axis=1)[some])
+                    rows.append(x[some])
+            x_all, y_all = np.concatenate(rows), np.concatenate(target)
+            self._token_bias = float(y_all.mean())
+            gram = x_all.T @ x_all + TOKEN_RIDGE * np.eye(x_all.shape[1])
+            self._token_weights = np.linalg.solve(gram, x_all.T @ (y_all - self._token_bias))
+            total, count = np.zeros(len(self._token_offset)), np.zeros(len(self._token_offset))
+            for x, log, mask, column in zip(scaled, logs, known, columns, strict=True):
+                rest = np.where(mask, log - (x @ self._token_weights + self._token_bias)[:, None], 0.0)
+                np.add.at(total, column, rest.sum(axis=0))
+                np.add.at(count, column, mask.sum(axis=0))
+            self._token_offset = total / (count + 10.0)
+
+
+def load_predictor(dev_dir: Path | str) -> Predictor:
+    """Fitted on a folder's dev tables as the shipped artefact is: those whose licence allows it."""
+    return Predictor([table for table in read(Path(dev_dir)) if table.name not in EVALUATE_ONLY])
+
+
+def _logit(x: Matrix, family: Matrix, category: Matrix, one: _Placed) -> Matrix:
+    known = ~np.isnan(one.shift)
+    share = family[:, known] + FAMILY_FLOOR
+    shift = share @ one.shift[known] / share.sum(axis=1)
+    found: Matrix = one.base + shift + category @ one.extra + x @ one.lean
+    return found
+
+
+def _plain(name: str) -> str:
+    return "".join(sign for sign in name.lower() if sign.isalnum() or sign == "/")
+
+
+_SAME = ({"gsm", "gsm8k"}, {"arcchallenge", "arcc"}, {"humaneval", "humanevalplus"})
+
+
+def _alike(one: str, other: str) -> bool:
+    return one == other or any(one in names and other in names for names in _SAME)
