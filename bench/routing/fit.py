@@ -26,10 +26,10 @@ PRECISION = {
     "base": 0.25,
     "shift": 0.25,
     "own_shift": 0.1,
-    "common": 1500.0,
-    "own": 300.0,
+    "common": 2000.0,
+    "own": 20_000.0,
     "u": 1.0,
-    "v": 1000.0,
+    "v": 50_000.0,
 }
 CROWD = 0.8  # a prompt's n outcomes weigh n^(1 - CROWD): what is hard about it is one observation, not n
 LABEL_STEPS, LABEL_RIDGE = 150, 3.0

@@ -1,7 +1,8 @@
 """Predicts success and cost of any prompt on any model, from outcomes or from published scores alone."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
 from bench.routing.tables import EVALUATE_ONLY, Table, read
+from routing.decide.features import N_EMBEDDING
 from routing.decide.tokens import count_o200k
 
 Matrix = npt.NDArray[np.float64]
@@ -17,6 +19,7 @@ Matrix = npt.NDArray[np.float64]
 SCORED = 150.0  # outcomes a published category score is worth; most are means over 100 to 1,000 prompts
 LEFT_OVER = 40.0  # prior precision of what a category's score says beyond the model's place
 FAMILY_FLOOR = 0.01  # no family is ruled out by the classifier
+OWN_LEFT_OVER = 5.0  # the same of a model whose outcomes are known, against their information
 TOKEN_RIDGE = 300.0
 NEWTON_STEPS = 12
 
@@ -30,6 +33,7 @@ class _Placed:
     shift: Matrix  # (T,) by table; nan where nothing is known of the model there
     extra: Matrix  # (L,) by category
     tokens: float  # added to the log of output tokens
+    elsewhere: float  # success on families no outcomes are known of; nan where no score speaks of them
 
 
 class Predictor:
@@ -55,6 +59,8 @@ class Predictor:
             key: {self._items.tables[t.name] for t in tables if key in map(model_key, t.models)}
             for key in self._items.models
         }
+        self._left_over = self._beyond_the_place(tables, scaled, labels)
+        self._fit_strangeness(tables, scaled)
         theta = np.concatenate([self._items.base[:, None], self._items.u], axis=1)
         self._prior_mean = theta.mean(axis=0)
         self._prior_precision = np.linalg.inv(np.cov(theta.T) + 0.05 * np.eye(theta.shape[1]))
@@ -89,7 +95,10 @@ class Predictor:
             / 1e6
             for model, one in zip(models, placed, strict=True)
         ]
-        return 1 / (1 + np.exp(-logits)), np.stack(usd, axis=1)
+        p = 1 / (1 + np.exp(-logits))
+        elsewhere = np.array([one.elsewhere for one in placed])
+        strange = np.where(np.isnan(elsewhere), 0.0, self._strangeness(x)[:, None])
+        return (1 - strange) * p + strange * np.nan_to_num(elsewhere), np.stack(usd, axis=1)
 
     def _mix(self, x: Matrix) -> Matrix:
         logits = x @ self._theta + self._bias
@@ -99,9 +108,12 @@ class Predictor:
 
     def _place(self, model: Mapping[str, Any]) -> _Placed:
         key = model_key(str(model["id"]))
+        scores = {str(name): float(score) for name, score in model.get("scores", {}).items()}
+        strange = [score for name, score in scores.items() if not self._meant(name, scores)]
+        elsewhere = float(np.mean(strange)) if strange else float("nan")
         if key in self._items.models:
-            return self._evident(self._items.models[key], self._seen[key])
-        return self._published({str(k): float(v) for k, v in model["scores"].items()})
+            return replace(self._evident(self._items.models[key], self._seen[key]), elsewhere=elsewhere)
+        return replace(self._published(scores), elsewhere=elsewhere)
 
     def _evident(self, m: int, tables: set[int]) -> _Placed:
         shift = np.full(len(self._items.tables), np.nan)
@@ -111,9 +123,34 @@ class Predictor:
             float(self._items.base[m]),
             self._items.weights(m),
             shift,
-            np.zeros(len(self._labels)),
+            self._left_over[m],
             float(self._token_offset[m]),
+            float("nan"),
         )
+
+    def _beyond_the_place(
+        self, tables: Sequence[Table], scaled: Sequence[Matrix], labels: npt.NDArray[np.int64]
+    ) -> Matrix:
+        """(M, L): what a model's outcomes in a category say beyond its place, shrunk: one Newton step."""
+        slope, curve = np.zeros((2, len(self._items.models), len(self._labels)))
+        begin = 0
+        for table, x in zip(tables, scaled, strict=True):
+            of_category = labels[begin : begin + len(x)]
+            begin += len(x)
+            for j, name in enumerate(table.models):
+                m = self._items.models[model_key(name)]
+                known = ~np.isnan(table.score[:, j])
+                t = self._items.tables[table.name]
+                logit = (
+                    self._items.base[m]
+                    + self._items.shift[t]
+                    + self._items.own_shift[t, m]
+                    + x[known] @ self._items.weights(m)
+                )
+                p = 1 / (1 + np.exp(-logit))
+                np.add.at(slope[m], of_category[known], table.score[known, j] - p)
+                np.add.at(curve[m], of_category[known], p * (1 - p))
+        return slope / (curve + OWN_LEFT_OVER)
 
     def _published(self, scores: Mapping[str, float]) -> _Placed:
         """The place (base, u) that best explains the scores (MAP, Newton), and what is left over."""
@@ -146,34 +183,79 @@ class Predictor:
         shift = np.full(len(items.tables), np.nan)
         for label, _ in anchors:
             shift[self._of_table[label]] = items.shift[self._of_table[label]]
-        return _Placed(float(at[0]), items.common + at[1 : k + 1] @ items.v, shift, extra, 0.0)
+        return _Placed(float(at[0]), items.common + at[1 : k + 1] @ items.v, shift, extra, 0.0, float("nan"))
 
     def _unknown(self) -> _Placed:
         lean = self._items.common + self._prior_mean[1:] @ self._items.v
         return _Placed(
-            float(self._prior_mean[0]), lean, self._items.shift.copy(), np.zeros(len(self._labels)), 0.0
+            float(self._prior_mean[0]),
+            lean,
+            self._items.shift.copy(),
+            np.zeros(len(self._labels)),
+            0.0,
+            float("nan"),
         )
 
     def _meant(self, key: str, scores: Mapping[str, float]) -> list[int]:
-        """The categories a score speaks of; of several tables with it, the one that knows most keys."""
+        """The categories a score speaks of: named exactly, by table, by category, or by a part of the key.
+
+        Of several tables with such a category, the one that knows most of the keys.
+        """
         name = _plain(key)
         exact = [
-            i for i, (table, category) in enumerate(self._labels) if name == _plain(f"{table}/{category}")
+            i
+            for i, (table, category) in enumerate(self._labels)
+            if name in (_plain(f"{table}/{category}"), _plain(table))
         ]
-        whole = [i for i, (table, _) in enumerate(self._labels) if name == _plain(table)]
-        if exact or whole:
-            return exact or whole
-        same = [i for i, (_, category) in enumerate(self._labels) if _alike(name, _plain(category))]
-        if not same:
-            return []
-        fits = {
-            table: sum(
-                any(_alike(_plain(k), _plain(c)) for t, c in self._labels if t == table) for k in scores
-            )
-            for table in {self._labels[i][0] for i in same}
-        }
-        most = max(fits.values())
-        return [i for i in same if fits[self._labels[i][0]] == most]
+        if exact:
+            return exact
+        for same in (_is_same, _is_alike, _is_part):
+            found = [i for i, (_, category) in enumerate(self._labels) if same(key, category)]
+            if found:
+                fits = {
+                    table: self._keys_known(table, scores)
+                    for table, _ in map(self._labels.__getitem__, found)
+                }
+                most = max(fits.values())
+                return [i for i in found if fits[self._labels[i][0]] == most]
+        return []
+
+    def _keys_known(self, table: str, scores: Mapping[str, float]) -> int:
+        return sum(any(_is_alike(key, c) for t, c in self._labels if t == table) for key in scores)
+
+    def _fit_strangeness(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
+        """How far from all known categories a prompt is that belongs to none: each table plays the stranger."""
+        self._centres = np.stack(
+            [anchor[:, :N_EMBEDDING].mean(axis=0) for _, anchor in sorted(self._anchors.items())]
+        )
+        own, others = [], []
+        for table, x in zip(tables, scaled, strict=True):
+            away = self._distances(x)
+            outside = self._of_table != self._items.tables[table.name]
+            share = np.full(len(x), 1 / len(x))
+            own.append(np.stack([away.min(axis=1), share]))
+            if outside.any():
+                others.append(np.stack([away[:, outside].min(axis=1), share]))
+        near, far = np.concatenate(own, axis=1), np.concatenate(others or own, axis=1)
+        # Two normal distributions of one spread: the log odds are linear in the distance.
+        means = [np.average(one[0], weights=one[1]) for one in (near, far)]
+        spread = sum(
+            np.average((one[0] - mean) ** 2, weights=one[1])
+            for one, mean in zip((near, far), means, strict=True)
+        ) / 2  # fmt: skip
+        self._strange_slope = max(0.0, (means[1] - means[0]) / spread)
+        self._strange_middle = (means[0] + means[1]) / 2
+
+    def _strangeness(self, x: Matrix) -> Matrix:
+        """(n,) probability that a prompt belongs to no known category."""
+        away = self._distances(x).min(axis=1)
+        found: Matrix = 1 / (1 + np.exp(-self._strange_slope * (away - self._strange_middle)))
+        return found
+
+    def _distances(self, x: Matrix) -> Matrix:
+        """(n, L) by category: how far from its middle, the embeddings' angle alone."""
+        found: Matrix = 1 - _unit(x[:, :N_EMBEDDING]) @ _unit(self._centres).T
+        return found
 
     def _fit_tokens(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
         """Log output tokens: ridge on the prompt's features, and how wordy each model is beyond them."""
@@ -219,6 +301,11 @@ def _logit(x: Matrix, family: Matrix, category: Matrix, one: _Placed) -> Matrix:
     return found
 
 
+def _unit(rows: Matrix) -> Matrix:
+    found: Matrix = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return found
+
+
 def _plain(name: str) -> str:
     return "".join(sign for sign in name.lower() if sign.isalnum() or sign == "/")
 
@@ -226,5 +313,15 @@ def _plain(name: str) -> str:
 _SAME = ({"gsm", "gsm8k"}, {"arcchallenge", "arcc"}, {"humaneval", "humanevalplus"})
 
 
-def _alike(one: str, other: str) -> bool:
+def _is_same(key: str, category: str) -> bool:
+    return _plain(key) == _plain(category)
+
+
+def _is_alike(key: str, category: str) -> bool:
+    one, other = _plain(key), _plain(category)
     return one == other or any(one in names and other in names for names in _SAME)
+
+
+def _is_part(key: str, category: str) -> bool:
+    """A word of the key names the category: zeroeval_gsm8k, math-l5."""
+    return any(_is_alike(word, category) for word in re.split(r"[^a-zA-Z0-9]+", key) if word)
