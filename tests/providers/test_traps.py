@@ -1,14 +1,18 @@
-"""The known traps of spec/providers.md §6, one test or more each; trap 12 is about prices, not wires."""
+"""The known traps of spec/providers.md §6, one test or more each, and all of them at once on the wire."""
 
 import base64
 import json
+import re
+from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
 from billing.usage import Usage
 from routing.arms import Effort
+from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.chat import (
     CacheMark,
     FinishReason,
@@ -21,15 +25,20 @@ from routing.chat import (
     ToolCallDelta,
     ToolChoice,
 )
+from routing.decide.tokens import count_input
 from routing.providers import schemas
 from routing.providers.failures import FailureKind
 from routing.providers.wire import Asked
 from tests.providers import recorded, strict
+from tests.providers.conftest import Caller
 from tests.providers.facts import (
+    CHAT,
     CLAUDE,
     GEMINI,
     OLD_CLAUDE,
     OLD_GEMINI,
+    REASONING_CHAT,
+    RESPONSES,
     WEATHER,
     asking,
     assistant,
@@ -315,6 +324,15 @@ def test_trap_11_a_failure_is_not_an_end(dialect: str, stream: bytes, kind: Fail
     assert failed.retriable
 
 
+def test_trap_12_claudes_later_tokenizer_makes_more_of_the_same_text() -> None:
+    before = msgspec.structs.replace(OLD_CLAUDE, released=date(2025, 9, 29))
+    since = msgspec.structs.replace(CLAUDE, released=date(2026, 5, 1))
+    assert tokenizer_of(before) is Tokenizer.CLAUDE_3
+    assert tokenizer_of(since) is Tokenizer.CLAUDE_4_7
+    request = asking(user("The quick brown fox jumps over the lazy dog. " * 20))
+    assert count_input(request, since) / count_input(request, before) > 1.25
+
+
 def test_trap_13_calls_of_the_responses_api_are_one_message() -> None:
     (choice,) = collected(heard("responses", recorded.RESPONSES)).choices
     assert [call.id for call in choice.tool_calls] == ["call_a", "call_b"], "call_id, not the item's id"
@@ -330,6 +348,68 @@ def test_trap_13_and_become_items_again_after_their_reasoning() -> None:
         "function_call_output", "function_call_output",
     ]  # fmt: skip
     assert items[1]["encrypted_content"] == "gAAA"
+
+
+# Comments, both line ends, data over several lines, a character of several bytes: of Gemini's own shape.
+UNTIDY = (
+    ": ping\r\n\r\n"
+    'data: {"candidates":[{"content":{"parts":[{"text":"5 € "}]}}]}\r\n\r\n'
+    ": between\n\n"
+    'data: {"candidates":[{"content":\ndata: {"parts":[{"text":"für Käse"}]},"finishReason":"STOP"}]}\n\n'
+).encode()
+
+
+def test_trap_14_comments_line_ends_and_split_characters() -> None:
+    for cut in range(len(UNTIDY)):
+        (choice,) = collected(heard("gemini", UNTIDY[:cut], UNTIDY[cut:])).choices
+        assert choice.text == "5 € für Käse"
+        assert choice.finish_reason is FinishReason.STOP
+
+
+def test_each_numbered_trap_has_its_test() -> None:
+    numbers = {int(found[1]) for name in globals() if (found := re.match(r"test_trap_(\d+)_", name))}
+    assert numbers == set(range(1, 15))
+
+
+LURED = Tool(
+    "lookup",
+    "Looks things up",
+    {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "kind": {"const": "city"},
+            "size": {"type": "integer", "enum": [1, 2], "default": 1, "exclusiveMinimum": 0},
+            "name": {"type": ["string", "null"], "format": "uri"},
+        },
+        "additionalProperties": False,
+    },
+    strict=True,
+    cache=CacheMark(),
+)
+
+
+@pytest.mark.parametrize(
+    "model", [CHAT, REASONING_CHAT, RESPONSES, CLAUDE, OLD_CLAUDE, GEMINI, OLD_GEMINI], ids=lambda one: one.id
+)
+async def test_traps_1_to_10_in_one_conversation_are_taken_by_every_provider(
+    caller: Caller, model: Any
+) -> None:
+    foreign = Opaque("elsewhere", {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"})
+    mark = CacheMark("1h")
+    history = (
+        Message(Role.SYSTEM, (Text("Be brief.", mark),)),
+        assistant("Welcome  \n"),
+        user("", " \n"),
+        Message(Role.ASSISTANT, (foreign,), (call("a:1/ü", "lookup", ""), call("b", "get_weather", "{}"))),
+        result("b", '{"$ref": "#/x"}'),
+        system("Hurry."),
+        result("a:1/ü", "", is_error=True),
+        result("nobody", "lost"),
+        *(Message(Role.USER, (Text(str(n), mark),)) for n in range(5)),
+    )
+    answer = await caller.ask(asking(*history, tools=(LURED, WEATHER)), model, Effort.LOW)
+    assert answer.choices[0].finish_reason is FinishReason.STOP
 
 
 def test_no_parallel_calls_on_gemini_means_the_first() -> None:
