@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test test-chaos soak fuzz browser lint clean
+.PHONY: setup run test test-chaos soak bench-routing fuzz browser lint clean
 
 setup: $(VENV)/.synced
 
@@ -33,6 +33,11 @@ test-chaos: setup
 N ?= 1000000
 soak: setup
 	@$(BIN)/python -m bench.soak --requests $(N)
+
+# How good routing is, on real outcomes, beside what a fixed model or a table by category gives (docs/routing.md).
+DATA ?= ../shared/data/routing/dev
+bench-routing: setup
+	@$(BIN)/python -m bench.routing --data $(DATA) $(if $(EVAL),--eval $(EVAL)) $(if $(OUT),--out $(OUT))
 
 # Everything the OpenAPI document lets one send, to a running RoutePlex: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
 from bench.routing.tables import EVALUATE_ONLY, Table, read
-from routing.decide.features import N_EMBEDDING
 from routing.decide.tokens import count_o200k
 
 Matrix = npt.NDArray[np.float64]
@@ -224,37 +223,38 @@ class Predictor:
         return sum(any(_is_alike(key, c) for t, c in self._labels if t == table) for key in scores)
 
     def _fit_strangeness(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
-        """How far from all known categories a prompt is that belongs to none: each table plays the stranger."""
-        self._centres = np.stack(
-            [anchor[:, :N_EMBEDDING].mean(axis=0) for _, anchor in sorted(self._anchors.items())]
-        )
+        """How little evidence for any category a prompt shows that belongs to none.
+
+        Each table in turn plays the stranger: its own categories are not asked. Distance to the nearest centre
+        or prompt, and Mahalanobis's, tell known from strange less well (docs/routing.md).
+        """
         own, others = [], []
         for table, x in zip(tables, scaled, strict=True):
-            away = self._distances(x)
-            outside = self._of_table != self._items.tables[table.name]
-            share = np.full(len(x), 1 / len(x))
-            own.append(np.stack([away.min(axis=1), share]))
-            if outside.any():
-                others.append(np.stack([away[:, outside].min(axis=1), share]))
+            logits, share = x @ self._theta + self._bias, np.full(len(x), 1 / len(x))
+            kin = np.tile(self._of_table == self._items.tables[table.name], (len(x), 1))
+            if kin.all():  # the only table: its categories are strangers to each other
+                kin = np.array(
+                    [[label == (table.name, c) for label in self._labels] for c in table.categories]
+                )
+            own.append(np.stack([_evidence(logits), share]))
+            if not kin.all():
+                others.append(np.stack([_evidence(np.where(kin, -np.inf, logits)), share]))
         near, far = np.concatenate(own, axis=1), np.concatenate(others or own, axis=1)
-        # Two normal distributions of one spread: the log odds are linear in the distance.
+        # Two normal distributions of one spread: the log odds are linear in the evidence.
         means = [np.average(one[0], weights=one[1]) for one in (near, far)]
-        spread = sum(
-            np.average((one[0] - mean) ** 2, weights=one[1])
-            for one, mean in zip((near, far), means, strict=True)
-        ) / 2  # fmt: skip
-        self._strange_slope = max(0.0, (means[1] - means[0]) / spread)
-        self._strange_middle = (means[0] + means[1]) / 2
+        spread = np.mean(
+            [
+                np.average((one[0] - mean) ** 2, weights=one[1])
+                for one, mean in zip((near, far), means, strict=True)
+            ]
+        )
+        self._strange_slope = max(0.0, float((means[0] - means[1]) / spread))
+        self._strange_middle = float(np.mean(means))
 
     def _strangeness(self, x: Matrix) -> Matrix:
         """(n,) probability that a prompt belongs to no known category."""
-        away = self._distances(x).min(axis=1)
-        found: Matrix = 1 / (1 + np.exp(-self._strange_slope * (away - self._strange_middle)))
-        return found
-
-    def _distances(self, x: Matrix) -> Matrix:
-        """(n, L) by category: how far from its middle, the embeddings' angle alone."""
-        found: Matrix = 1 - _unit(x[:, :N_EMBEDDING]) @ _unit(self._centres).T
+        evidence = _evidence(x @ self._theta + self._bias)
+        found: Matrix = 1 / (1 + np.exp(self._strange_slope * (evidence - self._strange_middle)))
         return found
 
     def _fit_tokens(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
@@ -301,8 +301,10 @@ def _logit(x: Matrix, family: Matrix, category: Matrix, one: _Placed) -> Matrix:
     return found
 
 
-def _unit(rows: Matrix) -> Matrix:
-    found: Matrix = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+def _evidence(logits: Matrix) -> Matrix:
+    """(n,) log of the summed odds of all categories."""
+    top = logits.max(axis=1)
+    found: Matrix = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
     return found
 
 

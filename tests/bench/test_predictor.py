@@ -1,0 +1,142 @@
+"""The callable predictor: models with outcomes, models known by scores alone, families nobody has seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.routing import Predictor, load_predictor
+from bench.routing.predictor import Matrix
+
+PRICES = {"input": 1.0, "output": 4.0}
+SUBJECTS = {
+    "sums": "What is {a} plus {b}, times {c}? Give the number only.",
+    "verse": "Write a short rhyming poem about the sea, autumn number {a}, and a lighthouse keeper {b}{c}.",
+    "past": "Which empire ruled Anatolia in {a}, and which treaty ended its war number {b} with {c}?",
+    "body": "A patient aged {a} has a fever of {b} and a rash for {c} days. Which disease is most likely?",
+}
+CODE = "def f(x): return x * {a} + {b}  # what does this Python function return for x = {c}?"
+# Chance of success on each subject.
+MODELS = {
+    "numbers": (0.95, 0.3, 0.6, 0.6),
+    "letters": (0.3, 0.95, 0.6, 0.6),
+    "both": (0.9, 0.9, 0.6, 0.6),
+    "neither": (0.2, 0.2, 0.6, 0.6),
+}
+
+
+def asked(template: str, seed: int, n: int) -> list[str]:
+    random = np.random.default_rng(seed)
+    return [
+        template.format(**dict(zip("abc", map(int, numbers), strict=True)))
+        for numbers in random.integers(2, 999, (n, 3))
+    ]
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dev folder of one table in the format of the real ones."""
+    folder, random = tmp_path_factory.mktemp("dev"), np.random.default_rng(0)
+    prompts, outcomes = [], []
+    for subject, (category, template) in enumerate(SUBJECTS.items()):
+        for i, text in enumerate(asked(template, subject, 150)):
+            name = f"{category}-{i}"
+            prompts.append(
+                {"dataset": "made", "prompt_id": name, "prompt": text, "category": category, "key": name,
+                 "query": text}
+            )  # fmt: skip
+            for model, chances in MODELS.items():
+                tokens = 20 if category == "sums" else 200
+                outcomes.append(
+                    {"dataset": "made", "prompt_id": name, "model": model,
+                     "score": float(random.random() < chances[subject]), "input_tokens": 30,
+                     "output_tokens": tokens, "cost_usd": (30 * 1.0 + tokens * 4.0) / 1e6, "latency_s": None,
+                     "cost_kind": "list", "new_model": False}
+                )  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(prompts), folder / "made.prompts.parquet")
+    pq.write_table(pa.Table.from_pylist(outcomes), folder / "made.outcomes.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(dev: Path) -> Predictor:
+    return load_predictor(dev)
+
+
+def predict(predictor: Predictor, prompts: list[str], **scores: dict[str, float]) -> Matrix:
+    """(n, m) by the models named; those of MODELS need no scores."""
+    models = [{"id": name, "scores": given, "usd_per_mtok": PRICES} for name, given in scores.items()]
+    found, usd = predictor.predict(prompts, models)
+    assert found.shape == usd.shape == (len(prompts), len(models))
+    assert ((found > 0) & (found < 1)).all()
+    assert (usd > 0).all()
+    return found
+
+
+class TestModelsWithOutcomes:
+    def test_each_is_trusted_with_what_it_can_do(self, predictor: Predictor) -> None:
+        sums, verse = (
+            predict(predictor, asked(template, 9, 40), numbers={}, letters={}, both={}).mean(axis=0)
+            for template in (SUBJECTS["sums"], SUBJECTS["verse"])
+        )
+        assert sums == pytest.approx([0.95, 0.3, 0.9], abs=0.1)
+        assert verse == pytest.approx([0.3, 0.95, 0.9], abs=0.1)
+
+    def test_outcomes_count_more_than_what_is_published(self, predictor: Predictor) -> None:
+        sums = asked(SUBJECTS["sums"], 9, 10)
+        boast = predict(predictor, sums, neither={"sums": 1.0, "verse": 1.0})
+        assert boast == pytest.approx(predict(predictor, sums, neither={}))
+
+    def test_fitted_twice_it_says_the_same(self, predictor: Predictor, dev: Path) -> None:
+        prompts = asked(SUBJECTS["sums"], 9, 10)
+        assert (predict(predictor, prompts, both={}) == predict(load_predictor(dev), prompts, both={})).all()
+
+
+class TestModelsKnownByScoresAlone:
+    def test_a_score_is_believed_where_it_was_earned(self, predictor: Predictor) -> None:
+        new = {"newcomer": {"sums": 0.9, "verse": 0.4}}
+        sums = predict(predictor, asked(SUBJECTS["sums"], 9, 40), **new).mean()
+        verse = predict(predictor, asked(SUBJECTS["verse"], 9, 40), **new).mean()
+        assert sums == pytest.approx(0.9, abs=0.1)
+        assert verse == pytest.approx(0.4, abs=0.1)
+
+    @pytest.mark.parametrize("key", ["sums", "Sums", "made/sums", "made_sums", "sums-level5"])
+    def test_a_key_names_a_category_with_or_without_its_table(self, predictor: Predictor, key: str) -> None:
+        prompts = asked(SUBJECTS["sums"], 9, 40)
+        low, high = (predict(predictor, prompts, one={key: score}).mean() for score in (0.3, 0.9))
+        assert low < 0.5
+        assert high > 0.75
+
+    def test_without_any_score_it_is_as_good_as_models_are(self, predictor: Predictor) -> None:
+        found = predict(predictor, asked(SUBJECTS["sums"], 9, 40), stranger={}).mean()
+        assert 0.3 < found < 0.8
+
+
+class TestFamiliesNobodyHasSeen:
+    def test_a_score_that_no_category_knows_counts_on_strange_prompts_only(
+        self, predictor: Predictor
+    ) -> None:
+        code, sums = asked(CODE, 9, 40), asked(SUBJECTS["sums"], 9, 40)
+        low, high = ({"one": {"sums": 0.6, "programs": score}} for score in (0.1, 0.9))
+        moved = predict(predictor, code, **high).mean() - predict(predictor, code, **low).mean()
+        still = predict(predictor, sums, **high).mean() - predict(predictor, sums, **low).mean()
+        assert moved > 2 * abs(still)
+        assert moved > 0.2
+
+
+class TestCost:
+    def test_it_is_tokens_times_price_and_a_poem_is_longer_than_a_number(self, predictor: Predictor) -> None:
+        models = [{"id": "both", "scores": {}, "usd_per_mtok": PRICES}]
+        _, sums = predictor.predict(asked(SUBJECTS["sums"], 9, 20), models)
+        _, verse = predictor.predict(asked(SUBJECTS["verse"], 9, 20), models)
+        assert sums.mean() == pytest.approx((20 * 1.0 + 20 * 4.0) / 1e6, rel=0.4)
+        assert verse.mean() == pytest.approx((25 * 1.0 + 200 * 4.0) / 1e6, rel=0.4)
+
+    def test_twice_the_price_is_twice_the_cost(self, predictor: Predictor) -> None:
+        prompts = asked(SUBJECTS["verse"], 9, 5)
+        _, once = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": PRICES}])
+        doubled = {kind: 2 * price for kind, price in PRICES.items()}
+        _, twice = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": doubled}])
+        assert twice == pytest.approx(2 * once)
