@@ -225,8 +225,8 @@ class Predictor:
     def _fit_strangeness(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
         """How little evidence for any category a prompt shows that belongs to none.
 
-        Each table in turn plays the stranger: its own categories are not asked. Distance to the nearest centre
-        or prompt, and Mahalanobis's, tell known from strange less well (docs/routing.md).
+        Each table in turn plays the stranger: its own categories are not asked. Distances (to the nearest
+        centre, to the nearest prompt, Mahalanobis's) tell known from strange less well (docs/routing.md).
         """
         own, others = [], []
         for table, x in zip(tables, scaled, strict=True):
