@@ -65,6 +65,8 @@ class Settlement(msgspec.Struct, frozen=True):
     rescued: bool = False
     ttft_ms: int | None = None
     finish_reason: str = ""
+    fidelity: dict[str, Any] | None = None
+    output_valid: bool | None = None
     error_code: str = ""
     error_message: str = ""
 

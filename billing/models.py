@@ -106,6 +106,8 @@ class Request(models.Model):
     metadata = models.JSONField(null=True, blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)  # HMAC, per account
     trace = CompressedJSONField()  # routing.decide.decision.Trace
+    fidelity = models.JSONField(null=True, blank=True)  # routing.fidelity.Fidelity of what answered
+    output_valid = models.BooleanField(null=True)  # has the JSON form asked for; NULL: none, or not judged
 
     class Meta:
         constraints: ClassVar = [

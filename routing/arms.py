@@ -37,6 +37,7 @@ class Capability(StrEnum):
     LOGPROBS = "logprobs"
     STOP = "stop"
     SEED = "seed"
+    LOGIT_BIAS = "logit_bias"
 
 
 class ModelFacts(msgspec.Struct, frozen=True):

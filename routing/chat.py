@@ -12,6 +12,7 @@ import msgspec
 
 from billing.usage import Usage
 from routing.arms import Effort
+from routing.fidelity import Receipt
 
 
 class Role(StrEnum):
@@ -188,6 +189,7 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
 
     model: str
     response_id: str | None = None
+    receipt: Receipt = ()  # what became of the request's parameters
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text"):

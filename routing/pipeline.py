@@ -22,8 +22,9 @@ from routing.arms import Arm, ModelFacts
 from routing.chat import ChatRequest, ChatResult, Collector, Steering, StreamEvent
 from routing.entry import Asked, Entry, enter
 from routing.execute.chain import Execution, Plan
+from routing.execute.output import OutputCheck
 from routing.purse import SHORT_ANSWER
-from routing.record import Priced, Settled, attempt_rows, price, settled, settlement
+from routing.record import Priced, Settled, attempt_rows, fidelity, price, settled, settlement
 from routing.runtime import Runtime, running
 
 
@@ -65,6 +66,7 @@ class Answer:
         self._received_at = received_at
         self._deadline = received_at + settings.REQUEST_TIMEOUT_S
         self._execution = Execution(self._plan(steering), runtime.upstreams, runtime.breaker)
+        self._output = OutputCheck(request.response_format)
         self._run = self._executed()
         self._first: StreamEvent | Settled
 
@@ -108,6 +110,7 @@ class Answer:
         try:
             async with aclosing(self._execution.events()) as events:
                 async for event in events:
+                    self._output.note(event)
                     yield event
         except ApiError as error:
             await self._settled(error)
@@ -135,7 +138,8 @@ class Answer:
         priced = self._priced()
         book = self._runtime.catalog.price_book
         latency_ms = round((time.monotonic() - self._received_at) * 1000)
-        end = settlement(self._row, attempts, priced, error, latency_ms, book)
+        kept = fidelity(self._request, attempts, self._output)
+        end = settlement(self._row, attempts, priced, error, latency_ms, book, kept)
         rows = attempt_rows(self._row.id, attempts, priced)
         try:
             await self._runtime.ledger.settle(self._row, admission.payer, end, rows)
@@ -145,7 +149,7 @@ class Answer:
             self._runtime.conversations.remember(
                 self._row.account_id, self._request, self.arm, end.usage.input_tokens, end.settled_at
             )
-        return settled(end, attempts, self.decision.chain[0])
+        return settled(end, attempts, self.decision.chain[0], kept)
 
     def _plan(self, steering: Steering) -> Plan:
         decision = self.decision

@@ -18,6 +18,7 @@ from billing.usage import Usage
 from routing.arms import Arm, ModelFacts
 from routing.chat import ChatRequest
 from routing.decide.decision import Decision
+from routing.providers.choices import calls
 
 # Our count of the input against a provider's own: 18 % off at worst on the texts measured in
 # decide/tokens.py, and a provider's hidden tool instructions (Anthropic documents up to 804 tokens) come on
@@ -106,8 +107,10 @@ class Purse:
         return min(room, facts.max_output_tokens)
 
     def _input(self, arm: Arm) -> int:
+        """Of all calls the choices take."""
         margin = TOOLS_EXTRA if self._request.tools else INPUT_EXTRA
-        return math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
+        once = math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
+        return once * calls(self._request, self._facts[arm.model], arm.effort)
 
     def _cost(self, arm: Arm, output_tokens: int) -> Decimal:
         """At most, with every input token at its dearest class."""

@@ -21,6 +21,9 @@ from routing.chat import ChatRequest, Role, Steering
 from routing.decide.decision import Decision
 from routing.decide.tokens import exact_count
 from routing.execute.attempt import Attempted, AttemptSummary
+from routing.execute.output import OutputCheck
+from routing.execute.told import receipt
+from routing.fidelity import Fidelity
 from routing.purse import UNPRICED
 
 # An open row older than its request could live was left by a process that died: the sweeper settles it.
@@ -42,6 +45,7 @@ class Settled(msgspec.Struct, frozen=True):
     finish_reason: str
     attempts: tuple[AttemptSummary, ...]
     rescued: bool = False  # a cut stream, continued by another arm
+    fidelity: Fidelity = Fidelity()
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -144,6 +148,15 @@ def never_begun(row: Request, error: ApiError | None) -> Settlement:
     )
 
 
+def fidelity(request: ChatRequest, attempts: Sequence[Attempted], output: OutputCheck) -> Fidelity:
+    """What the answer kept of the request; empty when nobody answered."""
+    if all(one.outcome == "failed" for one in attempts):
+        return Fidelity()
+    shown = _shown(attempts)
+    is_other = is_other_model(shown.upstream_model, shown.facts.upstream_id)
+    return Fidelity(receipt(request, shown, is_other), output.verdict() if shown.outcome == "ok" else None)
+
+
 def settlement(
     row: Request,
     attempts: Sequence[Attempted],
@@ -151,6 +164,7 @@ def settlement(
     error: ApiError | None,
     latency_ms: int,
     book: PriceBook,
+    kept: Fidelity,
 ) -> Settlement:
     """How the request ended: charged for every attempt of which the caller got something, a rescue's parts
     together. What other attempts were billed is shown as wasted."""
@@ -171,9 +185,7 @@ def settlement(
             **told,  # type: ignore[arg-type]
         )
     last, given = attempts[-1], [one for one in attempts if one.outcome != "failed"]
-    shown = (
-        last if last.outcome != "failed" else given[-1]
-    )  # a rescue may have failed: the part before is served
+    shown = _shown(attempts)
     usage = sum((one.usage for one in charged), Usage())
     usd = _sum_usd(charged)
     return Settlement(
@@ -193,11 +205,18 @@ def settlement(
         rescued=len(given) > 1 and last.outcome == "ok",
         ttft_ms=given[0].ttft_ms,
         finish_reason=shown.finish or "",
+        fidelity=msgspec.to_builtins(kept),
+        output_valid=kept.output.valid if kept.output else None,
         **told,  # type: ignore[arg-type]
     )
 
 
-def settled(end: Settlement, attempts: Sequence[Attempted], chosen: Arm) -> Settled:
+def _shown(attempts: Sequence[Attempted]) -> Attempted:
+    """The attempt that answered: a rescue may have failed, then the part before it is what was served."""
+    return next(one for one in reversed(attempts) if one.outcome != "failed")
+
+
+def settled(end: Settlement, attempts: Sequence[Attempted], chosen: Arm, kept: Fidelity) -> Settled:
     """The last event of an answer, once it is settled. `chosen`: told when nothing was attempted."""
     return Settled(
         model_used=end.served_model,
@@ -212,6 +231,7 @@ def settled(end: Settlement, attempts: Sequence[Attempted], chosen: Arm) -> Sett
         finish_reason=end.finish_reason,
         attempts=tuple(attempt.summary() for attempt in attempts),
         rescued=end.rescued,
+        fidelity=kept,
     )
 
 

@@ -14,13 +14,15 @@ from routing.catalog.models import Model
 # By dialect: what every model of that wire format takes (spec/providers.md §1 to 4 and 6).
 _DIALECT_CAPABILITIES: dict[str, frozenset[Capability]] = {
     "openai": frozenset({Capability.N}),
-    "openai_chat": frozenset({Capability.N, Capability.STOP, Capability.SEED, Capability.LOGPROBS}),
+    "openai_chat": frozenset(
+        {Capability.N, Capability.STOP, Capability.SEED, Capability.LOGPROBS, Capability.LOGIT_BIAS}
+    ),
     "anthropic": frozenset({Capability.STOP}),
     "gemini": frozenset({Capability.STOP, Capability.SEED}),
 }
 # Sampling that is accepted without conditions brings its companions on OpenAI's wire.
 _WITH_SAMPLING: dict[str, frozenset[Capability]] = {
-    "openai": frozenset({Capability.STOP, Capability.SEED, Capability.LOGPROBS}),
+    "openai": frozenset({Capability.STOP, Capability.SEED, Capability.LOGPROBS, Capability.LOGIT_BIAS}),
 }
 _ALL_EFFORTS = tuple(Effort)
 # "…; 2.5-pro min 128, cannot be 0": the one of its kind that cannot stop thinking

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from routing.arms import Capability, ModelFacts
 from routing.chat import Audio, ChatRequest, File, Image
 from routing.decide.board import Board
+from routing.providers.choices import MOST_CALLS
 
 Row = npt.NDArray[np.float64]
 
@@ -58,10 +59,10 @@ _WORDS = {
     Capability.AUDIO_IN: "does not hear audio",
     Capability.VIDEO_IN: "does not see video",
     Capability.STRUCTURED_OUTPUT: "does not keep to a JSON schema",
-    Capability.N: "gives one choice only",
+    Capability.N: f"gives at most {MOST_CALLS} choices",
     Capability.LOGPROBS: "gives no logprobs",
     Capability.STOP: "takes no stop sequences",
-    Capability.SAMPLING: "takes no logit bias",
+    Capability.LOGIT_BIAS: "takes no logit bias",
 }
 
 
@@ -79,12 +80,19 @@ def needed(request: ChatRequest) -> dict[Capability, str]:
         Capability.STRUCTURED_OUTPUT: (
             request.response_format is not None and request.response_format.kind == "json_schema"
         ),
-        Capability.N: request.n > 1,
+        Capability.N: request.n > MOST_CALLS,  # fewer are asked for one by one
         Capability.LOGPROBS: request.logprobs,
-        Capability.STOP: bool(request.stop),
-        Capability.SAMPLING: bool(request.sampling.logit_bias),
+        Capability.LOGIT_BIAS: bool(request.sampling.logit_bias),
     }
     return {capability: _WORDS[capability] for capability, asked in asks.items() if asked}
+
+
+def preferred(request: ChatRequest) -> dict[Capability, str]:
+    """What a model asked for by name may lack, because we can stand in for it, at a price.
+
+    A stop sequence is cut here where the provider knows none, but what it writes on is paid for.
+    """
+    return {Capability.STOP: _WORDS[Capability.STOP]} if request.stop else {}
 
 
 def removals(board: Board, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:

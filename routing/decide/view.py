@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
-from routing.chat import Mode
+from routing.chat import ChatRequest, Mode
 from routing.decide import artefact, difficulty, explain, features, filters, forecast, quality, skills
 from routing.decide.board import Board, board_of
 from routing.decide.filters import Removal
 from routing.decide.question import Question
 from routing.decide.strategies import Candidates
 from routing.decide.tokens import InputSize
+from routing.providers.choices import calls
 
 Row = npt.NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     out = forecast.output(board, mix, hard, request.max_output_tokens)
     learned = _learned(board, mix, learning)
     paid, cached = forecast.input_cost(board, tokens, question.conversation, question.at)
-    cost = np.round(paid + request.n * out.total * board.prices(tokens).output, 9)
+    cost = np.round(paid * _calls(request, board) + request.n * out.total * board.prices(tokens).output, 9)
     return View(
         question=question,
         snapshot=snapshot.version,
@@ -88,6 +89,14 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     )
 
 
+def _calls(request: ChatRequest, board: Board) -> Row | int:
+    """By row, how many times the input is paid for: an API that gives one choice is asked for each."""
+    if request.n == 1:
+        return 1
+    arms = zip(board.facts, board.arms, strict=True)
+    return np.array([calls(request, facts, arm.effort) for facts, arm in arms], float)
+
+
 def _share(p: Row) -> Row:
     return np.asarray(np.round(np.clip(p, 0.0001, 0.9999), 4), np.float64)
 
@@ -95,7 +104,7 @@ def _share(p: Row) -> Row:
 def _rules(question: Question, snapshot: Snapshot) -> filters.Rules:
     smart = question.mode is Mode.SMART
     return filters.Rules(
-        needed=filters.needed(question.request),
+        needed=filters.needed(question.request) | (filters.preferred(question.request) if smart else {}),
         allowed=question.allowed,
         test_mode=question.test_mode and smart,  # spec/api.md: no effect in manual mode
         max_cost_usd=question.max_cost_usd,

@@ -67,6 +67,14 @@ def routing(decision: Decision, settled: Settled) -> dict[str, Any]:
     return told
 
 
+def fidelity(settled: Settled) -> dict[str, Any]:
+    """What became of the request's parameters, and whether the output has the form asked for."""
+    told: dict[str, Any] = {"parameters": msgspec.to_builtins(settled.fidelity.parameters)}
+    if settled.fidelity.output is not None:
+        told["output"] = msgspec.to_builtins(settled.fidelity.output)
+    return told
+
+
 def _attempt(one: AttemptSummary) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(one)
     if one.error is None:

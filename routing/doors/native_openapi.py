@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from routing.fidelity import Verdict
+
 
 class UsageSerializer(serializers.Serializer[None]):
     input_tokens = serializers.IntegerField()
@@ -21,6 +23,22 @@ class AttemptSerializer(serializers.Serializer[None]):
     error = serializers.CharField(required=False)
 
 
+class KeptSerializer(serializers.Serializer[None]):
+    parameter = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=[str(one) for one in Verdict])
+    change = serializers.CharField(required=False, help_text="What was changed, or why it was dropped.")
+
+
+class OutputSerializer(serializers.Serializer[None]):
+    valid = serializers.BooleanField(help_text="Whether the output has the JSON form asked for.")
+    fault = serializers.CharField(required=False, help_text="The keyword of the schema that it breaks.")
+
+
+class FidelitySerializer(serializers.Serializer[None]):
+    parameters = KeptSerializer(many=True)
+    output = OutputSerializer(required=False)
+
+
 class RoutingSerializer(serializers.Serializer[None]):
     query_type = serializers.CharField()
     complexity = serializers.FloatField(help_text="Predicted failure of the median arm, 0 to 1.")
@@ -29,6 +47,7 @@ class RoutingSerializer(serializers.Serializer[None]):
     attempts = AttemptSerializer(many=True)
     rescued = serializers.BooleanField(required=False, help_text="A cut stream, continued by another model.")
     notes = serializers.ListField(child=serializers.CharField(), required=False)
+    fidelity = FidelitySerializer()
 
 
 class EnhancementSerializer(serializers.Serializer[None]):

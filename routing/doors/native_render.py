@@ -9,7 +9,7 @@ import msgspec
 from accounts.errors import ApiError
 from routing.chat import ChatResult, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
 from routing.doors import sse
-from routing.doors.answer_facts import routing, usd
+from routing.doors.answer_facts import fidelity, routing, usd
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, meta
 from routing.doors.native_schema import StreamMode
@@ -33,7 +33,7 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
         "latency_ms": settled.latency_ms,
         "usage": usage(settled),
         "tool_calls": [tool_call(one) for one in choice.tool_calls] if choice and choice.tool_calls else None,
-        "routing": routing(answer.decision, settled),
+        "routing": routing(answer.decision, settled) | {"fidelity": fidelity(settled)},
     }
     if enhancement is not None:
         data["enhancement"] = msgspec.to_builtins(enhancement)
@@ -147,7 +147,7 @@ class _Frames:
             "finish_reason": settled.finish_reason,
             "latency_ms": settled.latency_ms,
             "fallback_used": settled.fallback_used,
-            "routing": routing(self._answer.decision, settled),
+            "routing": routing(self._answer.decision, settled) | {"fidelity": fidelity(settled)},
         }
         if self._enhancement is not None:
             told["enhancement"] = msgspec.to_builtins(self._enhancement)

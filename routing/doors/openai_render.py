@@ -17,7 +17,7 @@ from routing.chat import (
     ToolCallDelta,
 )
 from routing.doors import sse
-from routing.doors.answer_facts import routing, usd
+from routing.doors.answer_facts import fidelity, routing, usd
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, openai_error
 from routing.pipeline import Answer
@@ -219,6 +219,7 @@ def _extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) ->
         "cost_usd": usd(settled.cost_usd),
         "latency_ms": settled.latency_ms,
         "routing": routing(answer.decision, settled),
+        "fidelity": fidelity(settled),
     }
     if enhancement is not None:
         told["enhancement"] = msgspec.to_builtins(enhancement)

@@ -17,6 +17,7 @@ from routing.chat import (
     ToolCallDelta,
     UsageReport,
 )
+from routing.fidelity import Receipt
 from routing.providers.failures import UpstreamFailure
 
 
@@ -33,6 +34,8 @@ class Attempted:
         self.failure: UpstreamFailure | None = None
         self.usage: Usage | None = None
         self.upstream_model = ""
+        self.receipt: Receipt = ()
+        self.most_output_tokens: int | None = None  # as sent
         self.response_id: str | None = None
         self.text: list[str] = []  # what was received, to count when no usage comes
         self.finish: FinishReason | None = None
@@ -47,6 +50,7 @@ class Attempted:
         match event:
             case Started():
                 self.upstream_model, self.response_id = event.model, event.response_id
+                self.receipt = event.receipt
             case UsageReport():
                 self.usage = event.usage
             case Finished():

@@ -97,8 +97,10 @@ class Execution:
         """The arm's events, held back until some of its answer is certain to be wanted."""
         held: list[StreamEvent] = []
         seam = Seam(self._said.text)
+        request = self._request_for(attempt.arm)
+        attempt.most_output_tokens = request.max_output_tokens
         upstream = self._upstreams.complete(
-            self._request_for(attempt.arm),
+            request,
             attempt.facts,
             attempt.arm.effort,
             stream=self._plan.stream,

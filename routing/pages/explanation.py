@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from routing.fidelity import Fidelity
 from routing.pages.scatter import Point
 
 
@@ -101,6 +102,11 @@ def explanation(trace: object) -> Explanation:
         _read(Explanation, {name: value for name, value in data.items() if name != "candidates"}),
         candidates=tuple(candidate for candidate in candidates if candidate.arm),
     )
+
+
+def kept(fidelity: object) -> Fidelity:
+    """What is stored of a request's parameters."""
+    return _read(Fidelity, fidelity)
 
 
 # How the table can be sorted: word in the URL → key, missing values last.

@@ -9,7 +9,13 @@ from routing.chat import ChatRequest, Message, Role, Text, Tool
 from routing.providers import quirks
 from routing.providers.anthropic_messages import PLACEHOLDER, Block, is_thinking, marked, text_block, turns
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
-from routing.providers.schemas import EMPTY_OBJECT, for_anthropic_output
+from routing.providers.receipt import Writer
+from routing.providers.schemas import (
+    EMPTY_OBJECT,
+    MOST_STRICT_TOOLS,
+    for_anthropic_output,
+    why_not_anthropic_output,
+)
 from routing.providers.wire import Wire
 
 PATH = "/v1/messages"
@@ -19,6 +25,7 @@ SAMPLING_VERSION = "2023-06-01"  # the last that takes sampling parameters (prov
 MAX_CACHE_MARKS = 4
 SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 JSON_ONLY = "Answer with one JSON object and nothing else: no prose around it, no code fence."
+TO_SCHEMA = "Answer with one JSON document and nothing else, no code fence. Its JSON Schema: "
 
 # Thinking budgets in tokens where a model knows no effort (providers.md §6)
 BUDGETS = {
@@ -35,43 +42,62 @@ MIN_BUDGET = 1024
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     system, rest = split_system(request.messages)
     notes: list[str] = []  # instructions that stand in for parameters the model lacks
+    told = Writer(request, model.provider)
+    told.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format", "user")
+    told.without_detail()
+    told.replayed()
     limit = quirks.limited(model, request.max_output_tokens) or model.max_output_tokens
+    told.limit(limit)
     body: dict[str, Any] = {"model": model.upstream_id, "max_tokens": limit}
-    body |= _thinking(request, model, effort, limit)
+    body |= _thinking(request, model, effort, limit, told)
     body["messages"] = messages = turns(whole_tool_runs(rest), model)
     if request.tools and not _tools_off(request, rest):
-        body |= _tools(request, model, body.get("thinking"), notes)
-    body |= _format(request, body, notes)
+        body |= _tools(request, model, notes, told)
+    body |= _format(request, body, notes, told)
     _place_system(body, system, messages, notes)
-    if request.stop and (stops := [stop for stop in request.stop if stop.strip()]):
+    if stops := [stop for stop in request.stop if stop.strip()]:
         body["stop_sequences"] = stops
+        told.keep("stop")
+    cut = told.cut_here(tuple(stop for stop in request.stop if not stop.strip()))  # blank ones are refused
     if request.user is not None:
         body["metadata"] = {"user_id": request.user}
     if request.service_tier in SERVICE_TIERS:
         body["service_tier"] = SERVICE_TIERS[request.service_tier]
-    sampling = _sampling(request, model, body.get("thinking"))
+        told.tier(body["service_tier"])
+    sampling = _sampling(request, model, body.get("thinking"), told)
     body |= sampling
     if stream:
         body["stream"] = True
-    _bound_cache_marks(body)
+    _bound_cache_marks(body, told)
     version = SAMPLING_VERSION if sampling else VERSION
-    return Wire(PATH, msgspec.json.encode(body), (("anthropic-version", version),))
+    return Wire(
+        PATH,
+        msgspec.json.encode(body),
+        (("anthropic-version", version),),
+        receipt=told.receipt(),
+        cut=cut,
+    )
 
 
 # Reasoning and sampling
 
 
-def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int) -> dict[str, Any]:
+def _thinking(
+    request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int, told: Writer
+) -> dict[str, Any]:
     if effort is None:
         return {}
     levels = tuple(Effort(name) for name in model.quirks.get("effort_levels", ()) if name in quirks.ORDER)
     always_on = quirks.flag(model, "thinking_always_on", default=False)
     if effort is Effort.NONE and not always_on:
         off = model.quirks.get("thinking_off")
+        if off or not quirks.flag(model, "thinking_on_by_default", default=True):
+            told.keep("reasoning_effort")
         return {"thinking": {"type": off}} if off else {}
     fields: dict[str, Any] = {}
     if level := quirks.nearest(effort, levels):
         fields["output_config"] = {"effort": level}
+        told.effort(level)
     types = model.quirks.get("thinking_types", ())
     if "adaptive" in types:
         fields["thinking"] = {"type": "adaptive", "display": "summarized"}
@@ -79,6 +105,7 @@ def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, li
         budget = min(BUDGETS.get(effort, MIN_BUDGET), limit // 2)  # leave as much for the answer
         if budget >= MIN_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
+            told.adapt("reasoning_effort", f"a thinking budget of {budget} tokens")
     return fields
 
 
@@ -95,20 +122,30 @@ def _may_enable(request: ChatRequest, model: ModelFacts) -> bool:
     return True
 
 
-def _sampling(request: ChatRequest, model: ModelFacts, thinking: Block | None) -> dict[str, Any]:
+def _sampling(
+    request: ChatRequest, model: ModelFacts, thinking: Block | None, told: Writer
+) -> dict[str, Any]:
     """Temperature clamped to 0–1, or else top_p: both together are refused. Thinking excludes all of them."""
     sampling = request.sampling
     if quirks.sampling_rule(model) is quirks.SamplingRule.REJECTED:
         return {}
     if thinking is not None and thinking["type"] in ("adaptive", "enabled"):
+        for name in ("temperature", "top_p", "top_k"):
+            told.drop(name, "the model takes none while it thinks")
         return {}
     fields: dict[str, Any] = {}
     if sampling.temperature is not None:
         fields["temperature"] = min(1.0, max(0.0, sampling.temperature))
+        told.keep("temperature")
+        if fields["temperature"] != sampling.temperature:
+            told.adapt("temperature", f"{sampling.temperature:g} became {fields['temperature']:g}")
+        told.drop("top_p", "not taken together with temperature")
     elif sampling.top_p is not None:
         fields["top_p"] = sampling.top_p
+        told.keep("top_p")
     if sampling.top_k is not None:
         fields["top_k"] = sampling.top_k
+        told.keep("top_k")
     return fields
 
 
@@ -121,10 +158,16 @@ def _tools_off(request: ChatRequest, messages: tuple[Message, ...]) -> bool:
     return forbidden and not any(message.tool_calls for message in messages)
 
 
-def _tools(
-    request: ChatRequest, model: ModelFacts, thinking: Block | None, notes: list[str]
-) -> dict[str, Any]:
+def _tools(request: ChatRequest, model: ModelFacts, notes: list[str], told: Writer) -> dict[str, Any]:
     fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    for tool, wire in zip(request.tools, fields["tools"], strict=True):
+        if tool.strict and (why := _why_not_strict(request)) is None:
+            adapted = for_anthropic_output(wire["input_schema"])
+            wire |= {"input_schema": adapted.schema, "strict": True}
+            for change in adapted.changes:
+                told.adapt("tools", change)
+        elif tool.strict:
+            told.adapt("tools", f"not strict: {why}")
     mode = request.tool_choice.mode if request.tool_choice else "auto"
     name = request.tool_choice.name if request.tool_choice else None
     choice: dict[str, Any] | None = None
@@ -132,6 +175,7 @@ def _tools(
         choice = {"type": "none"}
     elif mode in ("required", "named") and not quirks.flag(model, "forced_tool_choice", default=True):
         choice = {"type": "auto"}
+        told.adapt("tool_choice", "asked for in words: this model cannot be made to call a tool")
         notes.append(f"Call the tool {name} now." if name else "Answer by calling a tool, not with text.")
     elif mode == "required":
         choice = {"type": "any"}
@@ -157,16 +201,36 @@ def _tool(tool: Tool) -> Block:
     return marked(wire, tool.cache)
 
 
-def _format(request: ChatRequest, body: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def _why_not_strict(request: ChatRequest) -> str | None:
+    """The API bounds all strict schemas of a request together."""
+    schemas = [tool.parameters for tool in request.tools if tool.strict]
+    if len(schemas) > MOST_STRICT_TOOLS:
+        return f"{len(schemas)} tools are, more than {MOST_STRICT_TOOLS}"
+    wanted = request.response_format
+    if wanted is not None and wanted.schema:
+        schemas.append(wanted.schema)
+    alone = (why for schema in schemas if (why := why_not_anthropic_output(schema)))
+    return next(alone, None) or why_not_anthropic_output({"anyOf": schemas})
+
+
+def _format(request: ChatRequest, body: dict[str, Any], notes: list[str], told: Writer) -> dict[str, Any]:
     wanted = request.response_format
     if wanted is None or wanted.kind == "text":
         return {}
     if wanted.kind == "json_object":
         notes.append(JSON_ONLY)
+        told.adapt("response_format", "asked for in words")
         return {}
-    schema = for_anthropic_output(wanted.schema or EMPTY_OBJECT)
+    schema = wanted.schema or EMPTY_OBJECT
+    if why := why_not_anthropic_output(schema):
+        notes.append(TO_SCHEMA + msgspec.json.encode(schema).decode())
+        told.adapt("response_format", f"asked for in words: {why}")
+        return {}
+    adapted = for_anthropic_output(schema)
+    for change in adapted.changes:
+        told.adapt("response_format", change)
     config = dict(body.get("output_config", {}))
-    return {"output_config": config | {"format": {"type": "json_schema", "schema": schema}}}
+    return {"output_config": config | {"format": {"type": "json_schema", "schema": adapted.schema}}}
 
 
 def _place_system(
@@ -188,7 +252,7 @@ def _place_system(
         body["system"] = joined
 
 
-def _bound_cache_marks(body: dict[str, Any]) -> None:
+def _bound_cache_marks(body: dict[str, Any], told: Writer) -> None:
     """At most four: the last ones, whose prefixes hold the others'."""
     places: list[Block] = [*body.get("tools", ())]
     if isinstance(body.get("system"), list):
@@ -196,5 +260,7 @@ def _bound_cache_marks(body: dict[str, Any]) -> None:
     for turn in body["messages"]:
         places.extend(turn["content"])
     marks = [place for place in places if "cache_control" in place]
+    told.keep("cache_control")
     for place in marks[:-MAX_CACHE_MARKS]:
         del place["cache_control"]
+        told.adapt("cache_control", f"the last {MAX_CACHE_MARKS} of {len(marks)} marks")

@@ -25,6 +25,7 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import split_system, system_text, whole_tool_runs, wrapped_system
 from routing.providers.media import guessed_type, inline
+from routing.providers.receipt import Writer
 from routing.providers.schemas import EMPTY_OBJECT, for_gemini
 from routing.providers.wire import Wire
 
@@ -59,6 +60,10 @@ _Wire = dict[str, Any]
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    told = Writer(request, model.provider)
+    told.keep("files", "audio", "tools", "tool_choice", "parallel_tool_calls", "response_format")
+    told.without_detail()
+    told.replayed()
     system, rest = split_system(request.messages)
     contents = _contents(whole_tool_runs(rest), model)
     instruction = system_text(system)
@@ -68,21 +73,33 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     if instruction:
         body["systemInstruction"] = {"parts": [{"text": instruction}]}
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in request.tools]}]
+        body["tools"] = [{"functionDeclarations": [_tool(tool, told) for tool in request.tools]}]
+        if request.parallel_tool_calls is False:
+            told.adapt("parallel_tool_calls", "only the first call of an answer is given")
         if request.tool_choice is not None:
             body["toolConfig"] = {"functionCallingConfig": _choice(request.tool_choice)}
-    if config := _config(request, model, effort):
+    if config := _config(request, model, effort, told):
         body["generationConfig"] = config
     if request.service_tier in SERVICE_TIERS:
         body["serviceTier"] = SERVICE_TIERS[request.service_tier]
+        told.tier(body["serviceTier"])
+    cut = told.cut_here(request.stop[MAX_STOPS:])
     name = quote(model.upstream_id.removeprefix("models/"), safe="-._")
     method = ":streamGenerateContent?alt=sse" if stream else ":generateContent"
-    return Wire(f"{BASE}{name}{method}", msgspec.json.encode(body))
+    return Wire(
+        f"{BASE}{name}{method}",
+        msgspec.json.encode(body),
+        receipt=told.receipt(),
+        cut=cut,
+    )
 
 
-def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> _Wire:
+def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> _Wire:
     config: _Wire = {}
-    if limit := quirks.limited(model, request.max_output_tokens):
+    told.keep("seed", "stop")
+    limit = quirks.limited(model, request.max_output_tokens)
+    told.limit(limit)
+    if limit:
         config["maxOutputTokens"] = limit
     if quirks.takes_sampling(model, effort):
         sampling = request.sampling
@@ -94,19 +111,28 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> _
             "frequencyPenalty": sampling.frequency_penalty,
         }
         config |= {name: value for name, value in values.items() if value is not None}
+        told.keep("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")
     if request.sampling.seed is not None:
         config["seed"] = request.sampling.seed
     if request.stop:
         config["stopSequences"] = request.stop[:MAX_STOPS]
     if request.n > 1 and Capability.N in model.capabilities:
         config["candidateCount"] = request.n
+        told.keep("n")
     if request.logprobs and Capability.LOGPROBS in model.capabilities:
         config["responseLogprobs"] = True
+        told.keep("logprobs", "top_logprobs")
         if request.top_logprobs is not None:
             config["logprobs"] = request.top_logprobs
     if effort is not None and (thinking := _thinking(model, effort)):
         config["thinkingConfig"] = thinking
-    return config | _format(request)
+        if "thinkingLevel" in thinking:
+            told.effort(thinking["thinkingLevel"].lower())
+        elif thinking["thinkingBudget"] or effort is not Effort.NONE:
+            told.adapt("reasoning_effort", f"a thinking budget of {thinking['thinkingBudget']} tokens")
+        else:
+            told.keep("reasoning_effort")
+    return config | _format(request, told)
 
 
 def _thinking(model: ModelFacts, effort: Effort) -> _Wire:
@@ -122,22 +148,30 @@ def _thinking(model: ModelFacts, effort: Effort) -> _Wire:
     return {"thinkingBudget": BUDGETS[effort], "includeThoughts": True}
 
 
-def _format(request: ChatRequest) -> _Wire:
+def _format(request: ChatRequest, told: Writer) -> _Wire:
     wanted = request.response_format
     if wanted is None or wanted.kind == "text":
         return {}
     config: _Wire = {"responseMimeType": "application/json"}
     if wanted.kind == "json_schema":
-        config["responseJsonSchema"] = for_gemini(wanted.schema or EMPTY_OBJECT)
+        adapted = for_gemini(wanted.schema or EMPTY_OBJECT)
+        config["responseJsonSchema"] = adapted.schema
+        for change in adapted.changes:
+            told.adapt("response_format", change)
     return config
 
 
-def _tool(tool: Tool) -> _Wire:
+def _tool(tool: Tool, told: Writer) -> _Wire:
     wire: _Wire = {"name": tool.name}
     if tool.description is not None:
         wire["description"] = tool.description
     if tool.parameters.get("properties"):
-        wire["parametersJsonSchema"] = for_gemini(tool.parameters)
+        adapted = for_gemini(tool.parameters)
+        wire["parametersJsonSchema"] = adapted.schema
+        for change in adapted.changes:
+            told.adapt("tools", change)
+    if tool.strict:
+        told.adapt("tools", "not strict: this API has no such promise")
     return wire
 
 

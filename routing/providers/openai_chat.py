@@ -24,7 +24,8 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
+from routing.providers.receipt import Writer
+from routing.providers.schemas import EMPTY_OBJECT, why_not_strict
 from routing.providers.wire import Wire
 
 PATH = "/chat/completions"
@@ -35,44 +36,51 @@ OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"}
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for OpenAI itself: what the model refuses is left out."""
-    body = _common(request, model, stream=stream)
+    told = Writer(request, model.provider)
+    body = _common(request, model, told, stream=stream)
     accepted = quirks.accepted_efforts(model, "reasoning_efforts")
     level = quirks.nearest(effort, tuple(each for each in accepted if each != Effort.MAX)) if effort else None
     if level:
         body["reasoning_effort"] = level
+    told.effort(level)
     if quirks.takes_sampling(model, level or effort):
-        body |= _sampling(request.sampling)
+        body |= _sampling(request.sampling, told)
         if request.logprobs:
-            body |= _logprobs(request)
+            body |= _logprobs(request, told)
+    cut = request.stop
     if request.stop and quirks.takes_stop(model, level or effort):
-        body["stop"] = request.stop[:MAX_STOPS]
+        body["stop"], cut = request.stop[:MAX_STOPS], request.stop[MAX_STOPS:]
+        told.keep("stop")
     if request.sampling.seed is not None and quirks.takes(model, Capability.SEED):
         body["seed"] = request.sampling.seed
+        told.keep("seed")
     if request.n > 1 and quirks.takes(model, Capability.N):
         body["n"] = request.n
+        told.keep("n")
+    cut = told.cut_here(cut)
     limit = quirks.limited(model, request.max_output_tokens)
+    told.limit(limit)
     if limit is not None:
         body[quirks.max_tokens_name(model, "max_completion_tokens")] = limit
-    if request.user is not None:
-        body["safety_identifier"] = safety_identifier(request.user)
-    if request.metadata:
-        body["metadata"] = request.metadata
+    body |= identity(request, told)
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
         body["verbosity"] = request.verbosity
-    if request.service_tier is not None:
-        body["service_tier"] = request.service_tier
-    return Wire(PATH, msgspec.json.encode(body))
+        told.keep("verbosity")
+    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt(), cut=cut)
 
 
 def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for any compatible server: everything the caller said, in the words most of them know."""
-    body = _common(request, model, stream=stream)
+    told = Writer(request, model.provider)
+    body = _common(request, model, told, stream=stream)
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         body["reasoning_effort"] = level
-    body |= _sampling(request.sampling)
+    told.effort(level)
+    body |= _sampling(request.sampling, told)
     if request.logprobs:
-        body |= _logprobs(request)
+        body |= _logprobs(request, told)
+    told.keep("seed", "top_k", "stop", "n", "user")
     if request.sampling.seed is not None:
         body["seed"] = request.sampling.seed
     if request.sampling.top_k is not None:
@@ -82,22 +90,48 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     if request.n > 1:
         body["n"] = request.n
     limit = quirks.limited(model, request.max_output_tokens)
+    told.limit(limit)
     if limit is not None:
         body[quirks.max_tokens_name(model, "max_tokens")] = limit
     if request.user is not None:
         body["user"] = request.user
-    return Wire(PATH, msgspec.json.encode(body))
+    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt())
 
 
-def wire_format(wanted: ResponseFormat) -> dict[str, Any]:
+def identity(request: ChatRequest, told: Writer) -> dict[str, Any]:
+    """What both OpenAI APIs take about the caller, under the same names."""
+    fields: dict[str, Any] = {}
+    if request.user is not None:
+        fields["safety_identifier"] = safety_identifier(request.user)
+        told.keep("user")
+        if fields["safety_identifier"] != request.user:
+            told.adapt("user", f"hashed: it is longer than {MAX_IDENTIFIER} characters")
+    if request.metadata:
+        fields["metadata"] = request.metadata
+        told.keep("metadata")
+    if request.service_tier is not None:
+        fields["service_tier"] = request.service_tier
+        told.keep("service_tier")
+    return fields
+
+
+def wire_format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
     """The `json_schema` object both OpenAI APIs share; not strict where that would refuse the schema."""
     schema = wanted.schema or EMPTY_OBJECT
     described: dict[str, Any] = {"name": wanted.name or "answer", "schema": schema}
     if wanted.description is not None:
         described["description"] = wanted.description
     if wanted.strict is not None:
-        described["strict"] = wanted.strict and fits_openai_strict(schema)
+        described["strict"] = is_strict("response_format", schema, wanted.strict, told)
     return described
+
+
+def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, told: Writer) -> bool:
+    """Whether to send the schema as strict: a schema that does not fit is refused then."""
+    why = why_not_strict(schema) if wanted else None
+    if why is not None:
+        told.adapt(parameter, f"not strict: {why}")
+    return bool(wanted) and why is None
 
 
 def mentions_json(messages: tuple[Message, ...]) -> bool:
@@ -112,20 +146,23 @@ def safety_identifier(user: str) -> str:
     )
 
 
-def _common(request: ChatRequest, model: ModelFacts, *, stream: bool) -> dict[str, Any]:
+def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool) -> dict[str, Any]:
     body: dict[str, Any] = {key: value for key, value in request.extra.items() if key not in OURS}
+    told.keep(*body, "tools", "tool_choice", "parallel_tool_calls", "response_format")
+    told.keep("images", "files", "audio")
     body["model"] = model.upstream_id
     body["messages"] = messages = [_message(each) for each in whole_tool_runs(request.messages)]
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [_tool(tool, told) for tool in request.tools]
         if request.tool_choice is not None:
             body["tool_choice"] = _choice(request.tool_choice)
         if request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
-        body["response_format"] = _format(request.response_format)
+        body["response_format"] = _format(request.response_format, told)
         if request.response_format.kind == "json_object" and not mentions_json(request.messages):
             messages.insert(0, {"role": "system", "content": "Answer in JSON."})
+            told.adapt("response_format", "a message that asks for JSON is added, as this API demands")
     if stream:
         body["stream"] = True
         if quirks.flag(model, "stream_usage", default=True):
@@ -133,7 +170,7 @@ def _common(request: ChatRequest, model: ModelFacts, *, stream: bool) -> dict[st
     return body
 
 
-def _sampling(sampling: Sampling) -> dict[str, Any]:
+def _sampling(sampling: Sampling, told: Writer) -> dict[str, Any]:
     values = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -141,10 +178,12 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "logit_bias": sampling.logit_bias,
     }
+    told.keep(*values)
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _logprobs(request: ChatRequest) -> dict[str, Any]:
+def _logprobs(request: ChatRequest, told: Writer) -> dict[str, Any]:
+    told.keep("logprobs", "top_logprobs")
     if request.top_logprobs is None:
         return {"logprobs": True}
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
@@ -210,12 +249,12 @@ def _part(part: Part) -> dict[str, Any] | None:
             return None
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters or EMPTY_OBJECT}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.strict is not None:
-        function["strict"] = tool.strict and fits_openai_strict(function["parameters"])
+        function["strict"] = is_strict("tools", function["parameters"], tool.strict, told)
     return {"type": "function", "function": function}
 
 
@@ -225,7 +264,7 @@ def _choice(choice: ToolChoice) -> Any:
     return choice.mode
 
 
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
     if wanted.kind != "json_schema":
         return {"type": wanted.kind}
-    return {"type": "json_schema", "json_schema": wire_format(wanted)}
+    return {"type": "json_schema", "json_schema": wire_format(wanted, told)}

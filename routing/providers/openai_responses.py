@@ -24,8 +24,9 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.openai_chat import OURS, mentions_json, safety_identifier, wire_format
-from routing.providers.schemas import EMPTY_OBJECT, fits_openai_strict
+from routing.providers.openai_chat import OURS, identity, is_strict, mentions_json, wire_format
+from routing.providers.receipt import Writer
+from routing.providers.schemas import EMPTY_OBJECT
 from routing.providers.wire import Wire
 
 PATH = "/responses"
@@ -68,10 +69,13 @@ def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bo
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
-    """`stop`, `n`, `seed` and penalties do not exist here and are left out."""
+    """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
+    told = Writer(request, model.provider)
     body: dict[str, Any] = {
         key: value for key, value in request.extra.items() if key not in OURS and key not in _CHAT_ONLY
     }
+    told.keep(*body, "tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
+    told.replayed()
     system, rest = split_system(request.messages)
     instructions = system_text(system)
     items = [item for message in whole_tool_runs(rest) for item in _items(message, model.provider)]
@@ -80,32 +84,37 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     body |= {"model": model.upstream_id, "input": items, "store": False}
     if instructions:
         body["instructions"] = instructions
-    body |= _thinking(request, model, effort)
+    body |= _thinking(request, model, effort, told)
     limit = quirks.limited(model, request.max_output_tokens)
     if limit is not None:
-        body["max_output_tokens"] = max(16, limit)  # the API's minimum
+        body["max_output_tokens"] = limit = max(16, limit)  # the API's minimum
+    told.limit(limit)
     if request.tools:
-        body |= _tools(request)
-    body |= _identity(request)
-    text = _text(request, model)
+        body |= _tools(request, told)
+    body |= identity(request, told)
+    text = _text(request, model, told)
     if text:
         body["text"] = text
     wants_json = request.response_format is not None and request.response_format.kind == "json_object"
     if wants_json and not mentions_json(request.messages):
         body["instructions"] = f"{instructions}\n\nAnswer in JSON.".strip()
+        told.adapt("response_format", "an instruction that asks for JSON is added, as this API demands")
     if stream:
         body["stream"] = True
-    return Wire(PATH, msgspec.json.encode(body))
+    cut = told.cut_here(request.stop)
+    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt(), cut=cut)
 
 
-def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> dict[str, Any]:
+def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         fields["reasoning"] = {"effort": level}
+    told.effort(level)
     if Capability.REASONING in model.capabilities:
         fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
     if quirks.takes_sampling(model, level or effort):
+        told.keep("temperature", "top_p")
         if request.sampling.temperature is not None:
             fields["temperature"] = request.sampling.temperature
         if request.sampling.top_p is not None:
@@ -113,8 +122,8 @@ def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None) ->
     return fields
 
 
-def _tools(request: ChatRequest) -> dict[str, Any]:
-    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+def _tools(request: ChatRequest, told: Writer) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [_tool(tool, told) for tool in request.tools]}
     if request.tool_choice is not None:
         fields["tool_choice"] = _choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
@@ -122,37 +131,29 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     return fields
 
 
-def _identity(request: ChatRequest) -> dict[str, Any]:
-    values = {
-        "safety_identifier": safety_identifier(request.user) if request.user else None,
-        "metadata": request.metadata,
-        "service_tier": request.service_tier,
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _text(request: ChatRequest, model: ModelFacts) -> dict[str, Any]:
+def _text(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if request.response_format is not None:
-        fields["format"] = _format(request.response_format)
+        fields["format"] = _format(request.response_format, told)
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
         fields["verbosity"] = request.verbosity
+        told.keep("verbosity")
     return fields
 
 
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
     if wanted.kind != "json_schema":
         return {"type": wanted.kind}
-    return {"type": "json_schema", **wire_format(wanted)}
+    return {"type": "json_schema", **wire_format(wanted, told)}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
     schema = tool.parameters or EMPTY_OBJECT
     wire: dict[str, Any] = {
         "type": "function",
         "name": tool.name,
         "parameters": schema,
-        "strict": bool(tool.strict) and fits_openai_strict(schema),  # the server's default is true
+        "strict": is_strict("tools", schema, tool.strict, told),  # the server's default is true
     }
     if tool.description is not None:
         wire["description"] = tool.description

@@ -5,11 +5,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from routing.arms import Effort, ModelFacts
-from routing.chat import CONTENT_EVENTS, ChatRequest, StreamEvent
+from routing.chat import CONTENT_EVENTS, ChatRequest, File, Image, Started, StreamEvent
+from routing.fidelity import Receipt, with_change
 from routing.providers import (
     anthropic,
     anthropic_answer,
+    choices,
     gemini,
     gemini_answer,
     openai_chat,
@@ -20,7 +24,10 @@ from routing.providers import (
 )
 from routing.providers.config import Deadlines, Dialect, Provider
 from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.fan_out import several
+from routing.providers.remote_media import Kinds, inlined, remote_kinds
 from routing.providers.retry import Headers
+from routing.providers.stops import Cutter
 from routing.providers.transport import MAX_ERROR_BYTES, Reply, Transport, drained, tls_context
 from routing.providers.wire import Asked, Decoder, Wire
 
@@ -48,6 +55,8 @@ _CHAT = _Adapter(openai_chat.build, openai_chat_answer.Stream, openai_chat_answe
 _RESPONSES = _Adapter(
     openai_responses.build, openai_responses_answer.Stream, openai_responses_answer.whole, retry.openai
 )
+# By dialect, what is fetched when it is given by URL (providers.md §6)
+_CONTENT_ONLY: dict[Dialect, Kinds] = {"gemini": (Image, File), "openai_chat": (File,)}
 _COMPATIBLE = _CHAT._replace(build=openai_chat.build_compatible)
 _ANTHROPIC = _Adapter(anthropic.build, anthropic_answer.Stream, anthropic_answer.whole, retry.anthropic)
 _GEMINI = _Adapter(gemini.build, gemini_answer.Stream, gemini_answer.whole, retry.gemini)
@@ -103,10 +112,37 @@ class Upstreams:
         upstream = self._upstreams.get(model.provider)
         if upstream is None:
             raise UpstreamFailure(FailureKind.UNAVAILABLE, f"provider {model.provider!r} is not configured")
+        within_s = first_byte_s if first_byte_s is not None else self._deadlines.first_byte_s
+        sent, changes = request, []
+        kinds = _CONTENT_ONLY.get(upstream.provider.dialect, ())
+        if (sent := await inlined(request, kinds)) is not request:
+            changes += [(name, "fetched here and sent as content") for name in remote_kinds(request, kinds)]
+        if (count := choices.calls(sent, model, effort)) > 1:
+            sent = msgspec.structs.replace(sent, n=1)
+            changes.append(("n", f"asked {count} times"))
+
+        def call() -> AsyncGenerator[StreamEvent, None]:
+            return self._call(upstream, sent, model, effort, stream=stream, within_s=within_s)
+
+        async with aclosing(call() if count == 1 else several(count, call)) as events:
+            async for event in events:
+                yield _told(event, changes) if changes and isinstance(event, Started) else event
+
+    async def _call(
+        self,
+        upstream: _Upstream,
+        request: ChatRequest,
+        model: ModelFacts,
+        effort: Effort | None,
+        *,
+        stream: bool,
+        within_s: float,
+    ) -> AsyncGenerator[StreamEvent, None]:
         adapter = _adapter(upstream.provider.dialect, request, model, effort)
         wire = adapter.build(request, model, effort, stream=stream)
         asked = Asked(model.provider, model.upstream_id, request.parallel_tool_calls is False)
-        deadline = _now() + (first_byte_s if first_byte_s is not None else self._deadlines.first_byte_s)
+        cutter = Cutter(wire.cut) if wire.cut else None
+        deadline = _now() + within_s
         reply: Reply | None = None
         try:
             reply = await upstream.transport.post(
@@ -117,11 +153,13 @@ class Upstreams:
             if _is_stream(reply.media_type, stream):
                 async with aclosing(self._streamed(reply, adapter.stream(asked), deadline)) as events:
                     async for event in events:
-                        yield event
+                        for given in _given(event, wire.receipt, cutter):
+                            yield given
             else:
                 body = await reply.read(deadline, self._deadlines.idle_s)
                 for event in _unstreamed(body, reply, adapter, asked):
-                    yield event
+                    for given in _given(event, wire.receipt, cutter):
+                        yield given
         except UpstreamFailure as failure:
             raise _completed(failure, reply).without(upstream.provider.api_key) from failure.__cause__
         finally:
@@ -167,6 +205,21 @@ class Upstreams:
                 return await reply.read(_now() + idle, idle, MAX_ERROR_BYTES)
         except (UpstreamFailure, TimeoutError):
             return b""
+
+
+def _given(event: StreamEvent, receipt: Receipt, cutter: Cutter | None) -> Iterable[StreamEvent]:
+    """The event as it leaves: the first with the receipt, text up to a stop sequence we keep."""
+    if isinstance(event, Started):
+        return (msgspec.structs.replace(event, receipt=receipt),)
+    return (event,) if cutter is None else cutter.of(event)
+
+
+def _told(started: Started, changes: Iterable[tuple[str, str]]) -> Started:
+    """With what was changed before the adapter saw the request."""
+    receipt = started.receipt
+    for parameter, change in changes:
+        receipt = with_change(receipt, parameter, change)
+    return msgspec.structs.replace(started, receipt=receipt)
 
 
 def _headers(provider: Provider) -> list[tuple[str, str]]:

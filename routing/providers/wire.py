@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from routing.chat import Finished, FinishReason, StreamEvent
+from routing.fidelity import Receipt
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.sse import Event, SseDecoder
 
@@ -16,6 +17,8 @@ class Wire(NamedTuple):
     path: str  # after the provider's base URL
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()  # those that depend on the request
+    receipt: Receipt = ()
+    cut: tuple[str, ...] = ()  # stop sequences this API does not take: the answer is cut here
 
 
 class Asked(NamedTuple):

@@ -28,6 +28,7 @@ from routing.chat import (
 from routing.decide.decision import Decision, NoCandidate
 from routing.decide.filters import Reason
 from tests.decide.conftest import Ask, said
+from tests.providers.facts import MODELS
 
 TOOLS = (Tool("weather", "Weather of a city", {"type": "object"}),)
 
@@ -56,10 +57,10 @@ def with_part(part: Part) -> ChatRequest:
             said("hi", response_format=ResponseFormat("json_schema", schema={})),
             {Capability.STRUCTURED_OUTPUT},
         ),
-        (said("hi", n=3), {Capability.N}),
+        (said("hi", n=9), {Capability.N}),
         (said("hi", logprobs=True), {Capability.LOGPROBS}),
         (said("hi", stop=("END",)), {Capability.STOP}),
-        (said("hi", sampling=Sampling(logit_bias={"1": 5.0})), {Capability.SAMPLING}),
+        (said("hi", sampling=Sampling(logit_bias={"1": 5.0})), {Capability.LOGIT_BIAS}),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, set) else "",
 )
@@ -84,6 +85,7 @@ def test_a_missing_capability_removes(
         said("hi", tools=TOOLS, parallel_tool_calls=False),
         said("hi", response_format=ResponseFormat("json_object")),
         said("hi", sampling=Sampling(temperature=0.2, seed=1)),
+        said("hi", n=8),
     ],
 )
 def test_what_adapters_can_do_without_removes_nobody(
@@ -92,6 +94,44 @@ def test_what_adapters_can_do_without_removes_nobody(
     bare = frozenset({Capability.TOOLS})
     models = {n: msgspec.structs.replace(f, capabilities=bare) for n, f in catalog.models.items()}
     assert ask(request=request_, catalog=msgspec.structs.replace(catalog, models=models)).chain
+
+
+@pytest.fixture(scope="module")
+def listed(catalog: Snapshot) -> Snapshot:
+    """The catalog with capabilities as the product reads them from its rows."""
+    models = {
+        name: msgspec.structs.replace(
+            facts, capabilities=MODELS[name].capabilities, dialect=MODELS[name].dialect
+        )
+        for name, facts in catalog.models.items()
+        if name in MODELS
+    }
+    return msgspec.structs.replace(catalog, models=models)
+
+
+def test_a_model_asked_for_by_name_may_know_no_stop_sequences(ask: Ask, listed: Snapshot) -> None:
+    request = said("hi", stop=("END",))
+    assert removed(ask(request=request, catalog=listed), "gpt-6-luna") == Reason.CAPABILITY
+    pinned = ask(request=request, catalog=listed, mode=Mode.MANUAL, pinned="gpt-6-luna")
+    assert pinned.chain[0].model == "gpt-6-luna"
+
+
+def test_geminis_sampling_takes_no_logit_bias(ask: Ask, listed: Snapshot) -> None:
+    decision = ask(request=said("hi", sampling=Sampling(logit_bias={"1": 5.0})), catalog=listed)
+    assert removed(decision, "gpt-4o") is None
+    assert removed(decision, "gemini-2.5-flash") == Reason.CAPABILITY
+
+
+def test_choices_asked_for_one_by_one_pay_their_input_each_time(ask: Ask, listed: Snapshot) -> None:
+    def cost(n: int, model: str) -> float:
+        text = "word " * 20_000
+        decision = ask(
+            request=said(text, n=n, max_output_tokens=16), catalog=listed, mode=Mode.MANUAL, pinned=model
+        )
+        return next(one.cost_usd or 0 for one in decision.forecast if one.arm.model == model)
+
+    assert cost(4, "claude-opus-5") / cost(1, "claude-opus-5") == pytest.approx(4, rel=0.01)
+    assert cost(4, "gpt-4o") / cost(1, "gpt-4o") < 1.2
 
 
 def test_an_input_longer_than_the_context_removes(ask: Ask) -> None:

@@ -39,7 +39,9 @@ def test_the_native_answer_has_the_contracts_fields(native: Door) -> None:
         "input_tokens", "output_tokens", "total_tokens", "cached_input_tokens", "internal_reasoning_tokens",
         "cost_usd",
     ]  # fmt: skip
-    assert set(data["routing"]) == {"query_type", "complexity", "reason", "candidates_considered", "attempts"}
+    assert set(data["routing"]) == {
+        "query_type", "complexity", "reason", "candidates_considered", "attempts", "fidelity",
+    }  # fmt: skip
     assert data["routing"]["candidates_considered"] > 1
     assert data["output"] == "The capital of France is Paris."
     assert (data["routing_mode"], data["strategy"], data["finish_reason"]) == ("routeplex-ai", "auto", "stop")
@@ -63,6 +65,7 @@ def test_the_openai_answer_is_a_chat_completion(openai_door: Door) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 0
     assert set(body["x_routeplex"]) == {
         "request_id", "provider", "strategy", "fallback_used", "cost_usd", "latency_ms", "routing",
+        "fidelity",
     }  # fmt: skip
 
 

@@ -58,6 +58,18 @@ def test_the_table_sorts_by_url(sort: str, first: str, page: Client, make_reques
     assert min(names, key=table.index) == first
 
 
+def test_what_became_of_the_parameters_is_shown(page: Client, make_request: MakeRequest) -> None:
+    told = [{"parameter": "temperature", "verdict": "adapted", "change": "1.7 became 1"}]
+    row = make_request(fidelity={"parameters": told, "output": {"valid": False, "fault": "required"}})
+    html = content(page, row)
+    assert "1.7 became 1" in html
+    assert "not as asked" in html
+    assert "<h2>Parameters</h2>" in html
+    for strange in (None, [], {"parameters": 7}):
+        Request.objects.filter(pk=row.pk).update(fidelity=strange)
+        assert "<h2>Parameters</h2>" not in content(page, row)
+
+
 def test_another_accounts_request_is_not_there(
     page: Client, stranger: Account, make_request: MakeRequest
 ) -> None:

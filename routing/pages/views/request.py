@@ -15,7 +15,7 @@ from routing.catalog.live import catalog
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Feedback
 from routing.pages.counterfactual import counterfactuals, usage_lines, usage_of
-from routing.pages.explanation import Explanation, explanation, points, sorted_candidates
+from routing.pages.explanation import Explanation, explanation, kept, points, sorted_candidates
 from routing.pages.scatter import scatter
 from routing.pages.timeline import timeline
 from routing.pages.viewer import Viewed
@@ -42,6 +42,7 @@ def request_page(request: Viewed, request_id: str) -> HttpResponse:
     context = {
         "row": row,
         "told": told,
+        "kept": kept(row.fidelity),
         "attempts": attempts,
         "timeline": timeline(row, attempts),
         "scatter": scatter(points(told)),

@@ -1,0 +1,138 @@
+"""Writes the fidelity receipt while an adapter translates.
+
+What an adapter does not speak of counts as dropped: a forgotten parameter must not pass for an honoured one.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from routing.chat import Audio, ChatRequest, File, Image, Opaque, Part, Text
+from routing.fidelity import Kept, Receipt, Verdict
+
+UNKNOWN = "this model or its API does not take it"
+CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
+FOREIGN = "another provider made it"
+MOST_CHANGES = 6  # told of one parameter; more say nothing new
+
+
+class Writer:
+    """One request's receipt; the words of parameters that were not asked for are ignored."""
+
+    def __init__(self, request: ChatRequest, provider: str) -> None:
+        self._request, self._provider = request, provider
+        self._asked = tuple(dict.fromkeys(asked(request)))
+        self._kept: set[str] = set()
+        self._changes: dict[str, list[str]] = {}
+        self._dropped: dict[str, str] = {}
+
+    def keep(self, *parameters: str) -> None:
+        self._kept.update(parameters)
+
+    def adapt(self, parameter: str, change: str) -> None:
+        told = self._changes.setdefault(parameter, [])
+        if change not in told and len(told) < MOST_CHANGES:
+            told.append(change)
+
+    def drop(self, parameter: str, why: str) -> None:
+        self._dropped[parameter] = why
+
+    def limit(self, sent: int | None) -> None:
+        wanted = self._request.max_output_tokens
+        if sent == wanted:
+            self.keep("max_tokens")
+        else:
+            self.adapt("max_tokens", f"{wanted} became {sent}, the nearest this model takes")
+
+    def effort(self, sent: str | None) -> None:
+        """`sent`: the level in the vocabulary of `Effort`, None when none was."""
+        wanted = self._request.effort
+        if sent == wanted:
+            self.keep("reasoning_effort")
+        elif sent is not None:
+            self.adapt("reasoning_effort", f"{wanted} became {sent}")
+
+    def tier(self, sent: str | None) -> None:
+        if sent == self._request.service_tier:
+            self.keep("service_tier")
+        elif sent is not None:
+            self.adapt("service_tier", f"{self._request.service_tier} is called {sent} there")
+
+    def cut_here(self, stops: tuple[str, ...]) -> tuple[str, ...]:
+        """Stop sequences that we keep to ourselves."""
+        if stops:
+            self.adapt("stop", CUT_HERE)
+        return stops
+
+    def without_detail(self) -> None:
+        """Pictures are shown, but this API cannot be told how closely to look."""
+        self.keep("images")
+        if any(isinstance(part, Image) and part.detail for part in _parts(self._request)):
+            self.adapt("images", "this API cannot be told the detail")
+
+    def replayed(self) -> None:
+        """This provider's own reasoning goes back to it, any other's stays here."""
+        whose = {made.provider == self._provider for made in _replays(self._request)}
+        if whose == {True}:
+            self.keep("reasoning")
+        elif whose == {False}:
+            self.drop("reasoning", FOREIGN)
+        else:
+            self.adapt("reasoning", "what other providers made is left out")
+
+    def receipt(self) -> Receipt:
+        return tuple(self._one(parameter) for parameter in self._asked)
+
+    def _one(self, parameter: str) -> Kept:
+        if parameter in self._dropped:
+            return Kept(parameter, Verdict.DROPPED, self._dropped[parameter])
+        if parameter in self._changes:
+            return Kept(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
+        if parameter in self._kept:
+            return Kept(parameter, Verdict.HONOURED)
+        return Kept(parameter, Verdict.DROPPED, UNKNOWN)
+
+
+def asked(request: ChatRequest) -> Iterator[str]:
+    """The parameters a request has, by their names at the OpenAI door; not those every request has."""
+    simple = {
+        "max_tokens": request.max_output_tokens is not None,
+        "stop": bool(request.stop),
+        "n": request.n > 1,
+        "logprobs": request.logprobs,
+        "top_logprobs": request.top_logprobs is not None,
+        "tools": bool(request.tools),
+        "tool_choice": request.tool_choice is not None,
+        "parallel_tool_calls": request.parallel_tool_calls is not None,
+        "response_format": request.response_format is not None,
+        "reasoning_effort": request.effort is not None,
+        "verbosity": request.verbosity is not None,
+        "user": request.user is not None,
+        "metadata": bool(request.metadata),
+        "service_tier": request.service_tier is not None,
+    }
+    for name in request.sampling.__struct_fields__:
+        if getattr(request.sampling, name) is not None:
+            yield name
+    yield from (name for name, is_asked in simple.items() if is_asked)
+    yield from request.extra
+    parts = list(_parts(request))
+    for name, kind in (("images", Image), ("files", File), ("audio", Audio)):
+        if any(isinstance(part, kind) for part in parts):
+            yield name
+    if _is_marked(parts) or any(tool.cache for tool in request.tools):
+        yield "cache_control"
+    if any(True for _ in _replays(request)):
+        yield "reasoning"
+
+
+def _is_marked(parts: Iterable[Part]) -> bool:
+    return any(isinstance(part, Text | Image | File) and part.cache is not None for part in parts)
+
+
+def _parts(request: ChatRequest) -> Iterator[Part]:
+    return (part for message in request.messages for part in message.parts)
+
+
+def _replays(request: ChatRequest) -> Iterator[Opaque]:
+    for message in request.messages:
+        yield from (part for part in message.parts if isinstance(part, Opaque))
+        yield from (call.signature for call in message.tool_calls if call.signature is not None)

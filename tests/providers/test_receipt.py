@@ -1,0 +1,279 @@
+"""The fidelity receipt says of every parameter what became of it, and says so of what is on the wire."""
+
+import json
+from typing import Any
+
+import pytest
+
+from routing.arms import Effort, ModelFacts
+from routing.chat import (
+    CacheMark,
+    ChatRequest,
+    Image,
+    Message,
+    Opaque,
+    ResponseFormat,
+    Role,
+    Sampling,
+    Started,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from routing.fidelity import Kept, Verdict
+from routing.providers import anthropic, gemini, openai_chat, openai_responses
+from routing.providers.receipt import CUT_HERE, FOREIGN, asked
+from tests.providers.conftest import Caller
+from tests.providers.facts import (
+    CHAT,
+    CLAUDE,
+    GEMINI,
+    LOCAL,
+    MODELS,
+    OLD_CLAUDE,
+    OLD_GEMINI,
+    PIXEL,
+    REASONING_CHAT,
+    RESPONSES,
+    UNFORCED_CLAUDE,
+    WEATHER,
+    asking,
+    user,
+)
+
+BUILDERS: dict[str, Any] = {
+    CHAT.id: openai_chat.build,
+    REASONING_CHAT.id: openai_chat.build,
+    RESPONSES.id: openai_responses.build,
+    LOCAL.id: openai_chat.build_compatible,
+    CLAUDE.id: anthropic.build,
+    OLD_CLAUDE.id: anthropic.build,
+    UNFORCED_CLAUDE.id: anthropic.build,
+    GEMINI.id: gemini.build,
+    OLD_GEMINI.id: gemini.build,
+}
+ARMS = [CHAT, REASONING_CHAT, RESPONSES, LOCAL, CLAUDE, OLD_CLAUDE, UNFORCED_CLAUDE, GEMINI, OLD_GEMINI]
+each_arm = pytest.mark.parametrize("model", ARMS, ids=lambda model: model.id)
+
+# Each with a value nothing else on the wire has, and so found in the body if and only if it was sent.
+SENTINELS: dict[str, tuple[dict[str, Any], str]] = {
+    "temperature": ({"sampling": Sampling(temperature=0.4321)}, "0.4321"),
+    "top_p": ({"sampling": Sampling(top_p=0.4321)}, "0.4321"),
+    "top_k": ({"sampling": Sampling(top_k=4321)}, "4321"),
+    "presence_penalty": ({"sampling": Sampling(presence_penalty=0.4321)}, "0.4321"),
+    "frequency_penalty": ({"sampling": Sampling(frequency_penalty=0.4321)}, "0.4321"),
+    "seed": ({"sampling": Sampling(seed=43210)}, "43210"),
+    "logit_bias": ({"sampling": Sampling(logit_bias={"4321": 1.0})}, "4321"),
+    "max_tokens": ({"max_output_tokens": 777}, "777"),
+    "logprobs": ({"logprobs": True}, "ogprobs"),
+    "verbosity": ({"verbosity": "low"}, "verbosity"),
+    "user": ({"user": "somebody-4321"}, "somebody-4321"),
+    "metadata": ({"metadata": {"ticket": "t-4321"}}, "t-4321"),
+    "tools": ({"tools": (WEATHER,)}, "get_weather"),
+    "images": ({"messages": (user("?", Image(PIXEL)),)}, "iVBORw0KGgo"),
+    "prompt_cache_key": ({"extra": {"prompt_cache_key": "k-4321"}}, "k-4321"),
+}
+
+
+def sent(
+    request: ChatRequest, model: ModelFacts, effort: Effort | None = None
+) -> tuple[str, dict[str, Kept]]:
+    wire = BUILDERS[model.id](request, model, effort, stream=False)
+    return wire.body.decode(), {one.parameter: one for one in wire.receipt}
+
+
+@pytest.mark.parametrize("parameter", SENTINELS)
+@each_arm
+def test_honoured_is_what_is_on_the_wire_and_dropped_what_is_not(model: ModelFacts, parameter: str) -> None:
+    fields, mark = SENTINELS[parameter]
+    body, kept = sent(asking(**fields) if "messages" not in fields else ChatRequest(**fields), model)
+    assert set(kept) == {parameter}
+    assert kept[parameter].verdict is (Verdict.HONOURED if mark in body else Verdict.DROPPED)
+    assert (kept[parameter].change is None) is (mark in body)
+
+
+@each_arm
+def test_every_parameter_asked_for_has_one_entry(model: ModelFacts) -> None:
+    request = asking(
+        user("Hi", Image(PIXEL)),
+        sampling=Sampling(1.5, 0.9, 40, 0.1, 0.1, 7, {"50256": -100}),
+        stop=("a", "b"),
+        n=2,
+        logprobs=True,
+        top_logprobs=2,
+        tools=(WEATHER,),
+        tool_choice=ToolChoice("auto"),
+        parallel_tool_calls=False,
+        response_format=ResponseFormat("json_object"),
+        effort=Effort.HIGH,
+        verbosity="low",
+        user="u",
+        metadata={"a": "b"},
+        service_tier="flex",
+        max_output_tokens=5,
+        extra={"store": True},
+    )
+    _, kept = sent(request, model, Effort.HIGH)
+    assert list(kept) == list(asked(request))
+    assert len(kept) == 23
+
+
+def test_nothing_asked_is_an_empty_receipt() -> None:
+    assert [sent(asking(), model)[1] for model in ARMS] == [{}] * len(ARMS)
+
+
+def test_a_temperature_that_is_clamped_says_from_what_to_what() -> None:
+    _, kept = sent(asking(sampling=Sampling(1.7)), OLD_CLAUDE)
+    assert kept["temperature"] == Kept("temperature", Verdict.ADAPTED, "1.7 became 1")
+
+
+def test_an_effort_the_model_lacks_says_which_it_became() -> None:
+    _, kept = sent(asking(effort=Effort.MINIMAL), CLAUDE, Effort.MINIMAL)
+    assert kept["reasoning_effort"] == Kept("reasoning_effort", Verdict.ADAPTED, "minimal became low")
+    _, kept = sent(asking(effort=Effort.HIGH), CLAUDE, Effort.HIGH)
+    assert kept["reasoning_effort"].verdict is Verdict.HONOURED
+
+
+@each_arm
+def test_reasoning_of_another_provider_is_dropped_and_its_own_is_not(model: ModelFacts) -> None:
+    foreign = Message(Role.ASSISTANT, (Opaque("elsewhere", {"type": "thinking", "x": "zz4321"}), Text("Hm.")))
+    body, kept = sent(asking(user("Hi"), foreign, user("And?")), model)
+    assert "zz4321" not in body
+    assert kept["reasoning"].verdict is Verdict.DROPPED
+    if model in (RESPONSES, CLAUDE, GEMINI):
+        assert kept["reasoning"].change == FOREIGN
+        own = Message(Role.ASSISTANT, (Opaque(model.provider, _reasoning(model)), Text("Hm.")))
+        body, kept = sent(asking(user("Hi"), own, user("And?")), model)
+        assert "zz4321" in body
+        assert kept["reasoning"].verdict is Verdict.HONOURED
+
+
+def _reasoning(model: ModelFacts) -> dict[str, Any]:
+    return {
+        RESPONSES.id: {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "zz4321"},
+        CLAUDE.id: {"type": "thinking", "thinking": "Hm.", "signature": "zz4321"},
+        GEMINI.id: {"textSignature": "zz4321"},
+    }[model.id]
+
+
+# Schemas, a dialect each
+
+LOOSE = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "size": {"type": "integer", "minimum": 1, "description": "Its size."},
+        "kind": {"const": 3},
+    },
+    "required": ["size"],
+}
+
+
+def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any], Kept]:
+    wanted = ResponseFormat("json_schema", "answer", schema=schema, strict=True)
+    body, kept = sent(asking(response_format=wanted), model)
+    return json.loads(body), kept["response_format"]
+
+
+@pytest.mark.parametrize("model", [CHAT, RESPONSES], ids=lambda model: model.id)
+def test_openai_is_not_strict_about_a_schema_it_would_refuse(model: ModelFacts) -> None:
+    body, kept = formatted(LOOSE, model)
+    assert "minimum" in json.dumps(body)
+    assert kept == Kept(
+        "response_format", Verdict.ADAPTED, "not strict: an object lacks additionalProperties: false"
+    )
+    closed = {**LOOSE, "additionalProperties": False, "required": ["size", "kind"]}
+    assert formatted(closed, model)[1].verdict is Verdict.HONOURED
+
+
+def test_anthropics_objects_are_closed_and_bounds_said_in_words() -> None:
+    body, kept = formatted(LOOSE, CLAUDE)
+    schema = body["output_config"]["format"]["schema"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["size"] == {"type": "integer", "description": "Its size. minimum: 1"}
+    assert "$schema" not in schema
+    assert kept.change == "minimum is said in words; objects take no other properties"
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        (
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            "an object takes any property names",
+        ),
+        ({"type": "object", "properties": {"self": {"$ref": "#"}}}, "it is recursive"),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {
+                "a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}},
+                "b": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}}},
+            "it is recursive",
+        ),
+        (
+            {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(25)}},
+            "25 properties are optional, more than 24",
+        ),
+        (
+            {"type": "array", "items": {"allOf": [{"type": ["string", "null"]}] * 17}},
+            "17 unions, more than 16",
+        ),
+    ],
+)  # fmt: skip
+def test_a_schema_anthropic_would_refuse_is_asked_for_in_words(schema: dict[str, Any], why: str) -> None:
+    body, kept = formatted(schema, CLAUDE)
+    assert "output_config" not in body
+    assert json.dumps(schema, separators=(",", ":")) in body["system"]
+    assert kept.change == f"asked for in words: {why}"
+
+
+def test_strict_tools_are_strict_at_anthropic_while_their_schemas_fit() -> None:
+    strict = Tool("f", None, {"type": "object", "properties": {"a": {"type": "string"}}}, strict=True)
+    body, kept = sent(asking(tools=(strict, WEATHER)), CLAUDE)
+    first, second = json.loads(body)["tools"]
+    assert first["strict"] is True
+    assert first["input_schema"]["additionalProperties"] is False
+    assert "strict" not in second
+    many = tuple(Tool(f"f{n}", None, strict.parameters, strict=True) for n in range(21))
+    body, kept = sent(asking(tools=many), CLAUDE)
+    assert '"strict"' not in body
+    assert kept["tools"].change == "not strict: 21 tools are, more than 20"
+
+
+def test_geminis_changes_are_told() -> None:
+    _, kept = formatted(LOOSE, GEMINI)
+    assert kept.verdict is Verdict.ADAPTED
+    assert kept.change is not None
+    for change in ("$schema is left out", "const is an enum of one", "described in words"):
+        assert change in kept.change
+
+
+def test_cache_marks_beyond_the_fourth_are_told() -> None:
+    mark = CacheMark()
+    request = asking(*(Message(Role.USER, (Text(str(n), mark),)) for n in range(6)))
+    assert sent(request, CLAUDE)[1]["cache_control"].change == "the last 4 of 6 marks"
+    assert sent(request, GEMINI)[1]["cache_control"].verdict is Verdict.DROPPED
+
+
+def test_a_forced_tool_that_cannot_be_is_asked_for_in_words() -> None:
+    request = asking(tools=(WEATHER,), tool_choice=ToolChoice("required"))
+    assert sent(request, UNFORCED_CLAUDE)[1]["tool_choice"].verdict is Verdict.ADAPTED
+    assert sent(request, CLAUDE)[1]["tool_choice"].verdict is Verdict.HONOURED
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("model", [CHAT, RESPONSES, CLAUDE, GEMINI], ids=lambda model: model.id)
+async def test_an_answer_begins_with_its_receipt(caller: Caller, model: ModelFacts, stream: bool) -> None:
+    events = await caller.events(asking(sampling=Sampling(seed=1), user="u"), model, stream=stream)
+    assert isinstance(events[0], Started)
+    assert [one.parameter for one in events[0].receipt] == ["seed", "user"]
+
+
+def test_a_stop_sequence_the_api_lacks_is_ours_to_cut() -> None:
+    _, kept = sent(asking(stop=("END",)), RESPONSES)
+    assert kept["stop"] == Kept("stop", Verdict.ADAPTED, CUT_HERE)
+    assert sent(asking(stop=("END",)), CLAUDE)[1]["stop"].verdict is Verdict.HONOURED
+    assert sent(asking(stop=("END", "\n")), CLAUDE)[1]["stop"].verdict is Verdict.ADAPTED
+
+
+def test_every_catalog_model_has_a_builder_here() -> None:
+    assert {model.dialect for model in MODELS.values()} <= {model.dialect for model in ARMS}

@@ -1,0 +1,243 @@
+"""What we do ourselves where an API cannot: several choices, stop sequences, pictures by URL."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.usage import Usage
+from routing.arms import ModelFacts
+from routing.chat import (
+    Finished,
+    FinishReason,
+    Image,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from routing.fidelity import Kept, Verdict
+from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.fan_out import several
+from routing.providers.receipt import CUT_HERE
+from routing.providers.stops import Cutter
+from tests.conftest import Simulator
+from tests.providers.conftest import Caller
+from tests.providers.facts import (
+    CHAT,
+    CLAUDE,
+    GEMINI,
+    PIXEL,
+    REASONING_CHAT,
+    RESPONSES,
+    WEATHER,
+    asking,
+    user,
+)
+
+either_way = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+# Several choices
+
+
+@either_way
+@pytest.mark.parametrize("model", [CLAUDE, RESPONSES, GEMINI], ids=lambda model: model.id)
+async def test_choices_are_asked_for_one_by_one_and_their_usage_summed(
+    caller: Caller, simulator: Simulator, model: ModelFacts, stream: bool
+) -> None:
+    simulator.reset()
+    request = asking(n=3, tools=(WEATHER,))  # with tools OpenAI's model goes to the Responses API
+    events = await caller.events(request, model, stream=stream)
+    assert sum(isinstance(event, Started) for event in events) == 1
+    assert Kept("n", Verdict.ADAPTED, "asked 3 times") in events[0].receipt  # type: ignore[union-attr]
+    booked = [call["usage"] for call in simulator.calls()]
+    assert len(booked) == 3
+    answer = await collected(events)
+    assert [choice.text for choice in answer.choices] == [answer.choices[0].text] * 3
+    assert "Paris" in answer.choices[0].text
+    assert answer.usage.input_tokens == sum(usage["input_tokens"] for usage in booked)
+    assert answer.usage.output_tokens == sum(usage["output_tokens"] for usage in booked)
+
+
+async def collected(events: list[StreamEvent]) -> Any:
+    from routing.chat import Collector
+
+    collector = Collector()
+    for event in events:
+        collector.add(event)
+    return collector.result()
+
+
+@pytest.mark.parametrize("model", [CHAT, REASONING_CHAT], ids=lambda model: model.id)
+async def test_an_api_with_choices_is_asked_once(
+    caller: Caller, simulator: Simulator, model: ModelFacts
+) -> None:
+    simulator.reset()
+    answer = await caller.ask(asking(n=3), model)
+    assert len(answer.choices) == 3
+    assert len(simulator.calls()) == 1
+
+
+async def test_the_failure_of_one_choice_is_the_failure_of_all(caller: Caller, simulator: Simulator) -> None:
+    simulator.fault(provider=CLAUDE.provider, kind="status", status=500, count=1)
+    with pytest.raises(UpstreamFailure) as caught:
+        await caller.ask(asking(n=3), CLAUDE)
+    assert caught.value.kind is FailureKind.SERVER
+
+
+async def test_who_leaves_several_calls_ends_them_all() -> None:
+    open_calls = 0
+
+    async def endless() -> AsyncIterator[StreamEvent]:
+        nonlocal open_calls
+        open_calls += 1
+        try:
+            yield Started("m")
+            while True:
+                yield UsageReport(Usage(output_tokens=1))
+                await asyncio.sleep(0.001)
+        finally:
+            open_calls -= 1
+
+    events = several(3, endless)  # type: ignore[arg-type]
+    async for event in events:
+        if isinstance(event, UsageReport) and event.usage.output_tokens == 3:
+            break
+    assert open_calls == 3
+    await events.aclose()
+    assert open_calls == 0
+
+
+# Stop sequences
+
+
+@either_way
+async def test_a_stop_sequence_responses_lacks_cuts_its_answer(caller: Caller, stream: bool) -> None:
+    whole = (await caller.ask(asking(tools=(WEATHER,)), RESPONSES, stream=stream)).choices[0].text
+    request = asking(stop=("Paris",), tools=(WEATHER,))
+    events = await caller.events(request, RESPONSES, stream=stream)
+    (choice,) = (await collected(events)).choices
+    assert choice.text == whole.partition("Paris")[0]
+    assert choice.text != whole
+    assert choice.finish_reason is FinishReason.STOP
+    assert Kept("stop", Verdict.ADAPTED, CUT_HERE) in events[0].receipt  # type: ignore[union-attr]
+
+
+def cut(text: str, stops: tuple[str, ...], at: list[int]) -> tuple[str, FinishReason]:
+    cutter = Cutter(stops)
+    pieces = [text[a:b] for a, b in pairwise([0, *sorted(at), len(text)])]
+    said: list[StreamEvent] = [TextDelta(piece) for piece in pieces]
+    given = [one for event in [*said, Finished(FinishReason.LENGTH)] for one in cutter.of(event)]
+    end = given[-1]
+    assert isinstance(end, Finished)
+    return "".join(one.text for one in given if isinstance(one, TextDelta)), end.reason
+
+
+@given(
+    st.text("ab", max_size=30),
+    st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3),
+    st.lists(st.integers(0, 30), max_size=8),
+)
+def test_an_answer_is_cut_before_the_first_stop_however_it_comes(
+    text: str, stops: list[str], at: list[int]
+) -> None:
+    found = [place for stop in stops if (place := text.find(stop)) >= 0]
+    said, reason = cut(text, tuple(stops), [min(place, len(text)) for place in at])
+    if found:
+        assert reason is FinishReason.STOP
+        assert len(said) <= len(text)
+        assert not any(stop in said for stop in stops)
+        assert text.startswith(said)
+    else:
+        assert (said, reason) == (text, FinishReason.LENGTH)
+
+
+def test_a_stop_in_one_piece_cuts_at_the_earliest() -> None:
+    assert cut("one two three", ("three", "two"), []) == ("one ", FinishReason.STOP)
+
+
+def test_calls_after_a_cut_are_not_given_and_before_it_nothing_is_held_back() -> None:
+    cutter = Cutter(("END",))
+    said = [*cutter.of(TextDelta("so E")), *cutter.of(ToolCallDelta(0, "a", "f"))]
+    assert said == [TextDelta("so "), TextDelta("E"), ToolCallDelta(0, "a", "f")]
+    assert [*cutter.of(TextDelta("END")), *cutter.of(ToolCallDelta(1, "b", "f"))] == []
+    assert [*cutter.of(TextDelta("other", 1))] == [TextDelta("other", 1)]
+
+
+# Pictures by URL
+
+PNG = base64.b64decode(PIXEL.partition(",")[2])
+
+
+@asynccontextmanager
+async def serving(status: str = "200 OK", media_type: str = "image/png", body: bytes = PNG) -> Any:
+    """A web server with one answer to everything; yields its address and what was asked of it."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        server.close()
+
+
+async def test_gemini_gets_the_content_of_a_pictures_url(
+    caller: Caller, simulator: Simulator, settings: Any
+) -> None:
+    async with serving() as (address, asked):
+        settings.OUTBOUND_ALLOWED_HOSTS = [address]
+        picture = Image(f"http://{address}/cat.png")
+        events = await caller.events(asking(user("What is this?", picture, picture)), GEMINI)
+    assert len(asked) == 1, "the same URL twice is fetched once"
+    assert events[0].receipt == (  # type: ignore[union-attr]
+        Kept("images", Verdict.ADAPTED, "fetched here and sent as content"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": "404 Not Found"}, "status 404"),
+        ({"media_type": "text/html"}, "leads to something else: 'text/html'"),
+    ],
+)
+async def test_a_picture_that_is_none_is_the_callers_mistake(
+    caller: Caller, settings: Any, answer: dict[str, str], words: str
+) -> None:
+    async with serving(**answer) as (address, _):
+        settings.OUTBOUND_ALLOWED_HOSTS = [address]
+        with pytest.raises(UpstreamFailure) as caught:
+            await caller.ask(asking(user("?", Image(f"http://{address}/cat.png"))), GEMINI)
+    assert caught.value.kind is FailureKind.BAD_REQUEST
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/cat.png", "https://169.254.169.254/latest/meta-data"])
+async def test_a_pictures_url_into_our_network_is_not_fetched(caller: Caller, url: str) -> None:
+    with pytest.raises(UpstreamFailure) as caught:
+        await caller.ask(asking(user("?", Image(url))), GEMINI)
+    assert caught.value.kind is FailureKind.BAD_REQUEST
+    assert "cannot be fetched" in caught.value.message
+
+
+async def test_others_get_the_url_itself(caller: Caller, settings: Any) -> None:
+    async with serving() as (address, asked):
+        settings.OUTBOUND_ALLOWED_HOSTS = [address]
+        for model in (CHAT, CLAUDE):
+            await caller.ask(asking(user("?", Image(f"http://{address}/cat.png")), tools=(WEATHER,)), model)
+    assert asked == []
