@@ -8,7 +8,7 @@ import msgspec
 
 from accounts.errors import ApiError
 from routing.chat import ChatResult, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
-from routing.doors import sse
+from routing.doors import replay, sse
 from routing.doors.answer_facts import fidelity, routing, usd
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, meta
@@ -58,6 +58,7 @@ def tool_call(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
+        **replay.of_call(call.signature),
     }
 
 
@@ -135,6 +136,7 @@ class _Frames:
                 "id": call_id,
                 "name": name,
                 "arguments": delta.arguments,
+                **replay.of_call(delta.signature),
             }
         )
 

@@ -1,6 +1,7 @@
 """An answer in OpenAI's shapes: `chat.completion`, and the chunks of a stream."""
 
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -11,12 +12,13 @@ from routing.chat import (
     Choice,
     Finished,
     LogprobsDelta,
+    ReasoningDelta,
     RefusalDelta,
     TextDelta,
     ToolCall,
     ToolCallDelta,
 )
-from routing.doors import sse
+from routing.doors import replay, sse
 from routing.doors.answer_facts import fidelity, routing, usd
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, openai_error
@@ -88,6 +90,7 @@ class _Chunks:
         self._include_usage = include_usage
         self._opened: set[int] = set()
         self._finished: list[Finished] = []
+        self._replays: Counter[int] = Counter()  # by choice
         self._base = {
             "id": _completion_id(answer),
             "object": "chat.completion.chunk",
@@ -112,6 +115,10 @@ class _Chunks:
                 return self._delta(event.choice, {"refusal": event.text})
             case ToolCallDelta():
                 return self._delta(event.choice, {"tool_calls": [_call_delta(event)]})
+            case ReasoningDelta(replay=made) if made is not None:
+                number = self._replays[event.choice]
+                self._replays[event.choice] += 1
+                return self._delta(event.choice, replay.of_message([made], number))
             case LogprobsDelta():
                 return self._delta(event.choice, {}, {"content": list(event.content), "refusal": None})
             case Finished():
@@ -172,6 +179,7 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     }
     if choice.tool_calls:
         message["tool_calls"] = [_call(call) for call in choice.tool_calls]
+    message |= replay.of_message(choice.replay)
     logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
     return {
         "index": index,
@@ -186,6 +194,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
+        **replay.of_call(call.signature),
     }
 
 
@@ -196,7 +205,7 @@ def _call_delta(delta: ToolCallDelta) -> dict[str, Any]:
         told |= {"id": delta.id, "type": "function"}
     if delta.name is not None:
         function = {"name": delta.name} | function
-    return told | {"function": function}
+    return told | {"function": function} | replay.of_call(delta.signature)
 
 
 def _completion_id(answer: Answer) -> str:

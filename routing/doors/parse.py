@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from accounts.errors import ApiError
 from routing.chat import (
     Audio,
     CacheMark,
@@ -20,7 +19,10 @@ from routing.chat import (
     Text,
     ToolCall,
 )
-from routing.doors.errors import validation_error
+from routing.doors import replay
+from routing.doors.findings import Findings as Findings  # what a reader of messages needs besides
+from routing.doors.findings import record as record
+from routing.doors.findings import text as text
 
 MAX_MESSAGES = 1000
 ROLES = {
@@ -30,19 +32,6 @@ ROLES = {
     "assistant": Role.ASSISTANT,
     "tool": Role.TOOL,
 }
-
-
-class Findings:
-    """What is wrong with a request, field by field."""
-
-    def __init__(self) -> None:
-        self.found: list[dict[str, str]] = []
-
-    def add(self, field: str, message: str) -> None:
-        self.found.append({"field": field, "message": message})
-
-    def error(self) -> ApiError:
-        return validation_error(self.found)
 
 
 def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, ...]:
@@ -59,30 +48,6 @@ def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, 
 def are_blank(read: tuple[Message, ...]) -> bool:
     """Whether there are no messages, or nothing is in them."""
     return not any(_has_content(message) for message in read)
-
-
-def text(
-    raw: Mapping[str, Any], name: str, path: str, bad: Findings, *, required: bool = False
-) -> str | None:
-    """A text field; None when it is absent."""
-    value = raw.get(name)
-    if value is None:
-        if required:
-            bad.add(f"{path}.{name}", "This field is required.")
-    elif not isinstance(value, str):
-        bad.add(f"{path}.{name}", "Must be a string.")
-        return None
-    elif required and not value.strip():
-        bad.add(f"{path}.{name}", "Must not be blank.")
-    return value
-
-
-def record(raw: Any, path: str, bad: Findings) -> dict[str, Any] | None:
-    """A JSON object; None when it is something else."""
-    if isinstance(raw, dict):
-        return raw
-    bad.add(path, "This field is required." if raw is None else "Must be an object.")
-    return None
 
 
 def cache_mark(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
@@ -121,6 +86,8 @@ def _message(raw: Any, path: str, bad: Findings) -> Message:
         role = Role.USER
     calls = _tool_calls(known, role, path, bad)
     parts = _content(known, role, bool(calls), path, bad)
+    if role is Role.ASSISTANT:
+        parts = (*replay.read_message(known, path, bad), *parts)
     return Message(
         role=role,
         parts=parts,
@@ -274,7 +241,7 @@ def _tool_call(raw: Any, path: str, bad: Findings) -> ToolCall:
         return ToolCall(call_id or "", "", "")
     name = text(function, "name", f"{path}.function", bad, required=True)
     arguments = text(function, "arguments", f"{path}.function", bad)
-    return ToolCall(call_id or "", name or "", arguments or "")
+    return ToolCall(call_id or "", name or "", arguments or "", replay.read_call(known, path, bad))
 
 
 _Read = Callable[[dict[str, Any], str, Findings], Part | None]
@@ -287,5 +254,5 @@ _PARTS: dict[Role, dict[str, _Read]] = {
         "input_audio": _audio_part,
     },
     Role.ASSISTANT: {"text": _text_part, "refusal": _refusal_part},
-    Role.TOOL: {"text": _text_part},
+    Role.TOOL: {"text": _text_part, "image_url": _image_part, "file": _file_part},
 }

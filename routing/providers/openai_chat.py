@@ -1,6 +1,7 @@
 """The Chat Completions dialect: requests to OpenAI's models, and to every server that imitates it."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.receipt import Writer
+from routing.providers.receipt import Writer, media_name
 from routing.providers.schemas import EMPTY_OBJECT, why_not_strict
 from routing.providers.wire import Wire
 
@@ -151,7 +152,7 @@ def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bo
     told.keep(*body, "tools", "tool_choice", "parallel_tool_calls", "response_format")
     told.keep("images", "files", "audio")
     body["model"] = model.upstream_id
-    body["messages"] = messages = [_message(each) for each in whole_tool_runs(request.messages)]
+    body["messages"] = messages = list(_messages(request, told))
     if request.tools:
         body["tools"] = [_tool(tool, told) for tool in request.tools]
         if request.tool_choice is not None:
@@ -187,6 +188,26 @@ def _logprobs(request: ChatRequest, told: Writer) -> dict[str, Any]:
     if request.top_logprobs is None:
         return {"logprobs": True}
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
+
+
+def _messages(request: ChatRequest, told: Writer) -> Iterator[dict[str, Any]]:
+    """A tool's message is text only: what else its result has is shown by the user, after the results."""
+    shown: list[dict[str, Any]] = []
+    for message in whole_tool_runs(request.messages):
+        if shown and message.role is not Role.TOOL:
+            yield {"role": "user", "content": shown}
+            shown = []
+        yield _message(message)
+        if message.role is not Role.TOOL:
+            continue
+        media = [part for part in message.parts if isinstance(part, Image | File | Audio)]
+        if media:
+            shown.append({"type": "text", "text": f"Belongs to the result of call {message.tool_call_id}:"})
+            shown += [wire for part in media if (wire := _part(part)) is not None]
+            for name in {media_name(part) for part in media}:
+                told.adapt(name, "those of tool results are shown after the results")
+    if shown:
+        yield {"role": "user", "content": shown}
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -168,7 +168,9 @@ def _choice(choice: ToolChoice) -> Any:
 
 def _items(message: Message, provider: str) -> Iterator[dict[str, Any]]:
     if message.role is Role.TOOL:
-        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
+        has_media = any(isinstance(part, Image | File | Audio) for part in message.parts)
+        output = _content(message.parts) if has_media else message.text
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": output}
         return
     if message.role is not Role.ASSISTANT:
         yield {"role": message.role, "content": _content(message.parts)}

@@ -5,8 +5,9 @@ What an adapter does not speak of counts as dropped: a forgotten parameter must 
 
 from collections.abc import Iterable, Iterator
 
-from routing.chat import Audio, ChatRequest, File, Image, Opaque, Part, Text
+from routing.chat import Audio, ChatRequest, File, Image, Part, Text
 from routing.fidelity import Kept, Receipt, Verdict
+from routing.providers.replays import replays
 
 UNKNOWN = "this model or its API does not take it"
 CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
@@ -70,7 +71,7 @@ class Writer:
 
     def replayed(self) -> None:
         """This provider's own reasoning goes back to it, any other's stays here."""
-        whose = {made.provider == self._provider for made in _replays(self._request)}
+        whose = {made.provider == self._provider for made in replays(self._request)}
         if whose == {True}:
             self.keep("reasoning")
         elif whose == {False}:
@@ -89,6 +90,10 @@ class Writer:
         if parameter in self._kept:
             return Kept(parameter, Verdict.HONOURED)
         return Kept(parameter, Verdict.DROPPED, UNKNOWN)
+
+
+def media_name(part: Image | File | Audio) -> str:
+    return {Image: "images", File: "files", Audio: "audio"}[type(part)]
 
 
 def asked(request: ChatRequest) -> Iterator[str]:
@@ -120,7 +125,7 @@ def asked(request: ChatRequest) -> Iterator[str]:
             yield name
     if _is_marked(parts) or any(tool.cache for tool in request.tools):
         yield "cache_control"
-    if any(True for _ in _replays(request)):
+    if any(True for _ in replays(request)):
         yield "reasoning"
 
 
@@ -130,9 +135,3 @@ def _is_marked(parts: Iterable[Part]) -> bool:
 
 def _parts(request: ChatRequest) -> Iterator[Part]:
     return (part for message in request.messages for part in message.parts)
-
-
-def _replays(request: ChatRequest) -> Iterator[Opaque]:
-    for message in request.messages:
-        yield from (part for part in message.parts if isinstance(part, Opaque))
-        yield from (call.signature for call in message.tool_calls if call.signature is not None)

@@ -20,6 +20,7 @@ from routing.providers import (
     openai_chat_answer,
     openai_responses,
     openai_responses_answer,
+    replays,
     retry,
 )
 from routing.providers.config import Deadlines, Dialect, Provider
@@ -124,9 +125,19 @@ class Upstreams:
         def call() -> AsyncGenerator[StreamEvent, None]:
             return self._call(upstream, sent, model, effort, stream=stream, within_s=within_s)
 
-        async with aclosing(call() if count == 1 else several(count, call)) as events:
-            async for event in events:
-                yield _told(event, changes) if changes and isinstance(event, Started) else event
+        begun = False
+        while True:
+            try:
+                async with aclosing(call() if count == 1 else several(count, call)) as events:
+                    async for event in events:
+                        begun = True
+                        yield _told(event, changes) if changes and isinstance(event, Started) else event
+                return
+            except UpstreamFailure as failure:
+                if begun or not replays.are_refused(failure, sent, model.provider):
+                    raise
+                sent = replays.without_replays(sent)
+                changes.append(("reasoning", "left out: its provider did not take it back"))
 
     async def _call(
         self,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,18 +18,25 @@ from routing.chat import (
     Finished,
     FinishReason,
     Image,
+    Message,
+    Opaque,
+    Role,
     Started,
     StreamEvent,
+    Text,
     TextDelta,
+    Tool,
     ToolCallDelta,
     UsageReport,
 )
 from routing.fidelity import Kept, Verdict
+from routing.providers import anthropic, gemini, openai_chat, openai_responses
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.fan_out import several
 from routing.providers.receipt import CUT_HERE
 from routing.providers.stops import Cutter
 from tests.conftest import Simulator
+from tests.providers import strict
 from tests.providers.conftest import Caller
 from tests.providers.facts import (
     CHAT,
@@ -39,6 +47,9 @@ from tests.providers.facts import (
     RESPONSES,
     WEATHER,
     asking,
+    assistant,
+    call,
+    result,
     user,
 )
 
@@ -170,6 +181,82 @@ def test_calls_after_a_cut_are_not_given_and_before_it_nothing_is_held_back() ->
     assert said == [TextDelta("so "), TextDelta("E"), ToolCallDelta(0, "a", "f")]
     assert [*cutter.of(TextDelta("END")), *cutter.of(ToolCallDelta(1, "b", "f"))] == []
     assert [*cutter.of(TextDelta("other", 1))] == [TextDelta("other", 1)]
+
+
+# Pictures in tool results
+
+SEEN = (
+    user("What does the camera see?"),
+    assistant("", call("a", "camera", "{}"), call("b", "camera", "{}")),
+    Message(Role.TOOL, (Text("North:"), Image(PIXEL)), tool_call_id="a"),
+    Message(Role.TOOL, (Image(PIXEL),), tool_call_id="b"),
+    user("So?"),
+)
+CAMERA = Tool("camera", "Looks")
+
+
+@pytest.mark.parametrize(
+    "model", [CHAT, REASONING_CHAT, RESPONSES, CLAUDE, GEMINI], ids=lambda model: model.id
+)
+async def test_a_picture_in_a_tools_result_is_taken(caller: Caller, model: ModelFacts) -> None:
+    answer = await caller.ask(asking(*SEEN, tools=(CAMERA,)), model)
+    assert answer.choices[0].finish_reason is FinishReason.STOP
+
+
+def test_chat_completions_shows_it_after_the_results() -> None:
+    wire = openai_chat.build(asking(*SEEN, tools=(CAMERA,)), CHAT, None, stream=False)
+    messages = strict.accepted("openai_chat", wire.body)["messages"]
+    assert [one["role"] for one in messages] == ["user", "assistant", "tool", "tool", "user", "user"]
+    assert [part["type"] for part in messages[4]["content"]] == ["text", "image_url"] * 2
+    assert "call a" in messages[4]["content"][0]["text"]
+    images = next(one for one in wire.receipt if one.parameter == "images")
+    assert images.change == "those of tool results are shown after the results"
+
+
+def test_the_others_take_it_in_the_result() -> None:
+    request = asking(*SEEN, tools=(CAMERA,))
+    responses = openai_responses.build(request, RESPONSES, None, stream=False)
+    outputs = [one for one in strict.accepted("openai_responses", responses.body)["input"] if "output" in one]
+    assert [part["type"] for part in outputs[0]["output"]] == ["input_text", "input_image"]
+    claude = strict.accepted("anthropic", anthropic.build(request, CLAUDE, None, stream=False).body)
+    first = claude["messages"][2]["content"][0]
+    assert [part["type"] for part in first["content"]] == ["text", "image"]
+    google = strict.accepted("gemini", gemini.build(request, GEMINI, None, stream=False).body)
+    (part,) = google["contents"][2]["parts"][0]["functionResponse"]["parts"]
+    assert part["inlineData"]["mimeType"] == "image/png"
+
+
+# Reasoning its provider does not take back
+
+
+@pytest.mark.parametrize(
+    ("model", "forged"),
+    [
+        (CLAUDE, {"type": "thinking", "thinking": "Hm.", "signature": "forged"}),
+        (GEMINI, {"textSignature": "Zm9yZ2Vk"}),
+    ],
+    ids=lambda value: getattr(value, "id", ""),
+)
+async def test_reasoning_that_is_refused_is_left_out_and_told(
+    caller: Caller, model: ModelFacts, forged: dict[str, str]
+) -> None:
+    signature = Opaque(model.provider, {"thoughtSignature": "Zm9yZ2Vk"})
+    called = msgspec.structs.replace(call("a", "camera", "{}"), signature=signature)
+    said = Message(Role.ASSISTANT, (Opaque(model.provider, forged), Text("Hm.")), (called,))
+    events = await caller.events(asking(user("Hi"), said, result("a"), tools=(CAMERA,)), model)
+    assert isinstance(events[0], Started)
+    told = {one.parameter: one.change for one in events[0].receipt}
+    assert told["reasoning"] == "left out: its provider did not take it back"
+
+
+async def test_another_mistake_is_not_tried_again(caller: Caller, simulator: Simulator) -> None:
+    simulator.reset()
+    simulator.fault(provider="anthropic", kind="status", status=400)
+    thought = Opaque("anthropic", {"type": "thinking", "thinking": "", "signature": "x"})
+    said = Message(Role.ASSISTANT, (thought, Text("Hm.")))
+    with pytest.raises(UpstreamFailure):
+        await caller.ask(asking(user("Hi"), said, user("?")), CLAUDE)
+    assert len(simulator.calls()) == 1
 
 
 # Pictures by URL

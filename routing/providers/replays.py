@@ -1,0 +1,37 @@
+"""Reasoning that providers want back: what a request has of it, and the request without it."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from routing.chat import ChatRequest, Message, Opaque
+from routing.providers.failures import FailureKind, UpstreamFailure
+
+# Of the 400s for reasoning that was altered, is bound to another prefix, or belongs to another model
+_WORDS = ("signature", "thinking", "thought", "reasoning", "encrypted")
+
+
+def replays(request: ChatRequest) -> Iterator[Opaque]:
+    for message in request.messages:
+        yield from (part for part in message.parts if isinstance(part, Opaque))
+        yield from (call.signature for call in message.tool_calls if call.signature is not None)
+
+
+def are_refused(failure: UpstreamFailure, request: ChatRequest, provider: str) -> bool:
+    """Whether the provider would not have its own reasoning back; nothing was answered or charged then."""
+    if failure.kind is not FailureKind.BAD_REQUEST or failure.status != 400:
+        return False
+    said = failure.message.lower()
+    return any(word in said for word in _WORDS) and any(
+        made.provider == provider for made in replays(request)
+    )
+
+
+def without_replays(request: ChatRequest) -> ChatRequest:
+    return msgspec.structs.replace(request, messages=tuple(map(_bare, request.messages)))
+
+
+def _bare(message: Message) -> Message:
+    parts = tuple(part for part in message.parts if not isinstance(part, Opaque))
+    calls = tuple(msgspec.structs.replace(call, signature=None) for call in message.tool_calls)
+    return msgspec.structs.replace(message, parts=parts, tool_calls=calls)
