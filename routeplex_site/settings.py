@@ -175,6 +175,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "refresh-prices": {"task": "billing.jobs.refresh_prices", "schedule": 24 * 3600.0},
     "ask-for-prices": {"task": "billing.jobs.ask_for_prices", "schedule": 60.0},
     "audit-lately": {"task": "billing.jobs.audit_lately", "schedule": 3600.0},
+    "gather-outcomes": {"task": "routing.jobs.gather_outcomes", "schedule": 300.0},
     "watch-distribution": {"task": "routing.jobs.watch_distribution", "schedule": 3600.0},
     "audit-ledger": {"task": "billing.jobs.audit_ledger", "schedule": 24 * 3600.0},
     "raise-budget-alerts": {"task": "billing.alerts.jobs.raise_budget_alerts", "schedule": 30.0},

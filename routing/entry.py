@@ -8,6 +8,7 @@ missing, their end is awaited for a moment.
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from decimal import Decimal
@@ -56,9 +57,10 @@ class Asked(msgspec.Struct, frozen=True):
 async def enter(asked: Asked, runtime: Runtime) -> Entry:
     """Raises the caller's error: 4xx of the decision, 429 of a limit, 503 without a ledger."""
     put, snapshot = question(asked.request, asked.steering, asked.caller, runtime, asked.at)
+    learning = await runtime.learned.of(asked.caller.account_id)
     admission = await runtime.limiter.admit(asked.caller, asked.request_id, asked.at)
     try:
-        return await _opened(asked, put, snapshot, admission, runtime)
+        return await _opened(asked, put, snapshot, learning, admission, runtime)
     except BaseException:
         runtime.finish(admission.leave(0, asked.at))
         raise
@@ -67,13 +69,14 @@ async def enter(asked: Asked, runtime: Runtime) -> Entry:
 async def look(asked: Asked, runtime: Runtime) -> Decision:
     """The decision a request would get now, without opening one. Counts in the rates; raises as `enter`."""
     put, snapshot = question(asked.request, asked.steering, asked.caller, runtime, asked.at)
+    learning = await runtime.learned.of(asked.caller.account_id)
     admission = await runtime.limiter.look(asked.caller, asked.request_id, asked.at)
     try:
-        return decided(put, snapshot, admission.budget_left_usd, draw=0.0)
+        return decided(put, snapshot, admission.budget_left_usd, 0.0, learning)
     except OverBudget:
         spent = admission.tightest
         assert spent is not None, "a budget is missed only where there is one"
-    decision = decided(_squeezed(put), snapshot, None, draw=0.0)
+    decision = decided(_squeezed(put), snapshot, None, 0.0, learning)
     book = runtime.catalog.price_book
     purse = Purse(asked.request, decision, snapshot.models, book, asked.at, admission.caps)
     spent.least = purse.wish(None).least_usd
@@ -83,7 +86,12 @@ async def look(asked: Asked, runtime: Runtime) -> Decision:
 
 
 async def _opened(
-    asked: Asked, put: Question, snapshot: Snapshot, admission: Admission, runtime: Runtime
+    asked: Asked,
+    put: Question,
+    snapshot: Snapshot,
+    learning: Mapping[str, float],
+    admission: Admission,
+    runtime: Runtime,
 ) -> Entry:
     left, draw = admission.budget_left_usd, random.random()  # noqa: S311
     # At least half of the request's time is left for its answer.
@@ -95,7 +103,7 @@ async def _opened(
         has_turn = False
         while True:
             try:
-                decision = decided(put, snapshot, left, draw)
+                decision = decided(put, snapshot, left, draw, learning)
                 return await _open(asked, decision, snapshot, admission, runtime, left, whole)
             except OverBudget:
                 assert admission.tightest is not None, "a budget is missed only where there is one"

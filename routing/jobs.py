@@ -1,16 +1,21 @@
-"""Celery tasks of routing: what traffic showed of each arm, and whether decisions go to one alone."""
+"""Celery tasks of routing: what traffic showed of each arm and account, and whether one arm gets all."""
 
 from datetime import UTC, datetime
 
 from celery import shared_task
 
 from routing.catalog.measure import measure
-from routing.learning import distribution
+from routing.learning import distribution, outcomes
 
 
 @shared_task
 def measure_health() -> None:
     measure(datetime.now(UTC))
+
+
+@shared_task
+def gather_outcomes() -> None:
+    outcomes.gather(datetime.now(UTC))
 
 
 @shared_task

@@ -1,6 +1,7 @@
 """Puts a caller's request as the question that `decide` answers, and its refusals in the caller's words."""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -58,12 +59,18 @@ class OverBudget(Exception):
     """Nobody can answer for what the account's or the key's budget leaves."""
 
 
-def decided(asked: Question, snapshot: Snapshot, budget_left_usd: Decimal | None, draw: float) -> Decision:
+def decided(
+    asked: Question,
+    snapshot: Snapshot,
+    budget_left_usd: Decimal | None,
+    draw: float,
+    learning: Mapping[str, float],
+) -> Decision:
     """The decision; raises the caller's 4xx, 503 when only breakers stand in the way, or OverBudget."""
     left = None if budget_left_usd is None else float(budget_left_usd)
     asked = msgspec.structs.replace(asked, budget_left_usd=left)
     try:
-        return decide(asked, snapshot, draw=draw)
+        return decide(asked, snapshot, draw=draw, learning=learning)
     except NoCandidate as refusal:
         if snapshot.blocked and _would_work_unblocked(asked, snapshot):
             raise ProviderUnavailable(

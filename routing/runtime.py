@@ -24,6 +24,7 @@ from routing.conversations import Conversations
 from routing.decide.decision import load as load_decision
 from routing.execute.breaker import Breaker
 from routing.execute.shared_breaker import SharedBreaker
+from routing.learning.account import Learned
 from routing.providers.config import Provider
 from routing.providers.registry import Deadlines, Upstreams
 
@@ -44,6 +45,7 @@ class Runtime:
         self.heartbeat = Heartbeat()
         self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
         self.conversations = Conversations()
+        self.learned = Learned()
         self.upstreams = Upstreams(
             msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
             Deadlines(
@@ -70,6 +72,7 @@ class Runtime:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.catalog.stop()
+        await self.learned.stop()
         if self._shared_breaker is not None:
             await self._shared_breaker.stop()
         await self._writer.close()

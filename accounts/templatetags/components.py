@@ -27,6 +27,7 @@ _NAV = (
     ("Home", "home", "house"),
     ("Requests", "requests", "list"),
     ("Usage", "usage", "chart-column"),
+    ("Learning", "learning", "flask-conical"),
     ("Models", "models", "boxes"),
     ("Keys", "keys", "key-round"),
     ("Limits", "limits", "gauge"),

@@ -1,5 +1,6 @@
 """Endpoints for whoever holds a key: the decision alone, feedback, and what was learnt from it."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +29,10 @@ from routing.doors.rows import checked, told
 from routing.doors.views import AsyncAPIView
 from routing.entry import Asked, look
 from routing.errors import NotFound
-from routing.learning import feedback
+from routing.learning import account, feedback
+from routing.learning.account import explained
 from routing.learning.models import Feedback
+from routing.learning.posteriors import BOUND
 from routing.runtime import running
 
 
@@ -93,11 +96,15 @@ class LearningView(AsyncAPIView):
 
     @extend_schema(
         operation_id="learning",
-        summary="See what feedback this account gave, and what it changes",
+        summary="See what was learnt from this account's outcomes, and what it changes",
         responses=LEARNING_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
-        given = await from_database(feedback.opinions, self.caller.account_id)
+        now, account_id = datetime.now(UTC), self.caller.account_id
+        given = await from_database(feedback.opinions, account_id)
+        learnt = await from_database(account.learnt, account_id, now)
+        mode = await from_database(account.mode_of, account_id)
+        shifts = await from_database(account.applied, account_id, now)
         count = sum(one.count for one in given)
         total = sum(one.count * one.mean_score for one in given)
         data = {
@@ -111,22 +118,24 @@ class LearningView(AsyncAPIView):
                 }
                 for one in given
             ],
+            "learnt": [asdict(one) for one in learnt],
             "influence": {
-                "applied": False,
-                "share": 0.0,
-                "message": "Feedback is stored, but does not change routing decisions yet.",
+                "applied": bool(shifts),
+                "mode": mode,
+                "bound": BOUND,
+                "message": explained(mode, learnt),
             },
         }
         return told(request._request, data)
 
     @extend_schema(
         operation_id="forget_learning",
-        summary="Forget all feedback of this account",
+        summary="Forget all that was learnt from this account, its feedback included",
         request=None,
         responses=FORGOTTEN_RESPONSES,
     )
     async def delete(self, request: Request) -> HttpResponse:
-        forgotten = await from_database(feedback.forget, self.caller.account_id)
+        forgotten = await from_database(account.forget, self.caller.account_id)
         return told(request._request, {"forgotten": forgotten})
 
 

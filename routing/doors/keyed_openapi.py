@@ -102,14 +102,27 @@ class OpinionSerializer(Plain):
 
 
 class InfluenceSerializer(Plain):
-    applied = serializers.BooleanField()
-    share = serializers.FloatField()
+    applied = serializers.BooleanField(help_text="Whether anything learnt changes decisions now")
+    mode = serializers.ChoiceField(["on", "frozen", "off"])
+    bound = serializers.FloatField(help_text="P(success) is moved by at most this")
     message = _text()
+
+
+class PosteriorSerializer(Plain):
+    arm = _text()
+    skill = _text()
+    outcomes = serializers.IntegerField()
+    evidence = serializers.FloatField(help_text="Summed weight of the outcomes, decayed by age")
+    expected = serializers.FloatField(help_text="Mean P(success) that was predicted of them")
+    observed = serializers.FloatField(help_text="Mean score that was seen")
+    influence = serializers.FloatField(help_text="Share of the posterior's move that counts")
+    shift = serializers.FloatField(help_text="What it adds to P(success)")
 
 
 class LearningDataSerializer(Plain):
     feedback = FeedbackMeanSerializer()
     by_model_and_query_type = OpinionSerializer(many=True)
+    learnt = PosteriorSerializer(many=True)
     influence = InfluenceSerializer()
 
 

@@ -1,11 +1,13 @@
-"""Feedback: given, added up, forgotten. It is stored for self-learning, which does not read it yet."""
+"""Feedback: given and added up. What it teaches is kept as an outcome (outcomes.py)."""
 
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.models import Avg, Count
 
 from billing.models import Request
-from routing.learning.models import Feedback
+from routing.learning.models import Feedback, Outcome
+from routing.learning.outcomes import keep
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Opinion:
     mean_score: float
 
 
+@transaction.atomic
 def give_feedback(
     request_row: Request, score: float, comment: str = "", key_id: int | None = None
 ) -> Feedback:
@@ -30,6 +33,7 @@ def give_feedback(
         key_id=key_id,
         defaults={"account_id": request_row.account_id, "score": score, "comment": comment},
     )
+    keep(request_row, Outcome.Source.FEEDBACK, score, key_id, given.updated_at)
     return given
 
 
@@ -42,8 +46,3 @@ def opinions(account_id: int) -> list[Opinion]:
         .order_by("-count", "request__served_model", "request__query_type")
     )
     return [Opinion(*row) for row in rows]
-
-
-def forget(account_id: int) -> int:
-    """Delete the account's feedback; says how many there were."""
-    return Feedback.objects.filter(account_id=account_id).delete()[0]
