@@ -96,14 +96,14 @@ def price(attempt: Attempted, input_tokens: int, book: PriceBook, moment: dateti
     usage = attempt.usage
     text = "".join(attempt.text)
     if usage is None or (attempt.outcome != "ok" and text and usage.output_tokens == 0):
-        known = usage or Usage(uncached_input_tokens=input_tokens if text else 0)
+        known = usage or Usage(uncached_input_tokens=input_tokens * attempt.calls if text else 0)
         output_tokens = exact_count(text, attempt.facts) if text else 0
         usage = msgspec.structs.replace(known, output_tokens=output_tokens, estimated=bool(text))
     charged = attempt.outcome != "failed"  # a part that reached the caller is "partial" or "aborted"
     period = book.at(attempt.arm.model, moment)
     if period is None:
         return Priced(usage, None if usage.total_tokens else Decimal(0), None, "", charged)
-    prices = unit_prices(period.tiers, usage.input_tokens)
+    prices = unit_prices(period.tiers, usage.input_tokens // attempt.calls)  # a tier is one call's
     return Priced(usage, cost(usage, prices), prices, period.version, charged)
 
 

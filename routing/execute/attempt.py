@@ -36,6 +36,7 @@ class Attempted:
         self.upstream_model = ""
         self.receipt: Receipt = ()
         self.most_output_tokens: int | None = None  # as sent
+        self.calls = 1  # upstream calls its choices take
         self.response_id: str | None = None
         self.text: list[str] = []  # what was received, to count when no usage comes
         self.finish: FinishReason | None = None

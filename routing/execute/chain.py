@@ -28,6 +28,7 @@ from routing.execute.breaker import Breaker
 from routing.execute.outcome import final_error
 from routing.execute.rescue import Said, can_be_continued, continuation
 from routing.execute.seam import Seam
+from routing.providers.choices import calls
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.registry import Upstreams
 
@@ -99,6 +100,7 @@ class Execution:
         seam = Seam(self._said.text)
         request = self._request_for(attempt.arm)
         attempt.most_output_tokens = request.max_output_tokens
+        attempt.calls = calls(request, attempt.facts, attempt.arm.effort)
         upstream = self._upstreams.complete(
             request,
             attempt.facts,

@@ -56,8 +56,6 @@ _CHAT = _Adapter(openai_chat.build, openai_chat_answer.Stream, openai_chat_answe
 _RESPONSES = _Adapter(
     openai_responses.build, openai_responses_answer.Stream, openai_responses_answer.whole, retry.openai
 )
-# By dialect, what is fetched when it is given by URL (providers.md §6)
-_CONTENT_ONLY: dict[Dialect, Kinds] = {"gemini": (Image, File), "openai_chat": (File,)}
 _COMPATIBLE = _CHAT._replace(build=openai_chat.build_compatible)
 _ANTHROPIC = _Adapter(anthropic.build, anthropic_answer.Stream, anthropic_answer.whole, retry.anthropic)
 _GEMINI = _Adapter(gemini.build, gemini_answer.Stream, gemini_answer.whole, retry.gemini)
@@ -115,7 +113,7 @@ class Upstreams:
             raise UpstreamFailure(FailureKind.UNAVAILABLE, f"provider {model.provider!r} is not configured")
         within_s = first_byte_s if first_byte_s is not None else self._deadlines.first_byte_s
         sent, changes = request, []
-        kinds = _CONTENT_ONLY.get(upstream.provider.dialect, ())
+        kinds = _content_only(upstream.provider.dialect, request)
         if (sent := await inlined(request, kinds)) is not request:
             changes += [(name, "fetched here and sent as content") for name in remote_kinds(request, kinds)]
         if (count := choices.calls(sent, model, effort)) > 1:
@@ -216,6 +214,19 @@ class Upstreams:
                 return await reply.read(_now() + idle, idle, MAX_ERROR_BYTES)
         except (UpstreamFailure, TimeoutError):
             return b""
+
+
+def _content_only(dialect: Dialect, request: ChatRequest) -> Kinds:
+    """What is fetched when it is given by URL (providers.md §6)."""
+    match dialect:
+        case "gemini":
+            return (Image, File)
+        case "openai_chat":
+            return (File,)
+        case "openai" if request.logprobs or request.sampling.logit_bias:
+            return (File,)  # by URL only the Responses API takes them, which has neither of these
+        case _:
+            return ()
 
 
 def _given(event: StreamEvent, receipt: Receipt, cutter: Cutter | None) -> Iterable[StreamEvent]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from billing.usage import Usage
 from routing.arms import ModelFacts
 from routing.chat import (
+    File,
     Finished,
     FinishReason,
     Image,
@@ -320,6 +321,17 @@ async def test_a_pictures_url_into_our_network_is_not_fetched(caller: Caller, ur
         await caller.ask(asking(user("?", Image(url))), GEMINI)
     assert caught.value.kind is FailureKind.BAD_REQUEST
     assert "cannot be fetched" in caught.value.message
+
+
+@pytest.mark.parametrize("logprobs", [True, False])
+async def test_a_documents_url_is_fetched_where_it_would_cost_the_logprobs(
+    caller: Caller, settings: Any, logprobs: bool
+) -> None:
+    async with serving(media_type="application/pdf", body=b"%PDF-1.4") as (address, asked):
+        settings.OUTBOUND_ALLOWED_HOSTS = [address]
+        request = asking(user("?", File(f"http://{address}/a.pdf")), logprobs=logprobs)
+        answer = await caller.ask(request, CHAT)
+    assert (len(asked), bool(answer.choices[0].logprobs)) == (int(logprobs), logprobs)
 
 
 async def test_others_get_the_url_itself(caller: Caller, settings: Any) -> None:
