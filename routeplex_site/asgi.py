@@ -37,7 +37,13 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-LEAN_PATHS = ("/api/v1/chat", "/v1/chat/completions", "/api/v1/chat/completions")
+LEAN_PATHS = (
+    "/api/v1/chat",
+    "/v1/chat/completions",
+    "/api/v1/chat/completions",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+)
 
 
 class CallerGone(Exception):

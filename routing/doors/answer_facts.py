@@ -1,4 +1,4 @@
-"""What both doors tell of an answer besides its words: headers, routing, money."""
+"""What all doors tell of an answer besides its words: headers, routing, money."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 from django.http import HttpRequest
 
 from routing.decide.decision import Decision
+from routing.doors.enhancement import Enhancement
 from routing.doors.errors import header_value, validation_error
 from routing.execute.attempt import AttemptSummary
 from routing.pipeline import Answer, Context
@@ -72,6 +73,31 @@ def fidelity(settled: Settled) -> dict[str, Any]:
     told: dict[str, Any] = {"parameters": msgspec.to_builtins(settled.fidelity.parameters)}
     if settled.fidelity.output is not None:
         told["output"] = msgspec.to_builtins(settled.fidelity.output)
+    return told
+
+
+def who(answer: Answer) -> dict[str, Any]:
+    """What of `x_routeplex` is known before the answer."""
+    return {
+        "request_id": answer.request_id,
+        "provider": answer.facts.provider,
+        "strategy": str(answer.strategy),
+        "fallback_used": answer.fallback_used,
+    }
+
+
+def extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> dict[str, Any]:
+    """The object `x_routeplex` of the doors under `/v1`."""
+    told = who(answer) | {
+        "provider": settled.provider,
+        "fallback_used": settled.fallback_used,
+        "cost_usd": usd(settled.cost_usd),
+        "latency_ms": settled.latency_ms,
+        "routing": routing(answer.decision, settled),
+        "fidelity": fidelity(settled),
+    }
+    if enhancement is not None:
+        told["enhancement"] = msgspec.to_builtins(enhancement)
     return told
 
 

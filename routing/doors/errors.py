@@ -30,6 +30,18 @@ logger = logging.getLogger(__name__)
 
 # The words OpenAI uses; its clients choose the exception by status (and show the type).
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# The words of the Messages API, and the header its clients look for the id in
+_MESSAGES_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+MESSAGES_REQUEST_ID = "request-id"
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
@@ -40,14 +52,24 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
 
 def error_response(error: ApiError, path: str, request_id: str) -> HttpResponse:
     """The answer to a request at that path, with the error's own headers and the request's id."""
-    payload = openai_error(error) if is_openai_path(path) else native_error(error, request_id)
+    if is_messages_path(path):
+        payload = messages_error(error, request_id)
+    else:
+        payload = openai_error(error) if is_openai_path(path) else native_error(error, request_id)
     response = HttpResponse(json.dumps(payload, default=str), content_type="application/json")
     response.status_code = error.status
     for name, value in error.headers.items():
         response.headers[name] = header_value(value)
     response.headers["Content-Length"] = str(len(response.content))
     response.headers["X-Request-Id"] = request_id
+    if is_messages_path(path):
+        response.headers[MESSAGES_REQUEST_ID] = request_id
     return response
+
+
+def is_messages_path(path: str) -> bool:
+    """Whether clients of the Messages API send requests there."""
+    return path == "/v1/messages" or path.startswith("/v1/messages/")
 
 
 def is_openai_path(path: str) -> bool:
@@ -69,6 +91,18 @@ def openai_error(error: ApiError) -> dict[str, Any]:
     if kind is None:
         kind = "invalid_request_error" if error.status < 500 else "server_error"
     return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+def messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
+    """`details.error_code` is where the API's clients look for a stable code."""
+    kind = _MESSAGES_TYPES.get(error.status)
+    if kind is None:
+        kind = "invalid_request_error" if error.status < 500 else "api_error"
+    details: dict[str, Any] = {"error_code": error.code}
+    if error.param:
+        details["param"] = error.param
+    told = {"type": kind, "message": error.message, "details": details}
+    return {"type": "error", "error": told, "request_id": request_id}
 
 
 def meta(request_id: str) -> dict[str, str]:

@@ -1,26 +1,20 @@
 """The OpenAI-compatible chat door: `POST /v1/chat/completions`."""
 
 import time
-from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from accounts.permissions import HasScope
-from routing.chat import Strategy
 from routing.doors import answer_facts, openai_render, openai_schema, sse
 from routing.doors.body import json_object
 from routing.doors.enhancement import enhanced
 from routing.doors.once import once
 from routing.doors.openai_openapi import COMPLETION_RESPONSES, ERROR_RESPONSES
+from routing.doors.steering import HEADERS
 from routing.doors.views import AsyncAPIView
-from routing.doors.wire_types import IDEMPOTENCY_KEY
 from routing.pipeline import answer
-
-
-def _header(name: str, what: type, told: str, **more: Any) -> OpenApiParameter:
-    return OpenApiParameter(name, what, OpenApiParameter.HEADER, description=told, **more)
 
 
 class CompletionsView(AsyncAPIView):
@@ -30,16 +24,7 @@ class CompletionsView(AsyncAPIView):
         operation_id="chat_completions",
         summary="Have the best model answer, in OpenAI's shapes",
         request=openai_schema.OpenAIChatSerializer,
-        parameters=[
-            IDEMPOTENCY_KEY,
-            _header("X-RoutePlex-Strategy", str, "How to choose.", enum=[str(one) for one in Strategy]),
-            _header("X-RoutePlex-Test-Mode", bool, "Only models of the default tier."),
-            _header("X-RoutePlex-Enhance", bool, "Rewrite the last user message first."),
-            _header("X-RoutePlex-Models", str, "The candidates, separated by commas."),
-            _header("X-RoutePlex-Max-Cost-USD", float, "Leave out candidates expected to cost more."),
-            _header("X-RoutePlex-Fallback", bool, "false: one model only, its error is the answer."),
-            _header("X-RoutePlex-Rescue", bool, "Whether the next model continues a stream that is cut."),
-        ],
+        parameters=HEADERS,
         responses=COMPLETION_RESPONSES | ERROR_RESPONSES,
         examples=[
             OpenApiExample(

@@ -19,7 +19,8 @@ from routing.chat import (
     ToolCallDelta,
 )
 from routing.doors import replay, sse
-from routing.doors.answer_facts import fidelity, routing, usd
+from routing.doors.answer_facts import extra as extra_facts
+from routing.doors.answer_facts import who
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, openai_error
 from routing.pipeline import Answer
@@ -38,7 +39,7 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
             "usage": usage(settled),
             "service_tier": "default",
             "system_fingerprint": None,
-            "x_routeplex": _extra(answer, settled, enhancement),
+            "x_routeplex": extra_facts(answer, settled, enhancement),
         }
     )
 
@@ -136,7 +137,7 @@ class _Chunks:
             return b""
         first = not self._opened
         self._opened.add(choice)
-        extra = {"x_routeplex": _who(self._answer)} if first else {}
+        extra = {"x_routeplex": who(self._answer)} if first else {}
         return self._chunk(choice, {"role": "assistant", "content": "", "refusal": None}, extra=extra)
 
     def _end(self, settled: Settled) -> bytes:
@@ -145,7 +146,7 @@ class _Chunks:
         told = {
             "model": settled.model_used,  # another than the stream began with, after a rescue
             "usage": usage(settled),
-            "x_routeplex": _extra(self._answer, settled, self._enhancement),
+            "x_routeplex": extra_facts(self._answer, settled, self._enhancement),
         }
         frames = [self._opening(one.choice) for one in finished]
         for one in finished:
@@ -210,26 +211,3 @@ def _call_delta(delta: ToolCallDelta) -> dict[str, Any]:
 
 def _completion_id(answer: Answer) -> str:
     return "chatcmpl-" + answer.request_id.removeprefix("req_")
-
-
-def _who(answer: Answer) -> dict[str, Any]:
-    return {
-        "request_id": answer.request_id,
-        "provider": answer.facts.provider,
-        "strategy": str(answer.strategy),
-        "fallback_used": answer.fallback_used,
-    }
-
-
-def _extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> dict[str, Any]:
-    told = _who(answer) | {
-        "provider": settled.provider,
-        "fallback_used": settled.fallback_used,
-        "cost_usd": usd(settled.cost_usd),
-        "latency_ms": settled.latency_ms,
-        "routing": routing(answer.decision, settled),
-        "fidelity": fidelity(settled),
-    }
-    if enhancement is not None:
-        told["enhancement"] = msgspec.to_builtins(enhancement)
-    return told

@@ -1,4 +1,4 @@
-"""The body of `POST /v1/chat/completions` and the steering headers, as OpenAI's clients send them."""
+"""The body of `POST /v1/chat/completions`, as OpenAI's clients send it."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from routing.arms import Effort
-from routing.chat import ChatRequest, Mode, Sampling, Steering, Strategy
+from routing.chat import ChatRequest, Sampling, Steering
 from routing.doors import fields, parse, parse_tools
-from routing.doors.errors import validation_error
 from routing.doors.fields import StrictSerializer, optional
+from routing.doors.steering import steering
 from routing.doors.wire_types import (
     INT64,
     MAX_NAME,
@@ -30,9 +30,8 @@ from routing.doors.wire_types import (
     ToolsField,
     UserName,
 )
-from routing.errors import EmptyMessages, InvalidModel
+from routing.errors import EmptyMessages
 
-SMART_NAMES = frozenset({"routeplex-ai", "auto", "routeplex/auto", "routeplex/routeplex-ai"})
 MAX_CHOICES = 128
 MAX_TIER = 32  # characters of a service tier
 Count = Annotated[int, Meta(ge=1, le=MAX_CHOICES)]
@@ -125,11 +124,11 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> OpenAIAsk:
         sent = msgspec.convert(raw, OpenAIChat)
     except msgspec.ValidationError:
         raise fields.refusal(OpenAIChatSerializer, raw) from None
-    steering = _steering(sent, headers)
+    chosen = steering(sent.model, headers, stream=bool(sent.stream))
     options = sent.stream_options
     return OpenAIAsk(
         request=_request(sent, {name: value for name, value in raw.items() if name not in _KNOWN}),
-        steering=steering,
+        steering=chosen,
         include_usage=options is not None and bool(options.include_usage),
     )
 
@@ -173,84 +172,3 @@ def _request(sent: OpenAIChat, extra: dict[str, Any]) -> ChatRequest:
     if parse.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request
-
-
-def _steering(sent: OpenAIChat, headers: Mapping[str, str]) -> Steering:
-    strategy = _strategy_header(headers)
-    base, colon, suffix = sent.model.strip().partition(":")
-    smart = base.lower() in SMART_NAMES
-    if smart and colon:
-        strategy = _strategy_suffix(suffix)
-    if not base:
-        raise InvalidModel('Name a model, or "routeplex-ai" for Smart Routing.', param="model")
-    return Steering(
-        mode=Mode.SMART if smart else Mode.MANUAL,
-        model=None if smart else sent.model,
-        strategy=strategy,
-        test_mode=_flag_header(headers, "X-RoutePlex-Test-Mode") or False,
-        enhance_prompt=_flag_header(headers, "X-RoutePlex-Enhance") or False,
-        models=_models_header(headers),
-        fallback=_flag_header(headers, "X-RoutePlex-Fallback"),
-        rescue=_flag_header(headers, "X-RoutePlex-Rescue"),
-        max_cost_usd=_cost_header(headers),
-        stream=bool(sent.stream),
-    )
-
-
-def _strategy_suffix(suffix: str) -> Strategy:
-    if suffix not in list(Strategy):
-        names = [f"routeplex-ai:{one}" for one in Strategy]
-        raise InvalidModel(
-            f"There is no strategy {suffix[:40]!r}. Use one of: {', '.join(names)}.",
-            param="model",
-            details={"near_matches": names},
-        )
-    return Strategy(suffix)
-
-
-def _strategy_header(headers: Mapping[str, str]) -> Strategy | None:
-    name = "X-RoutePlex-Strategy"
-    value = headers.get(name)
-    if value is None:
-        return None
-    if value.strip().lower() not in list(Strategy):
-        raise _bad_header(name, f"Must be one of: {', '.join(Strategy)}.")
-    return Strategy(value.strip().lower())
-
-
-def _flag_header(headers: Mapping[str, str], name: str) -> bool | None:
-    value = headers.get(name)
-    if value is None:
-        return None
-    if value.strip().lower() not in ("true", "false"):
-        raise _bad_header(name, "Must be true or false.")
-    return value.strip().lower() == "true"
-
-
-def _models_header(headers: Mapping[str, str]) -> tuple[str, ...]:
-    name = "X-RoutePlex-Models"
-    value = headers.get(name)
-    if value is None:
-        return ()
-    models = tuple(one.strip() for one in value.split(",") if one.strip())
-    if not models or len(models) > 100 or any(len(one) > MAX_NAME for one in models):
-        raise _bad_header(name, "Must list 1 to 100 models, separated by commas.")
-    return models
-
-
-def _cost_header(headers: Mapping[str, str]) -> float | None:
-    name = "X-RoutePlex-Max-Cost-USD"
-    value = headers.get(name)
-    if value is None:
-        return None
-    try:
-        usd = float(value)
-    except ValueError:
-        usd = -1.0
-    if not 0 <= usd < float("inf"):
-        raise _bad_header(name, "Must be an amount of USD, such as 0.01.")
-    return usd
-
-
-def _bad_header(name: str, message: str) -> Exception:
-    return validation_error([{"field": name, "message": message}])

@@ -1,4 +1,4 @@
-"""OpenAI's messages and parts, as both doors take them, into the neutral language.
+"""OpenAI's messages and parts, as both chat doors take them, into the neutral language.
 
 Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
 """
@@ -155,7 +155,7 @@ def _image_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
     detail = text(image, "detail", at, bad)
     if detail not in (None, "auto", "low", "high", "original"):
         bad.add(f"{at}.detail", 'Must be "auto", "low", "high" or "original".')
-    url = _url(image, "url", at, bad, "image/")
+    url = checked_url(image, "url", at, bad, "image/")
     return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
 
 
@@ -168,7 +168,7 @@ def _file_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
         bad.add(f"{at}.file_id", "Uploaded files are not known here. Send the content in file_data.")
         return None
     filename = text(file, "filename", at, bad)
-    url = _url(file, "file_data", at, bad, "")
+    url = checked_url(file, "file_data", at, bad, "")
     return None if url is None else File(url, filename, cache_mark(raw, path, bad))
 
 
@@ -182,12 +182,12 @@ def _audio_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
     if kind not in ("wav", "mp3"):
         bad.add(f"{at}.format", 'Must be "wav" or "mp3".')
         return None
-    if data is not None and not _is_base64(data):
+    if data is not None and not is_base64(data):
         bad.add(f"{at}.data", "Is not valid base64.")
     return None if data is None else Audio(data, kind)
 
 
-def _url(raw: Mapping[str, Any], name: str, path: str, bad: Findings, media: str) -> str | None:
+def checked_url(raw: Mapping[str, Any], name: str, path: str, bad: Findings, media: str) -> str | None:
     """An http(s) or data: URL whose content is of that media."""
     url, at = text(raw, name, path, bad, required=True), f"{path}.{name}"
     if url is None:
@@ -205,12 +205,12 @@ def _url(raw: Mapping[str, Any], name: str, path: str, bad: Findings, media: str
         bad.add(at, "A data: URL must read data:TYPE;base64,CONTENT.")
     elif not head.lower().startswith(media):
         bad.add(at, f"The type of the data: URL must be {media}….")
-    elif not data or not _is_base64(data):
+    elif not data or not is_base64(data):
         bad.add(at, "The content of the data: URL is not valid base64.")
     return url
 
 
-def _is_base64(data: str) -> bool:
+def is_base64(data: str) -> bool:
     try:
         binascii.a2b_base64(data, strict_mode=True)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""OpenAI's tools, tool choice, stop and response format into the neutral language, for both doors."""
+"""OpenAI's tools, tool choice, stop and response format into the neutral language, for both chat doors."""
 
 import re
 from typing import Any, Literal, cast
@@ -77,10 +77,10 @@ def response_format(raw: Any, bad: Findings, path: str = "response_format") -> R
         return None
     return ResponseFormat(
         "json_schema",
-        name=_name(described, at, bad),
+        name=tool_name(described, at, bad),
         description=text(described, "description", at, bad),
         schema=record(described.get("schema"), f"{at}.schema", bad),
-        strict=_flag(described, "strict", at, bad),
+        strict=flag(described, "strict", at, bad),
     )
 
 
@@ -117,15 +117,15 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
         return Tool("")
     parameters = function.get("parameters")
     return Tool(
-        name=_name(function, at, bad) or "",
+        name=tool_name(function, at, bad) or "",
         description=text(function, "description", at, bad),
         parameters={} if parameters is None else record(parameters, f"{at}.parameters", bad) or {},
-        strict=_flag(function, "strict", at, bad),
+        strict=flag(function, "strict", at, bad),
         cache=cache_mark(known, path, bad),
     )
 
 
-def _name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+def tool_name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
     name = text(raw, "name", path, bad)
     if name is None:
         if raw.get("name") is None:
@@ -135,7 +135,7 @@ def _name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
     return name
 
 
-def _flag(raw: dict[str, Any], name: str, path: str, bad: Findings) -> bool | None:
+def flag(raw: dict[str, Any], name: str, path: str, bad: Findings) -> bool | None:
     value = raw.get(name)
     if value is not None and not isinstance(value, bool):
         bad.add(f"{path}.{name}", "Must be true or false.")

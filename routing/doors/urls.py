@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from routing.doors.free import EnhanceView, EstimateView, ModelsView, OpenAIModelsView, OpenAIModelView
 from routing.doors.keyed import FeedbackView, LearningView, RatingView, RouteView
+from routing.doors.messages import CountTokensView, MessagesView
 from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
 from routing.doors.requests_log import ExportView, RequestsView, RequestView
@@ -18,6 +19,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/chat", ChatView.as_view(), name="api_chat"),
     path("v1/chat/completions", CompletionsView.as_view(), name="openai_completions"),
     path("api/v1/chat/completions", GuessedCompletionsView.as_view()),
+    path("v1/messages", MessagesView.as_view(), name="messages"),
+    path("v1/messages/count_tokens", CountTokensView.as_view(), name="messages_count_tokens"),
     path("api/v1/chat/estimate", EstimateView.as_view(), name="api_estimate"),
     path("api/v1/chat/enhance", EnhanceView.as_view(), name="api_enhance"),
     path("api/v1/models", ModelsView.as_view(), name="api_models"),

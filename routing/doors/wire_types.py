@@ -1,4 +1,4 @@
-"""What both doors say alike: types of fields with their bounds, and how the document describes them."""
+"""What several doors say alike: types of fields with their bounds, and how the document describes them."""
 
 from typing import Annotated, Any
 

@@ -1,12 +1,14 @@
 """Reasoning that providers want back: what a request has of it, and the request without it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from routing.chat import ChatRequest, Message, Opaque
 from routing.providers.failures import FailureKind, UpstreamFailure
 
+_MESSAGES_PROVIDER = "anthropic"  # the one whose own dialect the Messages API is
 # Of the 400s for reasoning that was altered, is bound to another prefix, or belongs to another model
 _WORDS = ("signature", "thinking", "thought", "reasoning", "encrypted")
 
@@ -35,3 +37,15 @@ def _bare(message: Message) -> Message:
     parts = tuple(part for part in message.parts if not isinstance(part, Opaque))
     calls = tuple(msgspec.structs.replace(call, signature=None) for call in message.tool_calls)
     return msgspec.structs.replace(message, parts=parts, tool_calls=calls)
+
+
+def thinking_block(made: Opaque) -> dict[str, Any] | None:
+    """The block of the Messages API that this is, if it is one: signed or redacted thinking."""
+    if made.provider != _MESSAGES_PROVIDER or not isinstance(made.data, dict):
+        return None
+    return made.data if made.data.get("type") in ("thinking", "redacted_thinking") else None
+
+
+def of_thinking_block(block: dict[str, Any]) -> Opaque:
+    """Such a block, as the Messages API's own provider gave it."""
+    return Opaque(_MESSAGES_PROVIDER, block)

@@ -24,3 +24,15 @@ def test_the_chat_doors_are_described(document: dict, path: str) -> None:
     ) == (0, 2)
     assert {"200", "400", "401", "413", "429", "503"} <= set(operation["responses"])
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+
+
+def test_the_messages_door_is_described(document: dict) -> None:
+    operation = document["paths"]["/v1/messages"]["post"]
+    schema = document["components"]["schemas"]["Messages"]
+    assert {"messages", "model", "max_tokens"} == set(schema["required"])
+    assert (
+        schema["properties"]["temperature"]["minimum"],
+        schema["properties"]["temperature"]["maximum"],
+    ) == (0, 1)
+    assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert "post" in document["paths"]["/v1/messages/count_tokens"]

@@ -1,0 +1,94 @@
+"""The Messages door, for Anthropic's clients: `POST /v1/messages` and its `count_tokens`."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from routing.decide.tokens import count_input
+from routing.doors import answer_facts, messages_render, messages_schema, sse
+from routing.doors.body import json_object
+from routing.doors.enhancement import enhanced
+from routing.doors.errors import MESSAGES_REQUEST_ID
+from routing.doors.messages_openapi import COUNT_RESPONSES, ERROR_RESPONSES, MESSAGE_RESPONSES
+from routing.doors.once import once
+from routing.doors.steering import HEADERS
+from routing.doors.views import AsyncAPIView
+from routing.entry import Asked, look
+from routing.pipeline import answer
+from routing.runtime import running
+
+DOOR = "messages"
+
+
+class _View(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        response = await super().dispatch(request, *args, **kwargs)
+        response.headers[MESSAGES_REQUEST_ID] = response.headers["X-Request-Id"]
+        return response
+
+
+class MessagesView(_View):
+    @extend_schema(
+        operation_id="messages",
+        summary="Have the best model answer, in Anthropic's shapes",
+        request=messages_schema.MessagesSerializer,
+        parameters=HEADERS,
+        responses=MESSAGE_RESPONSES | ERROR_RESPONSES,
+        examples=[
+            OpenApiExample(
+                "Smart Routing",
+                value={
+                    "model": "routeplex-ai",
+                    "max_tokens": 1024,
+                    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        received_at = time.monotonic()
+        asked = messages_schema.read(json_object(request._request), request.headers)
+        context = answer_facts.context(request._request, DOOR, received_at)
+
+        async def respond() -> HttpResponseBase:
+            chat, enhancement = asked.request, None
+            if asked.steering.enhance_prompt:
+                chat, enhancement = enhanced(chat)
+            begun = await answer(chat, asked.steering, self.caller, context)
+            if asked.steering.stream:
+                frames = messages_render.stream(begun, asked.shows_thinking, enhancement)
+                return sse.EventStream(frames, answer_facts.headers(begun))
+            body, settled = await messages_render.whole(begun, asked.shows_thinking, enhancement)
+            headers = answer_facts.headers(begun, settled)
+            return HttpResponse(body, content_type="application/json", headers=headers)
+
+        return await once(request._request, self.caller, context, respond)
+
+
+class CountTokensView(_View):
+    @extend_schema(
+        operation_id="messages_count_tokens",
+        summary="Count a request's input tokens for the model that would answer it, without asking it",
+        request=messages_schema.CountSerializer,
+        parameters=HEADERS[1:],
+        responses=COUNT_RESPONSES | ERROR_RESPONSES,
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        asked = messages_schema.read_count(json_object(request._request), request.headers)
+        chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
+        request_id = request._request.request_id  # type: ignore[attr-defined]
+        runtime = await running()
+        # Let in as a request is: the count is of the model that this key would get now.
+        put = Asked(request_id, DOOR, chat, asked.steering, self.caller, datetime.now(UTC))
+        chosen = (await look(put, runtime)).chain[0]
+        counted = count_input(chat, runtime.catalog.snapshot.models[chosen.model])
+        return HttpResponse(msgspec.json.encode({"input_tokens": counted}), content_type="application/json")
