@@ -43,6 +43,7 @@ LEAN_PATHS = (
     "/api/v1/chat/completions",
     "/v1/messages",
     "/v1/messages/count_tokens",
+    "/v1/responses",
 )
 
 

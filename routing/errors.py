@@ -21,6 +21,12 @@ class MethodNotAllowed(ApiError):
     code, status = "method_not_allowed", 405
 
 
+class UnsupportedParameter(ApiError):
+    """A parameter of an API whose shapes we speak that stands for something we do not have."""
+
+    code, status = "unsupported_parameter", 400
+
+
 class Conflict(ApiError):
     code, status = "conflict", 409
 

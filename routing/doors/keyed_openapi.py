@@ -115,6 +115,7 @@ class PosteriorSerializer(Plain):
     evidence = serializers.FloatField(help_text="Summed weight of the outcomes, decayed by age")
     expected = serializers.FloatField(help_text="Mean P(success) that was predicted of them")
     observed = serializers.FloatField(help_text="Mean score that was seen")
+    common = serializers.FloatField(help_text="How much better than predicted all arms do; in no shift")
     influence = serializers.FloatField(help_text="Share of the posterior's move that counts")
     shift = serializers.FloatField(help_text="What it adds to P(success)")
 

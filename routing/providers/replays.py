@@ -8,7 +8,8 @@ import msgspec
 from routing.chat import ChatRequest, Message, Opaque
 from routing.providers.failures import FailureKind, UpstreamFailure
 
-_MESSAGES_PROVIDER = "anthropic"  # the one whose own dialect the Messages API is
+# Those whose own dialects these are
+_MESSAGES_PROVIDER, _RESPONSES_PROVIDER = "anthropic", "openai"
 # Of the 400s for reasoning that was altered, is bound to another prefix, or belongs to another model
 _WORDS = ("signature", "thinking", "thought", "reasoning", "encrypted")
 
@@ -49,3 +50,8 @@ def thinking_block(made: Opaque) -> dict[str, Any] | None:
 def of_thinking_block(block: dict[str, Any]) -> Opaque:
     """Such a block, as the Messages API's own provider gave it."""
     return Opaque(_MESSAGES_PROVIDER, block)
+
+
+def of_reasoning_item(item: dict[str, Any]) -> Opaque:
+    """An encrypted reasoning item, as the Responses API's own provider gave it."""
+    return Opaque(_RESPONSES_PROVIDER, item)

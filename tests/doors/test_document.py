@@ -36,3 +36,10 @@ def test_the_messages_door_is_described(document: dict) -> None:
     ) == (0, 1)
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
     assert "post" in document["paths"]["/v1/messages/count_tokens"]
+
+
+def test_the_responses_door_is_described(document: dict) -> None:
+    operation = document["paths"]["/v1/responses"]["post"]
+    schema = document["components"]["schemas"]["Responses"]
+    assert {"input", "model"} == set(schema["required"])
+    assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}

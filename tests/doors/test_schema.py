@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.errors import ApiError
-from routing.doors import messages_schema, native_schema, openai_schema
+from routing.doors import messages_schema, native_schema, openai_schema, responses_schema
 from routing.doors.fields import StrictSerializer
 from routing.doors.parse import Findings, messages
 from routing.doors.parse_tools import response_format, stop, tool_choice, tools
@@ -85,6 +85,7 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
     return not bad.found
 
 
+TOOLS = [{"type": "function", "name": "look"}]
 EDGES = [
     None, True, False, "", " ", "5", "true", "é", [], [5], ["a"], [None], {}, {"a": 5}, {"a": "b"},
     {"a": None}, {"x" * 65: "a"}, {"a": "x" * 513}, {"include_usage": 1}, {"include_usage": None}, "x" * 33,
@@ -129,8 +130,13 @@ def test_the_parsers_take_anything_and_say_where(value: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "serializer", "least"),
     [
-        (messages_schema.read, messages_schema.MessagesSerializer, {"max_tokens": 64}),
-        (messages_schema.read_count, messages_schema.CountSerializer, {}),
+        (
+            messages_schema.read,
+            messages_schema.MessagesSerializer,
+            {"messages": GOOD_MESSAGES, "max_tokens": 64},
+        ),
+        (messages_schema.read_count, messages_schema.CountSerializer, {"messages": GOOD_MESSAGES}),
+        (responses_schema.read, responses_schema.ResponsesSerializer, {"input": "Hello", "tools": TOOLS}),
     ],
 )
 def test_reader_and_serializer_agree_on_every_field_by_itself(
@@ -139,7 +145,7 @@ def test_reader_and_serializer_agree_on_every_field_by_itself(
     """They differ only where fields must fit each other, which no value here does."""
     for name in [*serializer().fields, "unknown"]:
         for value in EDGES:
-            body = {"messages": GOOD_MESSAGES, "model": "auto"} | least | {name: value}
+            body = {"model": "auto"} | least | {name: value}
             try:
                 read(body, {})
                 accepted = True

@@ -1,0 +1,55 @@
+"""The Responses door, for OpenAI's newer clients: `POST /v1/responses`, without a memory of earlier ones."""
+
+import time
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from routing.doors import answer_facts, responses_render, responses_schema, sse
+from routing.doors.body import json_object
+from routing.doors.enhancement import enhanced
+from routing.doors.once import once
+from routing.doors.openai_openapi import ERROR_RESPONSES
+from routing.doors.responses_openapi import RESPONSE_RESPONSES
+from routing.doors.steering import HEADERS
+from routing.doors.views import AsyncAPIView
+from routing.pipeline import answer
+
+
+class ResponsesView(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="responses",
+        summary="Have the best model answer, in the shapes of OpenAI's Responses",
+        request=responses_schema.ResponsesSerializer,
+        parameters=HEADERS,
+        responses=RESPONSE_RESPONSES | ERROR_RESPONSES,
+        examples=[
+            OpenApiExample(
+                "Smart Routing",
+                value={"model": "routeplex-ai", "input": "What is the capital of France?"},
+                request_only=True,
+            )
+        ],
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        received_at = time.monotonic()
+        asked = responses_schema.read(json_object(request._request), request.headers)
+        context = answer_facts.context(request._request, "responses", received_at)
+
+        async def respond() -> HttpResponseBase:
+            chat, enhancement = asked.request, None
+            if asked.steering.enhance_prompt:
+                chat, enhancement = enhanced(chat)
+            begun = await answer(chat, asked.steering, self.caller, context)
+            if asked.steering.stream:
+                frames = responses_render.stream(begun, asked, enhancement)
+                return sse.EventStream(frames, answer_facts.headers(begun))
+            body, settled = await responses_render.whole(begun, asked, enhancement)
+            headers = answer_facts.headers(begun, settled)
+            return HttpResponse(body, content_type="application/json", headers=headers)
+
+        return await once(request._request, self.caller, context, respond)

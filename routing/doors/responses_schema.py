@@ -1,0 +1,246 @@
+"""The body of `POST /v1/responses`, as OpenAI's clients send it; nothing of it is stored."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from drf_spectacular.utils import extend_schema_field
+from msgspec import Meta
+
+from routing.chat import ChatRequest, Message, Role, Sampling, Steering, Text
+from routing.doors import fields, responses_parse
+from routing.doors import responses_parse_options as options
+from routing.doors.fields import ParsedField, StrictSerializer, optional
+from routing.doors.findings import Findings
+from routing.doors.openai_schema import MAX_TIER
+from routing.doors.parse import are_blank
+from routing.doors.parse_tools import MAX_TOOLS
+from routing.doors.steering import steering
+from routing.doors.wire_types import (
+    MAX_NAME,
+    MAX_TOKENS,
+    MAX_USER,
+    ModelName,
+    Pairs,
+    Share,
+    Temperature,
+    Tokens,
+    UserName,
+)
+from routing.errors import EmptyMessages, UnsupportedParameter
+
+# What would need a memory of earlier requests, or of requests under way
+_STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+# OpenAI's models get them as they are, in either of its dialects; others know nothing like it.
+_OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier")
+
+
+class ResponsesAsk(msgspec.Struct, frozen=True):
+    """`echo`: the settings a response repeats."""
+
+    request: ChatRequest
+    steering: Steering
+    reasoning: options.Reasoning
+    echo: dict[str, Any]
+
+
+class Responses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`Any`: read by the parsers, or not heeded."""
+
+    input: Any
+    model: ModelName
+    instructions: str | None = None
+    max_output_tokens: Tokens | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    tools: Any = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    text: Any = None
+    reasoning: Any = None
+    include: Any = None
+    metadata: Pairs | None = None
+    user: UserName | None = None
+    service_tier: Annotated[str, Meta(max_length=MAX_TIER)] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    store: bool | None = None
+    truncation: Literal["disabled"] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    max_tool_calls: Tokens | None = None
+    previous_response_id: Any = None
+    conversation: Any = None
+    prompt: Any = None
+    background: Any = None
+    prompt_cache_key: Annotated[str, Meta(max_length=MAX_USER)] | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: Annotated[str, Meta(max_length=MAX_TIER)] | None = None
+    safety_identifier: UserName | None = None
+
+
+_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
+_LIST: dict[str, Any] = {"type": "array", "items": _OBJECT}
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, _LIST | {"maxItems": responses_parse.MAX_ITEMS}]})
+class _InputField(ParsedField):
+    pass
+
+
+@extend_schema_field(_LIST | {"maxItems": MAX_TOOLS})
+class _ToolsField(ParsedField):
+    pass
+
+
+@extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none", "required"]}, _OBJECT]})
+class _ToolChoiceField(ParsedField):
+    pass
+
+
+@extend_schema_field(_OBJECT)
+class _ObjectField(ParsedField):
+    pass
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class _IncludeField(ParsedField):
+    pass
+
+
+@extend_schema_field({})
+class _RefusedField(ParsedField):
+    def __init__(self) -> None:
+        told = "Refused: nothing is stored here."
+        super().__init__(lambda raw, bad, path: raw, required=False, allow_null=True, help_text=told)
+
+
+class ResponsesSerializer(StrictSerializer):
+    input = _InputField(responses_parse.items)
+    model = fields.StrictText(
+        max_length=MAX_NAME,
+        help_text="A catalog id or alias, or routeplex-ai (routeplex-ai:cost, …) for Smart Routing.",
+    )
+    instructions = optional(fields.StrictText)
+    max_output_tokens = optional(fields.StrictInteger, min_value=1, max_value=MAX_TOKENS)
+    temperature = optional(fields.StrictNumber, min_value=0, max_value=2)
+    top_p = optional(fields.StrictNumber, min_value=0, max_value=1)
+    tools = _ToolsField(options.tools, required=False, allow_null=True)
+    tool_choice = _ToolChoiceField(options.tool_choice, required=False, allow_null=True)
+    parallel_tool_calls = optional(fields.StrictFlag)
+    text = _ObjectField(options.text_settings, required=False, allow_null=True)
+    reasoning = _ObjectField(options.reasoning, required=False, allow_null=True)
+    include = _IncludeField(options.include, required=False, allow_null=True)
+    metadata = optional(fields.Metadata)
+    user = optional(fields.StrictText, max_length=MAX_USER)
+    service_tier = optional(fields.StrictText, max_length=MAX_TIER)
+    stream = optional(fields.StrictFlag)
+    stream_options = optional(fields.StrictDict)
+    store = optional(fields.StrictFlag, help_text="Not heeded: nothing is stored.")
+    truncation = optional(fields.StrictChoice, choices=["disabled"])
+    top_logprobs = optional(fields.StrictInteger, min_value=0, max_value=0)
+    max_tool_calls = optional(
+        fields.StrictInteger,
+        min_value=1,
+        max_value=MAX_TOKENS,
+        help_text="Not heeded: it bounds hosted tools.",
+    )
+    previous_response_id = _RefusedField()
+    conversation = _RefusedField()
+    prompt = _RefusedField()
+    background = _RefusedField()
+    prompt_cache_key = optional(fields.StrictText, max_length=MAX_USER)
+    prompt_cache_options = optional(fields.StrictDict)
+    prompt_cache_retention = optional(fields.StrictText, max_length=MAX_TIER)
+    safety_identifier = optional(fields.StrictText, max_length=MAX_USER)
+
+    class Meta:
+        closed = True
+
+
+def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
+    """What is asked, by body and headers.
+
+    Raises UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
+    """
+    _refuse_state(raw)
+    try:
+        sent = msgspec.convert(raw, Responses)
+    except msgspec.ValidationError:
+        raise fields.refusal(ResponsesSerializer, raw) from None
+    chosen = steering(sent.model, headers, stream=bool(sent.stream))
+    bad = Findings()
+    tools = options.tools(sent.tools, bad)
+    choice = options.tool_choice(sent.tool_choice, bad)
+    options.check_tool_choice(choice, tools, bad)
+    text, reasoning = options.text_settings(sent.text, bad), options.reasoning(sent.reasoning, bad)
+    options.include(sent.include, bad)
+    said = responses_parse.items(sent.input, bad)
+    system = (Message(Role.SYSTEM, (Text(sent.instructions),)),) if sent.instructions else ()
+    request = ChatRequest(
+        messages=(*system, *said),
+        max_output_tokens=sent.max_output_tokens,
+        sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=sent.parallel_tool_calls,
+        response_format=text.format,
+        effort=reasoning.effort,
+        verbosity=text.verbosity,
+        user=sent.user,
+        metadata=sent.metadata,
+        service_tier=sent.service_tier,
+        extra={name: raw[name] for name in _OPENAI_ONLY if raw.get(name) is not None},
+    )
+    if bad.found:
+        raise bad.error()
+    if are_blank(said):
+        raise EmptyMessages("The input is empty. Send at least one item with content.", param="input")
+    return ResponsesAsk(request, chosen, reasoning, _echo(sent, request))
+
+
+def _refuse_state(raw: dict[str, Any]) -> None:
+    for name in _STATEFUL:
+        if raw.get(name) not in (None, False):
+            raise UnsupportedParameter(
+                f"{name} is not possible here: nothing is stored. Send the whole conversation as input, "
+                "with the output items of earlier responses, and wait for the answer.",
+                param=name,
+            )
+
+
+def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
+    text = sent.text or {}
+    user = {} if sent.user is None else {"user": sent.user}  # never null
+    return user | {
+        "background": False,
+        "instructions": sent.instructions,
+        "max_output_tokens": sent.max_output_tokens,
+        "max_tool_calls": sent.max_tool_calls,
+        "metadata": sent.metadata or {},
+        "parallel_tool_calls": sent.parallel_tool_calls is not False,
+        "previous_response_id": None,
+        "prompt_cache_key": sent.prompt_cache_key,
+        "safety_identifier": sent.safety_identifier,
+        "service_tier": "default",
+        "store": False,
+        "temperature": 1.0 if sent.temperature is None else sent.temperature,
+        "text": {
+            "format": text.get("format") or {"type": "text"},
+            "verbosity": request.verbosity or "medium",
+        },
+        "tool_choice": sent.tool_choice or "auto",
+        "tools": [_tool(one) for one in sent.tools or ()],
+        "top_logprobs": 0,
+        "top_p": 1.0 if sent.top_p is None else sent.top_p,
+        "truncation": "disabled",
+    }
+
+
+def _tool(raw: dict[str, Any]) -> dict[str, Any]:
+    """Complete, as clients expect it."""
+    return {
+        "description": None,
+        **raw,
+        "parameters": raw.get("parameters"),
+        "strict": bool(raw.get("strict")),
+    }
