@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test test-chaos soak bench-routing fuzz browser lint clean
+.PHONY: setup run test test-chaos soak bench-routing bench-learning fuzz browser lint clean
 
 setup: $(VENV)/.synced
 
@@ -38,6 +38,10 @@ soak: setup
 DATA ?= ../shared/data/routing/dev
 bench-routing: setup
 	@$(BIN)/python -m bench.routing --data $(DATA) $(if $(EVAL),--eval $(EVAL)) $(if $(OUT),--out $(OUT))
+
+# What self-learning is worth, each source of outcomes played as one account (docs/routing.md).
+bench-learning: setup
+	@$(BIN)/python -m bench.learning --data $(DATA)
 
 # Everything the OpenAPI document lets one send, to a running RoutePlex: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)

@@ -29,7 +29,7 @@ PRECISION = {
     "common": 2000.0,
     "own": 20_000.0,
     "u": 1.0,
-    "v": 50_000.0,
+    "v": 15_000.0,
 }
 CROWD = 0.8  # a prompt's n outcomes weigh n^(1 - CROWD): what is hard about it is one observation, not n
 LABEL_STEPS, LABEL_RIDGE = 150, 3.0

@@ -1,12 +1,15 @@
 """What an account's outcomes say of each arm and skill: a bounded shift of P(success), from plain values.
 
-Per account, arm and skill a Beta posterior over success. Its prior is what was predicted for the very
-requests that gave the outcomes, worth PSEUDO_COUNT of them; the posterior mean less the prior mean is
+An outcome is a score less the P(success) that was predicted of the arm, without any learning, for that very
+request. At one skill of one account an arm's mean difference is taken as
 
-    shift = Σ w (score − expected) / (PSEUDO_COUNT + Σ w),    w = weight of the sign × 2^(−age / HALF_LIFE)
+    c + d(arm) + noise,   c ~ N(0, s²/COMMON_COUNT), d ~ N(0, s²/PSEUDO_COUNT), noise ~ N(0, s²/w)
 
-Expectations leave earlier learning out, so learning does not feed on itself. The shift is then gated by how
-many outcomes the account has for the model, and bounded (spec/routing.md §8).
+where w sums the weights of the outcomes, each 2^(−age / HALF_LIFE) of its sign's. `c` is what makes this
+account's prompts harder or easier than predicted for every arm; without it the arm in use is blamed for what
+all would suffer, and rivals that were never tried look better than they are (docs/routing.md). What moves
+decisions is the posterior mean of `d`, gated by how many outcomes the account has for the model, and bounded
+(spec/routing.md §8). Earlier learning is no part of what was predicted: it does not feed on itself.
 """
 
 from collections import defaultdict
@@ -14,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-PSEUDO_COUNT = 20.0  # outcomes; bench/learning has what 10 and 40 give
+PSEUDO_COUNT, COMMON_COUNT = 60.0, 5.0  # outcomes; docs/routing.md has what others give
 HALF_LIFE = timedelta(days=30)
 BOUND = 0.15  # of P(success), whatever the evidence
 # Said feedback weighs more than signs: an answer without the form asked for failed, one with it may still be
@@ -47,21 +50,26 @@ class Posterior:
     evidence: float
     expected: float  # weighed mean of what was predicted
     observed: float  # weighed mean of what was seen
+    common: float  # how much better than predicted all arms do at the skill; part of no shift
     influence: float  # share of the posterior's move that counts, by the gates
     shift: float
 
 
 def posteriors(signs: Iterable[Sign], now: datetime) -> list[Posterior]:
     """One for each arm and skill with outcomes, most evidence first."""
-    cells: dict[tuple[str, str, str], list[Sign]] = defaultdict(list)
+    cells: dict[str, dict[tuple[str, str], list[Sign]]] = defaultdict(lambda: defaultdict(list))
     of_model: dict[str, int] = defaultdict(int)
     for sign in signs:
-        cells[sign.arm, sign.model, sign.skill].append(sign)
+        cells[sign.skill][sign.arm, sign.model].append(sign)
         of_model[sign.model] += 1
-    found = [
-        _posterior(arm, skill, cell, influence(of_model[model]), now)
-        for (arm, model, skill), cell in cells.items()
-    ]
+    found: list[Posterior] = []
+    for skill, arms in cells.items():
+        seen = {arm: _seen(cell, now) for arm, cell in arms.items()}
+        common = _common(seen.values())
+        found += [
+            _posterior(arm, skill, len(arms[arm, model]), one, common, influence(of_model[model]))
+            for (arm, model), one in seen.items()
+        ]
     return sorted(found, key=lambda one: (-one.evidence, one.arm, one.skill))
 
 
@@ -75,19 +83,43 @@ def influence(outcomes: int) -> float:
     return next((share for least, share in GATES if outcomes >= least), 0.0)
 
 
-def _posterior(arm: str, skill: str, cell: list[Sign], counts: float, now: datetime) -> Posterior:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    evidence: float
+    expected: float
+    observed: float
+
+
+def _seen(cell: list[Sign], now: datetime) -> _Seen:
     weights = [WEIGHTS[sign.source] * 0.5 ** (max(now - sign.at, timedelta(0)) / HALF_LIFE) for sign in cell]
     evidence = sum(weights)
-    observed = sum(weight * sign.score for weight, sign in zip(weights, cell, strict=True))
-    expected = sum(weight * sign.expected for weight, sign in zip(weights, cell, strict=True))
-    moved = counts * (observed - expected) / (PSEUDO_COUNT + evidence)
+    expected, observed = (
+        sum(weight * value for weight, value in zip(weights, values, strict=True)) / evidence
+        for values in ([sign.expected for sign in cell], [sign.score for sign in cell])
+    )
+    return _Seen(evidence, expected, observed)
+
+
+def _common(arms: Iterable[_Seen]) -> float:
+    """Posterior mean of `c`; each arm is as certain as its evidence and its own `d` let it be."""
+    total = precision = 0.0
+    for one in arms:
+        certain = 1 / (1 / one.evidence + 1 / PSEUDO_COUNT)
+        total += certain * (one.observed - one.expected)
+        precision += certain
+    return total / (COMMON_COUNT + precision)
+
+
+def _posterior(arm: str, skill: str, outcomes: int, seen: _Seen, common: float, counts: float) -> Posterior:
+    own = (seen.observed - seen.expected - common) * seen.evidence / (PSEUDO_COUNT + seen.evidence)
     return Posterior(
         arm=arm,
         skill=skill,
-        outcomes=len(cell),
-        evidence=evidence,
-        expected=expected / evidence if evidence else 0.0,
-        observed=observed / evidence if evidence else 0.0,
+        outcomes=outcomes,
+        evidence=seen.evidence,
+        expected=seen.expected,
+        observed=seen.observed,
+        common=common,
         influence=counts,
-        shift=round(max(-BOUND, min(BOUND, moved)), 4),
+        shift=round(max(-BOUND, min(BOUND, counts * own)), 4),
     )

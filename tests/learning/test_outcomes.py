@@ -77,7 +77,7 @@ class TestAnAccount:
         stranger: Account,
     ) -> None:
         assert set(applied(taught.pk, NOW)) == {"small|conversation"}
-        assert -BOUND <= applied(taught.pk, NOW)["small|conversation"] < -0.1
+        assert -BOUND <= applied(taught.pk, NOW)["small|conversation"] < -0.02
         assert applied(stranger.pk, NOW) == {}
 
     def test_off_it_changes_nothing_and_on_again_all_is_there(self, taught: Account) -> None:
@@ -106,8 +106,14 @@ class TestAnAccount:
 
     def test_one_keys_flood_stays_within_the_bound(self, make_request: MakeRequest, account: Account) -> None:
         for number in range(400):
-            give_feedback(make_request(number), 0.0, key_id=None)
-        assert applied(account.pk, NOW) == {"small|conversation": -BOUND}
+            served = "middle" if number % 2 else "small"
+            give_feedback(
+                make_request(number, served_model=served, served_effort="low" if number % 2 else ""),
+                float(number % 2),
+            )
+        shifts = applied(account.pk, NOW)
+        assert shifts["small|conversation"] == -BOUND
+        assert 0 < shifts["middle@low|conversation"] <= BOUND
 
 
 class TestAProcess:

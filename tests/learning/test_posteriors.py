@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.learning.posteriors import BOUND, HALF_LIFE, PSEUDO_COUNT, WEIGHTS, Sign, posteriors, shifts
+from routing.learning.posteriors import (
+    BOUND,
+    COMMON_COUNT,
+    HALF_LIFE,
+    PSEUDO_COUNT,
+    WEIGHTS,
+    Sign,
+    posteriors,
+    shifts,
+)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SHARE = st.floats(0, 1)
@@ -49,7 +58,20 @@ def test_order_does_not_matter(signs: list[Sign], dice: object) -> None:
 def test_the_gates_are_those_of_the_product(outcomes: int, counts: float) -> None:
     (one,) = posteriors([sign(0.8)] * outcomes, NOW)
     assert one.influence == counts
-    assert one.shift == pytest.approx(counts * outcomes * 0.1 / (PSEUDO_COUNT + outcomes), abs=1e-4)
+    certain = 1 / (1 / outcomes + 1 / PSEUDO_COUNT)
+    assert one.common == pytest.approx(0.1 * certain / (COMMON_COUNT + certain))
+    own = (0.1 - one.common) * outcomes / (PSEUDO_COUNT + outcomes)
+    assert one.shift == pytest.approx(counts * own, abs=1e-4)
+
+
+def test_prompts_too_hard_for_all_are_no_arms_fault_and_one_that_fails_alone_is() -> None:
+    arms = [f"arm-{n}" for n in range(5)]
+    hard = {one.arm: one.shift for one in posteriors([sign(0.3, arm=a) for a in arms] * 40, NOW)}
+    alone = posteriors([sign(0.3 if a == arms[0] else 0.7, arm=a) for a in arms] * 40, NOW)
+    by_arm = {one.arm: one.shift for one in alone}
+    assert max(map(abs, hard.values())) < 0.02
+    assert by_arm[arms[0]] < -0.08
+    assert all(0 <= by_arm[arm] < 0.05 for arm in arms[1:])
 
 
 def test_the_gate_counts_a_models_outcomes_over_its_efforts_and_skills() -> None:

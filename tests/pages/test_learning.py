@@ -32,7 +32,7 @@ def test_an_empty_one_says_how_to_teach(page: Client) -> None:
 
 def test_it_shows_what_was_predicted_what_was_seen_and_what_that_moves(page: Client, taught: Account) -> None:
     text = shown(page)
-    for words in ("small", "Conversation", "91 %", "0 %", "20 %", "-6.8 points"):
+    for words in ("small", "Conversation", "91 %", "0 %", "20 %", "-1.0 points"):
         assert words in text, words
 
 

@@ -1,0 +1,132 @@
+"""`python -m bench.learning --data DIR`: what self-learning is worth, each dev table played as one account.
+
+2,000 requests drawn from a table arrive one after the other. The predictor was fitted on the other tables
+and knows the models' published scores; outcomes are revealed only for the arm chosen, as feedback. The
+product's own posteriors, gates and bound move P(success). Each run is repeated at several prices of quality;
+what is told is the mean height of the hull of runs, with learning and without, between costs that both reach.
+"""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.routing.curves import hull, mean_height
+from bench.routing.predictor import Predictor
+from bench.routing.tables import EVALUATE_ONLY, Table, read
+from bench.routing.workloads import Judged, category_scores, described, judged, pool
+from routing.chat import ChatRequest, Message, Role, Text
+from routing.decide import artefact, features, skills
+from routing.decide.decision import load
+from routing.decide.preferences import EXPLORE_MARGIN, EXPLORE_SHARE
+from routing.learning.posteriors import BOUND, Sign, posteriors, shifts
+
+Matrix = npt.NDArray[np.float64]
+
+REQUESTS = 2000
+NEWS_EVERY = 50  # requests between two looks at what was learnt: a web process looks every 30 s
+TRADES = np.geomspace(
+    0.3, 3000, 12
+)  # quality given up for a USD less, in shares of what the table's prompts cost
+SEEDS = 5
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Played:
+    """A table as an account's traffic: what is predicted of it, and how it really goes."""
+
+    def __init__(self, test: Judged, predictor: Predictor) -> None:
+        table = test.table.columns(pool(test.table))
+        whole = table.complete()
+        self.asked = table.rows(whole)
+        models = described(self.asked, category_scores(table))
+        self.p, self.usd = predictor.predict_from(test.x[whole], self.asked.prompts, models)
+        self.skill = [_skill(question) for question in self.asked.questions]
+
+    def run(
+        self, trade: float, seed: int, *, learn: bool, score: Matrix | None = None
+    ) -> tuple[float, float, float]:
+        """Mean cost in USD, mean quality, largest shift. `score`: what feedback says, if not the truth."""
+        random = np.random.default_rng(seed)
+        truth, told = self.asked.score, self.asked.score if score is None else score
+        names = self.asked.models
+        signs: list[Sign] = []
+        learnt: dict[str, float] = {}
+        paid, got = [], []
+        for number, row in enumerate(random.integers(0, len(truth), REQUESTS)):
+            if learn and number % NEWS_EVERY == 0:
+                learnt = shifts(posteriors(signs, NOW))
+            moved = [learnt.get(f"{name}|{self.skill[row]}", 0.0) for name in names]
+            worth = self.p[row] + moved - trade * self.usd[row]
+            arm = int(np.argmax(worth))
+            if random.random() < EXPLORE_SHARE:
+                near = np.flatnonzero(worth >= worth[arm] - EXPLORE_MARGIN)
+                arm = int(random.choice(near))
+            paid.append(self.asked.cost[row, arm])
+            got.append(truth[row, arm])
+            signs.append(
+                Sign(names[arm], names[arm], self.skill[row], "feedback",
+                     float(self.p[row, arm]), float(told[row, arm]), NOW)
+            )  # fmt: skip
+        return float(np.mean(paid)), float(np.mean(got)), max(map(abs, learnt.values()), default=0.0)
+
+    def trades(self) -> Matrix:
+        found: Matrix = TRADES / float(self.usd.mean() * 1000)
+        return found
+
+
+def _skill(question: str) -> str:
+    """The skill a trace would name."""
+    seen = features.read(ChatRequest(messages=(Message(Role.USER, (Text(question),)),)))
+    return skills.SKILLS[int(skills.mix(seen, len(question) // 4, artefact.fitted()).argmax())]
+
+
+def heights(played: Played, seed: int) -> tuple[float, float]:
+    """Mean quality at equal cost, without and with learning."""
+    points = {
+        learn: np.array([played.run(trade, seed, learn=learn)[:2] for trade in played.trades()])
+        for learn in (False, True)
+    }
+    # Between costs that both reach.
+    low = max(one[:, 0].min() for one in points.values())
+    high = min(one[:, 0].max() for one in points.values())
+    off, on = (mean_height(hull(one[:, 0], one[:, 1]), low, high) for one in (points[False], points[True]))
+    return off, on
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the dev tables")
+    arguments = parser.parse_args()
+    load()
+    dev = [judged(table) for table in read(arguments.data) if table.name not in EVALUATE_ONLY]
+    print(f"{REQUESTS} requests an account, {SEEDS} orders; mean quality at equal cost, off → on")
+    for one in dev:
+        if len(pool(one.table)) < 3 or one.table.complete().sum() < 1:
+            continue
+        played = Played(one, _fitted_without(dev, one.table))
+        found = np.array([heights(played, seed) for seed in range(SEEDS)])
+        gain = found[:, 1] - found[:, 0]
+        off, on = found.mean(axis=0)
+        print(
+            f"{one.table.name:20} {off:.3f} → {on:.3f}  gain {np.median(gain):+.3f} "
+            f"[{gain.min():+.3f}, {gain.max():+.3f}]"
+        )
+        middle = float(played.trades()[len(TRADES) // 2])
+        _, honest, _ = played.run(middle, 0, learn=True)
+        _, lied_to, most = played.run(middle, 0, learn=True, score=1 - played.asked.score)
+        print(
+            f"{'':20} fed with lies alone: quality {lied_to:.3f} for {honest:.3f}, largest shift {most:.2f}"
+        )
+        assert most <= BOUND
+
+
+def _fitted_without(dev: list[Judged], table: Table) -> Predictor:
+    others = [one for one in dev if one.table.name != table.name]
+    return Predictor([one.table for one in others], [one.x for one in others])
+
+
+if __name__ == "__main__":
+    main()
