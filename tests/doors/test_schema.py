@@ -8,7 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.errors import ApiError
-from routing.doors import messages_schema, native_schema, openai_schema, responses_schema
+from routing.doors import (
+    messages_parse,
+    messages_parse_options,
+    messages_schema,
+    native_schema,
+    openai_schema,
+    responses_parse,
+    responses_parse_options,
+    responses_schema,
+)
 from routing.doors.fields import StrictSerializer
 from routing.doors.parse import Findings, messages
 from routing.doors.parse_tools import response_format, stop, tool_choice, tools
@@ -154,3 +163,62 @@ def test_reader_and_serializer_agree_on_every_field_by_itself(
             except ApiError:  # in a door's own words
                 continue
             assert serializer(data=body).is_valid() is accepted, (name, value)
+
+
+BLOCK_TYPES = [
+    "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking", "base64", "url",
+    "content", "enabled", "adaptive", "tool", "json_schema", "custom", "message", "function_call",
+    "function_call_output", "reasoning", "input_text", "input_image", "input_file", "output_text", "function",
+]  # fmt: skip
+BLOCK_FIELDS = [
+    "role", "content", "text", "source", "media_type", "data", "url", "title", "context", "citations", "id",
+    "name", "input", "tool_use_id", "is_error", "thinking", "signature", "budget_tokens", "display", "effort",
+    "format", "schema", "input_schema", "strict", "cache_control", "user_id", "call_id", "arguments",
+    "output", "summary", "encrypted_content", "image_url", "detail", "file_data", "file_url", "filename", "parameters",
+    "verbosity", "extra_content", "disable_parallel_tool_use",
+]  # fmt: skip
+LEAVES = SCALARS | st.sampled_from(
+    ["user", "assistant", "system", "rp1.", "rp1.WzFd", "data:image/png;base64,"]
+)
+BLOCKS = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.builds(
+            lambda kind, rest: {"type": kind} | rest,
+            st.sampled_from(BLOCK_TYPES),
+            st.dictionaries(st.sampled_from(BLOCK_FIELDS), inner, max_size=5),
+        )
+        | st.dictionaries(st.sampled_from(BLOCK_FIELDS), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        messages_parse.messages,
+        messages_parse.system,
+        messages_parse_options.tools,
+        messages_parse_options.tool_choice,
+        messages_parse_options.thinking,
+        messages_parse_options.output_config,
+        messages_parse_options.user,
+        messages_parse_options.stops,
+        responses_parse.items,
+        responses_parse_options.tools,
+        responses_parse_options.tool_choice,
+        responses_parse_options.text_settings,
+        responses_parse_options.reasoning,
+        responses_parse_options.include,
+    ],
+)
+@given(value=BLOCKS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_other_doors_parsers_take_anything_and_say_where(read: Any, value: Any) -> None:
+    said = [[{"role": role, "content": [value]}] for role in ("user", "assistant")]
+    for sent in (value, [value], *said):
+        bad = Findings()
+        read(sent, bad, "there")
+        assert all(one["field"].startswith("there") and one["message"] for one in bad.found)
