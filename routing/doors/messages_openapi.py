@@ -17,7 +17,7 @@ class MessageSerializer(serializers.Serializer[None]):
     x_routeplex = serializers.DictField()
 
 
-class TokensSerializer(serializers.Serializer[None]):
+class CountedTokensSerializer(serializers.Serializer[None]):
     input_tokens = serializers.IntegerField()
 
 
@@ -37,7 +37,7 @@ MESSAGE_RESPONSES = {
     (200, "application/json"): MessageSerializer,
     (200, "text/event-stream"): str,
 }
-COUNT_RESPONSES = {(200, "application/json"): TokensSerializer}
+COUNT_RESPONSES = {(200, "application/json"): CountedTokensSerializer}
 ERROR_RESPONSES = {
     (status, "application/json"): MessagesErrorSerializer
     for status in (400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504)

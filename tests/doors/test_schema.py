@@ -174,8 +174,8 @@ BLOCK_FIELDS = [
     "role", "content", "text", "source", "media_type", "data", "url", "title", "context", "citations", "id",
     "name", "input", "tool_use_id", "is_error", "thinking", "signature", "budget_tokens", "display", "effort",
     "format", "schema", "input_schema", "strict", "cache_control", "user_id", "call_id", "arguments",
-    "output", "summary", "encrypted_content", "image_url", "detail", "file_data", "file_url", "filename", "parameters",
-    "verbosity", "extra_content", "disable_parallel_tool_use",
+    "output", "summary", "encrypted_content", "image_url", "detail", "file_data", "file_url", "filename",
+    "parameters", "verbosity", "extra_content", "disable_parallel_tool_use",
 ]  # fmt: skip
 LEAVES = SCALARS | st.sampled_from(
     ["user", "assistant", "system", "rp1.", "rp1.WzFd", "data:image/png;base64,"]
