@@ -240,8 +240,11 @@ class FinishReason(StrEnum):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """`stop`: the stop sequence that ended it, where that is known."""
+
     reason: FinishReason
     choice: int = 0
+    stop: str | None = None
 
 
 StreamEvent = (

@@ -52,7 +52,7 @@ async def whole(
     added.add(blocks.close())
     message = _message(answer, added.content()) | {
         "model": settled.model_used,
-        "stop_reason": blocks.stop_reason(settled),
+        **blocks.stopped(settled),
         "usage": usage(settled),
         "x_routeplex": extra(answer, settled, enhancement),
     }
@@ -109,7 +109,7 @@ class _Blocks:
         self._open: str | None = None  # the type of the last block while it is open
         self._calls: dict[int, int] = {}  # index among the calls → index of the block
         self._held: list[Opaque] = []  # what belongs to a text and must wait for its end
-        self._finish: FinishReason | None = None
+        self._finish: Finished | None = None
         self._refused = False
 
     def of(self, event: Any) -> Iterator[Event]:
@@ -124,7 +124,7 @@ class _Blocks:
             case ToolCallDelta():
                 yield from self._call(event)
             case Finished():
-                self._finish = event.reason
+                self._finish = event
 
     def close(self) -> Iterator[Event]:
         """Ends the open block, if there is one."""
@@ -135,10 +135,13 @@ class _Blocks:
         for made in held:
             yield from self._replay(made)
 
-    def stop_reason(self, settled: Settled) -> str:
-        if self._refused:
-            return "refusal"
-        return STOP_REASONS[self._finish or FinishReason(settled.finish_reason or "stop")]
+    def stopped(self, settled: Settled) -> dict[str, Any]:
+        """Why the message ended. Not every provider says which stop sequence it met."""
+        finish = self._finish or Finished(FinishReason(settled.finish_reason or "stop"))
+        reason = "refusal" if self._refused else STOP_REASONS[finish.reason]
+        if reason == "end_turn" and finish.stop is not None:
+            reason = "stop_sequence"
+        return {"stop_reason": reason, "stop_sequence": finish.stop}
 
     def _text(self, text: str) -> Iterator[Event]:
         if self._open != "text":
@@ -197,7 +200,7 @@ def _told(event: Any, blocks: _Blocks, answer: Answer, enhancement: Enhancement 
     yield from blocks.close()
     yield {
         "type": "message_delta",
-        "delta": {"stop_reason": blocks.stop_reason(event), "stop_sequence": None},
+        "delta": blocks.stopped(event),
         "usage": usage(event),
         "x_routeplex": extra(answer, event, enhancement),
     }

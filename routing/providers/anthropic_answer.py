@@ -66,6 +66,7 @@ class _Message(msgspec.Struct):
     model: str | None = None
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: _Usage | None = None
     error: Any = None
 
@@ -77,6 +78,7 @@ class _Delta(msgspec.Struct):
     thinking: str | None = None
     signature: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Frame(msgspec.Struct):
@@ -113,6 +115,7 @@ class Stream(SseStream):
         self._calls = 0
         self._counts = _Counts()
         self._reason: FinishReason | None = None
+        self._stop: str | None = None
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         frame = _frame.decode(event.data)
@@ -134,6 +137,7 @@ class Stream(SseStream):
                 self._counts.add(frame.usage)
                 if frame.delta and frame.delta.stop_reason:
                     self._reason = finish_reason(frame.delta.stop_reason)
+                    self._stop = frame.delta.stop_sequence
                     self.complete = True
             case "message_stop":
                 self.done = True
@@ -144,7 +148,7 @@ class Stream(SseStream):
         if self._counts.any:
             yield UsageReport(self._counts.usage)
         if self._reason is not None:
-            yield from finished({0: self._reason})
+            yield from finished({0: self._reason}, self._stop)
 
     def _open(self, index: int, block: _Block) -> Iterator[StreamEvent]:
         call: int | None = None
@@ -206,7 +210,7 @@ def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
     counts = _Counts()
     if counts.add(message.usage):
         yield UsageReport(counts.usage)
-    yield from finished({0: finish_reason(message.stop_reason)})
+    yield from finished({0: finish_reason(message.stop_reason)}, message.stop_sequence)
 
 
 def finish_reason(reason: str) -> FinishReason:

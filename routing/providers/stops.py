@@ -14,13 +14,14 @@ class Cutter:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
         self._held: dict[int, str] = {}
-        self._cut: set[int] = set()
+        self._cut: dict[int, str] = {}  # choice → by which stop sequence
 
     def of(self, event: StreamEvent) -> Iterator[StreamEvent]:
         match event:
             case Finished():
                 yield from self._rest(event.choice)
-                yield Finished(FinishReason.STOP, event.choice) if event.choice in self._cut else event
+                stop = self._cut.get(event.choice)
+                yield event if stop is None else Finished(FinishReason.STOP, event.choice, stop)
             case TextDelta() | ToolCallDelta() | LogprobsDelta() if event.choice in self._cut:
                 return
             case TextDelta():
@@ -33,9 +34,11 @@ class Cutter:
 
     def _text(self, text: str, choice: int) -> Iterator[TextDelta]:
         text = self._held.pop(choice, "") + text
-        at = min((place for stop in self._stops if (place := text.find(stop)) >= 0), default=-1)
+        at, found = min(
+            ((place, stop) for stop in self._stops if (place := text.find(stop)) >= 0), default=(-1, "")
+        )
         if at >= 0:
-            self._cut.add(choice)
+            self._cut[choice] = found
             self._held.pop(choice, None)
         else:
             at = len(text) - max(_begun(text, stop) for stop in self._stops)

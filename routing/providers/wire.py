@@ -97,6 +97,6 @@ class SseStream:
             ) from error
 
 
-def finished(reasons: dict[int, FinishReason]) -> Iterator[Finished]:
+def finished(reasons: dict[int, FinishReason], stop: str | None = None) -> Iterator[Finished]:
     for choice, reason in sorted(reasons.items()):
-        yield Finished(reason, choice)
+        yield Finished(reason, choice, stop)

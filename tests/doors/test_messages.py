@@ -423,3 +423,19 @@ def _refused(response: httpx.Response, named: str) -> None:
     assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     assert body["error"]["details"]["param"] == named
     assert named in body["error"]["message"] or body["error"]["details"]["error_code"] == "empty_messages"
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-6.2-sol"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_stop_sequence_that_ended_it_is_named(
+    client: anthropic.Anthropic, model: str, streamed: bool
+) -> None:
+    """Claude says it itself; for a model that takes none the answer is cut here."""
+    fields = asking(model, stop_sequences=["never", " Paris"])
+    if streamed:
+        with client.messages.stream(**fields) as stream:
+            message: Any = stream.get_final_message()
+    else:
+        message = client.messages.create(**fields)
+    assert message.content[0].text == "The capital of France is"
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", " Paris")
