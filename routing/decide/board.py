@@ -1,7 +1,8 @@
 """The snapshot as arrays over arms: built once per snapshot, so that a decision is a few vector operations.
 
-Rows are the arms the router may choose, then one row a model that only a pin can choose (its default effort);
-when the caller pins the effort, one row a model at that effort instead.
+Rows are the arms the router may choose and one row a model that only a pin can choose (its default effort);
+when the caller pins the effort, one row a model at that effort instead. They are in order of name, so that
+what is equal in all else falls the same way when a decision is made again from its record.
 """
 
 from collections import OrderedDict
@@ -116,7 +117,7 @@ def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
 def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
     chosen = _choosable(snapshot, pinned_effort)
     defaults = [_default_arm(facts, pinned_effort) for facts in snapshot.models.values()]
-    arms = tuple(dict.fromkeys([*chosen, *defaults]))
+    arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: arm.name))
     facts = tuple(snapshot.models[arm.model] for arm in arms)
     fit = fitted()
     curves = skill_table.curves(fit.links)

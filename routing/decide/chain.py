@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 
-from routing.arms import Arm, ModelFacts
-
 LONGEST = 3  # attempts
 
 
-def chain(ranked: Sequence[tuple[Arm, ModelFacts]], *, fallback: bool) -> tuple[Arm, ...]:
-    """From a ranking, best first: new providers before known ones, never one model twice."""
-    if not fallback:
-        return tuple(arm for arm, _ in ranked[:1])
-    picked: list[tuple[Arm, ModelFacts]] = list(ranked[:1])
-    while len(picked) < LONGEST:
-        providers = {facts.provider for _, facts in picked}
-        models = {facts.id for _, facts in picked}
-        others = [(arm, facts) for arm, facts in ranked if facts.id not in models]
+def chain(ranked: Sequence[tuple[str, str]], *, fallback: bool) -> list[int]:
+    """Places in a ranking of (model, provider): new providers before known ones, no model twice."""
+    picked = list(range(len(ranked)))[:1]
+    while fallback and len(picked) < LONGEST:
+        models = {ranked[place][0] for place in picked}
+        providers = {ranked[place][1] for place in picked}
+        others = [place for place, (model, _) in enumerate(ranked) if model not in models]
         if not others:
             break
-        picked.append(next((pair for pair in others if pair[1].provider not in providers), others[0]))
-    return tuple(arm for arm, _ in picked)
+        picked.append(next((place for place in others if ranked[place][1] not in providers), others[0]))
+    return picked

@@ -7,7 +7,6 @@ Features → skill mix and difficulty → P(success), E[tokens], E[cost], E[late
 from collections.abc import Mapping
 
 import msgspec
-import numpy as np
 
 from routing.arms import Arm
 from routing.catalog.snapshot import Snapshot
@@ -19,7 +18,7 @@ from routing.decide.filters import Reason, Removal
 from routing.decide.forecast import Conversation
 from routing.decide.question import Question
 from routing.decide.record import Choice
-from routing.decide.strategies import Ranking, rank, value_usd
+from routing.decide.strategies import near_ties, rank, value_usd
 from routing.decide.trace import Forecast, Trace
 from routing.decide.view import View, look
 
@@ -58,10 +57,14 @@ def decide(
         raise NoCandidate("no_capable_model", "No model is configured.", {})
     view = look(question, snapshot, learning or {})
     choice = _manual(view) if question.mode is Mode.MANUAL else _smart(view, draw)
-    ranked = [(view.board.arms[row], view.board.facts[row]) for row in choice.order]
-    arms = chain.chain(ranked, fallback=question.fallback)
-    rows = [view.board.rows[arm] for arm in arms]
-    return Decision(chain=arms, trace=record.trace(view, choice, rows), forecast=record.forecasts(view, rows))
+    facts = [view.board.facts[row] for row in choice.order]
+    places = chain.chain([(one.id, one.provider) for one in facts], fallback=question.fallback)
+    rows = [choice.order[place] for place in places]
+    return Decision(
+        chain=tuple(view.board.arms[row] for row in rows),
+        trace=record.trace(view, choice, rows),
+        forecast=record.forecasts(view, rows),
+    )
 
 
 def _smart(view: View, draw: float) -> Choice:
@@ -95,7 +98,7 @@ def _standing(view: View) -> list[int]:
 
 def _explore(choice: Choice, draw: float) -> Choice:
     """Now and then a near tie goes to another arm, so that outcomes of all are seen (spec/routing.md §8)."""
-    near = _near(choice.made, value_usd(choice.seen))
+    near = near_ties(choice.made, value_usd(choice.seen))
     if not near:
         return choice
     if draw < 1 - prefer.EXPLORE_SHARE:
@@ -110,13 +113,6 @@ def _explore(choice: Choice, draw: float) -> Choice:
         probability=prefer.EXPLORE_SHARE / len(near),
         explored=True,
     )
-
-
-def _near(made: Ranking, value: float) -> list[int]:
-    """Competent candidates whose utility is within the margin of the winner's."""
-    best = int(made.order[0])
-    close = made.competent & (made.utility >= made.utility[best] - prefer.EXPLORE_MARGIN * value)
-    return [int(i) for i in np.flatnonzero(close) if int(i) != best]
 
 
 def _pinned_row(view: View) -> int:

@@ -61,6 +61,8 @@ def trace(view: View, choice: Choice, chain_rows: list[int]) -> Trace:
         selection_probability=choice.probability,
         explored=choice.explored,
         notes=view.notes,
+        pinned=None if choice.pinned is None else view.board.names[choice.pinned],
+        fallback=question.fallback,
     )
 
 

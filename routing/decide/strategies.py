@@ -56,6 +56,13 @@ def winners(strategy: Strategy, seen: Candidates, cost_weights: Row, *, stream: 
     return [int(best) for best in utility.argmax(axis=1)]
 
 
+def near_ties(made: Ranking, value: float) -> list[int]:
+    """Competent candidates other than the winner whose utility is within the margin of its (exploration)."""
+    best = int(made.order[0])
+    close = made.competent & (made.utility >= made.utility[best] - prefer.EXPLORE_MARGIN * value)
+    return [int(i) for i in np.flatnonzero(close) if int(i) != best]
+
+
 def value_usd(seen: Candidates) -> float:
     """V of `auto`: what a right answer to this prompt is worth, in USD."""
     priced = np.sort(seen.cost_usd[~np.isnan(seen.cost_usd)])

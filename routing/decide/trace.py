@@ -65,6 +65,8 @@ class Trace(msgspec.Struct, frozen=True):
     selection_probability: float
     explored: bool
     notes: tuple[str, ...] = ()
+    pinned: str | None = None  # manual mode: the arm asked for
+    fallback: bool = True  # others may stand in for the first of the chain
 
 
 class Forecast(msgspec.Struct, frozen=True):

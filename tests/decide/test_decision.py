@@ -13,7 +13,6 @@ from routing.arms import Arm, Effort
 from routing.catalog.snapshot import Snapshot
 from routing.chat import ChatRequest, Message, Mode, Role, Strategy, Text
 from routing.decide.decision import Decision, NoCandidate, Question, decide
-from routing.decide.strategies import Candidates, rank
 from routing.decide.trace import Trace
 from tests.decide.conftest import PROMPTS, Ask, said
 
@@ -80,34 +79,6 @@ def test_every_question_gets_a_sound_chain_or_a_named_refusal(question: Question
         assert made.chain[0].model == question.pinned
     assert made == answer(question, draw)
     assert msgspec.json.decode(msgspec.json.encode(made.trace), type=Trace) == made.trace
-
-
-def ranked_again(trace: Trace, strategy: Strategy) -> list[str]:
-    """The ranking made from the record alone."""
-    entries = [entry for entry in trace.candidates if entry.removed is None]
-
-    def column(name: str) -> np.ndarray:
-        return np.array([getattr(e, name) for e in entries], float)
-
-    seen = Candidates(
-        p_success=column("p_success"),
-        low=column("low"),
-        cost_usd=column("cost_usd"),
-        latency_ms=column("latency_ms"),
-        ttft_ms=column("ttft_ms"),
-        p_up=column("p_up"),
-        scored=column("scored").astype(bool),
-    )
-    return [entries[i].arm for i in rank(strategy, seen, stream=trace.stream).order]
-
-
-@pytest.mark.parametrize("strategy", Strategy)
-def test_the_stored_record_alone_gives_the_same_ranking_again(ask: Ask, strategy: Strategy) -> None:
-    for prompt in PROMPTS:
-        stored = msgspec.json.encode(ask(prompt, strategy=strategy).trace)
-        trace = msgspec.json.decode(stored, type=Trace)
-        arms = [entry.arm for entry in trace.candidates if entry.removed is None]
-        assert ranked_again(trace, strategy) == arms
 
 
 def test_the_trace_holds_no_text_of_the_request(ask: Ask) -> None:
