@@ -16,6 +16,9 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
+from bench.routing.fit import embed
+from bench.routing.heads import difficulty_of, fit_directions, fit_ridge, fit_softmax, rasch, skill_of
+from bench.routing.tables import read
 from routing.decide import artefact, features
 from routing.decide.difficulty import ORDINARY
 from routing.decide.skill_table import REFERENCE_ELO, scale
@@ -30,47 +33,9 @@ SHIPPABLE = (
 EVERYDAY = Path(__file__).parent / "everyday_prompts.tsv"
 PRIORS = Path(__file__).parent.parent / "routing/catalog/data/quality_priors.json"
 LEVELS = {1: -4.0, 2: -2.5, 3: ORDINARY, 4: 0.0, 5: 1.5}  # rated level → logits on the difficulty scale
-ZERO_AT = ("mmlu_pro",)  # benchmark whose mean difficulty is called 0
 EVERYDAY_SHARE = 0.5  # of the total weight, so that 237 prompts are heard beside 26,000
-SKILL_RIDGE, DIFFICULTY_RIDGE = 1.0, 30.0  # chosen by 5-fold cross-validation on prompts, printed in the card
 LOCKSTEP_MODELS = 6  # a link needs that many models with both figures …
 WEAKEST_LINK = 0.3  # … and this correlation: hallucination rates have none with ability and stay out
-
-_MATH_TOPICS = {
-    "math",
-    "abstract_algebra",
-    "college_mathematics",
-    "high_school_mathematics",
-    "high_school_statistics",
-}
-_PROFESSIONAL = (
-    "law", "business", "health", "psychology", "economics", "other", "accounting", "medicine", "clinical",
-    "nutrition", "marketing", "management", "econometrics", "macro", "micro", "security", "virology",
-    "human_aging", "sexuality", "anatomy", "jurisprudence", "public_relations", "medical",
-)  # fmt: skip
-_HUMAN = (
-    "history", "philosophy", "moral", "religion", "geography", "government", "sociology", "miscellaneous",
-    "facts", "foreign", "trivia", "natural_qa", "prehistory",
-)  # fmt: skip
-_FAMILY = {
-    "gsm": Skill.ARITHMETIC, "gsm8k": Skill.ARITHMETIC, "agentverse-mgsm": Skill.ARITHMETIC,
-    "elementary_mathematics": Skill.ARITHMETIC, "crux": Skill.CODING, "mbpp": Skill.CODING,
-    "Mbpp": Skill.CODING, "HumanEval": Skill.CODING, "human_eval": Skill.CODING,
-    "commonsense_qa": Skill.REASONING,
-    "winogrande": Skill.REASONING, "agentverse-logicgrid": Skill.REASONING, "formal_logic": Skill.REASONING,
-    "logical_fallacies": Skill.REASONING, "commongen": Skill.WRITING,
-}  # fmt: skip
-
-
-def skill_of(category: str) -> Skill:
-    """The skill a benchmark category asks for; what is neither named nor matched is science."""
-    if category in _FAMILY:
-        return _FAMILY[category]
-    if category in _MATH_TOPICS:
-        return Skill.COMPETITION_MATH
-    if any(word in category for word in _HUMAN):
-        return Skill.HUMANITIES
-    return Skill.PROFESSIONAL if any(word in category for word in _PROFESSIONAL) else Skill.SCIENCE
 
 
 def main() -> None:
@@ -90,11 +55,13 @@ def main() -> None:
     report = cross_validate(x, skills, target, weight, n_everyday=len(everyday))
     softmax, bias = fit_softmax(x, skills, weight)
     ridge, offset, leverage = fit_ridge(x, target, weight)
+    tables = read(arguments.data, SHIPPABLE)
+    vectors = [(embed(table.questions) - mean) / np.maximum(spread, 1e-3) for table in tables]
     save(
         arrays={
             "skill_weights": softmax, "skill_bias": bias, "difficulty_weights": ridge,
             "difficulty_bias": np.array([offset]), "feature_mean": mean, "leverage": leverage,
-            "feature_scale": np.maximum(spread, 1e-3),
+            "feature_scale": np.maximum(spread, 1e-3), **fit_directions(tables, vectors),
         },
         report=report,
         counts={"benchmark_prompts": len(prompts), "everyday_prompts": len(everyday)},
@@ -118,51 +85,18 @@ def benchmark_prompts(folder: Path) -> list[dict[str, Any]]:
         asked = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
         outcomes = pq.read_table(folder / f"{name}.outcomes.parquet").to_pylist()
         tables.append((name, asked, outcomes))
-    difficulty = rasch([(name, row) for name, _, outcomes in tables for row in outcomes])
-    zero = np.mean([d for (name, _), d in difficulty.items() if name in ZERO_AT])
+    difficulty = difficulty_of(rasch([(name, row) for name, _, outcomes in tables for row in outcomes]))
     return [
         {
             "text": row["query"] or row["prompt"],
             "skill": skill_of(row["category"]),
-            "difficulty": float(np.clip(difficulty[name, row["prompt_id"]] - zero, -4.5, 3.0)),
+            "difficulty": difficulty[name, row["prompt_id"]],
             "everyday": False,
         }
         for name, asked, _ in tables
         for row in asked
         if (name, row["prompt_id"]) in difficulty
     ]
-
-
-def rasch(outcomes: list[tuple[str, dict[str, Any]]]) -> dict[tuple[str, Any], float]:
-    """Difficulty per (table, prompt) in logits, with abilities shared by models that several tables have.
-
-    Alternating damped Newton steps on P(correct) = σ(ability − difficulty), both with normal priors; a
-    prompt's prior is its table's mean, because a prompt two models answered says little alone.
-    """
-    prompt_keys = {
-        key: i for i, key in enumerate(dict.fromkeys((n, row["prompt_id"]) for n, row in outcomes))
-    }
-    models = {key: i for i, key in enumerate(dict.fromkeys(_model(row) for _, row in outcomes))}
-    names = list(dict.fromkeys(n for n, _ in outcomes))
-    p = np.array([prompt_keys[n, row["prompt_id"]] for n, row in outcomes])
-    m = np.array([models[_model(row)] for _, row in outcomes])
-    y = np.array([row["score"] for _, row in outcomes], float)
-    table = np.array([names.index(n) for n, _ in prompt_keys])
-    ability, hard = np.zeros(len(models)), np.zeros(len(prompt_keys))
-    for _ in range(60):
-        centre = np.bincount(table, hard) / np.bincount(table)
-        guess = 1 / (1 + np.exp(hard[p] - ability[m]))
-        curve = guess * (1 - guess)
-        step = np.bincount(p, guess - y, len(hard)) - (hard - centre[table]) / 1.5**2
-        hard += 0.7 * step / (np.bincount(p, curve, len(hard)) + 1 / 1.5**2)
-        guess = 1 / (1 + np.exp(hard[p] - ability[m]))
-        step = np.bincount(m, y - guess, len(ability)) - ability / 2**2
-        ability += 0.7 * step / (np.bincount(m, guess * (1 - guess), len(ability)) + 1 / 2**2)
-    return {key: float(hard[i]) for key, i in prompt_keys.items()}
-
-
-def _model(row: dict[str, Any]) -> str:
-    return str(row["model"]).rsplit("/", 1)[-1].lower()
 
 
 def weights(rows: list[dict[str, Any]], skills: npt.NDArray[np.int64]) -> Matrix:
@@ -174,34 +108,6 @@ def weights(rows: list[dict[str, Any]], skills: npt.NDArray[np.int64]) -> Matrix
         part = 1 / np.sqrt(counts[skills[group]])
         weight[group] = part / part.sum() * share
     return weight * len(rows)
-
-
-def fit_softmax(x: Matrix, labels: npt.NDArray[np.int64], weight: Matrix) -> tuple[Matrix, Matrix]:
-    """Multinomial logistic regression by Nesterov-accelerated gradient descent with an L2 penalty."""
-    n, k = len(x), len(TEXT_SKILLS)
-    onehot = np.eye(k)[labels]
-    theta, bias = np.zeros((x.shape[1], k)), np.zeros(k)
-    ahead, ahead_bias = theta.copy(), bias.copy()
-    total = weight.sum()
-    lipschitz = 0.5 * np.linalg.eigvalsh((x * weight[:, None]).T @ x / total)[-1] + 0.5
-    for step in range(400):
-        logits = x @ ahead + ahead_bias
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        error = (odds / odds.sum(axis=1, keepdims=True) - onehot) * weight[:, None] / total
-        new = ahead - (x.T @ error + SKILL_RIDGE / n * ahead) / lipschitz
-        new_bias = ahead_bias - error.sum(axis=0) / lipschitz
-        momentum = step / (step + 3)
-        ahead, ahead_bias = new + momentum * (new - theta), new_bias + momentum * (new_bias - bias)
-        theta, bias = new, new_bias
-    return theta, bias
-
-
-def fit_ridge(x: Matrix, target: Matrix, weight: Matrix) -> tuple[Matrix, float, Matrix]:
-    """Weights, offset, and the matrix whose quadratic form is a prompt's leverage (distance from the fit)."""
-    offset = float(np.average(target, weights=weight))
-    gram = (x * weight[:, None]).T @ x + DIFFICULTY_RIDGE * np.eye(x.shape[1])
-    inverse: Matrix = np.linalg.inv(gram).astype(np.float64)
-    return inverse @ ((x * weight[:, None]).T @ (target - offset)), offset, inverse
 
 
 def cross_validate(
@@ -270,8 +176,9 @@ def save(arrays: dict[str, Matrix], report: dict[str, float], counts: dict[str, 
         {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}, artefact.WEIGHTS
     )
     card = {
-        "version": "2026-11-23.1",
-        "what": "skill classifier, prompt difficulty and score links of RoutePlex's decision",
+        "version": "2026-11-24.1",
+        "what": "skill classifier, prompt difficulty, directions of ability and score links of RoutePlex's "
+        "decision",
         "made_by": "python -m bench.fit_decide --data DIR",
         "data": {"outcomes": list(SHIPPABLE), "everyday": EVERYDAY.name, "scores": PRIORS.name, **counts},
         "licences": "RouteLLM, MMLU-Pro, ZeroEval, evalplus: Apache-2.0; LLMRouter, RouterBench copy: MIT; "

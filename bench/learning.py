@@ -17,7 +17,6 @@ from bench.routing.curves import hull, mean_height
 from bench.routing.predictor import Predictor
 from bench.routing.tables import EVALUATE_ONLY, Table, read
 from bench.routing.workloads import Judged, category_scores, described, judged, pool
-from routing.chat import ChatRequest, Message, Role, Text
 from routing.decide import artefact, features, skills
 from routing.decide.decision import load
 from routing.decide.preferences import EXPLORE_MARGIN, EXPLORE_SHARE
@@ -79,8 +78,10 @@ class Played:
 
 def _skill(question: str) -> str:
     """The skill a trace would name."""
-    seen = features.read(ChatRequest(messages=(Message(Role.USER, (Text(question),)),)))
-    return skills.SKILLS[int(skills.mix(seen, len(question) // 4, artefact.fitted()).argmax())]
+    fit = artefact.fitted()
+    return skills.SKILLS[
+        int(skills.mix(fit.scale(features.vector(question)), 0, len(question) // 4, fit).argmax())
+    ]
 
 
 def heights(played: Played, seed: int) -> tuple[float, float]:

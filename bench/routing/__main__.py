@@ -20,6 +20,7 @@ from bench.routing.tables import EVALUATE_ONLY, Table, published_scores, read
 from bench.routing.workloads import (
     TOGETHER,
     Judged,
+    Predicts,
     category_scores,
     category_table,
     in_distribution,
@@ -108,11 +109,15 @@ def _by_scores_alone(
         models = [model for model in models if all(model in tests[name].table.models for name in names)]
         if len(models) < 3:
             continue
-        predictor = _fit(without(fitted, models))
-        found = unseen_models(
-            predictor, [tests[name] for name in names], [scores[name] for name in names], models
-        )
-        rows += [(f"{' + '.join(names)}, {len(models)} models by scores alone", one) for one in found]
+        kept = without(fitted, models)
+        workload = f"{' + '.join(names)}, {len(models)} models by scores alone"
+        predictor = _fit(kept)
+        judges: dict[str, Predicts] = {workload: predictor, f"{workload}, as shipped": predictor.shipped}
+        for title, judge in judges.items():
+            found = unseen_models(
+                judge, [tests[name] for name in names], [scores[name] for name in names], models
+            )
+            rows += [(title, one) for one in found]
     return rows
 
 

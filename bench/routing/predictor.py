@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
+from bench.routing.shipped import Shipped
 from bench.routing.tables import EVALUATE_ONLY, Table, read
 from routing.decide.tokens import count_o200k
 
@@ -20,7 +21,10 @@ LEFT_OVER = 40.0  # prior precision of what a category's score says beyond the m
 FAMILY_FLOOR = 0.01  # no family is ruled out by the classifier
 OWN_LEFT_OVER = 5.0  # the same of a model whose outcomes are known, against their information
 TOKEN_RIDGE = 300.0
+SHIPPED = 0.5  # weight of what ships in the log odds of models known by scores alone, or on strange prompts …
+SHIPPED_EVIDENT = 0.25  # … and of models whose outcomes are known, elsewhere (docs/routing.md)
 NEWTON_STEPS = 12
+FEWEST_OUTCOMES = 10  # of a model in a category for their mean to count as its score there
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Predictor:
         self._prior_mean = theta.mean(axis=0)
         self._prior_precision = np.linalg.inv(np.cov(theta.T) + 0.05 * np.eye(theta.shape[1]))
         self._fit_tokens(tables, scaled)
+        self.shipped = Shipped.of(tables, raw)
+        self._means = _category_means(tables)
 
     def predict(self, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]) -> tuple[Matrix, Matrix]:
         """(n, m) success probabilities and (n, m) expected cost in USD.
@@ -78,7 +84,7 @@ class Predictor:
         self, x: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]
     ) -> tuple[Matrix, Matrix]:
         """As `predict`, with the questions' unscaled features given: a prompt can be more than that."""
-        x = self._scaling(x)
+        raw, x = x, self._scaling(x)
         category = self._mix(x)
         family = np.zeros((len(x), len(self._items.tables)))
         np.add.at(family.T, self._of_table, category.T)
@@ -96,8 +102,25 @@ class Predictor:
         ]
         p = 1 / (1 + np.exp(-logits))
         elsewhere = np.array([one.elsewhere for one in placed])
-        strange = np.where(np.isnan(elsewhere), 0.0, self._strangeness(x)[:, None])
-        return (1 - strange) * p + strange * np.nan_to_num(elsewhere), np.stack(usd, axis=1)
+        strange = self._strangeness(x)[:, None]
+        told = np.where(np.isnan(elsewhere), 0.0, strange)
+        p = (1 - told) * p + told * np.nan_to_num(elsewhere)
+        share, shipped = self._as_shipped(raw, prompts, models, strange)
+        return _sigmoid((1 - share) * _log_odds(p) + share * _log_odds(shipped)), np.stack(usd, axis=1)
+
+    def _as_shipped(
+        self, raw: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]], strange: Matrix
+    ) -> tuple[Matrix, Matrix]:
+        """What the shipped form says, (n, m), and its weight; a model's outcomes overrule its scores."""
+        keys = [model_key(str(model["id"])) for model in models]
+        known = [
+            {**model, "scores": _overruled(model.get("scores", {}), self._means.get(key, {}))}
+            for key, model in zip(keys, models, strict=True)
+        ]
+        evident = np.array([key in self._means for key in keys])
+        share = np.where(evident, SHIPPED_EVIDENT + (SHIPPED - SHIPPED_EVIDENT) * strange, SHIPPED)
+        share = share * np.array([bool(model["scores"]) for model in known])
+        return share, self.shipped.predict_from(raw, prompts, known)[0]
 
     def _mix(self, x: Matrix) -> Matrix:
         logits = x @ self._theta + self._bias
@@ -288,6 +311,27 @@ class Predictor:
             self._token_offset = total / (count + 10.0)
 
 
+def _category_means(tables: Sequence[Table]) -> dict[str, dict[str, float]]:
+    """model → "table/category" → mean outcome: what would be published of the models that were fitted."""
+    found: dict[str, dict[str, float]] = {}
+    for table in tables:
+        of_category = np.array(table.categories)
+        for j, name in enumerate(table.models):
+            for category in sorted(set(table.categories)):
+                score = table.score[of_category == category, j]
+                if (~np.isnan(score)).sum() >= FEWEST_OUTCOMES:
+                    means = found.setdefault(model_key(name), {})
+                    means[f"{table.name}/{category}"] = float(np.nanmean(score))
+    return found
+
+
+def _overruled(published: Mapping[str, float], means: Mapping[str, float]) -> dict[str, float]:
+    seen = {_plain(key.rsplit("/", 1)[-1]) for key in means}
+    return {
+        key: score for key, score in published.items() if _plain(key.rsplit("/", 1)[-1]) not in seen
+    } | dict(means)
+
+
 def load_predictor(dev_dir: Path | str) -> Predictor:
     """Fitted on a folder's dev tables as the shipped artefact is: those whose licence allows it."""
     return Predictor([table for table in read(Path(dev_dir)) if table.name not in EVALUATE_ONLY])
@@ -305,6 +349,17 @@ def _evidence(logits: Matrix) -> Matrix:
     """(n,) log of the summed odds of all categories."""
     top = logits.max(axis=1)
     found: Matrix = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return found
+
+
+def _sigmoid(logit: Matrix) -> Matrix:
+    found: Matrix = 1 / (1 + np.exp(-logit))
+    return found
+
+
+def _log_odds(p: Matrix) -> Matrix:
+    p = np.clip(p, 1e-4, 1 - 1e-4)
+    found: Matrix = np.log(p / (1 - p))
     return found
 
 

@@ -2,18 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.routing.curves import TRADES, Figure, Workload, figures, pair
 from bench.routing.fit import embed, model_key
-from bench.routing.predictor import Predictor
 from bench.routing.tables import Table
 
 Matrix = npt.NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]  # model → category → mean score
+
+
+class Predicts(Protocol):
+    """What is judged; see `Predictor.predict_from`."""
+
+    def predict_from(
+        self, x: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]
+    ) -> tuple[Matrix, Matrix]: ...
+
 
 POOL = 6  # models of a table that has more than LARGEST_POOL: the best at each step of cost
 LARGEST_POOL = 11
@@ -71,7 +79,7 @@ def pool(table: Table, size: int = POOL) -> list[str]:
     return [table.models[max(step, key=lambda j: float(quality[j]))] for step in steps if len(step)]
 
 
-def in_distribution(predictor: Predictor, test: Judged, scores: Scores) -> list[Figure]:
+def in_distribution(predictor: Predicts, test: Judged, scores: Scores) -> list[Figure]:
     """Figures of one table; a table of two models also gets those of a pair."""
     names = pool(test.table) or list(test.table.models)
     table = test.table.columns(names)
@@ -89,7 +97,7 @@ def in_distribution(predictor: Predictor, test: Judged, scores: Scores) -> list[
 
 
 def unseen_models(
-    predictor: Predictor, tests: Sequence[Judged], scores: Sequence[Scores], names: Sequence[str]
+    predictor: Predicts, tests: Sequence[Judged], scores: Sequence[Scores], names: Sequence[str]
 ) -> list[Figure]:
     """The tables' prompts as one workload, every model known by its published scores alone."""
     together: dict[str, dict[str, float]] = {name: {} for name in names}
@@ -154,7 +162,7 @@ def _bought(work: Workload, rows: npt.NDArray[np.bool_]) -> tuple[Matrix, Matrix
     return quality, cost, picks
 
 
-def _work(predictor: Predictor, test: Judged, scores: Scores, as_unseen: Sequence[str] = ()) -> Workload:
+def _work(predictor: Predicts, test: Judged, scores: Scores, as_unseen: Sequence[str] = ()) -> Workload:
     whole = test.table.complete()
     asked = test.table.rows(whole)
     predicted, usd = predictor.predict_from(test.x[whole], asked.prompts, described(asked, scores, as_unseen))

@@ -44,7 +44,16 @@ class Fitted(msgspec.Struct, frozen=True):
     feature_mean: Array
     feature_scale: Array
     leverage: Array  # (n_features, n_features): xᵀ·leverage·x is how far x is from what was fitted on
+    directions: Array  # (K, n_features): what models differ in, see item_response
+    centres: Array  # (n_skills, K): where a skill's prompts lie along them
+    place: Array  # (n_skills, K): skill logits to an arm's place along them
+    heard: Array  # (n_skills,) 1 where the directions were fitted on prompts of the skill, else 0
     links: dict[str, Link]
+
+    def scale(self, vector: Array) -> Array:
+        """Features as the weights take them."""
+        scaled: Array = (vector - self.feature_mean) / self.feature_scale
+        return scaled
 
 
 class StaticEmbedding:
@@ -92,6 +101,10 @@ def fitted() -> Fitted:
         feature_mean=arrays["feature_mean"],
         feature_scale=arrays["feature_scale"],
         leverage=arrays["leverage"],
+        directions=arrays["directions"],
+        centres=arrays["centres"],
+        place=arrays["place"],
+        heard=arrays["heard"],
         links={name: msgspec.convert(link, Link) for name, link in card["links"].items()},
     )
 

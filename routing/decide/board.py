@@ -16,7 +16,7 @@ from billing.prices import PriceTier, unit_prices
 from routing.arms import Arm, Effort, ModelFacts
 from routing.catalog.snapshot import Latency, Snapshot
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
-from routing.decide import skill_table
+from routing.decide import item_response, skill_table
 from routing.decide.artefact import fitted
 
 Row = npt.NDArray[np.float64]
@@ -56,6 +56,7 @@ class Board(msgspec.Struct, frozen=True):
     success_logit: Row
     sd: Row  # (n, n_skills) of the success logit
     scored: npt.NDArray[np.bool_]
+    place: Row  # (n, K) along the directions of item_response; 0 for a model nobody scored
     general: Row  # θ of the model
     effort: tuple[Effort | None, ...]  # what the arm runs at, the model's default made explicit
     reasoning: Row  # tokens at that effort on a benchmark-hard prompt
@@ -156,6 +157,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
         success_logit=logits,
         sd=np.array([abilities[f.id].sd for f in facts]).reshape(len(arms), len(curves)) * curves[:, 1],
         scored=scored,
+        place=np.where(scored[:, None], item_response.places(logits - curves[:, 0], fit), 0.0),
         general=general,
         effort=efforts,
         reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),

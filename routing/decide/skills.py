@@ -8,7 +8,6 @@ from enum import StrEnum
 import numpy as np
 
 from routing.decide.artefact import Array, Fitted
-from routing.decide.features import Features
 
 
 class Skill(StrEnum):
@@ -56,14 +55,13 @@ LONG_FROM, LONG_FULL = 16_000, 128_000  # tokens between which reading a long in
 LONG_SHARE = 0.6
 
 
-def mix(features: Features, input_tokens: int, fit: Fitted) -> Array:
-    """`(n_skills,)` probabilities that sum to 1."""
-    scaled = (features.vector - fit.feature_mean) / fit.feature_scale
+def mix(scaled: Array, tools: int, input_tokens: int, fit: Fitted) -> Array:
+    """`(n_skills,)` probabilities that sum to 1. `scaled`: see `Fitted.scale`."""
     logits = scaled @ fit.skill_weights + fit.skill_bias
     odds = np.exp(logits - logits.max())
     shares = np.zeros(len(SKILLS), np.float32)
     shares[: len(TEXT_SKILLS)] = odds / odds.sum()
-    if features.summary.tools:
+    if tools:
         shares = _give(shares, Skill.TOOL_USE, TOOL_SHARE)
     if input_tokens > LONG_FROM:
         reach = np.log(input_tokens / LONG_FROM) / np.log(LONG_FULL / LONG_FROM)

@@ -8,7 +8,17 @@ import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
 from routing.chat import ChatRequest, Mode
-from routing.decide import artefact, difficulty, explain, features, filters, forecast, quality, skills
+from routing.decide import (
+    artefact,
+    difficulty,
+    explain,
+    features,
+    filters,
+    forecast,
+    item_response,
+    quality,
+    skills,
+)
 from routing.decide.board import Board, board_of
 from routing.decide.filters import Removal
 from routing.decide.question import Question
@@ -60,9 +70,12 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in board.tokenizers], float)
     tokens: Row = by_tokenizer[board.tokenizer_rows]
     seen = features.read(request)
-    mix = skills.mix(seen, int(by_tokenizer[0]), fit)
-    hard = difficulty.estimate(seen, fit)
-    p, low, high = quality.success(board, mix, -hard)
+    scaled = fit.scale(seen.vector)
+    known = difficulty.familiarity(scaled, fit)
+    mix = skills.mix(scaled, seen.summary.tools, int(by_tokenizer[0]), fit)
+    hard = difficulty.estimate(scaled, seen.summary.script, known, fit)
+    better = item_response.term(scaled, mix, known, board.place, fit)
+    p, low, high = quality.success(board, mix, better - hard)
     out = forecast.output(board, mix, hard, request.max_output_tokens)
     learned = _learned(board, mix, learning)
     paid, cached = forecast.input_cost(board, tokens, question.conversation, question.at)

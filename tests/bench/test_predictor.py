@@ -12,10 +12,10 @@ from bench.routing.predictor import Matrix
 
 PRICES = {"input": 1.0, "output": 4.0}
 SUBJECTS = {
-    "sums": "What is {a} plus {b}, times {c}? Give the number only.",
-    "verse": "Write a short rhyming poem about the sea, autumn number {a}, and a lighthouse keeper {b}{c}.",
-    "past": "Which empire ruled Anatolia in {a}, and which treaty ended its war number {b} with {c}?",
-    "body": "A patient aged {a} has a fever of {b} and a rash for {c} days. Which disease is most likely?",
+    "gsm": "What is {a} plus {b}, times {c}? Give the number only.",
+    "commongen": "Write a rhyming poem about the sea, autumn number {a}, and a lighthouse keeper {b}{c}.",
+    "prehistory": "Which empire ruled Anatolia in {a}, and which treaty ended its war number {b} with {c}?",
+    "medicine": "A patient aged {a} has a fever of {b} and a rash for {c} days. Which disease is likely?",
 }
 CODE = "def f(x): return x * {a} + {b}  # what does this Python function return for x = {c}?"
 # Chance of success on each subject.
@@ -48,7 +48,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  "query": text}
             )  # fmt: skip
             for model, chances in MODELS.items():
-                tokens = 20 if category == "sums" else 200
+                tokens = 20 if category == "gsm" else 200
                 outcomes.append(
                     {"dataset": "made", "prompt_id": name, "model": model,
                      "score": float(random.random() < chances[subject]), "input_tokens": 30,
@@ -79,38 +79,38 @@ class TestModelsWithOutcomes:
     def test_each_is_trusted_with_what_it_can_do(self, predictor: Predictor) -> None:
         sums, verse = (
             predict(predictor, asked(template, 9, 40), numbers={}, letters={}, both={}).mean(axis=0)
-            for template in (SUBJECTS["sums"], SUBJECTS["verse"])
+            for template in (SUBJECTS["gsm"], SUBJECTS["commongen"])
         )
         assert sums == pytest.approx([0.95, 0.3, 0.9], abs=0.1)
         assert verse == pytest.approx([0.3, 0.95, 0.9], abs=0.1)
 
     def test_outcomes_count_more_than_what_is_published(self, predictor: Predictor) -> None:
-        sums = asked(SUBJECTS["sums"], 9, 10)
-        boast = predict(predictor, sums, neither={"sums": 1.0, "verse": 1.0})
+        sums = asked(SUBJECTS["gsm"], 9, 10)
+        boast = predict(predictor, sums, neither={"gsm": 1.0, "commongen": 1.0})
         assert boast == pytest.approx(predict(predictor, sums, neither={}))
 
     def test_fitted_twice_it_says_the_same(self, predictor: Predictor, dev: Path) -> None:
-        prompts = asked(SUBJECTS["sums"], 9, 10)
+        prompts = asked(SUBJECTS["gsm"], 9, 10)
         assert (predict(predictor, prompts, both={}) == predict(load_predictor(dev), prompts, both={})).all()
 
 
 class TestModelsKnownByScoresAlone:
     def test_a_score_is_believed_where_it_was_earned(self, predictor: Predictor) -> None:
-        new = {"newcomer": {"sums": 0.9, "verse": 0.4}}
-        sums = predict(predictor, asked(SUBJECTS["sums"], 9, 40), **new).mean()
-        verse = predict(predictor, asked(SUBJECTS["verse"], 9, 40), **new).mean()
+        new = {"newcomer": {"gsm": 0.9, "commongen": 0.4}}
+        sums = predict(predictor, asked(SUBJECTS["gsm"], 9, 40), **new).mean()
+        verse = predict(predictor, asked(SUBJECTS["commongen"], 9, 40), **new).mean()
         assert sums == pytest.approx(0.9, abs=0.1)
         assert verse == pytest.approx(0.4, abs=0.1)
 
-    @pytest.mark.parametrize("key", ["sums", "Sums", "made/sums", "made_sums", "sums-level5"])
+    @pytest.mark.parametrize("key", ["gsm", "GSM", "made/gsm", "made_gsm", "gsm-level5"])
     def test_a_key_names_a_category_with_or_without_its_table(self, predictor: Predictor, key: str) -> None:
-        prompts = asked(SUBJECTS["sums"], 9, 40)
+        prompts = asked(SUBJECTS["gsm"], 9, 40)
         low, high = (predict(predictor, prompts, one={key: score}).mean() for score in (0.3, 0.9))
         assert low < 0.5
         assert high > 0.75
 
     def test_without_any_score_it_is_as_good_as_models_are(self, predictor: Predictor) -> None:
-        found = predict(predictor, asked(SUBJECTS["sums"], 9, 40), stranger={}).mean()
+        found = predict(predictor, asked(SUBJECTS["gsm"], 9, 40), stranger={}).mean()
         assert 0.3 < found < 0.8
 
 
@@ -118,8 +118,8 @@ class TestFamiliesNobodyHasSeen:
     def test_a_score_that_no_category_knows_counts_on_strange_prompts_only(
         self, predictor: Predictor
     ) -> None:
-        code, sums = asked(CODE, 9, 40), asked(SUBJECTS["sums"], 9, 40)
-        low, high = ({"one": {"sums": 0.6, "programs": score}} for score in (0.1, 0.9))
+        code, sums = asked(CODE, 9, 40), asked(SUBJECTS["gsm"], 9, 40)
+        low, high = ({"one": {"gsm": 0.6, "programs": score}} for score in (0.1, 0.9))
         moved = predict(predictor, code, **high).mean() - predict(predictor, code, **low).mean()
         still = predict(predictor, sums, **high).mean() - predict(predictor, sums, **low).mean()
         assert moved > 2 * abs(still)
@@ -129,13 +129,13 @@ class TestFamiliesNobodyHasSeen:
 class TestCost:
     def test_it_is_tokens_times_price_and_a_poem_is_longer_than_a_number(self, predictor: Predictor) -> None:
         models = [{"id": "both", "scores": {}, "usd_per_mtok": PRICES}]
-        _, sums = predictor.predict(asked(SUBJECTS["sums"], 9, 20), models)
-        _, verse = predictor.predict(asked(SUBJECTS["verse"], 9, 20), models)
+        _, sums = predictor.predict(asked(SUBJECTS["gsm"], 9, 20), models)
+        _, verse = predictor.predict(asked(SUBJECTS["commongen"], 9, 20), models)
         assert sums.mean() == pytest.approx((20 * 1.0 + 20 * 4.0) / 1e6, rel=0.4)
         assert verse.mean() == pytest.approx((25 * 1.0 + 200 * 4.0) / 1e6, rel=0.4)
 
     def test_twice_the_price_is_twice_the_cost(self, predictor: Predictor) -> None:
-        prompts = asked(SUBJECTS["verse"], 9, 5)
+        prompts = asked(SUBJECTS["commongen"], 9, 5)
         _, once = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": PRICES}])
         doubled = {kind: 2 * price for kind, price in PRICES.items()}
         _, twice = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": doubled}])
