@@ -148,6 +148,35 @@ INVARIANTS = (
         )
         + ")",
     ),
+    Invariant(
+        "statements_add_up",
+        "A statement comes to what its lines come to.",
+        "SELECT s.number FROM statements_statement s LEFT JOIN statements_statementline l"
+        " ON l.statement_id = s.id WHERE {statements} GROUP BY s.id"
+        f" HAVING ABS(COALESCE(SUM(l.cost_usd), 0) - s.total_usd) > {_EPSILON}"
+        f" OR ABS(s.usage_usd + s.corrections_usd - s.total_usd) > {_EPSILON}"
+        " OR COALESCE(SUM(l.requests), 0) <> s.requests",
+    ),
+    Invariant(
+        "statements_follow_each_other",
+        "No moment is in two statements of an account.",
+        "SELECT s.number FROM statements_statement s JOIN statements_statement o"
+        " ON o.account_id = s.account_id AND o.id <> s.id"
+        " AND o.starts_at < s.ends_at AND s.starts_at < o.ends_at WHERE {statements}",
+    ),
+    Invariant(
+        "statements_are_the_ledger",
+        "A month's statement and its corrections come to what the ledger has, or a correction is to come.",
+        "SELECT s.number FROM statements_statement s WHERE {statements}"
+        " AND ABS((SELECT COALESCE(SUM(r.cost_usd), 0) FROM billing_request r WHERE {of_statement})"
+        " - s.usage_usd - (SELECT COALESCE(SUM(c.cost_usd), 0) FROM statements_statementline c"
+        f" WHERE c.corrects_id = s.id)) > {_EPSILON}"
+        " AND NOT EXISTS (SELECT 1 FROM billing_repricedrequest p"
+        " JOIN billing_repricing b ON b.id = p.batch_id"
+        " JOIN billing_request r ON r.id = p.request_id WHERE {of_statement}"
+        " AND COALESCE(b.undone_at, b.made_at) >= (SELECT {day_before_last} FROM statements_statement n"
+        " WHERE n.account_id = s.account_id))",
+    ),
 )
 
 _SUMS_DIFFER = (
@@ -171,15 +200,17 @@ def broken(invariant: Invariant, scope: Scope) -> Found:
 
 def _filled(sql: str, scope: Scope) -> str:
     """Every value filled in is a number or a time of ours, never text that came from outside."""
-    requests, windows = ["1 = 1"], ["1 = 1"]
+    requests, windows, statements = ["1 = 1"], ["1 = 1"], ["1 = 1"]
     if scope.since is not None:
         requests.append(f"r.created_at >= {_literal(scope.since)}")
         # A month's sums need all of its rows: a short look checks days, the daily one everything.
         windows.append(f"w.period = 'day' AND w.ends_at > {_literal(scope.since)}")
+        statements.append("1 = 0")  # they are months
     account_windows = key_windows = " AND ".join(windows)
     if scope.account_id is not None:
         account = int(scope.account_id)
         requests.append(f"r.account_id = {account}")
+        statements.append(f"s.account_id = {account}")
         account_windows += f" AND w.scope_id = {account}"
         key_windows += f" AND w.scope_id IN (SELECT id FROM accounts_apikey WHERE account_id = {account})"
     is_all = len(requests) == 1
@@ -188,6 +219,13 @@ def _filled(sql: str, scope: Scope) -> str:
         requests=where,
         outcomes=where.replace("r.", "o."),
         of_requests="" if is_all else f" JOIN billing_request r ON r.id = a.request_id WHERE {where}",
+        statements=" AND ".join(statements),
+        of_statement="r.account_id = s.account_id"
+        " AND r.created_at >= s.starts_at AND r.created_at < s.ends_at",
+        # A batch may have begun before the last statement was made and gone on after it.
+        day_before_last="MAX(n.made_at) - INTERVAL '1 day'"
+        if connection.vendor == "postgresql"
+        else "datetime(MAX(n.made_at), '-1 day')",
         and_where="WHERE" if is_all else "AND",
         swept=_literal(scope.now - SWEEP_GRACE),
         account_windows=account_windows,

@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "billing",
     "billing.alerts",
     "billing.reports",
+    "billing.statements",
     "routing.catalog",
     "routing.learning",
     "routing",
@@ -181,6 +182,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "raise-budget-alerts": {"task": "billing.alerts.jobs.raise_budget_alerts", "schedule": 30.0},
     "deliver-alerts": {"task": "billing.alerts.jobs.deliver_alerts", "schedule": 10.0},
     "roll-up-usage": {"task": "billing.reports.jobs.roll_up_usage", "schedule": 300.0},
+    "make-statements": {"task": "billing.statements.jobs.make_due_statements", "schedule": 3600.0},
     "watch-jobs": {"task": "billing.alerts.jobs.watch_jobs", "schedule": 60.0},
 }
 for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each

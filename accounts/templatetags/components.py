@@ -27,6 +27,7 @@ _NAV = (
     ("Home", "home", "house"),
     ("Requests", "requests", "list"),
     ("Usage", "usage", "chart-column"),
+    ("Statements", "statements", "receipt"),
     ("Learning", "learning", "flask-conical"),
     ("Models", "models", "boxes"),
     ("Keys", "keys", "key-round"),

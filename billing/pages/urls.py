@@ -2,9 +2,13 @@
 
 from django.urls import path
 
-from billing.pages import accounts, channels, key_limits, limits
+from billing.pages import accounts, channels, key_limits, limits, statements
 
 urlpatterns = [
+    path("statements/", statements.statements, name="statements"),
+    path("statements/<slug:number>/", statements.statement, name="statement"),
+    path("statements/<slug:number>.csv", statements.as_csv, name="statement_csv"),
+    path("statements/<slug:number>.json", statements.as_json, name="statement_json"),
     path("limits/", limits.limits, name="limits"),
     path("limits/channels/webhook/new/", channels.webhook_new, name="webhook_new"),
     path("limits/channels/email/new/", channels.email_new, name="alert_email_new"),

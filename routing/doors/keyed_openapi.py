@@ -310,6 +310,53 @@ class KeyDataSerializer(KeyNameSerializer):
     today = TodaySerializer()
 
 
+class StatementHeaderSerializer(Plain):
+    number = _text()
+    to = serializers.DateTimeField(help_text="Exclusive.")
+    time_zone = _text(help_text="Whose months these are.")
+    made_at = serializers.DateTimeField()
+    requests = serializers.IntegerField()
+    unpriced_requests = serializers.IntegerField(
+        help_text="Without a price when it was made; their cost is a correction once it is known."
+    )
+    usage_usd = serializers.FloatField()
+    corrections_usd = serializers.FloatField(help_text="Of earlier statements; negative: money back.")
+    total_usd = serializers.FloatField()
+
+    def get_fields(self) -> Any:
+        return {"from": serializers.DateTimeField()} | super().get_fields()
+
+
+class StatementSumsSerializer(Plain):
+    requests = serializers.IntegerField()
+    unpriced_requests = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField(help_text="Of the input, read from a cache.")
+    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
+    reasoning_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField()
+
+
+class StatementModelSerializer(StatementSumsSerializer):
+    provider = _maybe_text()
+    model = _text()
+
+
+class StatementKeySerializer(StatementSumsSerializer):
+    key = _text()
+
+
+class StatementCorrectionSerializer(Plain):
+    statement = _text(help_text="The earlier one that is corrected.")
+    cost_usd = serializers.FloatField()
+
+
+class StatementDataSerializer(StatementHeaderSerializer):
+    by_model = StatementModelSerializer(many=True)
+    by_key = StatementKeySerializer(many=True)
+    corrections = StatementCorrectionSerializer(many=True)
+
+
 def responses(data: type[Plain], *, many: bool = False, **more: Any) -> dict[Any, Any]:
     """Those of an endpoint that answers with such data in the native envelope."""
     name = data.__name__.removesuffix("Serializer").removesuffix("Data")
@@ -328,6 +375,8 @@ FORGOTTEN_RESPONSES = responses(ForgottenDataSerializer)
 REQUESTS_RESPONSES = responses(LogLineSerializer, many=True, next_cursor=_maybe_text())
 REQUEST_RESPONSES = responses(LogEntrySerializer)
 USAGE_RESPONSES = responses(UsageDataSerializer)
+STATEMENTS_RESPONSES = responses(StatementHeaderSerializer, many=True)
+STATEMENT_RESPONSES = responses(StatementDataSerializer)
 KEY_RESPONSES = responses(KeyDataSerializer)
 # Lines of text, not the envelope: a file of any length.
 EXPORT_RESPONSES = {

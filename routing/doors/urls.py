@@ -11,6 +11,7 @@ from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
 from routing.doors.requests_log import ExportView, RequestsView, RequestView
 from routing.doors.responses import ResponsesView
+from routing.doors.statements import StatementsView, StatementView
 from routing.doors.usage import KeyView, UsageView
 from routing.doors.views import unknown_path
 
@@ -37,6 +38,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/requests/export", ExportView.as_view(), name="api_requests_export"),
     path("api/v1/requests/<str:request_id>", RequestView.as_view(), name="api_request"),
     path("api/v1/usage", UsageView.as_view(), name="api_usage"),
+    path("api/v1/statements", StatementsView.as_view(), name="api_statements"),
+    path("api/v1/statements/<str:number>", StatementView.as_view(), name="api_statement"),
     path("api/v1/key", KeyView.as_view(), name="api_key"),
     re_path(r"^(?:api|v1)(?:/|$)", csrf_exempt(unknown_path)),
 ]

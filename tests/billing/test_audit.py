@@ -22,6 +22,7 @@ from billing.jobs import audit_lately
 from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Window
 from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
 from billing.provider_usage import compare
+from billing.statements.models import Statement
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 
@@ -72,6 +73,23 @@ def _windows(books: Books, scope: str) -> Any:
     return Window.objects.filter(scope=scope, scope_id=pk)
 
 
+def _stated(books: Books, **columns: Any) -> Statement:
+    """Of the day of all requests, without one of them."""
+    starts_at = columns.pop("starts_at", NOON - timedelta(hours=1))
+    defaults = {
+        "time_zone": "UTC",
+        "ends_at": NOW,
+        "made_at": NOW,
+        "requests": 0,
+        "usage_usd": 0,
+        "total_usd": 0,
+    }
+    number = f"{starts_at:%H} of {books.account.pk}"
+    return Statement.objects.create(
+        account=books.account, number=number, starts_at=starts_at, **defaults | columns
+    )
+
+
 FAULTS: dict[str, Callable[[Books], object]] = {
     "accepted_is_settled_plus_open": lambda books: _of(books).filter(status="open").update(settled_at=NOW),
     "open_within_lease": lambda books: _of(books).filter(status="open").update(lease_until=NOON),
@@ -101,6 +119,9 @@ FAULTS: dict[str, Callable[[Books], object]] = {
         _windows(books, "account").filter(period="day").update(spent_usd=F("spent_usd") + Decimal("1e-9"))
     ),
     "key_windows_add_up": lambda books: _windows(books, "key").filter(period="month").update(held_tokens=0),
+    "statements_add_up": lambda books: _stated(books, usage_usd=1, total_usd=2),
+    "statements_follow_each_other": lambda books: (_stated(books), _stated(books, starts_at=NOON)),
+    "statements_are_the_ledger": lambda books: _stated(books),
     "requests_are_in_windows": lambda books: _windows(books, "key").filter(period="day").delete(),
 }
 

@@ -16,6 +16,7 @@ from accounts.models import Account, Member, Plan, User
 from accounts.secrets_at_rest import seal
 from billing.alerts.models import AlertChannel
 from billing.models import Request
+from billing.statements.models import Statement
 from routing.ids import new_request_id
 
 _numbers = itertools.count(1)
@@ -60,6 +61,7 @@ class Tenant:
     secret: str
     request_id: str
     channel_id: int
+    statement: str  # its number
 
     def browser(self, **options: Any) -> Client:
         client = Client(**options)
@@ -93,7 +95,18 @@ def make_tenant(role: str = Member.Role.OWNER) -> Tenant:
     channel = AlertChannel.objects.create(
         account=account, kind="webhook", address="https://hooks.example/zebra", secret=seal("whsec_zebra")
     )
-    return Tenant(account, user, key.pk, secret, row.pk, channel.pk)
+    statement = Statement.objects.create(
+        account=account,
+        number=f"2026-10-zebra-{account.pk}",
+        time_zone="UTC",
+        starts_at=now - timedelta(days=60),
+        ends_at=now - timedelta(days=30),
+        made_at=now,
+        requests=0,
+        usage_usd=0,
+        total_usd=0,
+    )
+    return Tenant(account, user, key.pk, secret, row.pk, channel.pk, statement.number)
 
 
 @pytest.fixture

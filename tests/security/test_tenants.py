@@ -21,6 +21,9 @@ RULES: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "limits/channels/<int:pk>/off/": lambda one: {"pk": one.channel_id},
     "limits/channels/<int:pk>/secret/": lambda one: {"pk": one.channel_id},
     "limits/channels/<int:pk>/remove/": lambda one: {"pk": one.channel_id},
+    "statements/<slug:number>/": lambda one: {"number": one.statement},
+    "statements/<slug:number>.csv": lambda one: {"number": one.statement},
+    "statements/<slug:number>.json": lambda one: {"number": one.statement},
     "keys/<int:pk>/limits/": lambda one: {"pk": one.key_id},
     "keys/<int:pk>/rotate/": lambda one: {"pk": one.key_id},
     "keys/<int:pk>/revoke/": lambda one: {"pk": one.key_id},
@@ -30,7 +33,10 @@ STAFF = {  # 404 to whoever is no staff, whatever they name
     "operator/proposals/<int:pk>/reject": lambda one: {"pk": 1},
     "operator/accounts/<int:pk>/": lambda one: {"pk": one.account.pk},
 }
-API = {"api/v1/requests/<str:request_id>": lambda one: {"request_id": one.request_id}}
+API: dict[str, Callable[[Tenant], dict[str, Any]]] = {
+    "api/v1/requests/<str:request_id>": lambda one: {"request_id": one.request_id},
+    "api/v1/statements/<str:number>": lambda one: {"number": one.statement},
+}
 NOT_AN_ACCOUNTS = {  # the catalog's models; links of mails, which carry a secret of their own
     "v1/models/<path:model>",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$",
@@ -60,10 +66,13 @@ def test_the_rules_name_what_their_owner_finds(theirs: Tenant, path: str) -> Non
     assert answer.status_code in (200, 302, 405)
 
 
+@pytest.mark.parametrize("path", API)
 @pytest.mark.parametrize("verb", ["get", "post", "delete"])
-def test_the_api_does_not_know_another_accounts_request(mine: Tenant, theirs: Tenant, verb: str) -> None:
+def test_the_api_does_not_know_another_accounts_objects(
+    mine: Tenant, theirs: Tenant, verb: str, path: str
+) -> None:
     client = mine.browser()
-    url = filled("api/v1/requests/<str:request_id>", request_id=theirs.request_id)
+    url = filled(path, **API[path](theirs))
     answer = getattr(client, verb)(url, headers={"Authorization": f"Bearer {mine.secret}"})
     assert answer.status_code in (404, 405)
     assert "error" in answer.json()
