@@ -177,6 +177,17 @@ INVARIANTS = (
         " AND COALESCE(b.undone_at, b.made_at) >= (SELECT {day_before_last} FROM statements_statement n"
         " WHERE n.account_id = s.account_id))",
     ),
+    Invariant(
+        "stripe_is_told_no_more_than_used",
+        "Stripe is told no more than the ledger has, unless the ledger became less afterwards.",
+        "SELECT s.subscription_id FROM stripe_meter_subscription s"
+        " JOIN stripe_meter_stripecustomer c ON c.id = s.customer_id WHERE {subscriptions}"
+        " AND (SELECT COALESCE(SUM(e.micro_usd), 0) FROM stripe_meter_meterevent e"
+        " WHERE e.subscription_id = s.id) / 1000000.0 >"
+        " (SELECT COALESCE(SUM(r.cost_usd), 0) FROM billing_request r WHERE {of_subscription})"
+        f" + {_EPSILON} AND NOT EXISTS (SELECT 1 FROM billing_repricedrequest p"
+        " JOIN billing_request r ON r.id = p.request_id WHERE {of_subscription})",
+    ),
 )
 
 _SUMS_DIFFER = (
@@ -200,17 +211,19 @@ def broken(invariant: Invariant, scope: Scope) -> Found:
 
 def _filled(sql: str, scope: Scope) -> str:
     """Every value filled in is a number or a time of ours, never text that came from outside."""
-    requests, windows, statements = ["1 = 1"], ["1 = 1"], ["1 = 1"]
+    requests, windows, statements, subscriptions = ["1 = 1"], ["1 = 1"], ["1 = 1"], ["1 = 1"]
     if scope.since is not None:
         requests.append(f"r.created_at >= {_literal(scope.since)}")
         # A month's sums need all of its rows: a short look checks days, the daily one everything.
         windows.append(f"w.period = 'day' AND w.ends_at > {_literal(scope.since)}")
-        statements.append("1 = 0")  # they are months
+        statements.append("1 = 0")  # they are months …
+        subscriptions.append("1 = 0")  # … and longer
     account_windows = key_windows = " AND ".join(windows)
     if scope.account_id is not None:
         account = int(scope.account_id)
         requests.append(f"r.account_id = {account}")
         statements.append(f"s.account_id = {account}")
+        subscriptions.append(f"c.account_id = {account}")
         account_windows += f" AND w.scope_id = {account}"
         key_windows += f" AND w.scope_id IN (SELECT id FROM accounts_apikey WHERE account_id = {account})"
     is_all = len(requests) == 1
@@ -220,6 +233,9 @@ def _filled(sql: str, scope: Scope) -> str:
         outcomes=where.replace("r.", "o."),
         of_requests="" if is_all else f" JOIN billing_request r ON r.id = a.request_id WHERE {where}",
         statements=" AND ".join(statements),
+        subscriptions=" AND ".join(subscriptions),
+        of_subscription="r.account_id = c.account_id AND r.created_at >= s.since"
+        " AND (s.until IS NULL OR r.created_at < s.until)",
         of_statement="r.account_id = s.account_id"
         " AND r.created_at >= s.starts_at AND r.created_at < s.ends_at",
         # A batch may have begun before the last statement was made and gone on after it.

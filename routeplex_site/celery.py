@@ -9,5 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
 app = Celery("routeplex")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["billing", "billing.alerts", "billing.reports", "billing.statements", "routing"], related_name="jobs"
+    ["billing", "billing.alerts", "billing.reports", "billing.statements", "billing.stripe_meter", "routing"],
+    related_name="jobs",
 )

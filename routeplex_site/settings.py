@@ -51,6 +51,14 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
+# ── Stripe (docs/stripe.md): all of it or nothing ───────────────────────────────────────────────────────
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_METER_EVENT = env.str("STRIPE_METER_EVENT", "")
+STRIPE_PRICE = env.str("STRIPE_PRICE", "")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "")  # another address than Stripe's own, for tests
+_STRIPE_PAGES = ["https://checkout.stripe.com", "https://billing.stripe.com"] if STRIPE_SECRET_KEY else []
+
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
@@ -58,7 +66,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "style-src": ["'self'"],
         "script-src": ["'self'"],
         "frame-ancestors": ["'none'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *_STRIPE_PAGES],  # forms that are answered by a redirect there
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
     }
@@ -84,6 +92,7 @@ INSTALLED_APPS = [
     "billing.alerts",
     "billing.reports",
     "billing.statements",
+    "billing.stripe_meter",
     "routing.catalog",
     "routing.learning",
     "routing",
@@ -185,6 +194,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "make-statements": {"task": "billing.statements.jobs.make_due_statements", "schedule": 3600.0},
     "watch-jobs": {"task": "billing.alerts.jobs.watch_jobs", "schedule": 60.0},
 }
+if STRIPE_SECRET_KEY:
+    CELERY_BEAT_SCHEDULE["meter-usage"] = {
+        "task": "billing.stripe_meter.jobs.meter_usage",
+        "schedule": 3600.0,
+    }
 for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each
     _job["options"] = {"expires": _job["schedule"]}
 

@@ -28,6 +28,7 @@ _NAV = (
     ("Requests", "requests", "list"),
     ("Usage", "usage", "chart-column"),
     ("Statements", "statements", "receipt"),
+    ("Billing", "payment", "credit-card"),
     ("Learning", "learning", "flask-conical"),
     ("Models", "models", "boxes"),
     ("Keys", "keys", "key-round"),
@@ -178,6 +179,8 @@ def _may_open(name: str, request: Any) -> bool:
     user = getattr(request, "user", None)
     if name == "operator":
         return bool(user and user.is_staff)
+    if name == "payment":
+        return bool(settings.STRIPE_SECRET_KEY)
     if name == "audit":
         return bool(user and user.is_authenticated and may_change(request))
     return True

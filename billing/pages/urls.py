@@ -2,9 +2,14 @@
 
 from django.urls import path
 
-from billing.pages import accounts, channels, key_limits, limits, statements
+from billing.pages import accounts, channels, key_limits, limits, statements, stripe
+from billing.stripe_meter.webhook import webhook
 
 urlpatterns = [
+    path("billing/", stripe.payment, name="payment"),
+    path("billing/checkout/", stripe.checkout, name="checkout"),
+    path("billing/portal/", stripe.portal, name="portal"),
+    path("stripe/webhook", webhook, name="stripe_webhook"),
     path("statements/", statements.statements, name="statements"),
     path("statements/<slug:number>/", statements.statement, name="statement"),
     path("statements/<slug:number>.csv", statements.as_csv, name="statement_csv"),

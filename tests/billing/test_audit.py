@@ -23,6 +23,7 @@ from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Win
 from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
 from billing.provider_usage import compare
 from billing.statements.models import Statement
+from billing.stripe_meter.models import StripeCustomer, Subscription
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 
@@ -122,6 +123,11 @@ FAULTS: dict[str, Callable[[Books], object]] = {
     "statements_add_up": lambda books: _stated(books, usage_usd=1, total_usd=2),
     "statements_follow_each_other": lambda books: (_stated(books), _stated(books, starts_at=NOON)),
     "statements_are_the_ledger": lambda books: _stated(books),
+    "stripe_is_told_no_more_than_used": lambda books: Subscription.objects.create(
+        customer=StripeCustomer.objects.create(account=books.account, customer_id="cus_1"),
+        subscription_id="sub_1",
+        since=NOON + timedelta(minutes=1),
+    ).events.create(identifier="e", micro_usd=1, used_at=NOW),
     "requests_are_in_windows": lambda books: _windows(books, "key").filter(period="day").delete(),
 }
 

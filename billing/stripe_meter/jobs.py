@@ -1,0 +1,15 @@
+"""Celery task of metered billing: write down what is due, then tell Stripe."""
+
+from datetime import UTC, datetime
+
+from celery import shared_task
+
+from billing.stripe_meter.client import on
+from billing.stripe_meter.metering import meter, send
+
+
+@shared_task
+def meter_usage() -> None:
+    if on():
+        meter(datetime.now(UTC))
+        send(datetime.now(UTC))

@@ -1,0 +1,72 @@
+"""`POST /stripe/webhook`: Stripe says something changed; we look what it is now."""
+
+import logging
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from billing.alerts.raising import raise_alert, resolve_alert
+from billing.stripe_meter.client import NotNow, NotReached, NotTaken, on
+from billing.stripe_meter.models import StripeCustomer, WebhookEvent
+from billing.stripe_meter.subscriptions import refresh
+
+logger = logging.getLogger(__name__)
+MAX_BODY = 256 * 1024  # bytes; Stripe's are some kilobytes
+_HEARD = ("checkout.session.completed", "customer.subscription.", "invoice.payment_failed", "invoice.paid")
+
+
+@csrf_exempt
+@require_POST
+def webhook(request: HttpRequest) -> HttpResponse:
+    """200: done, or not for us; 400: not signed by Stripe; 503: Stripe is to send it again."""
+    if not on():
+        raise Http404
+    import stripe
+
+    if int(request.headers.get("Content-Length") or 0) > MAX_BODY:
+        return _said(413, "The body is too large.")
+    try:
+        event = stripe.Webhook.construct_event(
+            request.body, request.headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRET
+        )
+    except (ValueError, stripe.SignatureVerificationError):
+        return _said(400, "The signature does not fit the body and the time.")
+    kind, what = str(event["type"]), event["data"]["object"]
+    if not kind.startswith(_HEARD) or WebhookEvent.objects.filter(pk=event["id"]).exists():
+        return _said(200, "Nothing to do.")
+    customer = (
+        StripeCustomer.objects.filter(customer_id=str(what["customer"])).select_related("account").first()
+    )
+    if customer is not None:
+        try:
+            refresh(customer)
+        except (NotTaken, NotReached, NotNow) as error:
+            logger.warning("Stripe says %s changed and does not tell how: %s", kind, error)
+            return _said(503, "Send it again later.")
+        _tell_account(kind, customer)
+    WebhookEvent.objects.get_or_create(
+        event_id=event["id"], defaults={"kind": kind[:80], "received_at": timezone.now()}
+    )
+    return _said(200, "Done.")
+
+
+def _tell_account(kind: str, customer: StripeCustomer) -> None:
+    once = f"stripe.payment.{customer.account_id}"
+    if kind == "invoice.paid":
+        resolve_alert(once)
+    elif kind == "invoice.payment_failed":
+        raise_alert(
+            "stripe.payment_failed",
+            "A payment failed",
+            "Stripe could not collect an invoice. Choose another way to pay on the page Billing.",
+            account=customer.account,
+            severity="critical",
+            once_key=once,
+        )
+
+
+def _said(status: int, words: str) -> HttpResponse:
+    return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
