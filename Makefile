@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test test-chaos soak bench-routing bench-learning fuzz browser lint clean
+.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning fuzz browser lint clean
 
 setup: $(VENV)/.synced
 
@@ -25,6 +25,11 @@ run: setup
 test: setup browser
 	$(BIN)/python -m pytest -n auto
 
+# LangChain, LlamaIndex, pydantic-ai, instructor, llm and Vercel's AI SDK, from a lock of their own.
+ecosystem: setup
+	$(UV) sync --quiet --frozen --project tests/ecosystem --python $(BIN)/python
+	cd tests/ecosystem && .venv/bin/python -m pytest --rootdir . -c pyproject.toml
+
 # Real processes that fail: needs PostgreSQL's and Redis's server programs. ROWS=21,22 selects (docs/reliability.md).
 test-chaos: setup
 	@$(BIN)/python -m tests.chaos
@@ -33,6 +38,10 @@ test-chaos: setup
 N ?= 1000000
 soak: setup
 	@$(BIN)/python -m bench.soak --requests $(N)
+
+# How long Home, Usage and their API take over an account with N requests in 30 days (docs/reports.md).
+bench-reports: setup
+	@mkdir -p $${VAR_DIR:=var/bench-reports} && VAR_DIR=$$VAR_DIR $(BIN)/python -m bench.reports --requests $(N)
 
 # How good routing is, on real outcomes, beside what a fixed model or a table by category gives (docs/routing.md).
 DATA ?= ../shared/data/routing/dev

@@ -6,8 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -16,8 +14,9 @@ from accounts.caller import Caller, Limits
 from accounts.database import from_database
 from accounts.models import ApiKey
 from accounts.permissions import HasScope
-from billing.models import Request as LedgerRow
 from billing.models import Window
+from billing.reports.reading import Sources
+from billing.reports.sums import Sums
 from billing.windows import current
 from routing.doors.answer_facts import usd
 from routing.doors.errors import validation_error
@@ -28,32 +27,6 @@ from routing.doors.views import AsyncAPIView
 
 DEFAULT_DAYS = 30
 MAX_DAYS = 366
-_INPUT = (
-    F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_1h_tokens")
-)
-
-
-class Total(msgspec.Struct, frozen=True):
-    """What some requests used together. `unpriced`: how many have tokens but no known price."""
-
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: Decimal = Decimal(0)
-    unpriced: int = 0
-
-    def __add__(self, other: "Total") -> "Total":
-        return Total(
-            requests=self.requests + other.requests,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cost_usd=self.cost_usd + other.cost_usd,
-            unpriced=self.unpriced + other.unpriced,
-        )
-
-    @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -63,7 +36,7 @@ class Group(msgspec.Struct, frozen=True):
     model: str
     provider: str
     key: tuple[int, str, str]  # id, name, last four
-    total: Total
+    total: Sums
 
 
 class UsageView(AsyncAPIView):
@@ -84,7 +57,7 @@ class UsageView(AsyncAPIView):
             {
                 "from": since,
                 "to": until,
-                "totals": _told(sum((one.total for one in groups), Total())),
+                "totals": _told(sum((one.total for one in groups), Sums())),
                 "by_day": _by(groups, lambda one: {"day": one.day}),
                 "by_model": _by(groups, lambda one: {"model": one.model or None}),
                 "by_provider": _by(groups, lambda one: {"provider": one.provider or None}),
@@ -147,54 +120,33 @@ def _period(asked: dict[str, datetime], now: datetime) -> tuple[datetime, dateti
     return since, until
 
 
-def _summed(rows: QuerySet[LedgerRow], *by: str) -> Iterable[tuple[Any, ...]]:
-    """Rows of the columns grouped by, then those of a Total."""
-    names = ("requests_", "input_", "output_", "cost_", "unpriced_")
-    sums = {
-        "requests_": Count("id"),
-        "input_": Sum(_INPUT),
-        "output_": Sum("output_tokens"),
-        "cost_": Sum("cost_usd"),
-        "unpriced_": Count("id", filter=Q(unpriced=True)),
-    }
-    if by:
-        return rows.order_by().values_list(*by).annotate(**sums).values_list(*by, *names)
-    found = rows.aggregate(**sums)
-    return [tuple(found[name] for name in names)]
-
-
-def _total(
-    requests: int, input_: int | None, output: int | None, cost: Decimal | None, unpriced: int
-) -> Total:
-    return Total(requests, input_ or 0, output or 0, round(cost or Decimal(0), 9), unpriced)
-
-
 def _groups(account_id: int, since: datetime, until: datetime) -> list[Group]:
-    rows = LedgerRow.objects.filter(account_id=account_id, created_at__gte=since, created_at__lt=until)
-    rows = rows.annotate(day=TruncDate("created_at", tzinfo=UTC))
-    by = ("day", "served_model", "provider", "key_id", "key__name", "key__last_four")
+    sums = Sources.now(account_id, since, until).sums(
+        since, until, "day", "served_model", "provider", "key_id"
+    )
+    named = ApiKey.objects.filter(account_id=account_id).values_list("pk", "name", "last_four")
+    keys = {key[0]: key for key in named}
     return [
-        Group(day, model, provider, (key_id, name, last_four), _total(*sums))
-        for day, model, provider, key_id, name, last_four, *sums in _summed(rows, *by)
+        Group(day, model, provider, keys[key], total) for (day, model, provider, key), total in sums.items()
     ]
 
 
 def _by(groups: Iterable[Group], label: Callable[[Group], dict[str, Any]]) -> list[dict[str, Any]]:
     """Totals by label: days in order, all else dearest first."""
-    totals: dict[str, tuple[dict[str, Any], Total]] = {}
+    totals: dict[str, tuple[dict[str, Any], Sums]] = {}
     for one in groups:
         named = label(one)
-        known = totals.get(repr(named), (named, Total()))
+        known = totals.get(repr(named), (named, Sums()))
         totals[repr(named)] = (named, known[1] + one.total)
     found = sorted(totals.values(), key=lambda pair: _place(*pair))
     return [named | _told(total) for named, total in found]
 
 
-def _place(named: dict[str, Any], total: Total) -> tuple[Any, ...]:
+def _place(named: dict[str, Any], total: Sums) -> tuple[Any, ...]:
     return (named["day"],) if "day" in named else (-total.cost_usd, -total.requests, repr(named))
 
 
-def _told(total: Total) -> dict[str, Any]:
+def _told(total: Sums) -> dict[str, Any]:
     return {
         "requests": total.requests,
         "input_tokens": total.input_tokens,

@@ -1,6 +1,6 @@
 """What needs a person's attention first: each finding says what is wrong and where to look.
 
-Bounded like Home's figures: by account and a day or a week of its rows, or by the catalog's few rows.
+Bounded like Home's figures: by an account's reports of a day or a week, or by the catalog's few rows.
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import mean
 
-from django.db.models import Count, Q
 from django.urls import reverse
 
 from accounts.keys import EXPIRING_SOON
 from accounts.models import Account, ApiKey
 from billing.models import Request
+from billing.reports.reading import Sources
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
-from routing.pages.summary import Budget, rows_between
+from routing.pages.summary import Budget
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -25,6 +25,7 @@ _RETIRING_SOON = timedelta(days=30)
 # Fewer requests say nothing about a rate; above these shares somebody should look. Chosen, not measured.
 _ENOUGH = 20
 _FAILED_SHARE, _FELL_BACK_SHARE = 0.05, 0.2
+_FAILED = (Request.Status.FAILED, Request.Status.EXPIRED)
 _BUDGET_SHARE = Decimal("0.8")  # the first alert's threshold (spec/ledger.md)
 
 
@@ -63,23 +64,20 @@ def _budget(budget: Budget | None) -> Iterator[Finding]:
 
 
 def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
-    counts = rows_between(account, now - _DAY, now).aggregate(
-        all=Count("id"),
-        failed=Count("id", filter=Q(status__in=[Request.Status.FAILED, Request.Status.EXPIRED])),
-        fell_back=Count("id", filter=Q(fallback_used=True)),
-        without_price=Count("id", filter=Q(unpriced=True)),
-    )
+    parts = Sources.now(account.pk, now - _DAY, now).summary(now - _DAY, now).parts
+    everything = sum(part.requests for part in parts)
+    failed = sum(part.requests for part in parts if part.status in _FAILED)
+    fell_back = sum(part.fell_back for part in parts)
+    unpriced = sum(part.unpriced for part in parts)
     seen = reverse("requests") + "?period=24h"
-    if counts["all"] >= _ENOUGH and counts["failed"] / counts["all"] > _FAILED_SHARE:
-        text = f"{counts['failed']:,} of {counts['all']:,} requests failed in the last 24 hours."
+    if everything >= _ENOUGH and failed / everything > _FAILED_SHARE:
+        text = f"{failed:,} of {everything:,} requests failed in the last 24 hours."
         yield Finding("bad", text, f"{seen}&status=failed", "Failed requests")
-    if counts["all"] >= _ENOUGH and counts["fell_back"] / counts["all"] > _FELL_BACK_SHARE:
-        text = (
-            f"{counts['fell_back']:,} of {counts['all']:,} requests needed a fallback in the last 24 hours."
-        )
+    if everything >= _ENOUGH and fell_back / everything > _FELL_BACK_SHARE:
+        text = f"{fell_back:,} of {everything:,} requests needed a fallback in the last 24 hours."
         yield Finding("warn", text, f"{seen}&fallback=yes", "Requests that fell back")
-    if counts["without_price"]:
-        text = f"{counts['without_price']:,} requests of the last day went to a model without a known price."
+    if unpriced:
+        text = f"{unpriced:,} requests of the last day went to a model without a known price."
         yield Finding("warn", text, seen, "Requests")
 
 
@@ -145,7 +143,7 @@ def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
     dates = dict(ending.values_list("id", "shutdown"))
     if not dates:
         return
-    used = rows_between(account, now - _WEEK, now).filter(served_model__in=dates)
-    for model in used.values_list("served_model", flat=True).distinct().order_by("served_model"):
+    week = Sources.now(account.pk, now - _WEEK, now).sums(now - _WEEK, now, "served_model")
+    for model in sorted(model for (model,) in week if model in dates):
         text = f"{model}, which you used this week, is retired on {dates[model]:%-d %B %Y}."
         yield Finding("info", text, f"{reverse('models')}?q={model}", "The model")

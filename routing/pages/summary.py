@@ -1,24 +1,21 @@
-"""Home's figures: how a period went against the one before it, from one account's rows of that time.
+"""Home's figures: how a period went against the one before it.
 
-Every query is bounded by account and time, which the index (account, -created_at, -id) answers, and uses
-only what both databases have. Percentiles come from counts by rounded latency, because SQLite has no
-percentile function.
+They are made from a billing.reports Summary, which reads rollups of closed hours and the ledger for the rest:
+a month of a million requests is as quick as a day of a thousand.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
-
 from accounts.models import Account
 from billing.models import Request, Window
+from billing.reports.summary import Extreme, Part, Summary, percentiles
+from billing.reports.sums import usd
 from billing.windows import current
-from routing.pages.filters import TOKENS
 
-LISTED = 5  # slowest and dearest requests shown
+_NOT_ENDED = (Request.Status.OPEN, Request.Status.ABORTED)
 
 
 @dataclass(frozen=True)
@@ -70,67 +67,58 @@ class Share:
     spend_usd: Decimal
 
 
-def rows_between(account: Account, start: datetime, end: datetime) -> QuerySet[Request]:
-    return Request.objects.filter(account=account, created_at__gte=start, created_at__lt=end)
-
-
-def totals(rows: QuerySet[Request]) -> Totals:
-    succeeded = Q(status=Request.Status.SUCCEEDED)
-    compared = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
-    sums = rows.aggregate(
-        requests=Count("id"),
-        succeeded=Count("id", filter=succeeded),
-        ended=Count("id", filter=~Q(status__in=[Request.Status.OPEN, Request.Status.ABORTED])),
-        fell_back=Count("id", filter=Q(fallback_used=True)),
-        unpriced_rows=Count("id", filter=Q(unpriced=True)),
-        tokens=Sum(TOKENS),
-        spend=Sum("cost_usd"),
-        baseline=Sum("baseline_usd", filter=compared),
-        compared=Sum("cost_usd", filter=compared),
-    )
-    p50_ms, p95_ms = _percentiles(rows.filter(succeeded), (0.5, 0.95))
+def totals(of: Summary) -> Totals:
+    p50_ms, p95_ms = percentiles(of.latencies, (0.5, 0.95))
+    compared = [part for part in of.parts if part.with_baseline]
+    baseline = usd(sum(part.baseline for part in compared))
     return Totals(
-        requests=sums["requests"],
-        succeeded=sums["succeeded"],
-        ended=sums["ended"],
-        fell_back=sums["fell_back"],
-        unpriced=sums["unpriced_rows"],
-        tokens=sums["tokens"] or 0,
-        spend_usd=sums["spend"] or Decimal(0),
-        saved_usd=None if sums["baseline"] is None else sums["baseline"] - sums["compared"],
-        baseline_usd=sums["baseline"],
+        requests=counted(of),
+        succeeded=counted(of, Request.Status.SUCCEEDED),
+        ended=sum(part.requests for part in of.parts if part.status not in _NOT_ENDED),
+        fell_back=sum(part.fell_back for part in of.parts),
+        unpriced=sum(part.unpriced for part in of.parts),
+        tokens=sum(part.tokens for part in of.parts),
+        spend_usd=of.spend_usd,
+        saved_usd=baseline - usd(sum(part.compared for part in compared)) if compared else None,
+        baseline_usd=baseline if compared else None,
         p50_ms=p50_ms,
         p95_ms=p95_ms,
     )
 
 
-def distribution(rows: QuerySet[Request]) -> list[Share]:
+def counted(of: Summary, *statuses: str) -> int:
+    """How many requests, of those statuses or in all."""
+    return sum(part.requests for part in of.parts if not statuses or part.status in statuses)
+
+
+def distribution(of: Summary) -> list[Share]:
     """Which model answered how many, most first."""
-    groups = list(
-        rows.exclude(served_model="")
-        .values("served_model", "provider")
-        .annotate(requests=Count("id"), spend=Sum("cost_usd"))
-        .order_by("-requests", "served_model")
-    )
-    total = sum(group["requests"] for group in groups)
-    return [
+    groups: dict[tuple[str, str], list[Part]] = {}
+    for part in of.parts:
+        if part.model:
+            groups.setdefault((part.model, part.provider), []).append(part)
+    total = sum(part.requests for parts in groups.values() for part in parts)
+    shares = [
         Share(
-            model=group["served_model"],
-            provider=group["provider"],
-            requests=group["requests"],
-            share=group["requests"] / total,
-            spend_usd=group["spend"] or Decimal(0),
+            model=model,
+            provider=provider,
+            requests=sum(part.requests for part in parts),
+            share=sum(part.requests for part in parts) / total,
+            spend_usd=usd(sum(part.cost for part in parts)),
         )
-        for group in groups
+        for (model, provider), parts in groups.items()
     ]
+    return sorted(shares, key=lambda share: (-share.requests, share.model))
 
 
-def slowest(rows: QuerySet[Request]) -> Sequence[Request]:
-    return _listed(rows.filter(latency_ms__isnull=False).order_by("-latency_ms", "-created_at"))
-
-
-def dearest(rows: QuerySet[Request]) -> Sequence[Request]:
-    return _listed(rows.filter(cost_usd__gt=0).order_by("-cost_usd", "-created_at"))
+def listed(account: Account, *lists: Sequence[Extreme]) -> list[list[Request]]:
+    """The requests of each list in its order, read in one query."""
+    wanted = {one.id for extremes in lists for one in extremes}
+    rows = Request.objects.filter(account=account).only(
+        "id", "created_at", "status", "served_model", "served_effort", "routed_model", "routed_effort",
+        "query_type", "cost_usd", "latency_ms", "unpriced",
+    ).in_bulk(wanted)  # fmt: skip
+    return [[rows[one.id] for one in extremes if one.id in rows] for extremes in lists]
 
 
 def has_requests(account: Account) -> bool:
@@ -178,41 +166,3 @@ def period_named(name: str, now: datetime) -> Period:
         length = timedelta(days=30 if name == "30d" else 7)
         start = now - length
     return Period(start=start, end=now, before_start=start - length, before_end=now - length)
-
-
-def _listed(rows: QuerySet[Request]) -> Sequence[Request]:
-    return list(
-        rows.only(
-            "id", "created_at", "status", "served_model", "served_effort", "routed_model", "routed_effort",
-            "query_type", "cost_usd", "latency_ms", "unpriced",
-        )[:LISTED]
-    )  # fmt: skip
-
-
-def _percentiles(rows: QuerySet[Request], shares: Sequence[float]) -> list[int | None]:
-    """Latencies in ms below which those shares of the rows lie, by nearest rank, true to 1 %."""
-    latency = F("latency_ms")
-    rounded = Case(
-        When(latency_ms__lt=1_000, then=latency),
-        When(latency_ms__lt=10_000, then=latency - latency % 10),
-        default=latency - latency % 100,
-        output_field=IntegerField(),
-    )
-    counts = list(
-        rows.filter(latency_ms__isnull=False)
-        .annotate(rounded=rounded)
-        .values_list("rounded")
-        .annotate(count=Count("id"))
-        .order_by("rounded")
-    )
-    total = sum(count for _, count in counts)
-    return [_at_rank(counts, math.ceil(share * total)) if total else None for share in shares]
-
-
-def _at_rank(counts: Sequence[tuple[int, int]], rank: int) -> int:
-    passed = 0
-    for value, count in counts:
-        passed += count
-        if passed >= rank:
-            return int(value)
-    return int(counts[-1][0])

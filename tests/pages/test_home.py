@@ -1,11 +1,15 @@
 """Home: the figures of a period against the one before, where requests went, what needs attention."""
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +17,9 @@ from hypothesis import strategies as st
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey
 from billing.models import Request
+from billing.reports.reading import Sources
+from billing.reports.rollup import roll_up
+from billing.reports.summary import Summary
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.pages import summary
@@ -20,8 +27,21 @@ from routing.pages.attention import findings
 from tests.pages.conftest import MakeRequest
 
 
-def rows_of(account: Account) -> Any:
-    return summary.rows_between(account, timezone.now() - timedelta(days=1), timezone.now())
+def lately(account: Account) -> Summary:
+    now = timezone.now()
+    return Sources.now(account.pk, now - timedelta(days=1), now).summary(now - timedelta(days=1), now)
+
+
+@pytest.fixture(params=["from the ledger", "rolled up"])
+def roll(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Rolls up what `make_request` wrote, or does not: figures are the same."""
+
+    def roll() -> None:
+        if request.param == "rolled up":
+            later = timezone.now() + timedelta(hours=2)
+            assert roll_up(later) > 0
+
+    return roll
 
 
 def test_visitors_learn_what_this_is_and_how_to_begin(client: Client, db: None) -> None:
@@ -35,27 +55,34 @@ def test_without_requests_home_leads_to_the_first_one(page: Client) -> None:
     assert 'href="/start"' in page.get("/").content.decode()
 
 
-def test_totals_add_up_exactly(account: Account, make_request: MakeRequest) -> None:
+def test_totals_add_up_exactly(account: Account, make_request: MakeRequest, roll: Callable[[], None]) -> None:
     make_request(1, cost_usd=Decimal("0.000000001"), baseline_usd=Decimal("0.5"))
     make_request(2, cost_usd=Decimal("0.000000002"), baseline_usd=None)
     make_request(3, status="failed", cost_usd=Decimal(0), baseline_usd=None)
     make_request(4, status="aborted", cost_usd=Decimal(0), baseline_usd=None)
-    totals = summary.totals(rows_of(account))
+    roll()
+    totals = summary.totals(lately(account))
     assert totals.requests == 4
     assert totals.spend_usd == Decimal("0.000000003")
     assert totals.saved_usd == Decimal("0.499999999")  # over those with a baseline
     assert totals.success_rate == pytest.approx(2 / 3)  # who left is nobody's failure
 
 
-def test_savings_can_be_negative(account: Account, make_request: MakeRequest) -> None:
+def test_savings_can_be_negative(
+    account: Account, make_request: MakeRequest, roll: Callable[[], None]
+) -> None:
     make_request(1, cost_usd=Decimal("0.3"), baseline_usd=Decimal("0.1"))
-    assert summary.totals(rows_of(account)).saved_usd == Decimal("-0.2")
+    roll()
+    assert summary.totals(lately(account)).saved_usd == Decimal("-0.2")
 
 
-def test_percentiles_are_nearest_ranks(account: Account, make_request: MakeRequest) -> None:
+def test_percentiles_are_nearest_ranks(
+    account: Account, make_request: MakeRequest, roll: Callable[[], None]
+) -> None:
     for number, latency in enumerate([100, 200, 300, 400, 20_055]):
         make_request(number, latency_ms=latency)
-    totals = summary.totals(rows_of(account))
+    roll()
+    totals = summary.totals(lately(account))
     assert (totals.p50_ms, totals.p95_ms) == (300, 20_000)  # above 10 s in steps of 100 ms
 
 
@@ -63,26 +90,53 @@ def test_another_accounts_rows_do_not_count(
     account: Account, stranger: Account, make_request: MakeRequest
 ) -> None:
     make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
-    assert summary.totals(rows_of(account)) == summary.Totals()
+    assert summary.totals(lately(account)) == summary.Totals()
 
 
-def test_distribution_counts_what_answered(account: Account, make_request: MakeRequest) -> None:
+def test_distribution_counts_what_answered(
+    account: Account, make_request: MakeRequest, roll: Callable[[], None]
+) -> None:
     for number in range(3):
         make_request(number)
     make_request(4, served_model="large")
     make_request(5, served_model="", status="failed")
-    shares = summary.distribution(rows_of(account))
+    roll()
+    shares = summary.distribution(lately(account))
     assert [(share.model, share.requests, share.share) for share in shares] == [
         ("small", 3, 0.75),
         ("large", 1, 0.25),
     ]
 
 
-def test_slowest_and_dearest_come_first(account: Account, make_request: MakeRequest) -> None:
+def test_slowest_and_dearest_come_first(
+    account: Account, make_request: MakeRequest, roll: Callable[[], None]
+) -> None:
     slow = make_request(1, latency_ms=90_000)
     dear = make_request(2, cost_usd=Decimal(7))
-    assert summary.slowest(rows_of(account))[0].id == slow.id
-    assert summary.dearest(rows_of(account))[0].id == dear.id
+    roll()
+    of = lately(account)
+    slowest, dearest = summary.listed(account, of.slowest, of.dearest)
+    assert [rows[0].id for rows in (slowest, dearest)] == [slow.id, dear.id]
+
+
+def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_request: MakeRequest) -> None:
+    """Whole closed hours are never read from the ledger: a million rows would take seconds."""
+    for number in range(40):
+        make_request(number, created_at=timezone.now() - number * timedelta(hours=15))
+    roll_up(timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        shown = page.get("/", {"period": "30d"}).content.decode()
+    assert '<span class="stat-value">40</span>' in shown
+    spans = [
+        datetime.fromisoformat(until) - datetime.fromisoformat(since)
+        for query in asked
+        if 'FROM "billing_request"' in query["sql"]
+        for since, until in re.findall(
+            r"\"created_at\" >= '([^']+)'.+?\"created_at\" < '([^']+)'", query["sql"]
+        )
+    ]
+    assert spans
+    assert max(spans) <= timedelta(hours=2, minutes=10)
 
 
 @given(
@@ -109,11 +163,11 @@ def test_home_asks_a_bounded_number_of_bounded_questions(
     for number in range(20):
         make_request(number)
     assert catalog.snapshot
-    with django_assert_max_num_queries(18) as asked:
+    with django_assert_max_num_queries(24) as asked:
         page.get("/")
     for query in asked:
         if "billing_request" in query["sql"] and "LIMIT 1" not in query["sql"]:
-            assert '"created_at" >=' in query["sql"]
+            assert '"created_at" >=' in query["sql"] or '"id" IN' in query["sql"]
             assert '"account_id" =' in query["sql"]
 
 

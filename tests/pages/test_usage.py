@@ -6,6 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -29,22 +30,35 @@ def by(account: Account, group: str, per: str = "day", tag: str = "") -> dict[st
 
 
 @pytest.mark.parametrize("rolled", [False, True])
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("Asia/Kolkata", "18:30"),  # +05:30: midnight there is within an hour of ours, which rollups are by
+        ("Asia/Kathmandu", "18:15"),
+        ("Australia/Eucla", "15:15"),
+        ("America/St_Johns", "03:30"),
+        ("Pacific/Chatham", "10:15"),  # +13:45 in its summer
+    ],
+)
 def test_a_day_begins_at_the_midnight_of_the_accounts_zone(
-    account: Account, make_request: MakeRequest, rolled: bool
+    account: Account, make_request: MakeRequest, zone: str, midnight: str, rolled: bool
 ) -> None:
-    account.time_zone = "Asia/Kolkata"  # +05:30: midnight there is within an hour of ours
-    make_request(1, created_at=datetime(2026, 11, 18, 18, 29, tzinfo=UTC), cost_usd=Decimal("0.000000001"))
-    make_request(2, created_at=datetime(2026, 11, 18, 18, 30, tzinfo=UTC), cost_usd=Decimal("0.000000002"))
+    account.time_zone = zone
+    begin = datetime.fromisoformat(f"2026-11-18T{midnight}:00+00:00")
+    day = begin.astimezone(ZoneInfo(zone)).date()
+    make_request(1, created_at=begin - timedelta(microseconds=1), cost_usd=Decimal("0.000000001"))
+    make_request(2, created_at=begin, cost_usd=Decimal("0.000000002"))
+    make_request(3, created_at=begin + timedelta(hours=1), cost_usd=Decimal("0.000000004"))
     if rolled:
-        assert roll_up(NOW) == 1
+        assert roll_up(NOW) == 2
     report = usage(account, "day", "model", "", NOW)
     (small,) = report.groups
     costs = {
-        bucket.day.isoformat(): sums.cost_usd
+        bucket.day: sums.cost_usd
         for bucket, sums in zip(report.buckets, small.by_bucket, strict=True)
         if sums.requests
     }
-    assert costs == {"2026-11-18": Decimal("0.000000001"), "2026-11-19": Decimal("0.000000002")}
+    assert costs == {day - DAY: Decimal("0.000000001"), day: Decimal("0.000000006")}
 
 
 def test_groups_add_up_to_the_total_whatever_they_are(account: Account, make_request: MakeRequest) -> None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
 from accounts.models import Account
+from billing.reports.reading import Sources
 from routing.catalog.live import catalog
 from routing.pages import summary
 from routing.pages.attention import findings, provider_health
@@ -49,9 +50,11 @@ def _dashboard(request: Viewed) -> HttpResponse:
 def _context(account: Account, name: str, user: object) -> dict[str, Any]:
     now = timezone.now().astimezone(viewer_zone(user))
     period = summary.period_named(name, now)
-    rows = summary.rows_between(account, period.start, period.end)
-    totals = summary.totals(rows)
-    before = summary.totals(summary.rows_between(account, period.before_start, period.before_end))
+    sources = Sources.now(account.pk, period.before_start, period.end)
+    of_period = sources.summary(period.start, period.end)
+    totals = summary.totals(of_period)
+    before = summary.totals(sources.summary(period.before_start, period.before_end))
+    slowest, dearest = summary.listed(account, of_period.slowest, of_period.dearest)
     snapshot = catalog.snapshot
     budget = summary.budget_today(account, now)
     return {
@@ -61,9 +64,9 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
         "totals": totals,
         "before": before,
         "changes": _changes(totals, before),
-        "shares": summary.distribution(rows),
-        "slowest": summary.slowest(rows),
-        "dearest": summary.dearest(rows),
+        "shares": summary.distribution(of_period),
+        "slowest": slowest,
+        "dearest": dearest,
         "providers": list(provider_health(snapshot).values()),
         "budget": budget,
         "findings": findings(account, snapshot, budget, now),
