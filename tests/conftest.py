@@ -21,6 +21,7 @@ import uvicorn
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop in the tests' thread
 
+collect_ignore = ["ecosystem"]  # has packages and a command of its own: make ecosystem
 _numbers = itertools.count(1)
 
 

@@ -1,0 +1,60 @@
+"""LangChain: `ChatOpenAI` with nothing but a model, the base URL and the key."""
+
+import pytest
+from conftest import LONG, QUESTION
+from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+
+class City(BaseModel):
+    """A city and how many people live in it."""
+
+    name: str
+    people: int
+
+
+@tool
+def get_weather(city: str) -> str:
+    """The weather in a city, now."""
+    return f"It is 21 degrees in {city}."
+
+
+@pytest.fixture
+def chat(model: str) -> ChatOpenAI:
+    return ChatOpenAI(model=model)
+
+
+def test_a_tool_is_called_and_its_result_used(chat: ChatOpenAI) -> None:
+    bound = chat.bind_tools([get_weather])
+    asked = bound.invoke([HumanMessage(QUESTION)])
+    (call,) = asked.tool_calls
+    assert call["name"] == "get_weather"
+    result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
+    answer = bound.invoke([HumanMessage(QUESTION), asked, result])
+    assert "21 degrees" in answer.text
+    assert answer.usage_metadata["input_tokens"] > 0
+
+
+def test_a_structured_answer(chat: ChatOpenAI) -> None:
+    for method in ("json_schema", "function_calling"):
+        found = chat.with_structured_output(City, method=method).invoke("Describe Paris as a city.")
+        assert isinstance(found, City), method
+
+
+async def test_a_stream(chat: ChatOpenAI) -> None:
+    whole = AIMessageChunk("")
+    count = 0
+    async for chunk in chat.astream(LONG):
+        whole, count = whole + chunk, count + 1
+    assert len(whole.text) > 100
+    assert count > 1
+    assert whole.usage_metadata["output_tokens"] > 0
+
+
+async def test_tool_calls_stream(chat: ChatOpenAI) -> None:
+    whole = AIMessageChunk("")
+    async for chunk in chat.bind_tools([get_weather]).astream(QUESTION):
+        whole = whole + chunk
+    assert [call["name"] for call in whole.tool_calls] == ["get_weather"]

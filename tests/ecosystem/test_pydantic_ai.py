@@ -1,0 +1,47 @@
+"""pydantic-ai: `OpenAIChatModel` with what the environment says."""
+
+import pytest
+from conftest import LONG, QUESTION
+from pydantic import BaseModel
+from pydantic_ai import Agent, NativeOutput, ToolOutput
+from pydantic_ai.models.openai import OpenAIChatModel
+
+
+class City(BaseModel):
+    """A city and how many people live in it."""
+
+    name: str
+    people: int
+
+
+@pytest.fixture
+def chat(model: str) -> OpenAIChatModel:
+    return OpenAIChatModel(model)
+
+
+async def test_a_tool_is_called_and_its_result_used(chat: OpenAIChatModel) -> None:
+    agent, asked = Agent(chat), []
+
+    @agent.tool_plain
+    def get_weather(city: str) -> str:
+        """The weather in a city, now."""
+        asked.append(city)
+        return f"It is 21 degrees in {city}."
+
+    found = await agent.run(QUESTION)
+    assert len(asked) == 1
+    assert "21 degrees" in found.output
+    assert found.usage.input_tokens > 0
+
+
+@pytest.mark.parametrize("form", [ToolOutput, NativeOutput])
+async def test_a_structured_answer(chat: OpenAIChatModel, form: type) -> None:
+    found = await Agent(chat, output_type=form(City)).run("Describe Paris as a city.")
+    assert isinstance(found.output, City)
+
+
+async def test_a_stream(chat: OpenAIChatModel) -> None:
+    async with Agent(chat).run_stream(LONG) as run:
+        parts = [part async for part in run.stream_text(delta=True, debounce_by=None)]
+    assert len("".join(parts)) > 100
+    assert len(parts) > 1
