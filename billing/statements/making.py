@@ -36,7 +36,8 @@ def make_statements(now: datetime) -> int:
 
 @transaction.atomic
 def _make(account_id: int, now: datetime) -> int:
-    account = Account.objects.select_for_update().get(pk=account_id)  # one run at a time for an account
+    # One run at a time for an account; requests, which refer to it, are opened meanwhile.
+    account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     before = list(Statement.objects.filter(account=account).order_by("starts_at"))
     if before:
         first = before[-1].ends_at
