@@ -1,4 +1,4 @@
-"""Vercel's AI SDK (Node): its OpenAI-compatible provider, and its OpenAI one by Chat Completions and Responses."""
+"""Vercel's AI SDK (Node): its OpenAI-compatible provider, and its OpenAI one by chat and Responses."""
 
 import json
 import os

@@ -10,7 +10,10 @@ import pytest
 from conftest import LONG
 
 LLM = Path(sys.executable).parent / "llm"
-TOOL = 'def get_weather(city: str) -> str:\n    "The weather in a city, now."\n    return f"It is 21 degrees in {city}."\n'
+TOOL = """def get_weather(city: str) -> str:
+    "The weather in a city, now."
+    return f"It is 21 degrees in {city}."
+"""
 
 
 @pytest.fixture
