@@ -46,10 +46,10 @@ class Sources:
         """Of requests made in [since, until), by columns of DIMENSIONS or by "day", a date of UTC."""
         total: dict[tuple[Any, ...], Sums] = defaultdict(Sums)
         hours, spans = self._split(since, until)
-        found = [of_ledger(_dated(rows, "created_at", by), *by) for rows in self._ledger(spans)]
+        dated = TruncDate("created_at", tzinfo=UTC)
+        found = [of_ledger(rows.annotate(day=dated), *by) for rows in self._ledger(spans)]
         if hours:
-            rolled = HourUsage.objects.filter(of__in=self._rolled(hours))
-            found.append(of_rollups(_dated(rolled, "of__hour", by), *by))
+            found += _of_hours(self._rolled(hours), by)
         for groups in found:
             for place, sums in groups.items():
                 total[place] += sums
@@ -91,8 +91,16 @@ class Sources:
 _summary = msgspec.json.Decoder(Summary)
 
 
-def _dated(rows: QuerySet[Any], column: str, by: Sequence[str]) -> QuerySet[Any]:
-    return rows.annotate(day=TruncDate(column, tzinfo=UTC)) if "day" in by else rows
+def _of_hours(hours: QuerySet[AccountHour], by: tuple[str, ...]) -> Iterator[dict[tuple[Any, ...], Sums]]:
+    """Sums of rolled hours; for days an hour each, which is as the rows lie and far quicker than by date."""
+    rows = HourUsage.objects.filter(of__in=hours)
+    if "day" not in by:
+        yield of_rollups(rows, *by)
+        return
+    at = by.index("day")
+    days = {pk: hour.date() for pk, hour in hours.values_list("pk", "hour")}
+    for place, sums in of_rollups(rows, *by[:at], "of_id", *by[at + 1 :]).items():
+        yield {(*place[:at], days[place[at]], *place[at + 1 :]): sums}
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:

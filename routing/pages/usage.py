@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import TextField
+from django.db.models import Case, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
@@ -22,6 +22,7 @@ from routing.decide.skills import WORDS
 
 PERS = {"day": ("Days", 30), "week": ("Weeks", 12), "month": ("Months", 12)}  # how many are shown
 BYS = {"model": "served_model", "key": "key_id", "strategy": "strategy", "skill": "query_type", "tag": ""}
+_OTHERS = Value("…", output_field=TextField())
 SHOWN = 20  # groups told one by one; of a tag's values too
 _FILTERS = {"model": "model", "key": "key", "strategy": "strategy", "skill": "skill"}
 
@@ -117,12 +118,18 @@ def _by_tag(account: Account, tag: str, since: datetime, until: datetime) -> Rea
     dearest = within.order_by().values_list("tagged").annotate(cost_=nano_sum("cost_usd"))
     told = {value for value, _ in dearest.order_by("-cost_", "tagged")[:SHOWN]}
 
+    folded = rows.annotate(
+        told=Case(
+            When(tagged__isnull=True, then=None),
+            When(tagged__in=told, then="tagged"),
+            default=_OTHERS,
+            output_field=TextField(),
+        )
+    )
+
     def read(start: datetime, end: datetime) -> dict[Any, Sums]:
-        some = rows.filter(created_at__gte=start, created_at__lt=end)
-        found = {place[0]: sums for place, sums in of_ledger(some.filter(tagged__in=told), "tagged").items()}
-        none = of_ledger(some.filter(tagged__isnull=True)).get(())
-        others = of_ledger(some.filter(tagged__isnull=False).exclude(tagged__in=told)).get(())
-        return found | ({None: none} if none else {}) | ({"…": others} if others else {})
+        some = of_ledger(folded.filter(created_at__gte=start, created_at__lt=end), "told")
+        return {place[0]: sums for place, sums in some.items()}
 
     return read
 

@@ -1,5 +1,6 @@
 """A report is the ledger: rollups and what is read beside them come to what its rows come to, always."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -122,6 +123,20 @@ def test_a_report_may_begin_and_end_within_an_hour(books: Books) -> None:
     for since, until in ((30, 150), (0, 61), (5, 15), (61, 119), (120, 180)):
         span = (START + since * MINUTE, START + until * MINUTE)
         assert report(books, *span) == ledger(books, *span)
+
+
+def test_days_of_utc_are_the_ledgers_too(books: Books) -> None:
+    for hours in range(0, 60, 7):
+        books.settled(START + hours * HOUR, ("m", SOME))
+    since, until = START + 30 * MINUTE, START + 59 * HOUR
+    wanted = Counter(
+        (row.created_at.date(), row.served_model)
+        for row in Request.objects.filter(account=books.account, created_at__gte=since, created_at__lt=until)
+    )
+    roll_up(START + 50 * HOUR)  # the rest is read from the ledger
+    found = Sources.now(books.account.pk, since, until).sums(since, until, "day", "served_model")
+    assert {place: sums.requests for place, sums in found.items()} == wanted
+    assert len(wanted) == 3
 
 
 def test_summaries_of_hours_add_up_to_that_of_the_ledger(books: Books) -> None:
