@@ -1,4 +1,4 @@
-"""Users, accounts, members, plans, keys, audit log: the fields; verbs are in their modules."""
+"""Users, accounts, members, plans, keys, audit log, cache: the fields; verbs are in their modules."""
 
 from typing import ClassVar
 
@@ -146,3 +146,17 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.action} {self.target}"
+
+
+class Remembered(models.Model):
+    """What all web processes must know for a while, such as how often someone tried to sign in.
+
+    The rows of Django's cache where there is no Redis; nothing else reads or writes them.
+    """
+
+    cache_key = models.CharField(primary_key=True, max_length=255)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.cache_key

@@ -157,10 +157,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
 REDIS_PREFIX = env.str("REDIS_PREFIX", "routeplex")  # of our own keys
-CACHES = {
+# Tries to sign in and one-time codes that were used: all web processes must count them together.
+CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    else {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_remembered",
+        # Full, it forgets a third of what still counts. Far more than fits in the longest time kept, an hour.
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    }
 }
 
 # ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────
