@@ -1,4 +1,4 @@
-"""Celery tasks of money: sweep what was left open, keep the price book, ask for prices, audit the ledger."""
+"""Celery tasks of money: sweep what was left open, forget, keep and ask for prices, audit the ledger."""
 
 import logging
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from genai_prices import UpdatePrices
 
 from accounts.database import database_now
 from billing.audit import LATELY, audit, keep, tell
+from billing.forgetting import forget_old
 from billing.idempotency import forget_expired
 from billing.price_refresh import refresh
 from billing.proposals import note_unpriced
@@ -26,6 +27,11 @@ def sweep_open_requests() -> None:
 @shared_task
 def forget_idempotent_outcomes() -> None:
     forget_expired(datetime.now(UTC))
+
+
+@shared_task
+def forget_old_alerts() -> None:
+    forget_old(datetime.now(UTC))
 
 
 @shared_task

@@ -9,6 +9,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
 app = Celery("routeplex")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["billing", "billing.alerts", "billing.reports", "billing.statements", "billing.stripe_meter", "routing"],
+    [
+        "accounts",
+        "billing",
+        "billing.alerts",
+        "billing.reports",
+        "billing.statements",
+        "billing.stripe_meter",
+        "routing",
+    ],
     related_name="jobs",
 )

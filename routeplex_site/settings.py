@@ -164,7 +164,7 @@ CACHES: dict[str, dict[str, Any]] = {
     else {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_remembered",
-        # Full, it forgets a third of what still counts. Far more than fits in the longest time kept, an hour.
+        # Full, it forgets a third of what still counts: far more than come in the minutes that count.
         "OPTIONS": {"MAX_ENTRIES": 1_000_000},
     }
 }
@@ -188,6 +188,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.jobs.measure_health", "schedule": 30.0},
     "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 15.0},
     "forget-idempotent-outcomes": {"task": "billing.jobs.forget_idempotent_outcomes", "schedule": 600.0},
+    "forget-ended-sessions": {"task": "accounts.jobs.forget_ended_sessions", "schedule": 24 * 3600.0},
+    "forget-old-alerts": {"task": "billing.jobs.forget_old_alerts", "schedule": 24 * 3600.0},
+    "forget-old-outcomes": {"task": "routing.jobs.forget_old_outcomes", "schedule": 24 * 3600.0},
     "refresh-prices": {"task": "billing.jobs.refresh_prices", "schedule": 24 * 3600.0},
     "ask-for-prices": {"task": "billing.jobs.ask_for_prices", "schedule": 60.0},
     "audit-lately": {"task": "billing.jobs.audit_lately", "schedule": 3600.0},
@@ -207,6 +210,12 @@ if STRIPE_SECRET_KEY:
     }
 for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each
     _job["options"] = {"expires": _job["schedule"]}
+
+# ── What is forgotten, and when (docs/retention.md) ─────────────────────────────────────────────────────
+KEEP_ALERTS_DAYS = env.int("KEEP_ALERTS_DAYS", 180, validate=lambda days: days >= 1)
+# Stripe sends a message again for three days; one that was forgotten by then would be acted on twice.
+KEEP_WEBHOOK_EVENTS_DAYS = env.int("KEEP_WEBHOOK_EVENTS_DAYS", 90, validate=lambda days: days >= 7)
+KEEP_OUTCOMES_DAYS = env.int("KEEP_OUTCOMES_DAYS", 365, validate=lambda days: days >= 1)
 
 # ── Ledger ──────────────────────────────────────────────────────────────────────────────────────────────
 # Seconds: how long an opening waits for a database that is away, and for money that others hold.

@@ -19,5 +19,10 @@ def gather_outcomes() -> None:
 
 
 @shared_task
+def forget_old_outcomes() -> None:
+    outcomes.forget_old(datetime.now(UTC))
+
+
+@shared_task
 def watch_distribution() -> None:
     distribution.watch(datetime.now(UTC))

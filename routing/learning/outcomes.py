@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
+from accounts.database import delete_in_batches
 from billing.models import Request
 from routing.learning.models import Outcome
 from routing.learning.posteriors import Sign
@@ -44,6 +46,12 @@ def gather(now: datetime) -> int:
     before = Outcome.objects.filter(request__in=[one.request_id for one in new]).count()
     Outcome.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
     return Outcome.objects.filter(request__in=[one.request_id for one in new]).count() - before
+
+
+def forget_old(now: datetime) -> int:
+    """Delete outcomes that have long counted no more; returns how many."""
+    days = max(settings.KEEP_OUTCOMES_DAYS, _COUNTED)
+    return delete_in_batches(Outcome.objects.filter(at__lt=now - timedelta(days=days)))
 
 
 def signs(account_id: int, now: datetime) -> list[Sign]:

@@ -1,6 +1,7 @@
 """From answers to outcomes: what is said, what shows by itself, and that the next decision heeds it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -10,7 +11,7 @@ from billing.models import Request
 from routing.learning.account import FRESH_S, Learned, applied, forget, learnt, mode_of, set_mode
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Learning, Outcome
-from routing.learning.outcomes import gather
+from routing.learning.outcomes import forget_old, gather
 from routing.learning.posteriors import BOUND
 from tests.pages.conftest import TRACE, MakeRequest
 
@@ -48,6 +49,16 @@ class TestSigns:
         make_request(20, prompt_hash="same")
         assert gather(timezone.now()) == 1
         assert Outcome.objects.get().request == first
+
+    def test_they_are_forgotten_when_they_count_no_more(
+        self, make_request: MakeRequest, settings: Any
+    ) -> None:
+        make_request(1, output_valid=True)
+        now = timezone.now()
+        gather(now)
+        settings.KEEP_OUTCOMES_DAYS = 1  # those that count still stay all the same
+        assert forget_old(now + timedelta(days=179)) == 0
+        assert forget_old(now + timedelta(days=181)) == 1
 
     @pytest.mark.parametrize("seconds", [(1, 200), (1, 5, 9)])
     def test_asked_much_later_or_in_a_loop_it_says_nothing(
