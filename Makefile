@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning fuzz browser lint clean
+.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning fuzz browser lint audit-deps clean
 
 setup: $(VENV)/.synced
 
@@ -66,11 +66,21 @@ browser: setup
 	|| { echo "The browser tests need Chromium: install it, or set CHROMIUM to its path."; exit 1; }
 
 lint: setup
+	$(UV) lock --offline --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# Whether the lock is what pyproject.toml asks for, and whether a locked package has a known vulnerability. Asks osv.dev,
+# or OSV_URL. Not to know is a failure, unless UNREACHABLE=pass says that it shall not be.
+audit-deps: $(UV)
+	$(UV) lock --offline --check
+	@$(UV) audit --frozen --preview-features audit-command $(if $(OSV_URL),--service-url $(OSV_URL)); code=$$?; \
+	if [ $$code -le 1 ]; then exit $$code; fi; \
+	echo "NOT AUDITED: no source of known vulnerabilities could be reached; nothing is known of the locked packages."; \
+	[ "$(UNREACHABLE)" = pass ]
 
 clean:
 	rm -rf $(VENV) var
