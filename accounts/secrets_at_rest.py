@@ -46,7 +46,16 @@ def unseal_bytes(sealed: bytes) -> bytes:
 
 def reseal(sealed: bytes) -> bytes:
     """The same secret under the present SECRET_KEY, after which the old one may go. Raises CannotUnseal."""
-    return seal(unseal(sealed))
+    return seal_bytes(unseal_bytes(sealed))
+
+
+def is_sealed_anew(sealed: bytes) -> bool:
+    """Whether it lies under the present SECRET_KEY, so that no fallback is needed for it."""
+    try:
+        _box(settings.SECRET_KEY).decrypt(bytes(sealed))
+    except InvalidToken:
+        return False
+    return True
 
 
 @lru_cache(maxsize=8)
