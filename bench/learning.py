@@ -80,7 +80,7 @@ def _skill(question: str) -> str:
     """The skill a trace would name."""
     fit = artefact.fitted()
     return skills.SKILLS[
-        int(skills.mix(fit.scale(features.vector(question)), 0, len(question) // 4, fit).argmax())
+        int(skills.mix(fit.scale(features.vector(question)), 1.0, 0, len(question) // 4, fit).argmax())
     ]
 
 

@@ -19,7 +19,7 @@ from routing.decide.tokens import count_o200k
 Matrix = npt.NDArray[np.float64]
 
 SURE = 0.01  # a score of 0 or 1 is taken as that far from it
-PLAIN = "latin"  # the script of the tables' prompts
+READ = 1.0  # all prompts of the tables are in Latin script
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Shipped:
         for row, prompt in zip(x.astype(np.float32), prompts, strict=True):
             scaled = self.fit.scale(row)
             known = difficulty.familiarity(scaled, self.fit)
-            mix = skills.mix(scaled, 0, 0, self.fit)
-            hard = difficulty.estimate(scaled, PLAIN, known, self.fit)
+            mix = skills.mix(scaled, READ, 0, 0, self.fit)
+            hard = difficulty.estimate(scaled, READ, known, self.fit)
             share = success @ mix.astype(np.float64)
             logit = np.log(share / (1 - share)) - hard
             p.append(1 / (1 + np.exp(-logit - item_response.term(scaled, mix, known, place, self.fit))))
@@ -125,9 +125,7 @@ def _difficulty(tables: Sequence[Table]) -> tuple[Matrix, npt.NDArray[np.bool_]]
 
 
 def _estimates(scaled: Array, fit: Fitted) -> Matrix:
-    return np.array(
-        [difficulty.estimate(row, PLAIN, difficulty.familiarity(row, fit), fit) for row in scaled]
-    )
+    return np.array([difficulty.estimate(row, READ, difficulty.familiarity(row, fit), fit) for row in scaled])
 
 
 def _answer(tables: Sequence[Table], labels: npt.NDArray[np.int64]) -> Matrix:

@@ -1,13 +1,17 @@
 """How hard this prompt is, in logits: 0 is as hard as the benchmarks behind the skill table, less is easier.
 
 A ridge over the features, fitted on benchmark outcomes and rated everyday prompts. Far from what it was
-fitted on it falls back to ordinary, and a script it doesn't know is never called easier than that.
+fitted on it falls back to ordinary. What nobody here can read counts as hard, whatever it says, and what is
+read in part as a little harder than it looks, so that no question is sent to less for its language.
 """
 
+from routing.decide import gloss
 from routing.decide.artefact import Array, Fitted
 
 ORDINARY = -1.2  # logits: level 3 of the ratings in bench/everyday_prompts.tsv
 FAR = 0.1  # leverage at which half the estimate is given up; what was fitted on has about 0.015
+UNREAD = 0.5  # logits: harder than most benchmark questions
+HALF_READ = 0.8  # logits added to a question none of whose words is known, in proportion
 HARDEST, EASIEST = 3.0, -4.5  # logits; the ratings and outcomes fitted on end there
 
 
@@ -17,10 +21,10 @@ def familiarity(scaled: Array, fit: Fitted) -> float:
     return known
 
 
-def estimate(scaled: Array, script: str, known: float, fit: Fitted) -> float:
-    """`script`: see `features.Summary`; `known`: see `familiarity`."""
+def estimate(scaled: Array, read: float, known: float, fit: Fitted) -> float:
+    """`read`: `features.Summary.known`; `known`: see `familiarity`."""
+    if read < gloss.READ_FROM:
+        return UNREAD
     raw = float(scaled @ fit.difficulty_weights) + fit.difficulty_bias
     blended = known * raw + (1 - known) * ORDINARY
-    if script != "latin":
-        blended = max(blended, ORDINARY)
-    return min(max(blended, EASIEST), HARDEST)
+    return min(max(blended + HALF_READ * (1 - read), EASIEST), HARDEST)

@@ -1,7 +1,7 @@
 """What a request shows: the question in it, its vector, and the facts a trace may tell (never text).
 
 The question is the last user message, not the wrapper: system text, examples and format instructions mislead
-(spec/routing.md §2).
+(spec/routing.md §2). What is in another language is looked at through its gloss in English (gloss.py).
 """
 
 import re
@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from routing.chat import Audio, ChatRequest, File, Image, Role
+from routing.decide import gloss
 from routing.decide.artefact import Array, embedding
 
 N_EMBEDDING = 256
@@ -70,6 +71,8 @@ class Summary(msgspec.Struct, frozen=True):
     files: int
     audio: int
     sampled: bool  # the question was longer than what is looked at
+    language: str = ""  # it was read in, where that is not English
+    known: float = 1.0  # share of a foreign script's letters that was read
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -79,15 +82,24 @@ class Features(msgspec.Struct, frozen=True):
 
 def read(request: ChatRequest) -> Features:
     question, sampled = _question(request)
-    hand = _hand(question)
-    vector = np.concatenate([embedding().embed(question), hand.values])
-    return Features(vector, _summary(request, question, sampled, hand))
+    hand, reading = _looked_at(question)
+    vector = np.concatenate([embedding().embed(reading.text), hand.values])
+    return Features(vector, _summary(request, question, sampled, hand, reading))
 
 
 def vector(text: str) -> Array:
     """The vector of a bare question, as `read` makes it; for fitting."""
-    question = _clip(text)
-    return np.concatenate([embedding().embed(question), _hand(question).values])
+    hand, reading = _looked_at(_clip(text))
+    return np.concatenate([embedding().embed(reading.text), hand.values])
+
+
+def _looked_at(question: str) -> "tuple[_Hand, gloss.Reading]":
+    """Word features of the question as it is read, and that reading; its script is that of the original."""
+    hand = _hand(question)
+    reading = gloss.read(question, hand.english)
+    if not reading.language:
+        return hand, reading
+    return msgspec.structs.replace(_hand(reading.text), not_latin=hand.not_latin), reading
 
 
 def _question(request: ChatRequest) -> tuple[str, bool]:
@@ -150,7 +162,9 @@ def _count(words: list[str], among: frozenset[str]) -> int:
     return sum(map(among.__contains__, words))
 
 
-def _summary(request: ChatRequest, question: str, sampled: bool, hand: _Hand) -> Summary:
+def _summary(
+    request: ChatRequest, question: str, sampled: bool, hand: _Hand, reading: gloss.Reading
+) -> Summary:
     parts = [part for message in request.messages for part in message.parts]
     return Summary(
         chars=sum(len(message.text) for message in request.messages),
@@ -158,7 +172,7 @@ def _summary(request: ChatRequest, question: str, sampled: bool, hand: _Hand) ->
         turns=sum(message.role is Role.USER for message in request.messages),
         question_chars=len(question),
         script="other" if hand.not_latin > 0.3 else "latin",
-        english=hand.english > 0,
+        english=hand.english > 0 and not reading.language,
         code=hand.code > 1,
         math=hand.math > 1,
         tools=len(request.tools),
@@ -166,4 +180,6 @@ def _summary(request: ChatRequest, question: str, sampled: bool, hand: _Hand) ->
         files=sum(isinstance(part, File) for part in parts),
         audio=sum(isinstance(part, Audio) for part in parts),
         sampled=sampled,
+        language=reading.language,
+        known=round(reading.known, 2),
     )

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from routing.decide import gloss
 from routing.decide.artefact import Array, Fitted
 
 
@@ -55,10 +56,13 @@ LONG_FROM, LONG_FULL = 16_000, 128_000  # tokens between which reading a long in
 LONG_SHARE = 0.6
 
 
-def mix(scaled: Array, tools: int, input_tokens: int, fit: Fitted) -> Array:
-    """`(n_skills,)` probabilities that sum to 1. `scaled`: see `Fitted.scale`."""
+def mix(scaled: Array, read: float, tools: int, input_tokens: int, fit: Fitted) -> Array:
+    """`(n_skills,)` probabilities that sum to 1. `scaled`: see `Fitted.scale`; `read`: `Summary.known`.
+
+    What nobody here can read may ask for anything.
+    """
     logits = scaled @ fit.skill_weights + fit.skill_bias
-    odds = np.exp(logits - logits.max())
+    odds = np.exp(logits - logits.max()) if read >= gloss.READ_FROM else np.ones(len(TEXT_SKILLS), np.float32)
     shares = np.zeros(len(SKILLS), np.float32)
     shares[: len(TEXT_SKILLS)] = odds / odds.sum()
     if tools:

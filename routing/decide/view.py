@@ -15,6 +15,7 @@ from routing.decide import (
     features,
     filters,
     forecast,
+    gloss,
     item_response,
     quality,
     skills,
@@ -72,8 +73,8 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
     seen = features.read(request)
     scaled = fit.scale(seen.vector)
     known = difficulty.familiarity(scaled, fit)
-    mix = skills.mix(scaled, seen.summary.tools, int(by_tokenizer[0]), fit)
-    hard = difficulty.estimate(scaled, seen.summary.script, known, fit)
+    mix = skills.mix(scaled, seen.summary.known, seen.summary.tools, int(by_tokenizer[0]), fit)
+    hard = difficulty.estimate(scaled, seen.summary.known, known, fit)
     better = item_response.term(scaled, mix, known, board.place, fit)
     p, low, high = quality.success(board, mix, better - hard)
     out = forecast.output(board, mix, hard, request.max_output_tokens)
@@ -147,8 +148,10 @@ def _notes(seen: features.Features, size: InputSize, cached_usd: float) -> list[
         notes.append("the question is long: its head and tail were looked at")
     if size.sampled:
         notes.append("the input is long: its tokens were counted on samples")
-    if seen.summary.script != "latin":
-        notes.append("a script the difficulty estimate knows little of: not treated as easier than ordinary")
+    if seen.summary.known < gloss.READ_FROM:
+        notes.append("a script RoutePlex cannot read: taken as hard, whatever it asks")
+    elif seen.summary.language:
+        notes.append("the question was read word by word in English")
     if cached_usd > 0:
         notes.append(f"staying with the conversation's model saves {explain.usd(cached_usd)} of cached input")
     return notes
