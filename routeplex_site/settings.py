@@ -243,7 +243,7 @@ _OFFICIAL_PROVIDERS = (
 )
 _keys = {name: env.str(f"{prefix}_API_KEY", "") for name, prefix, *_ in _OFFICIAL_PROVIDERS}
 SIMULATOR = SIMULATOR_MODE == "on" or (SIMULATOR_MODE == "auto" and not any(_keys.values()))
-# Further OpenAI-compatible upstreams: a JSON list, or the path of a file that holds one (docs/providers.md).
+# Further OpenAI-compatible upstreams: a JSON list, or the path of a file that holds one (docs/upstreams.md).
 UPSTREAMS = env.str("UPSTREAMS", "")
 PROVIDERS: list[dict[str, str]] = []
 for _name, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
