@@ -22,8 +22,10 @@ from billing.forms import PriceForm, TierForms, tiers_of
 from billing.models import PriceProposal, Repricing
 from billing.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
 from routing.catalog.models import Model
+from routing.learning.calibration import calibration
 from routing.learning.distribution import COLLAPSE_REQUESTS, COLLAPSE_SHARE, distribution
 from routing.pages import operations
+from routing.pages.calibration_plot import plot
 
 Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
 _SHOWN = 8
@@ -45,12 +47,15 @@ def staff_required(page: Page) -> Page:
 @staff_required
 def operator(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
+    judged = calibration(now)
     context = {
         "now": now,
         "providers": operations.providers(now),
         "traffic": operations.traffic(now),
         "unpriced": operations.unpriced_by_model(now),
         "distribution": distribution(now),
+        "calibration": judged,
+        "calibration_plot": plot(judged),
         "jobs": job_states(now),
         "collapse": {"share": COLLAPSE_SHARE, "requests": COLLAPSE_REQUESTS},
         "processes": operations.web_processes(),
