@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning fuzz browser lint audit-deps clean
+.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions fuzz browser lint audit-deps clean
 
 setup: $(VENV)/.synced
 
@@ -51,6 +51,10 @@ bench-routing: setup
 # What self-learning is worth, each source of outcomes played as one account (docs/routing.md).
 bench-learning: setup
 	@$(BIN)/python -m bench.learning --data $(DATA)
+
+# What it saves to know that a conversation's prompt is cached (docs/routing.md).
+bench-sessions: setup
+	@$(BIN)/python -m bench.sessions
 
 # Everything the OpenAPI document lets one send, to a running RoutePlex: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)

@@ -47,13 +47,19 @@ class Played:
     def run(
         self, trade: float, seed: int, *, learn: bool, score: Matrix | None = None
     ) -> tuple[float, float, float]:
-        """Mean cost in USD, mean quality, largest shift. `score`: what feedback says, if not the truth."""
+        """Mean cost in USD, mean quality, largest shift; see `traffic`."""
+        return self.traffic(trade, seed, learn=learn, score=score)[:3]
+
+    def traffic(
+        self, trade: float, seed: int, *, learn: bool, score: Matrix | None = None
+    ) -> tuple[float, float, float, npt.NDArray[np.int64]]:
+        """As `run`, and the arms by request. `score`: what feedback says, if not the truth."""
         random = np.random.default_rng(seed)
         truth, told = self.asked.score, self.asked.score if score is None else score
         names = self.asked.models
         signs: list[Sign] = []
         learnt: dict[str, float] = {}
-        paid, got = [], []
+        paid, got, arms = [], [], []
         for number, row in enumerate(random.integers(0, len(truth), REQUESTS)):
             if learn and number % NEWS_EVERY == 0:
                 learnt = shifts(posteriors(signs, NOW))
@@ -63,13 +69,15 @@ class Played:
             if random.random() < EXPLORE_SHARE:
                 near = np.flatnonzero(worth >= worth[arm] - EXPLORE_MARGIN)
                 arm = int(random.choice(near))
+            arms.append(arm)
             paid.append(self.asked.cost[row, arm])
             got.append(truth[row, arm])
             signs.append(
                 Sign(names[arm], names[arm], self.skill[row], "feedback",
                      float(self.p[row, arm]), float(told[row, arm]), NOW)
             )  # fmt: skip
-        return float(np.mean(paid)), float(np.mean(got)), max(map(abs, learnt.values()), default=0.0)
+        most = max(map(abs, learnt.values()), default=0.0)
+        return float(np.mean(paid)), float(np.mean(got)), most, np.array(arms)
 
     def trades(self) -> Matrix:
         found: Matrix = TRADES / float(self.usd.mean() * 1000)
@@ -122,6 +130,19 @@ def main() -> None:
             f"{'':20} fed with lies alone: quality {lied_to:.3f} for {honest:.3f}, largest shift {most:.2f}"
         )
         assert most <= BOUND
+        print(f"{'':20} two accounts of opposite tastes: {_tastes(played, middle)}")
+
+
+def _tastes(played: Played, trade: float) -> str:
+    """Each of two accounts likes what one half of the models says, whatever it says: where traffic goes."""
+    half = np.arange(len(played.asked.models)) % 2 == 0
+    shares = []
+    for likes in (half, ~half):
+        said = np.tile(likes.astype(float), (len(played.p), 1))
+        *_, arms = played.traffic(trade, 0, learn=True, score=said)
+        quarters = arms[: REQUESTS // 4], arms[-REQUESTS // 4 :]
+        shares.append(" → ".join(f"{half[part].mean():.0%}" for part in quarters))
+    return f"the first half gets {shares[0]} of traffic where it is liked, {shares[1]} where it is not"
 
 
 def _fitted_without(dev: list[Judged], table: Table) -> Predictor:

@@ -1,0 +1,86 @@
+"""`python -m bench.sessions`: what it saves to know that a conversation's prompt is cached.
+
+Generated conversations of several turns over a long shared text, decided turn by turn twice: told which arm
+answered the last turn, and not told. Both are paid alike: input that a provider has cached, because the same
+model answered the turn before, costs its cached price. Forecasts on the published catalog, no network.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from bench.fit_decide import everyday_prompts
+from bench.published import NOW, snapshot
+from routing.arms import Arm
+from routing.catalog.snapshot import Snapshot
+from routing.chat import ChatRequest, Message, Role, Strategy, Text
+from routing.decide.decision import decide, load
+from routing.decide.forecast import Conversation
+from routing.decide.question import Question
+
+SESSIONS, TURNS = 40, 8
+TEXT_TOKENS = (2_000, 8_000, 30_000)  # of what all turns share
+PAUSE = timedelta(seconds=40)  # between turns, well within a cache's life
+ANSWER = "Here is what I found, in a few sentences, as you asked. " * 12
+
+
+@dataclass
+class Paid:
+    """Of one way to decide: USD, summed predicted success, and how often the model changed."""
+
+    usd: float = 0.0
+    success: float = 0.0
+    turns: int = 0
+    changes: int = 0
+
+
+def main() -> None:
+    load()
+    catalog = snapshot()
+    print(f"{SESSIONS} conversations of {TURNS} turns; per turn, told of the cache / not told")
+    for strategy in (Strategy.AUTO, Strategy.BALANCED, Strategy.COST):
+        for tokens in TEXT_TOKENS:
+            told, blind = Paid(), Paid()
+            random = np.random.default_rng(7)
+            for _ in range(SESSIONS):
+                _session(catalog, strategy, tokens, random, told, blind)
+            usd, change = told.usd / told.turns, told.usd / blind.usd - 1
+            print(
+                f"{strategy:10} {tokens:6} tokens shared: {usd:.6f} / {blind.usd / blind.turns:.6f} USD"
+                f" ({change:+.1%}), success {told.success / told.turns:.3f} /"
+                f" {blind.success / blind.turns:.3f}, model changed {told.changes / told.turns:.0%} /"
+                f" {blind.changes / blind.turns:.0%}"
+            )
+
+
+def _session(
+    catalog: Snapshot, strategy: Strategy, tokens: int, random: np.random.Generator, told: Paid, blind: Paid
+) -> None:
+    asked = [row["text"] for row in everyday_prompts()]
+    text = "The report says that costs rose in spring and fell in autumn. " * (tokens // 13)
+    messages: list[Message] = [Message(Role.SYSTEM, (Text(text),))]
+    last: dict[bool, Conversation | None] = {True: None, False: None}
+    at = NOW
+    for _ in range(TURNS):
+        messages.append(Message(Role.USER, (Text(str(random.choice(asked))),)))
+        request = ChatRequest(messages=tuple(messages), max_output_tokens=2000)
+        for knows, paid in ((True, told), (False, blind)):
+            question = Question(request=request, at=at, strategy=strategy, conversation=last[knows])
+            real = decide(question, catalog, draw=0.0)
+            arm = real.chain[0]
+            if not knows:
+                arm = decide(Question(request=request, at=at, strategy=strategy), catalog, draw=0.0).chain[0]
+            entry = next(one for one in real.trace.candidates if one.arm == arm.name)
+            before = last[knows]
+            paid.usd += entry.cost_usd or 0.0
+            paid.success += entry.p_success
+            paid.turns += 1
+            paid.changes += before is not None and before.arm.model != arm.model
+            last[knows] = Conversation(Arm(arm.model, arm.effort), real.trace.input_tokens, at)
+        messages.append(Message(Role.ASSISTANT, (Text(ANSWER),)))
+        at += PAUSE
+
+
+if __name__ == "__main__":
+    main()
