@@ -12,12 +12,15 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Account, Member, User
 from accounts.opening import open_account
 
 Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
+_CHOSEN = "account"  # in the session
+_MOST_ACCOUNTS = 100  # of one person
 _MAY_CHANGE = (Member.Role.OWNER, Member.Role.ADMIN)
 
 
@@ -30,6 +33,16 @@ def current_person(request: HttpRequest) -> User:
     """The signed-in person, for pages behind `account_required`."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def current_member(request: HttpRequest) -> Member:
+    """The signed-in person as a member of the account they look at."""
+    return _membership(request)
+
+
+def choose_account(request: HttpRequest, account_id: int) -> None:
+    """Look at another of one's accounts from now on; what is none of theirs is as if nothing was chosen."""
+    request.session[_CHOSEN] = account_id
 
 
 def may_change(request: HttpRequest) -> bool:
@@ -77,7 +90,7 @@ def staff_required(page: Page) -> Page:
 def _membership(request: Any) -> Member:
     known: Member | None = getattr(request, "_membership", None)
     if known is None:
-        known = _first_membership(request.user)
+        known = _chosen_membership(request)
         if known is None:
             with transaction.atomic():
                 User.objects.select_for_update().get(pk=request.user.pk)  # two pages may come at once
@@ -89,5 +102,18 @@ def _membership(request: Any) -> Member:
     return known
 
 
+def _chosen_membership(request: Any) -> Member | None:
+    """The first one, unless another is chosen. Read for each request: who is removed is out at once."""
+    chosen = request.session.get(_CHOSEN)
+    found = list(_memberships(request.user)[:_MOST_ACCOUNTS])
+    for member in found:
+        member.account.is_one_of_several = len(found) > 1  # the sidebar offers the others
+    return next((one for one in found if one.account_id == chosen), found[0] if found else None)
+
+
 def _first_membership(user: User) -> Member | None:
-    return Member.objects.select_related("account__plan").filter(user=user).order_by("pk").first()
+    return _memberships(user).first()
+
+
+def _memberships(user: User) -> QuerySet[Member]:
+    return Member.objects.select_related("account__plan").filter(user=user).order_by("pk")

@@ -10,10 +10,14 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
+from accounts.members import pending_for
 from accounts.models import User
 from accounts.opening import open_account
 from accounts.secrets_at_rest import seal, unseal
+
+INVITED = "invited"  # in a visitor's session: the invitation whose link they opened
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -26,7 +30,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             user.time_zone = zone
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)
-            if commit:
+            if commit and not _is_awaited(request, saved):
                 open_account(saved, settings.SIGNUP_PLAN)
         return saved
 
@@ -46,6 +50,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def format_email_subject(self, subject: str) -> str:
         return subject
+
+
+def _is_awaited(request: HttpRequest, user: User) -> bool:
+    """Came here by an invitation to this address: they want that account, not one of their own.
+
+    Who does not accept it after all gets one with the first page they open.
+    """
+    pk = request.session.get(INVITED)
+    return isinstance(pk, int) and pending_for(user.email, pk, timezone.now())
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

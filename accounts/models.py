@@ -82,6 +82,8 @@ class Account(LimitFields):
     log_content = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    is_one_of_several = False  # accounts.access: whether the person who looks at it has others
+
     def __str__(self) -> str:
         return self.name
 
@@ -160,3 +162,26 @@ class Remembered(models.Model):
 
     def __str__(self) -> str:
         return self.cache_key
+
+
+class Invitation(models.Model):
+    """A link, mailed to one address, with which its owner joins an account; works once."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=16, choices=Member.Role.choices)
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the link's secret
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)  # accepted, withdrawn or replaced
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "account", Lower("email"), condition=models.Q(ended_at=None), name="invitation_pending_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.account_id} as {self.role}"

@@ -2,13 +2,19 @@
 
 from django.urls import path
 
-from accounts.views import audit, keys, settings
+from accounts.views import audit, keys, members, settings
 
 urlpatterns = [
     path("keys/", keys.keys, name="keys"),
     path("keys/new/", keys.key_new, name="key_new"),
     path("keys/<int:pk>/rotate/", keys.key_rotate, name="key_rotate"),
     path("keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
+    path("members/", members.members, name="members"),
+    path("members/<int:pk>/role/", members.member_role, name="member_role"),
+    path("members/<int:pk>/remove/", members.member_remove, name="member_remove"),
+    path("members/invitations/<int:pk>/withdraw/", members.invitation_withdraw, name="invitation_withdraw"),
+    path("members/join/<slug:secret>/", members.join, name="join"),
+    path("my-accounts/", members.my_accounts, name="my_accounts"),
     path("settings/", settings.settings, name="settings"),
     path("audit/", audit.audit, name="audit"),
 ]

@@ -33,6 +33,7 @@ _NAV = (
     ("Models", "models", "boxes"),
     ("Keys", "keys", "key-round"),
     ("Limits", "limits", "gauge"),
+    ("Members", "members", "users"),
     ("Settings", "settings", "settings"),
     ("Audit", "audit", "clock"),
     ("Operator", "operator", "shield"),

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.keys import create_key
-from accounts.models import Account, Member, Plan, User
+from accounts.models import Account, Invitation, Member, Plan, User
 from accounts.secrets_at_rest import seal
 from billing.alerts.models import AlertChannel
 from billing.models import Request
@@ -62,6 +62,8 @@ class Tenant:
     request_id: str
     channel_id: int
     statement: str  # its number
+    member_id: int  # of another member than `user`
+    invitation_id: int
 
     def browser(self, **options: Any) -> Client:
         client = Client(**options)
@@ -106,7 +108,20 @@ def make_tenant(role: str = Member.Role.OWNER) -> Tenant:
         usage_usd=0,
         total_usd=0,
     )
-    return Tenant(account, user, key.pk, secret, row.pk, channel.pk, statement.number)
+    other = User.objects.create_user(f"zebra{next(_numbers)}@security.example")
+    member = Member.objects.create(account=account, user=other, role=Member.Role.VIEWER)
+    invitation = Invitation.objects.create(
+        account=account,
+        email="zebra@invited.example",
+        role=Member.Role.VIEWER,
+        digest=f"zebra {account.pk}",
+        invited_by=user,
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+    )
+    return Tenant(
+        account, user, key.pk, secret, row.pk, channel.pk, statement.number, member.pk, invitation.pk
+    )
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ RULES: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "statements/<slug:number>/": lambda one: {"number": one.statement},
     "statements/<slug:number>.csv": lambda one: {"number": one.statement},
     "statements/<slug:number>.json": lambda one: {"number": one.statement},
+    "members/<int:pk>/role/": lambda one: {"pk": one.member_id},
+    "members/<int:pk>/remove/": lambda one: {"pk": one.member_id},
+    "members/invitations/<int:pk>/withdraw/": lambda one: {"pk": one.invitation_id},
     "keys/<int:pk>/limits/": lambda one: {"pk": one.key_id},
     "keys/<int:pk>/rotate/": lambda one: {"pk": one.key_id},
     "keys/<int:pk>/revoke/": lambda one: {"pk": one.key_id},
@@ -38,6 +41,7 @@ API: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "api/v1/statements/<str:number>": lambda one: {"number": one.statement},
 }
 NOT_AN_ACCOUNTS = {  # the catalog's models; links of mails, which carry a secret of their own
+    "members/join/<slug:secret>/",
     "v1/models/<path:model>",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$",
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
@@ -76,6 +80,15 @@ def test_the_api_does_not_know_another_accounts_objects(
     answer = getattr(client, verb)(url, headers={"Authorization": f"Bearer {mine.secret}"})
     assert answer.status_code in (404, 405)
     assert "error" in answer.json()
+
+
+def test_nor_as_the_account_to_look_at(mine: Tenant, theirs: Tenant) -> None:
+    client = mine.browser()
+    assert client.post("/my-accounts/", {"account": theirs.account.pk}).status_code == 404
+    session = client.session
+    session["account"] = theirs.account.pk  # even if it got there
+    session.save()
+    assert b"zebra" not in client.get("/requests/").content
 
 
 def test_nor_in_bodies_and_filters(mine: Tenant, theirs: Tenant) -> None:

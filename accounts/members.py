@@ -1,0 +1,159 @@
+"""Who belongs to an account: inviting by mail, joining, changing roles, removing, leaving.
+
+Owners manage everyone; admins everyone but owners, and make no owners. An account always keeps an owner: what
+could take the last one away looks under a lock on the account. Each act is told in the audit log.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from accounts.audit import record
+from accounts.models import Account, Invitation, Member, User
+
+LIFE = timedelta(days=7)
+MOST_PENDING = 20  # of one account: mails to strangers
+_OWNER, _ADMIN = Member.Role.OWNER, Member.Role.ADMIN
+
+
+class MemberRefusal(Exception):
+    """The act is not possible or not this person's to do; the message says why, for people."""
+
+
+def roles_given_by(member: Member) -> list[Member.Role]:
+    """The roles this member may give, weakest first; none for a viewer."""
+    if member.role == _OWNER:
+        return [Member.Role.VIEWER, _ADMIN, _OWNER]
+    return [Member.Role.VIEWER, _ADMIN] if member.role == _ADMIN else []
+
+
+def may_manage(by: Member, other: Member) -> bool:
+    """Change another's role or remove them."""
+    return by.account_id == other.account_id and other.role in roles_given_by(by)
+
+
+def invite(by: Member, email: str, role: str, now: datetime) -> tuple[Invitation, str]:
+    """The invitation and its link's secret, which is kept nowhere. An earlier one to that address ends.
+
+    Raises MemberRefusal.
+    """
+    if role not in roles_given_by(by):
+        raise MemberRefusal("You can't give that role.")
+    account, email = by.account, email.strip().lower()
+    secret = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)
+        if Member.objects.filter(account=account, user__email__iexact=email).exists():
+            raise MemberRefusal(f"{email} is a member already.")
+        pending = Invitation.objects.filter(account=account, ended_at=None)
+        pending.filter(expires_at__lte=now).update(ended_at=now)
+        pending.filter(email__iexact=email).update(ended_at=now)
+        if pending.count() >= MOST_PENDING:
+            raise MemberRefusal(
+                f"{MOST_PENDING} invitations wait for an answer already. Withdraw one that is not needed."
+            )
+        made = Invitation.objects.create(
+            account=account,
+            email=email,
+            role=role,
+            digest=_digest(secret),
+            invited_by=by.user,
+            created_at=now,
+            expires_at=now + LIFE,
+        )
+        record(account, by.user, "member.invited", email, {"role": role})
+    return made, secret
+
+
+def invitation_of(secret: str, now: datetime) -> Invitation | None:
+    """The invitation that this link is for, while it can be accepted."""
+    found = Invitation.objects.select_related("account", "invited_by").filter(digest=_digest(secret))
+    return found.filter(ended_at=None, expires_at__gt=now).first()
+
+
+def pending_for(email: str, pk: int, now: datetime) -> bool:
+    """Whether that invitation still waits for the person with this address."""
+    return Invitation.objects.filter(pk=pk, email__iexact=email, ended_at=None, expires_at__gt=now).exists()
+
+
+def accept(secret: str, user: User, now: datetime) -> Member:
+    """Join. Whoever holds the link must also own the address it was sent to. Raises MemberRefusal."""
+    with transaction.atomic():
+        found = Invitation.objects.select_for_update().filter(digest=_digest(secret), ended_at=None).first()
+        if found is None or found.expires_at <= now:
+            raise MemberRefusal("This invitation has been used, withdrawn, or is too old.")
+        if found.email.lower() != user.email.lower():
+            raise MemberRefusal(f"This invitation is for {found.email}.")
+        found.ended_at = now
+        found.save(update_fields=["ended_at"])
+        member, _ = Member.objects.get_or_create(
+            account_id=found.account_id, user=user, defaults={"role": found.role}
+        )
+        record(found.account, user, "member.joined", user.email, {"role": member.role})
+    return member
+
+
+def withdraw(by: Member, invitation: Invitation, now: datetime) -> None:
+    """Its link works no more. Raises MemberRefusal."""
+    if invitation.account_id != by.account_id or invitation.role not in roles_given_by(by):
+        raise MemberRefusal("You can't withdraw this invitation.")
+    with transaction.atomic():
+        if Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(ended_at=now):
+            record(by.account, by.user, "invitation.withdrawn", invitation.email)
+
+
+def change_role(by: Member, member: Member, role: str, now: datetime) -> None:
+    """Raises MemberRefusal."""
+    with transaction.atomic():
+        by, member = _locked(by, member)
+        if not may_manage(by, member) or role not in roles_given_by(by):
+            raise MemberRefusal("You can't change this role.")
+        if role != _OWNER:
+            _keep_an_owner(member)
+        was, member.role = member.role, Member.Role(role)
+        if was != role:
+            member.save(update_fields=["role"])
+            _end_invitations(member, now)
+            record(by.account, by.user, "member.changed", member.user.email, {"role": [was, role]})
+
+
+def remove(by: Member, member: Member, now: datetime) -> None:
+    """Take a member out, or leave; from the next request on they see nothing of it. Raises MemberRefusal."""
+    with transaction.atomic():
+        by, member = _locked(by, member)
+        leaves = by.pk == member.pk
+        if not (leaves or may_manage(by, member)):
+            raise MemberRefusal("You can't remove this member.")
+        _keep_an_owner(member)
+        record(by.account, by.user, "member.left" if leaves else "member.removed", member.user.email)
+        member.role = ""  # who gives no role any more
+        _end_invitations(member, now)
+        member.delete()
+
+
+def _locked(by: Member, member: Member) -> tuple[Member, Member]:
+    """Both as they are now, while no other act on the account's members goes on."""
+    Account.objects.select_for_update().get(pk=by.account_id)
+    rows = Member.objects.select_related("user", "account").filter(account_id=by.account_id)
+    now = rows.in_bulk([by.pk, member.pk])
+    if by.pk not in now or member.pk not in now:
+        raise MemberRefusal("That member is gone.")
+    return now[by.pk], now[member.pk]
+
+
+def _end_invitations(by: Member, now: datetime) -> None:
+    """Those that this member sent and may send no more."""
+    sent = Invitation.objects.filter(account_id=by.account_id, invited_by=by.user_id, ended_at=None)
+    sent.exclude(role__in=roles_given_by(by)).update(ended_at=now)
+
+
+def _keep_an_owner(without: Member) -> None:
+    owners = Member.objects.filter(account_id=without.account_id, role=_OWNER, user__is_active=True)
+    if without.role == _OWNER and not owners.exclude(pk=without.pk).exists():
+        raise MemberRefusal("An account needs an owner: make someone else an owner first.")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
