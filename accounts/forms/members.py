@@ -8,9 +8,9 @@ from django import forms
 from accounts.models import Member
 
 _WORDS = {
-    Member.Role.VIEWER: "Viewer: sees everything, changes nothing",
-    Member.Role.ADMIN: "Admin: makes keys, changes limits and settings, invites",
-    Member.Role.OWNER: "Owner: everything, also other owners",
+    Member.Role.VIEWER: "Viewer: looks, changes nothing",
+    Member.Role.ADMIN: "Admin: keys, limits, settings, members",
+    Member.Role.OWNER: "Owner: everything, other owners too",
 }
 
 
