@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions fuzz browser lint audit-deps clean
+.PHONY: setup run test conformance ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions fuzz browser lint audit-deps clean
 
 setup: $(VENV)/.synced
 
@@ -24,6 +24,10 @@ run: setup
 
 test: setup browser
 	$(BIN)/python -m pytest -n auto
+
+# Every feature on every provider's API, as a table that is also written into docs/conformance.md.
+conformance: setup
+	CONFORMANCE_WRITES=1 $(BIN)/python -m pytest -n 0 -s tests/conformance/test_matrix.py
 
 # LangChain, LlamaIndex, pydantic-ai, instructor, llm and Vercel's AI SDK, from a lock of their own.
 ecosystem: setup

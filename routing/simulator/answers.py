@@ -27,6 +27,9 @@ _STOPWORDS = frozenset(
     )
 )
 
+# A model that is told to in words answers so as well, as real ones do.
+_JSON_IN_WORDS = re.compile(r"\bone JSON (?:object|document) and nothing else", re.IGNORECASE)
+
 _OPENINGS = (
     "Here is a way to look at {topic}.",
     "Let us take {topic} step by step.",
@@ -93,7 +96,7 @@ def _text(ask: Ask, index: int, manner: str | None) -> str:
     if ask.schema is not None:
         return msgspec.json.encode(example(ask.schema, ask.prompt, _plain(ask, index))).decode()
     text = _plain(ask, index)
-    if ask.json_object:
+    if ask.json_object or _JSON_IN_WORDS.search(ask.system):
         return msgspec.json.encode({"answer": text, "model": ask.model.id, "simulated": True}).decode()
     return text
 
