@@ -148,7 +148,7 @@ def test_every_page_fits_and_nothing_complains(
     )
     page = watched(context, complaints)
     request = f"/requests/{answer.json()['data']['id']}"
-    for path in ("/", "/start", "/requests/", request, "/models/", "/keys/"):
+    for path in ("/", "/start", "/requests/", request, "/models/", "/keys/", "/members/"):
         page.goto(server + path)
         page.screenshot(path=tmp_path / f"{path.strip('/').replace('/', '-') or 'home'}.png", full_page=True)
         too_wide = page.evaluate(
