@@ -159,13 +159,16 @@ REDIS_URL = env.str("REDIS_URL", "")
 REDIS_PREFIX = env.str("REDIS_PREFIX", "routeplex")  # of our own keys
 # Tries to sign in and one-time codes that were used: all web processes must count them together.
 CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "accounts.shared_cache.RedisOrDatabaseCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # seconds
+    }
     if REDIS_URL
     else {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_remembered",
-        # Full, it forgets a third of what still counts: far more than come in the minutes that count.
-        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},  # as accounts/shared_cache.py has it
     }
 }
 

@@ -112,7 +112,7 @@ def test_two_web_processes_count_guesses_together(web_processes: list[str]) -> N
 def test_without_redis_the_cache_is_the_database(db: None, settings: Any) -> None:
     """A cache in each process's memory would let N processes allow N times as much."""
     if settings.REDIS_URL:
-        assert "redis" in settings.CACHES["default"]["BACKEND"]
+        assert "Redis" in settings.CACHES["default"]["BACKEND"]
         return
     caches["default"].set("known-to-all", "yes", 60)
     assert Remembered.objects.filter(cache_key__contains="known-to-all").exists()
