@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from accounts.models import Account
 from billing.models import Request
@@ -67,3 +68,11 @@ def test_a_policy_that_does_not_exist_is_named(db: object) -> None:
         call_command("decisions", "--what-if", "luck")
     with pytest.raises(CommandError, match="no model 'gpt-0'"):
         call_command("decisions", "--what-if", "model:gpt-0")
+
+
+def test_the_page_savings_tells_it_too(asked: int, account: Account) -> None:
+    client = Client()
+    client.force_login(account.members.get(), backend="allauth.account.auth_backends.AuthenticationBackend")
+    text = client.get("/savings/strategies").content.decode()
+    assert all(f">{strategy}<" in text for strategy in STRATEGIES)
+    assert client.get("/savings/export.json").json()["strategies"]["cost"]["requests"] > 0

@@ -27,6 +27,7 @@ _NAV = (
     ("Home", "home", "house"),
     ("Requests", "requests", "list"),
     ("Usage", "usage", "chart-column"),
+    ("Savings", "savings", "piggy-bank"),
     ("Statements", "statements", "receipt"),
     ("Billing", "payment", "credit-card"),
     ("Learning", "learning", "flask-conical"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from routing.pages.views import home, learning, models, operator, request, requests, start, usage
+from routing.pages.views import home, learning, models, operator, request, requests, savings, start, usage
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("usage/", usage.usage, name="usage"),
     path("usage/export.csv", usage.as_csv, name="usage_csv"),
     path("usage/export.json", usage.as_json, name="usage_json"),
+    path("savings/", savings.savings, name="savings"),
+    path("savings/strategies", savings.strategies, name="savings_strategies"),
+    path("savings/export.json", savings.as_json, name="savings_json"),
     path("learning/", learning.learning, name="learning"),
     path("learning/mode", learning.change_mode, name="learning_mode"),
     path("learning/forget", learning.forget_all, name="learning_forget"),

@@ -38,6 +38,12 @@ def share(value: float | None) -> str:
 
 
 @register.filter
+def rounded(usd: float | None, places: int) -> float | None:
+    """An estimate in USD with no more digits than it can mean."""
+    return None if usd is None else round(usd, places)
+
+
+@register.filter
 def points(value: float | None) -> str:
     """A probability in percent, without the sign: 0.934 → "93.4"."""
     return _DASH if value is None else f"{value * 100:.1f}"

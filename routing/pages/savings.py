@@ -1,0 +1,115 @@
+"""Savings: what was paid beside what the baseline would have cost, and how well answers did.
+
+Each answered request that has a price and a baseline counts. The interval is a bootstrap over days (Efron &
+Tibshirani, 1993): days differ by what is asked on them, so a day's requests are one observation, not many.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from django.db.models import Avg, Count
+
+from accounts.models import Account
+from billing.models import Request
+from billing.reports.reading import Sources
+from billing.reports.sums import Sums, usd
+from billing.windows import spans
+from routing.learning.models import Outcome
+
+DAYS = (7, 30, 90)
+FEWEST_DAYS = 5  # with traffic, for an interval to be told
+RESAMPLES = 1000
+_FAILED = (Request.Status.FAILED, Request.Status.PARTIAL, Request.Status.EXPIRED)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Signs of how answers did. Shares are None where nothing speaks of them."""
+
+    answered: float | None
+    feedback: float | None
+    feedback_count: int
+    form: float | None  # of answers that were to have a JSON form, those that had it
+    form_count: int
+
+
+@dataclass(frozen=True)
+class Savings:
+    """USD over the period. `low`, `high`: 95 % interval of what is saved, None for too few days."""
+
+    days: int
+    since: datetime
+    until: datetime
+    requests: int  # all
+    compared: int  # those with a price and a baseline
+    paid: Decimal
+    baseline: Decimal
+    low: Decimal | None
+    high: Decimal | None
+    quality: Quality
+
+    @property
+    def saved(self) -> Decimal:
+        return self.baseline - self.paid
+
+    @property
+    def share(self) -> float | None:
+        return float(self.saved / self.baseline) if self.baseline else None
+
+
+def savings(account: Account, days: int, now: datetime) -> Savings:
+    """The last `days` days of the account's zone, today included."""
+    zone = ZoneInfo(account.time_zone)
+    first = (now.astimezone(zone) - timedelta(days=days - 1)).replace(hour=12)
+    starts = [spans(first + timedelta(days=n), account.time_zone)[0] for n in range(days)]
+    since = starts[0].starts_at
+    sources = Sources.now(account.pk, since, now)
+    daily = [
+        sum(sources.sums(day.starts_at, min(day.ends_at, now)).values(), Sums())
+        for day in starts
+        if day.starts_at < now
+    ]
+    total = sum(daily, Sums())
+    low, high = _interval([one.baseline_nano - one.compared_nano for one in daily if one.compared])
+    return Savings(
+        days=days,
+        since=since,
+        until=now,
+        requests=total.requests,
+        compared=total.compared,
+        paid=usd(total.compared_nano),
+        baseline=usd(total.baseline_nano),
+        low=low,
+        high=high,
+        quality=_quality(account, sources, since, now, total.requests),
+    )
+
+
+def _interval(daily: Sequence[int]) -> tuple[Decimal | None, Decimal | None]:
+    if len(daily) < FEWEST_DAYS:
+        return None, None
+    drawn = np.random.default_rng(0).choice(np.array(daily, float), (RESAMPLES, len(daily)))
+    low, high = np.percentile(drawn.sum(axis=1), (2.5, 97.5))
+    return usd(round(low)), usd(round(high))
+
+
+def _quality(account: Account, sources: Sources, since: datetime, until: datetime, requests: int) -> Quality:
+    by_status = sources.sums(since, until, "status")
+    failed = sum(sums.requests for (status,), sums in by_status.items() if status in _FAILED)
+    settled = requests - sum(
+        sums.requests
+        for (status,), sums in by_status.items()
+        if status in (Request.Status.OPEN, Request.Status.ABORTED)
+    )
+    signs = Outcome.objects.filter(account=account, at__gte=since, at__lt=until).order_by()
+    means = {
+        source: (mean, count)
+        for source, mean, count in signs.values_list("source").annotate(m=Avg("score"), n=Count("pk"))
+    }
+    feedback, feedback_count = means.get(Outcome.Source.FEEDBACK, (None, 0))
+    form, form_count = means.get(Outcome.Source.FORM, (None, 0))
+    return Quality(1 - failed / settled if settled else None, feedback, feedback_count, form, form_count)

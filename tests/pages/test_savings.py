@@ -1,0 +1,111 @@
+"""Savings: exact sums beside the baseline, negative when negative, with an interval over days."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Account
+from routing.learning.models import Outcome
+from routing.pages.savings import FEWEST_DAYS, savings
+from tests.pages.conftest import MakeRequest
+
+
+def days(make_request: MakeRequest, *baselines: str) -> None:
+    """A request on each of the last days, today first; each cost 0.001 USD."""
+    for number, baseline in enumerate(baselines):
+        make_request(
+            number,
+            created_at=timezone.now() - timedelta(days=number, minutes=1),
+            cost_usd=Decimal("0.001"),
+            baseline_usd=Decimal(baseline),
+        )
+
+
+def test_what_was_saved_is_the_baseline_less_what_was_paid(
+    account: Account, make_request: MakeRequest
+) -> None:
+    days(make_request, "0.004", "0.002", "0.000000001")
+    found = savings(account, 7, timezone.now())
+    assert (found.compared, found.paid, found.baseline) == (3, Decimal("0.003"), Decimal("0.006000001"))
+    assert found.saved == Decimal("0.003000001")
+    assert found.low is None
+
+
+def test_it_is_negative_when_it_is(page: Client, account: Account, make_request: MakeRequest) -> None:
+    days(make_request, "0.0005")
+    assert savings(account, 7, timezone.now()).saved == Decimal("-0.0005")
+    text = page.get("/savings/").content.decode()
+    assert "Paid more" in text
+    assert "−$0.0005" in text
+
+
+def test_enough_days_say_how_sure_it_is(page: Client, account: Account, make_request: MakeRequest) -> None:
+    days(make_request, "0.004", "0.002", "0.001", "0.009", "0.003", "0.002")
+    found = savings(account, 30, timezone.now())
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.saved < found.high
+    assert "With 95 % confidence" in page.get("/savings/").content.decode()
+    assert FEWEST_DAYS <= 6
+
+
+def test_what_has_no_baseline_or_no_price_is_left_out_and_told(
+    page: Client, make_request: MakeRequest
+) -> None:
+    days(make_request, "0.004")
+    make_request(50, baseline_usd=None)
+    make_request(51, cost_usd=None, unpriced=True)
+    assert "1 of 3 requests have a price and a baseline" in page.get("/savings/").content.decode()
+
+
+def test_quality_stands_beside_it(account: Account, make_request: MakeRequest) -> None:
+    days(make_request, "0.004")
+    row = make_request(50, status="failed", cost_usd=Decimal(0))
+    make_request(51, status="aborted", cost_usd=Decimal(0))
+    for source, score in (("feedback", 0.25), ("form", 1.0)):
+        Outcome.objects.create(
+            request=row, account=account, source=source, arm="a", model="a", skill="coding", expected=0.5,
+            score=score, at=timezone.now() - timedelta(minutes=1),
+        )  # fmt: skip
+    quality = savings(account, 7, timezone.now()).quality
+    assert quality.answered == pytest.approx(0.5)
+    assert (quality.feedback, quality.feedback_count, quality.form, quality.form_count) == (0.25, 1, 1.0, 1)
+
+
+def test_before_the_first_request_it_says_what_it_is_for(page: Client) -> None:
+    assert "Nothing to compare yet" in page.get("/savings/").content.decode()
+    assert "no answered requests" in page.get("/savings/strategies").content.decode()
+
+
+def test_another_accounts_are_not_in_it(page: Client, stranger: Account, make_request: MakeRequest) -> None:
+    from accounts.keys import create_key
+
+    make_request(account=stranger, key=create_key(stranger, "theirs")[0])
+    assert "Nothing to compare yet" in page.get("/savings/").content.decode()
+
+
+def test_as_json(page: Client, make_request: MakeRequest) -> None:
+    days(make_request, "0.004", "0.002")
+    found = page.get("/savings/export.json?days=7").json()
+    assert found["saved_usd"] == 0.004
+    assert found["saved_interval_usd"] is None
+    assert found["baseline_model"] is None
+    assert set(found["strategies"]) == {"auto", "balanced", "cost", "quality", "speed"}
+
+
+@pytest.mark.parametrize("days_", ["7", "90", "x", ""])
+def test_it_asks_the_database_as_often_however_much_there_is(
+    page: Client, make_request: MakeRequest, days_: str
+) -> None:
+    counts = []
+    for number in (1, 30):
+        make_request(number)
+        with CaptureQueriesContext(connection) as queries:
+            assert page.get(f"/savings/?days={days_}").status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
