@@ -27,7 +27,8 @@ _STOPWORDS = frozenset(
     )
 )
 
-# A model that is told to in words answers so as well, as real ones do.
+# A model that is told to in words answers so as well, as real ones do, unless it is given its very words.
+_ECHO = re.compile(r"reply with exactly", re.IGNORECASE)
 _JSON_IN_WORDS = re.compile(r"\bone JSON (?:object|document) and nothing else", re.IGNORECASE)
 
 _OPENINGS = (
@@ -96,7 +97,7 @@ def _text(ask: Ask, index: int, manner: str | None) -> str:
     if ask.schema is not None:
         return msgspec.json.encode(example(ask.schema, ask.prompt, _plain(ask, index))).decode()
     text = _plain(ask, index)
-    if ask.json_object or _JSON_IN_WORDS.search(ask.system):
+    if ask.json_object or (_JSON_IN_WORDS.search(ask.system) and not _ECHO.search(ask.prompt)):
         return msgspec.json.encode({"answer": text, "model": ask.model.id, "simulated": True}).decode()
     return text
 

@@ -44,8 +44,10 @@ def test_a_bound_of_ours_is_no_parameter_of_the_callers(openai_door: Door) -> No
 def test_an_output_of_another_form_is_told_and_recorded(openai_door: Door) -> None:
     from billing.models import Request
 
-    # In words only: this provider has no switch for a JSON object, and the simulator does not read.
-    body = openai_door.ask(model="claude-sonnet-4-5", response_format={"type": "json_object"}).json()
+    # In words only, for this provider has no switch for a JSON object; the simulator is given other words.
+    exactly = [{"role": "user", "content": "Reply with exactly: Paris"}]
+    asked = {"messages": exactly, "response_format": {"type": "json_object"}}
+    body = openai_door.ask(model="claude-sonnet-4-5", **asked).json()
     fidelity = told(openai_door, body)
     assert fidelity["output"] == {"valid": False, "fault": "not JSON"}
     assert fidelity["parameters"][0]["verdict"] == "adapted"

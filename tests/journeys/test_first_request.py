@@ -148,7 +148,18 @@ def test_every_page_fits_and_nothing_complains(
     )
     page = watched(context, complaints)
     request = f"/requests/{answer.json()['data']['id']}"
-    for path in ("/", "/start", "/requests/", request, "/models/", "/keys/", "/members/"):
+    for path in (
+        "/",
+        "/start",
+        "/requests/",
+        request,
+        "/usage/",
+        "/savings/",
+        "/statements/",
+        "/models/",
+        "/keys/",
+        "/members/",
+    ):
         page.goto(server + path)
         page.screenshot(path=tmp_path / f"{path.strip('/').replace('/', '-') or 'home'}.png", full_page=True)
         too_wide = page.evaluate(
