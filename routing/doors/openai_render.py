@@ -83,6 +83,9 @@ async def stream(
     yield sse.DONE
 
 
+_BEGINNING = {"role": "assistant", "content": "", "refusal": None}
+
+
 class _Chunks:
     """Turns events into chunks. What ends a choice waits for the settlement, which knows usage and cost."""
 
@@ -132,13 +135,20 @@ class _Chunks:
         return self._opening(choice) + self._chunk(choice, delta, logprobs)
 
     def _opening(self, choice: int) -> bytes:
-        """The chunk that opens a choice, with its role; the first of all says who answers."""
+        """The chunk that opens a choice, with its role; the first of all says who answers.
+
+        Those before it are opened first: clients take choices to begin in order, and several calls that make
+        one answer do not answer in order.
+        """
         if choice in self._opened:
             return b""
-        first = not self._opened
-        self._opened.add(choice)
-        extra = {"x_routeplex": who(self._answer)} if first else {}
-        return self._chunk(choice, {"role": "assistant", "content": "", "refusal": None}, extra=extra)
+        frames = []
+        for number in range(choice + 1):
+            if number not in self._opened:
+                extra = {} if self._opened else {"x_routeplex": who(self._answer)}
+                self._opened.add(number)
+                frames.append(self._chunk(number, _BEGINNING, extra=extra))
+        return b"".join(frames)
 
     def _end(self, settled: Settled) -> bytes:
         """The chunks with the finish reasons; usage comes with the last or, if so asked, after it."""

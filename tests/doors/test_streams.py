@@ -7,7 +7,7 @@ import pytest
 from billing.models import Request
 from routing.doors import sse
 from tests.conftest import Simulator
-from tests.doors.conftest import Door
+from tests.doors.conftest import Door, events
 
 
 def _row_when_ended(request_id: str) -> Request:
@@ -34,3 +34,16 @@ def test_a_caller_who_leaves_ends_the_request(door: Door, simulator: Simulator) 
     row = _row_when_ended(response.headers["x-request-id"])
     assert row.status == Request.Status.ABORTED
     assert row.cost_usd is not None
+
+
+def test_choices_begin_in_order_whichever_answers_first(openai_door: Door, simulator: Simulator) -> None:
+    """Three calls make one answer; the first of them is the slowest."""
+    simulator.fault(provider="anthropic", kind="delay", delay_s=0.3, count=1)
+    response = openai_door.ask(model="claude-sonnet-4-5", n=3, stream=True)
+    begun = [
+        choice["index"]
+        for event in events(response)
+        for choice in event.get("choices", [])
+        if choice["delta"].get("role")
+    ]
+    assert begun == [0, 1, 2]
