@@ -73,6 +73,14 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
     _simulator_process.reset()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patience_with_redis() -> Iterator[None]:
+    """Workers share few cores with servers and a browser: a quarter of a second in vain is no outage."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("billing.redis_rates._TIMEOUT_S", 3.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
