@@ -7,8 +7,8 @@ HEALTHY = (
 )
 
 # auto: maximise V·P(success)·P(up) − E[cost] − μ·E[latency], V = VALUE × the median candidate's cost.
-# `python -m bench.tune`, 2026-11-23: the cheapest value that keeps 95 % of the best fixed model's success on
-# all prompts (97.7 %) and on the hard ones (95.0 %), at 21 % of its cost. 5 would do on all, but leaves 11 %
+# `python -m bench.tune`, 2026-11-24: the cheapest value that keeps 95 % of the best fixed model's success on
+# all prompts (97.8 %) and on the hard ones (95.1 %), at 22 % of its cost. 5 would do on all, but leaves 11 %
 # on hard.
 AUTO_VALUE = 30.0
 AUTO_PER_SECOND = 0.002  # μ as a share of V for each second: ten seconds weigh as much as 2 points of success
