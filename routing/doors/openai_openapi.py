@@ -13,7 +13,6 @@ class CompletionSerializer(serializers.Serializer[None]):
     choices = serializers.ListField(child=serializers.DictField())
     usage = serializers.DictField()
     service_tier = serializers.CharField(allow_null=True)
-    system_fingerprint = serializers.CharField(allow_null=True)
     x_routeplex = serializers.DictField()
 
 

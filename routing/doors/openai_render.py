@@ -38,7 +38,6 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
             "choices": [_choice(index, choice) for index, choice in enumerate(result.choices)],
             "usage": usage(settled),
             "service_tier": "default",
-            "system_fingerprint": None,
             "x_routeplex": extra_facts(answer, settled, enhancement),
         }
     )
@@ -101,7 +100,6 @@ class _Chunks:
             "created": int(time.time()),
             "model": answer.facts.id,
             "service_tier": "default",
-            "system_fingerprint": None,
         }
         # A text delta is by far the most frequent chunk: all of it but the text is written once.
         base = sse.event(self._base).decode().removesuffix("}\n\n")
