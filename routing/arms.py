@@ -55,6 +55,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     max_output_tokens: int
     capabilities: frozenset[Capability]
     efforts: tuple[Effort, ...] = ()  # those the model accepts, ascending; empty: takes no effort
+    asked_efforts: tuple[Effort, ...] = ()  # those of a model that thinks only when a caller says so
     default_effort: Effort | None = None  # what the provider does when none is sent
     quirks: dict[str, Any] = {}
     released: date | None = None

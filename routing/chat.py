@@ -23,9 +23,12 @@ class Role(StrEnum):
 
 
 class CacheMark(msgspec.Struct, frozen=True):
-    """Caller's wish that the prefix up to here be cached. `ttl`: "5m" or "1h"."""
+    """Caller's wish that the prefix up to here be cached.
 
-    ttl: str = "5m"
+    `ttl`: "5m", "1h", "30m" or "12h"; None: as long as the provider does by itself.
+    """
+
+    ttl: str | None = "5m"
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
@@ -71,12 +74,16 @@ Part = Text | Image | File | Audio | Refusal | Opaque
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """`arguments` is JSON text as the model wrote it. `signature` belongs to the provider named in it."""
+    """`arguments` is JSON text as the model wrote it, or the free text that a custom tool takes.
+
+    `signature` belongs to the provider named in it.
+    """
 
     id: str
     name: str
     arguments: str
     signature: Opaque | None = None
+    is_custom: bool = False
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -92,19 +99,31 @@ class Message(msgspec.Struct, frozen=True):
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
+class Grammar(msgspec.Struct, frozen=True):
+    """What the input of a custom tool must match."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
 class Tool(msgspec.Struct, frozen=True):
+    """A function, or a custom tool: one that takes free text, within `grammar` where it has one."""
+
     name: str
     description: str | None = None
-    parameters: dict[str, Any] = {}  # JSON Schema
+    parameters: dict[str, Any] = {}  # JSON Schema; of functions only
     strict: bool | None = None
     cache: CacheMark | None = None
+    is_custom: bool = False
+    grammar: Grammar | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """`name` only with mode "named"."""
+    """`name` only with mode "named"; `allowed`, with "auto" and "required": only these may be called."""
 
     mode: Literal["auto", "none", "required", "named"]
     name: str | None = None
+    allowed: tuple[str, ...] = ()
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -144,13 +163,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     effort: Effort | None = None  # pinned by the caller; None: the router chooses
+    thinking_budget: int | None = None  # tokens; the caller's own word for its effort
     verbosity: str | None = None
     user: str | None = None
+    safety_identifier: str | None = None  # the newer name of `user`; goes before it
     metadata: dict[str, str] | None = None
     service_tier: str | None = None
-    extra: dict[
-        str, Any
-    ] = {}  # unknown parameters: passed to models of the caller's own dialect, else dropped
+    extra: dict[str, Any] = {}  # unknown parameters: passed to models of OpenAI's dialect, else dropped
+    unheeded: tuple[str, ...] = ()  # what the caller sent besides, and nobody is told
 
 
 class Mode(StrEnum):
@@ -211,7 +231,7 @@ class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
-    """First piece of a call has `id` and `name`; later pieces only more `arguments`."""
+    """First piece of a call has `id`, `name` and its kind; later pieces only more `arguments`."""
 
     index: int
     id: str | None = None
@@ -219,6 +239,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
     arguments: str = ""
     signature: Opaque | None = None
     choice: int = 0
+    is_custom: bool = False
 
 
 class LogprobsDelta(msgspec.Struct, frozen=True, tag="logprobs"):
@@ -293,15 +314,19 @@ class _ChoiceParts:
         self.finish: FinishReason | None = None
 
     def add_call(self, delta: ToolCallDelta) -> None:
-        call = self.calls.setdefault(delta.index, {"id": "", "name": "", "arguments": [], "signature": None})
+        blank: dict[str, Any] = {"id": "", "name": "", "arguments": [], "signature": None, "is_custom": False}
+        call = self.calls.setdefault(delta.index, blank)
         call["id"] = delta.id or call["id"]
+        call["is_custom"] = delta.is_custom or call["is_custom"]
         call["name"] = delta.name or call["name"]
         call["signature"] = delta.signature or call["signature"]
         call["arguments"].append(delta.arguments)
 
     def choice(self) -> Choice:
         calls = tuple(
-            ToolCall(call["id"], call["name"], "".join(call["arguments"]), call["signature"])
+            ToolCall(
+                call["id"], call["name"], "".join(call["arguments"]), call["signature"], call["is_custom"]
+            )
             for _, call in sorted(self.calls.items())
         )
         return Choice(

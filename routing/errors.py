@@ -21,6 +21,12 @@ class MethodNotAllowed(ApiError):
     code, status = "method_not_allowed", 405
 
 
+class ThreadUnsupported(ApiError):
+    """The Messages API's word for a conversation it cannot hold; its clients go on without, by themselves."""
+
+    code, status = "thread_unsupported_request", 400
+
+
 class UnsupportedParameter(ApiError):
     """A parameter of an API whose shapes we speak that stands for something we do not have."""
 

@@ -26,9 +26,10 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each worker its own Redis database: clearing a cache must not clear the neighbours'."""
+    """Cheap passwords, and each worker its own Redis database: who clears a cache clears no neighbour's."""
     from django.conf import settings
 
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # not 0.2 s an account
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     settings.REDIS_PREFIX = f"test-{worker}-{os.getpid()}"
     if settings.REDIS_URL:

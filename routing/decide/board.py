@@ -109,7 +109,7 @@ def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
     """The accepted effort closest to the one wanted, the lower of two; None when the model takes none."""
     ladder = list(Effort)
     return min(
-        facts.efforts,
+        facts.efforts or facts.asked_efforts,
         key=lambda e: (abs(ladder.index(e) - ladder.index(wanted)), ladder.index(e)),
         default=None,
     )

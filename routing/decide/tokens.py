@@ -46,6 +46,7 @@ class InputSize:
     def __init__(self, request: ChatRequest) -> None:
         texts = [piece for message in request.messages for piece in _texts(message)]
         texts += [_tool_text(tool.name, tool.description, tool.parameters) for tool in request.tools]
+        texts += [tool.grammar.definition for tool in request.tools if tool.grammar is not None]
         if request.response_format is not None and request.response_format.schema is not None:
             texts.append(json.dumps(request.response_format.schema))
         joined = "\n".join(texts)

@@ -23,6 +23,7 @@ from routing.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    ThreadUnsupported,
     ValidationError,
 )
 
@@ -101,6 +102,8 @@ def messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
     details: dict[str, Any] = {"error_code": error.code}
     if error.param:
         details["param"] = error.param
+    if isinstance(error, ThreadUnsupported):
+        details |= error.details
     told = {"type": kind, "message": error.message, "details": details}
     return {"type": "error", "error": told, "request_id": request_id}
 

@@ -1,17 +1,30 @@
 """What is wrong with a request, field by field, and the readers of its simplest fields."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from accounts.errors import ApiError
 from routing.doors.errors import validation_error
 
+MOST_UNHEEDED, MOST_NAME = 20, 60  # names told, and characters of one
+_INDEX = re.compile(r"\[\d+\]")
+
 
 class Findings:
-    """What is wrong with a request, field by field."""
+    """What is wrong with a request, field by field, and what in it is not known here."""
 
     def __init__(self) -> None:
         self.found: list[dict[str, str]] = []
+        self.unheeded: dict[str, None] = {}
+
+    def leave(self, raw: Mapping[str, Any], known: frozenset[str], path: str) -> None:
+        """Notes the fields of an object that nobody reads, unless they are empty; of lists, once for all."""
+        if raw.keys() <= known:
+            return
+        for name in raw.keys() - known:
+            if raw[name] not in (None, "", [], {}) and len(self.unheeded) < MOST_UNHEEDED:
+                self.unheeded[f"{_INDEX.sub('[]', path)}.{name[:MOST_NAME]}"] = None
 
     def add(self, field: str, message: str) -> None:
         self.found.append({"field": field, "message": message})

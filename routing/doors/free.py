@@ -110,12 +110,16 @@ class ModelsView(FreeView):
 class OpenAIModelsView(FreeView):
     @extend_schema(
         operation_id="openai_models",
-        summary="List the models, as OpenAI does",
+        summary="List the models, as OpenAI does, or Anthropic for who sends anthropic-version",
         responses=OBJECT_RESPONSES,
         auth=[],
     )
     async def get(self, request: Request) -> HttpResponse:
         models = (await running()).catalog.snapshot.models.values()
+        if _speaks_messages(request):
+            found = [_MESSAGES_SMART, *map(_messages_model, models)]
+            ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]}
+            return _json({"data": found, "has_more": False, **ends})
         listed = [_SMART, *(_openai_model(facts) for facts in models)]
         return _json({"object": "list", "data": listed})
 
@@ -126,19 +130,52 @@ class OpenAIModelView(FreeView):
     )
     async def get(self, request: Request, model: str) -> HttpResponse:
         if model == SMART_MODEL:
-            return _json(_SMART)
+            return _json(_MESSAGES_SMART if _speaks_messages(request) else _SMART)
         catalog = (await running()).catalog
         facts = catalog.snapshot.models.get(catalog.names.resolve(model).id)
         if facts is None:
             raise ModelNotFound(f"There is no model {model[:100]!r}. See GET /v1/models.", param="model")
-        return _json(_openai_model(facts))
+        return _json(_messages_model(facts) if _speaks_messages(request) else _openai_model(facts))
 
 
 class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
-_SMART = {"id": SMART_MODEL, "object": "model", "created": 1767225600, "owned_by": "routeplex"}
+_BEGUN = datetime(2026, 1, 1, tzinfo=UTC)  # stands in for a day nobody knows
+_SMART = {
+    "id": SMART_MODEL,
+    "object": "model",
+    "created": int(_BEGUN.timestamp()),
+    "owned_by": "routeplex",
+}
+_MESSAGES_SMART = {
+    "type": "model",
+    "id": SMART_MODEL,
+    "display_name": "Smart Routing",
+    "created_at": f"{_BEGUN:%Y-%m-%dT%H:%M:%SZ}",
+}
+
+
+def _speaks_messages(request: Request) -> bool:
+    """Both APIs list their models at the same path; the Messages API's clients name its version."""
+    return "anthropic-version" in request.headers
+
+
+def _messages_model(facts: ModelFacts) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": facts.id,
+        "display_name": facts.name,
+        "created_at": f"{_released(facts):%Y-%m-%dT%H:%M:%SZ}",
+        "max_input_tokens": facts.max_input_tokens,
+        "max_tokens": facts.max_output_tokens,
+    }
+
+
+def _released(facts: ModelFacts) -> datetime:
+    day = facts.released
+    return _BEGUN if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _json(value: Any) -> HttpResponse:
@@ -146,12 +183,10 @@ def _json(value: Any) -> HttpResponse:
 
 
 def _openai_model(facts: ModelFacts) -> dict[str, Any]:
-    released = facts.released or datetime(2026, 1, 1, tzinfo=UTC).date()
-    created = datetime(released.year, released.month, released.day, tzinfo=UTC)
     return {
         "id": facts.id,
         "object": "model",
-        "created": int(created.timestamp()),
+        "created": int(_released(facts).timestamp()),
         "owned_by": facts.provider,
     }
 

@@ -1,7 +1,6 @@
 """The Messages door, for Anthropic's clients: `POST /v1/messages` and its `count_tokens`."""
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,18 +9,16 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from accounts.permissions import HasScope
-from routing.decide.tokens import count_input
 from routing.doors import answer_facts, messages_render, messages_schema, sse
 from routing.doors.body import json_object
+from routing.doors.counting import input_tokens
 from routing.doors.enhancement import enhanced
 from routing.doors.errors import MESSAGES_REQUEST_ID
 from routing.doors.messages_openapi import COUNT_RESPONSES, ERROR_RESPONSES, MESSAGE_RESPONSES
 from routing.doors.once import once
 from routing.doors.steering import HEADERS
 from routing.doors.views import AsyncAPIView
-from routing.entry import Asked, look
 from routing.pipeline import answer
-from routing.runtime import running
 
 DOOR = "messages"
 
@@ -84,11 +81,11 @@ class CountTokensView(_View):
     )
     async def post(self, request: Request) -> HttpResponse:
         asked = messages_schema.read_count(json_object(request._request), request.headers)
-        chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
-        request_id = request._request.request_id  # type: ignore[attr-defined]
-        runtime = await running()
-        # Let in as a request is: the count is of the model that this key would get now.
-        put = Asked(request_id, DOOR, chat, asked.steering, self.caller, datetime.now(UTC))
-        chosen = (await look(put, runtime)).chain[0]
-        counted = count_input(chat, runtime.catalog.snapshot.models[chosen.model])
+        counted = await input_tokens(
+            asked.request,
+            asked.steering,
+            self.caller,
+            request_id=request._request.request_id,  # type: ignore[attr-defined]
+            door=DOOR,
+        )
         return HttpResponse(msgspec.json.encode({"input_tokens": counted}), content_type="application/json")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from routing.chat import File, Image, Message, Opaque, Part, Role, Text, ToolCall
+from routing.chat import CacheMark, File, Image, Message, Opaque, Part, Role, Text, ToolCall
 from routing.doors import replay
 from routing.doors.findings import Findings, record, text
 from routing.doors.parse import MAX_MESSAGES, cache_mark, checked_url, is_base64
@@ -16,6 +16,10 @@ from routing.doors.sealed import is_sealed, unseal
 from routing.providers.replays import of_thinking_block
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_FIELDS = frozenset(
+    {"type", "text", "source", "title", "context", "content", "citations", "cache_control"}
+    | {"thinking", "signature", "data", "parsed_output"}
+)
 _ROLES = ("user", "assistant", "system")
 _UPLOADED = "Uploaded files are not known here. Send the content or a URL."
 
@@ -38,6 +42,19 @@ def system(raw: Any, bad: Findings, path: str = "system") -> tuple[Message, ...]
         return ()
     parts = _texts(raw, path, bad)
     return (Message(Role.SYSTEM, parts),) if parts else ()
+
+
+def marked_last(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message, ...]:
+    """With the mark on the last part that can bear one, unless it has its own."""
+    for place in range(len(messages) - 1, -1, -1):
+        parts = messages[place].parts
+        if parts and isinstance(parts[-1], Text | Image | File):
+            last = parts[-1]
+            if last.cache is None:
+                parts = (*parts[:-1], msgspec.structs.replace(last, cache=mark))
+            changed = msgspec.structs.replace(messages[place], parts=parts)
+            return (*messages[:place], changed, *messages[place + 1 :])
+    return messages
 
 
 def _message(raw: Any, path: str, bad: Findings) -> tuple[Message, ...]:
@@ -147,6 +164,7 @@ def _block(
         told = "This field is required." if kind is None else f"Must be one of these here: {possible}."
         bad.add(f"{path}.type", told)
         return ()
+    bad.leave(block, _FIELDS, path)
     return read(block, path, bad)
 
 
@@ -186,6 +204,20 @@ def _document(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]
         return ()
     url = _source(raw, path, bad, ("application/pdf",), others=("text", "content"))
     return () if url is None else (*before[1 if title else 0 :], File(url, title, mark))
+
+
+def _search_result(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
+    """Found text, with where it stands; to every model it is text."""
+    title = text(raw, "title", path, bad, required=True)
+    source = text(raw, "source", path, bad, required=True)
+    content = raw.get("content")
+    if not isinstance(content, list):
+        bad.add(f"{path}.content", "Must be a list of text blocks.")
+        return ()
+    found = _blocks(content, {"text": _text}, f"{path}.content", bad)
+    mark = cache_mark(raw, path, bad)
+    said = "\n\n".join(part.text for part in found if isinstance(part, Text))
+    return (Text(f"{title} ({source})\n\n{said}", mark),)
 
 
 def _source(
@@ -250,5 +282,10 @@ def _unsealed(sealed: str, path: str, bad: Findings) -> tuple[Opaque, ...]:
     return (made,)
 
 
-_USER: dict[str, _Read] = {"text": _text, "image": _image, "document": _document}
+_USER: dict[str, _Read] = {
+    "text": _text,
+    "image": _image,
+    "document": _document,
+    "search_result": _search_result,
+}
 _ASSISTANT: dict[str, _Read] = {"text": _text, "thinking": _thinking, "redacted_thinking": _redacted}

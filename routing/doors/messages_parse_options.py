@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from routing.arms import Effort
-from routing.chat import ResponseFormat, Tool, ToolChoice
+from routing.chat import CacheMark, ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
-from routing.doors.parse import cache_mark
+from routing.doors.parse import cache_mark, mark_of
 from routing.doors.parse_tools import MAX_TOOLS, flag, tool_name
 from routing.doors.wire_types import MAX_TOKENS, MAX_USER
 
@@ -108,6 +108,11 @@ def thinking(raw: Any, bad: Findings, path: str = "thinking") -> Thinking:
         bad.add(f"{path}.budget_tokens", f"Must be between {MIN_BUDGET} and {MAX_TOKENS}.")
     effort = next((effort for most, effort in _EFFORTS if budget <= most), Effort.XHIGH)
     return Thinking(effort, shown=True, budget=budget)
+
+
+def cache(raw: Any, bad: Findings, path: str = "cache_control") -> CacheMark | None:
+    """The mark for the end of the whole request."""
+    return None if raw is None else mark_of(raw, path, bad)
 
 
 def output_config(raw: Any, bad: Findings, path: str = "output_config") -> Output:

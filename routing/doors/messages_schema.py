@@ -17,18 +17,26 @@ from routing.doors.parse import MAX_MESSAGES, are_blank
 from routing.doors.parse_tools import MAX_TOOLS
 from routing.doors.steering import steering
 from routing.doors.wire_types import MAX_NAME, MAX_TOKENS, ModelName, Share, Tokens
-from routing.errors import EmptyMessages
+from routing.errors import EmptyMessages, ThreadUnsupported, UnsupportedParameter
 
 _TIERS = {"auto": "auto", "standard_only": "default"}
-# Taken and left aside: they tune what only the API's own provider has, and change no answer's meaning.
-_UNHEEDED = (
-    "cache_control",
-    "context_management",
-    "diagnostics",
+# Taken and left aside, which the receipt tells: they tune what only the API's own provider has.
+_UNHEEDED = ("context_management", "diagnostics", "fallbacks", "speed", "user_profile_id")
+_TAKEN = {"speed": "standard", "fallbacks": []}  # the values that ask for nothing
+# What would need stored state, hosted tools or a choice of place and of who pays that we do not have
+_UNSUPPORTED = (
+    "billing_policy",
+    "compaction",
+    "container",
+    "fallback_credit_token",
     "inference_geo",
-    "speed",
-    "user_profile_id",
+    "mcp_servers",
 )
+_ASKS_NOTHING: dict[str, Any] = {
+    "billing_policy": {"type": "billing_policy", "bill_to": "self"},
+    "inference_geo": "global",
+    "mcp_servers": [],
+}
 
 
 class MessagesAsk(msgspec.Struct, frozen=True):
@@ -50,9 +58,16 @@ class _Countable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_control: Any = None
     context_management: Any = None
     diagnostics: Any = None
-    inference_geo: Any = None
+    fallbacks: Any = None
     speed: Any = None
     user_profile_id: Any = None
+    thread: Any = None
+    billing_policy: Any = None
+    compaction: Any = None
+    container: Any = None
+    fallback_credit_token: Any = None
+    inference_geo: Any = None
+    mcp_servers: Any = None
 
 
 class Count(_Countable, frozen=True, forbid_unknown_fields=True):
@@ -110,9 +125,17 @@ class _ObjectField(ParsedField):
 
 
 @extend_schema_field({})
-class _UnheededField(ParsedField):
-    def __init__(self) -> None:
-        super().__init__(lambda raw, bad, path: raw, required=False, allow_null=True, help_text="Not heeded.")
+class _AsideField(ParsedField):
+    def __init__(self, told: str) -> None:
+        super().__init__(lambda raw, bad, path: raw, required=False, allow_null=True, help_text=told)
+
+
+def _unheeded() -> _AsideField:
+    return _AsideField("Not heeded, as the receipt tells.")
+
+
+def _refused() -> _AsideField:
+    return _AsideField("Refused: not possible here.")
 
 
 class CountSerializer(StrictSerializer):
@@ -126,12 +149,19 @@ class CountSerializer(StrictSerializer):
     tool_choice = _ObjectField(options.tool_choice, required=False, allow_null=True)
     thinking = _ObjectField(options.thinking, required=False, allow_null=True)
     output_config = _ObjectField(options.output_config, required=False, allow_null=True)
-    cache_control = _UnheededField()
-    context_management = _UnheededField()
-    diagnostics = _UnheededField()
-    inference_geo = _UnheededField()
-    speed = _UnheededField()
-    user_profile_id = _UnheededField()
+    cache_control = _ObjectField(options.cache, required=False, allow_null=True)
+    context_management = _unheeded()
+    diagnostics = _unheeded()
+    fallbacks = _unheeded()
+    speed = _unheeded()
+    user_profile_id = _unheeded()
+    thread = _refused()
+    billing_policy = _refused()
+    compaction = _refused()
+    container = _refused()
+    fallback_credit_token = _refused()
+    inference_geo = _refused()
+    mcp_servers = _refused()
 
     class Meta:
         closed = True
@@ -152,7 +182,11 @@ class MessagesSerializer(CountSerializer):
 
 
 def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
-    """What is asked, by body and headers. Raises ValidationError, InvalidModel or EmptyMessages."""
+    """What is asked, by body and headers.
+
+    Raises ThreadUnsupported, UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
+    """
+    _refuse(raw)
     try:
         sent = msgspec.convert(raw, Messages)
     except msgspec.ValidationError:
@@ -176,6 +210,7 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
 
 def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     """What is to be counted; raises as `read`."""
+    _refuse(raw)
     try:
         sent = msgspec.convert(raw, Count)
     except msgspec.ValidationError:
@@ -187,6 +222,18 @@ def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     return MessagesAsk(request, chosen, thinking.shown)
 
 
+def _refuse(raw: dict[str, Any]) -> None:
+    if raw.get("thread") is not None:
+        raise ThreadUnsupported(
+            "Threads are not possible here: nothing is stored. Send the whole conversation, without thread.",
+            param="thread",
+            details={"unsupported": ["stored_state"]},
+        )
+    for name in _UNSUPPORTED:
+        if raw.get(name) not in (None, _ASKS_NOTHING.get(name)):
+            raise UnsupportedParameter(f"{name} is not possible here. Leave it out.", param=name)
+
+
 def _request(sent: _Countable, chosen: Steering, bad: Findings) -> tuple[ChatRequest, options.Thinking]:
     tools = options.tools(sent.tools, bad)
     choice = options.tool_choice(sent.tool_choice, bad)
@@ -194,6 +241,9 @@ def _request(sent: _Countable, chosen: Steering, bad: Findings) -> tuple[ChatReq
     thinking = options.thinking(sent.thinking, bad)
     output = options.output_config(sent.output_config, bad)
     said = messages_parse.messages(sent.messages, bad)
+    if (mark := options.cache(sent.cache_control, bad)) is not None:
+        said = messages_parse.marked_last(said, mark)
+    aside = (name for name in _UNHEEDED if getattr(sent, name) not in (None, _TAKEN.get(name)))
     request = ChatRequest(
         messages=(*messages_parse.system(sent.system, bad), *said),
         tools=tools,
@@ -201,6 +251,8 @@ def _request(sent: _Countable, chosen: Steering, bad: Findings) -> tuple[ChatReq
         parallel_tool_calls=choice.parallel,
         response_format=output.format,
         effort=output.effort or thinking.effort or _default_effort(chosen, thinking),
+        thinking_budget=thinking.budget,
+        unheeded=(*aside, *bad.unheeded),
     )
     if not bad.found and are_blank(said):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")

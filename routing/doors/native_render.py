@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from accounts.errors import ApiError
-from routing.chat import ChatResult, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
+from routing.chat import ChatResult, RefusalDelta, TextDelta, ToolCallDelta
 from routing.doors import replay, sse
 from routing.doors.answer_facts import fidelity, routing, usd
+from routing.doors.calls import tool_call
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, meta
 from routing.doors.native_schema import StreamMode
@@ -49,16 +50,6 @@ def usage(settled: Settled) -> dict[str, Any]:
         "cached_input_tokens": used.cache_read_tokens,
         "internal_reasoning_tokens": used.reasoning_tokens,
         "cost_usd": usd(settled.cost_usd),
-    }
-
-
-def tool_call(call: ToolCall) -> dict[str, Any]:
-    """As OpenAI, so that it can be sent back among the messages as it is."""
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-        **replay.of_call(call.signature),
     }
 
 
@@ -136,6 +127,7 @@ class _Frames:
                 "id": call_id,
                 "name": name,
                 "arguments": delta.arguments,
+                **({"is_custom": True} if delta.is_custom else {}),
                 **replay.of_call(delta.signature),
             }
         )

@@ -139,6 +139,8 @@ def _request(sent: NativeChat) -> ChatRequest:
     )
     if bad.found:
         raise bad.error()
+    if bad.unheeded:
+        request = msgspec.structs.replace(request, unheeded=tuple(bad.unheeded))
     if parse.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request

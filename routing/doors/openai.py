@@ -42,17 +42,19 @@ class CompletionsView(AsyncAPIView):
         asked = openai_schema.read(json_object(request._request), request.headers)
         context = answer_facts.context(request._request, "openai", received_at)
 
+        shape = openai_render.Shape(asked.include_usage, asked.speaks_functions)
+
         async def respond() -> HttpResponseBase:
             chat, enhancement = asked.request, None
             if asked.steering.enhance_prompt:
                 chat, enhancement = enhanced(chat)
             begun = await answer(chat, asked.steering, self.caller, context)
             if asked.steering.stream:
-                frames = openai_render.stream(begun, asked.include_usage, enhancement)
+                frames = openai_render.stream(begun, shape, enhancement)
                 return sse.EventStream(frames, answer_facts.headers(begun))
             result, settled = await begun.collect()
             return HttpResponse(
-                openai_render.whole(begun, result, settled, enhancement),
+                openai_render.whole(begun, result, settled, shape, enhancement),
                 content_type="application/json",
                 headers=answer_facts.headers(begun, settled),
             )

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,23 +11,33 @@ from routing.chat import (
     ChatResult,
     Choice,
     Finished,
+    FinishReason,
     LogprobsDelta,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
 )
 from routing.doors import replay, sse
 from routing.doors.answer_facts import extra as extra_facts
 from routing.doors.answer_facts import who
+from routing.doors.calls import tool_call
 from routing.doors.enhancement import Enhancement
 from routing.doors.errors import api_error, openai_error
 from routing.pipeline import Answer
 from routing.record import Settled
 
 
-def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enhancement | None) -> bytes:
+class Shape(NamedTuple):
+    """What of the form is the caller's choice: usage in a chunk of its own, and the older `function_call`."""
+
+    include_usage: bool = False
+    speaks_functions: bool = False
+
+
+def whole(
+    answer: Answer, result: ChatResult, settled: Settled, shape: Shape, enhancement: Enhancement | None
+) -> bytes:
     """The body of an answer that is not streamed."""
     return msgspec.json.encode(
         {
@@ -35,7 +45,9 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
             "object": "chat.completion",
             "created": int(time.time()),
             "model": settled.model_used,
-            "choices": [_choice(index, choice) for index, choice in enumerate(result.choices)],
+            "choices": [
+                _choice(index, choice, shape.speaks_functions) for index, choice in enumerate(result.choices)
+            ],
             "usage": usage(settled),
             "service_tier": "default",
             "x_routeplex": extra_facts(answer, settled, enhancement),
@@ -59,11 +71,9 @@ def usage(settled: Settled) -> dict[str, Any]:
     }
 
 
-async def stream(
-    answer: Answer, include_usage: bool, enhancement: Enhancement | None
-) -> AsyncGenerator[bytes]:
+async def stream(answer: Answer, shape: Shape, enhancement: Enhancement | None) -> AsyncGenerator[bytes]:
     """The frames of a stream, errors included."""
-    chunks = _Chunks(answer, include_usage, enhancement)
+    chunks = _Chunks(answer, shape, enhancement)
     sent_at = time.monotonic()
     try:
         async with sse.Inflow(answer.events()) as inflow:
@@ -88,12 +98,13 @@ _BEGINNING = {"role": "assistant", "content": "", "refusal": None}
 class _Chunks:
     """Turns events into chunks. What ends a choice waits for the settlement, which knows usage and cost."""
 
-    def __init__(self, answer: Answer, include_usage: bool, enhancement: Enhancement | None) -> None:
+    def __init__(self, answer: Answer, shape: Shape, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
-        self._include_usage = include_usage
+        self._include_usage, self._speaks_functions = shape
         self._opened: set[int] = set()
         self._finished: list[Finished] = []
         self._replays: Counter[int] = Counter()  # by choice
+        self._customs: set[tuple[int, int]] = set()  # calls of custom tools, by choice and index
         self._base = {
             "id": _completion_id(answer),
             "object": "chat.completion.chunk",
@@ -104,7 +115,9 @@ class _Chunks:
         # A text delta is by far the most frequent chunk: all of it but the text is written once.
         base = sse.event(self._base).decode().removesuffix("}\n\n")
         self._head = base + ',"choices":[{"index":0,"delta":{"content":'
-        self._tail = '},"logprobs":null,"finish_reason":null}]' + (',"usage":null' if include_usage else "")
+        self._tail = '},"logprobs":null,"finish_reason":null}]' + (
+            ',"usage":null' if shape.include_usage else ""
+        )
         self._tail += "}\n\n"
 
     def frame(self, event: Any) -> bytes:
@@ -115,8 +128,10 @@ class _Chunks:
                 return self._delta(event.choice, {"content": event.text})
             case RefusalDelta():
                 return self._delta(event.choice, {"refusal": event.text})
+            case ToolCallDelta() if self._speaks_functions:
+                return self._delta(event.choice, {"function_call": _function_delta(event)})
             case ToolCallDelta():
-                return self._delta(event.choice, {"tool_calls": [_call_delta(event)]})
+                return self._delta(event.choice, {"tool_calls": [self._call_delta(event)]})
             case ReasoningDelta(replay=made) if made is not None:
                 number = self._replays[event.choice]
                 self._replays[event.choice] += 1
@@ -131,6 +146,19 @@ class _Chunks:
 
     def _delta(self, choice: int, delta: dict[str, Any], logprobs: Any = None) -> bytes:
         return self._opening(choice) + self._chunk(choice, delta, logprobs)
+
+    def _call_delta(self, delta: ToolCallDelta) -> dict[str, Any]:
+        told: dict[str, Any] = {"index": delta.index}
+        place = (delta.choice, delta.index)
+        if delta.is_custom:
+            self._customs.add(place)
+        kind = "custom" if place in self._customs else "function"
+        inner = {"input": delta.arguments} if kind == "custom" else {"arguments": delta.arguments}
+        if delta.id is not None:
+            told |= {"id": delta.id, "type": kind}
+        if delta.name is not None:
+            inner = {"name": delta.name} | inner
+        return told | {kind: inner} | replay.of_call(delta.signature)
 
     def _opening(self, choice: int) -> bytes:
         """The chunk that opens a choice, with its role; the first of all says who answers.
@@ -159,7 +187,8 @@ class _Chunks:
         frames = [self._opening(one.choice) for one in finished]
         for one in finished:
             extra = told if one is finished[-1] and not self._include_usage else {}
-            frames.append(self._chunk(one.choice, {}, finish=str(one.reason), extra=extra))
+            reason = _finish(one.reason, self._speaks_functions)
+            frames.append(self._chunk(one.choice, {}, finish=reason, extra=extra))
         if self._include_usage:
             frames.append(sse.event(self._base | {"choices": []} | told))
         return b"".join(frames)
@@ -179,42 +208,37 @@ class _Chunks:
         return sse.event(chunk | (extra or {}))
 
 
-def _choice(index: int, choice: Choice) -> dict[str, Any]:
+def _finish(reason: FinishReason, speaks_functions: bool) -> str:
+    if speaks_functions and reason is FinishReason.TOOL_CALLS:
+        return "function_call"
+    return str(reason)
+
+
+def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": choice.text if choice.text or not (choice.tool_calls or choice.refusal) else None,
         "refusal": choice.refusal,
         "annotations": [],
     }
-    if choice.tool_calls:
-        message["tool_calls"] = [_call(call) for call in choice.tool_calls]
+    if choice.tool_calls and speaks_functions:
+        first = choice.tool_calls[0]
+        message["function_call"] = {"name": first.name, "arguments": first.arguments}
+    elif choice.tool_calls:
+        message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
     message |= replay.of_message(choice.replay)
     logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
     return {
         "index": index,
         "message": message,
         "logprobs": logprobs,
-        "finish_reason": str(choice.finish_reason),
+        "finish_reason": _finish(choice.finish_reason, speaks_functions),
     }
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-        **replay.of_call(call.signature),
-    }
-
-
-def _call_delta(delta: ToolCallDelta) -> dict[str, Any]:
-    told: dict[str, Any] = {"index": delta.index}
-    function: dict[str, Any] = {"arguments": delta.arguments}
-    if delta.id is not None:
-        told |= {"id": delta.id, "type": "function"}
-    if delta.name is not None:
-        function = {"name": delta.name} | function
-    return told | {"function": function} | replay.of_call(delta.signature)
+def _function_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    told = {"arguments": delta.arguments}
+    return told if delta.name is None else {"name": delta.name} | told
 
 
 def _completion_id(answer: Answer) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from routing.arms import Effort
-from routing.chat import ChatRequest, Sampling, Steering
+from routing.chat import ChatRequest, Sampling, Steering, Tool, ToolChoice
 from routing.doors import fields, parse, parse_tools
 from routing.doors.fields import StrictSerializer, optional
 from routing.doors.steering import steering
@@ -16,6 +16,8 @@ from routing.doors.wire_types import (
     MAX_NAME,
     MAX_TOKENS,
     MAX_USER,
+    FunctionCallField,
+    FunctionsField,
     MessagesField,
     ModelName,
     Pairs,
@@ -30,7 +32,7 @@ from routing.doors.wire_types import (
     ToolsField,
     UserName,
 )
-from routing.errors import EmptyMessages
+from routing.errors import EmptyMessages, UnsupportedParameter
 
 MAX_CHOICES = 128
 MAX_TIER = 32  # characters of a service tier
@@ -39,9 +41,12 @@ Bias = Annotated[float, Meta(ge=-100, le=100)]
 
 
 class OpenAIAsk(msgspec.Struct, frozen=True):
+    """`speaks_functions`: the caller knows the older form of tools, `functions`, and no other."""
+
     request: ChatRequest
     steering: Steering
     include_usage: bool
+    speaks_functions: bool
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -70,16 +75,22 @@ class OpenAIChat(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
     tools: Any = None
     tool_choice: Any = None
+    functions: Any = None
+    function_call: Any = None
     parallel_tool_calls: bool | None = None
     response_format: Any = None
     reasoning_effort: Effort | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     user: UserName | None = None
+    safety_identifier: UserName | None = None
     metadata: Pairs | None = None
     service_tier: Annotated[str, Meta(max_length=MAX_TIER)] | None = None
 
 
 _KNOWN = frozenset(OpenAIChat.__struct_fields__)
+_STORE = "store"  # nothing is stored here that could be fetched later, and nothing shall be elsewhere
+_SPOKEN = ("modalities", "audio")
+_SEARCH = "web_search_options"
 
 
 class StreamOptionsSerializer(StrictSerializer):
@@ -109,17 +120,24 @@ class OpenAIChatSerializer(StrictSerializer):
     stream_options = optional(StreamOptionsSerializer)
     tools = ToolsField(required=False, allow_null=True)
     tool_choice = ToolChoiceField(required=False, allow_null=True)
+    functions = FunctionsField(required=False, allow_null=True)
+    function_call = FunctionCallField(required=False, allow_null=True)
     parallel_tool_calls = optional(fields.StrictFlag)
     response_format = ResponseFormatField(required=False, allow_null=True)
     reasoning_effort = optional(fields.StrictChoice, choices=[str(one) for one in Effort])
     verbosity = optional(fields.StrictChoice, choices=["low", "medium", "high"])
     user = optional(fields.StrictText, max_length=MAX_USER)
+    safety_identifier = optional(fields.StrictText, max_length=MAX_USER)
     metadata = optional(fields.Metadata)
     service_tier = optional(fields.StrictText, max_length=MAX_TIER)
 
 
 def read(raw: dict[str, Any], headers: Mapping[str, str]) -> OpenAIAsk:
-    """What is asked, by body and headers. Raises ValidationError, InvalidModel or EmptyMessages."""
+    """What is asked, by body and headers.
+
+    Raises UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
+    """
+    _refuse(raw)
     try:
         sent = msgspec.convert(raw, OpenAIChat)
     except msgspec.ValidationError:
@@ -127,17 +145,34 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> OpenAIAsk:
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     options = sent.stream_options
     return OpenAIAsk(
-        request=_request(sent, {name: value for name, value in raw.items() if name not in _KNOWN}),
+        request=_request(sent, raw),
         steering=chosen,
         include_usage=options is not None and bool(options.include_usage),
+        speaks_functions=bool(sent.functions),
     )
 
 
-def _request(sent: OpenAIChat, extra: dict[str, Any]) -> ChatRequest:
+def _refuse(raw: dict[str, Any]) -> None:
+    """What would change the answer's meaning and no model here does."""
+    wanted = raw.get("modalities")
+    if raw.get("audio") is not None or (isinstance(wanted, list) and "audio" in wanted):
+        raise UnsupportedParameter(
+            "Answers are text here: audio is taken as input only. Leave out audio, and modalities but "
+            '["text"].',
+            param="modalities" if wanted else "audio",
+        )
+    if raw.get(_SEARCH) is not None:
+        raise UnsupportedParameter(
+            f"No model searches the web here. Leave out {_SEARCH}, and offer a tool of your own that does.",
+            param=_SEARCH,
+        )
+
+
+def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     bad = parse.Findings()
-    tools = parse_tools.tools(sent.tools, bad)
-    choice = parse_tools.tool_choice(sent.tool_choice, bad)
-    parse_tools.check_tool_choice(choice, tools, bad)
+    tools, choice = _tools(sent, bad)
+    aside = (*_SPOKEN, _SEARCH, _STORE)
+    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in aside}
     if sent.top_logprobs and not sent.logprobs:
         bad.add("top_logprobs", "Needs logprobs to be true.")
     request = ChatRequest(
@@ -158,17 +193,34 @@ def _request(sent: OpenAIChat, extra: dict[str, Any]) -> ChatRequest:
         top_logprobs=sent.top_logprobs,
         tools=tools,
         tool_choice=choice,
-        parallel_tool_calls=sent.parallel_tool_calls,
+        parallel_tool_calls=False if sent.functions else sent.parallel_tool_calls,
         response_format=parse_tools.response_format(sent.response_format, bad),
         effort=sent.reasoning_effort,
         verbosity=sent.verbosity,
         user=sent.user,
+        safety_identifier=sent.safety_identifier,
         metadata=sent.metadata,
         service_tier=sent.service_tier,
         extra=extra,
     )
+    unheeded = (*([_STORE] if raw.get(_STORE) else ()), *bad.unheeded)
+    if unheeded:
+        request = msgspec.structs.replace(request, unheeded=unheeded)
     if bad.found:
         raise bad.error()
     if parse.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request
+
+
+def _tools(sent: OpenAIChat, bad: parse.Findings) -> tuple[tuple[Tool, ...], ToolChoice | None]:
+    """Tools, or the older functions: not both."""
+    if sent.functions is None and sent.function_call is None:
+        tools, choice = parse_tools.tools(sent.tools, bad), parse_tools.tool_choice(sent.tool_choice, bad)
+    else:
+        tools = () if sent.functions is None else parse_tools.functions(sent.functions, bad)
+        choice = parse_tools.function_call(sent.function_call, bad)
+        if sent.tools or sent.tool_choice is not None:
+            bad.add("functions", "Must not stand beside tools or tool_choice. Use tools alone.")
+    parse_tools.check_tool_choice(choice, tools, bad)
+    return tools, choice

@@ -4,8 +4,10 @@ Each function adds what is wrong to `Findings`, with the path of the field, and 
 """
 
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from routing.chat import (
     Audio,
@@ -31,7 +33,24 @@ ROLES = {
     "user": Role.USER,
     "assistant": Role.ASSISTANT,
     "tool": Role.TOOL,
+    "function": Role.TOOL,  # the older form, whose calls have no ids
 }
+TTLS = ("30m", "12h")  # of OpenAI's cache breakpoints
+_FIELDS = frozenset(
+    {"role", "content", "name", "refusal", "tool_calls", "tool_call_id", "function_call", replay.FIELD}
+)
+_PART_FIELDS = frozenset(
+    {
+        "type",
+        "text",
+        "refusal",
+        "image_url",
+        "file",
+        "input_audio",
+        "cache_control",
+        "prompt_cache_breakpoint",
+    }
+)
 
 
 def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, ...]:
@@ -42,7 +61,28 @@ def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, 
     if len(raw) > MAX_MESSAGES:
         bad.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    return tuple(_message(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    read = (_message(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    return _numbered(read) if any(_is_older(one) for one in raw) else tuple(read)
+
+
+def _is_older(raw: Any) -> bool:
+    return isinstance(raw, dict) and (raw.get("role") == "function" or raw.get("function_call") is not None)
+
+
+def _numbered(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Calls of the older form get ids, and the results that follow theirs."""
+    numbered: list[Message] = []
+    last = ""
+    for message in messages:
+        if any(not call.id for call in message.tool_calls):
+            last = f"call_{len(numbered)}"
+            calls = tuple(msgspec.structs.replace(call, id=call.id or last) for call in message.tool_calls)
+            numbered.append(msgspec.structs.replace(message, tool_calls=calls))
+        elif message.role is Role.TOOL and not message.tool_call_id:
+            numbered.append(msgspec.structs.replace(message, tool_call_id=last))
+        else:
+            numbered.append(message)
+    return tuple(numbered)
 
 
 def are_blank(read: tuple[Message, ...]) -> bool:
@@ -51,11 +91,13 @@ def are_blank(read: tuple[Message, ...]) -> bool:
 
 
 def cache_mark(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
-    """`cache_control` as Anthropic's users write it."""
+    """`cache_control` as Anthropic's users write it, or OpenAI's `prompt_cache_breakpoint`."""
     value = raw.get("cache_control")
-    if value is None:
-        return None
-    at = f"{path}.cache_control"
+    return _breakpoint(raw, path, bad) if value is None else mark_of(value, f"{path}.cache_control", bad)
+
+
+def mark_of(value: Any, at: str, bad: Findings) -> CacheMark | None:
+    """What stands in `cache_control`."""
     mark = record(value, at, bad)
     if mark is None:
         return None
@@ -64,6 +106,23 @@ def cache_mark(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | 
     ttl = mark.get("ttl", "5m")
     if ttl not in ("5m", "1h"):
         bad.add(f"{at}.ttl", 'Must be "5m" or "1h".')
+        return None
+    return CacheMark(ttl)
+
+
+def _breakpoint(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
+    value = raw.get("prompt_cache_breakpoint")
+    if value is None:
+        return None
+    at = f"{path}.prompt_cache_breakpoint"
+    mark = record(value, at, bad)
+    if mark is None:
+        return None
+    if mark.get("mode") != "explicit":
+        bad.add(f"{at}.mode", 'Must be "explicit".')
+    ttl = mark.get("ttl")
+    if ttl not in (None, *TTLS):
+        bad.add(f"{at}.ttl", 'Must be "30m" or "12h".')
         return None
     return CacheMark(ttl)
 
@@ -84,16 +143,21 @@ def _message(raw: Any, path: str, bad: Findings) -> Message:
         told = "This field is required." if role_name is None else f"Must be one of: {', '.join(ROLES)}."
         bad.add(f"{path}.role", told)
         role = Role.USER
+    bad.leave(known, _FIELDS, path)
+    is_older = role_name == "function"
     calls = _tool_calls(known, role, path, bad)
     parts = _content(known, role, bool(calls), path, bad)
     if role is Role.ASSISTANT:
         parts = (*replay.read_message(known, path, bad), *parts)
+    identity = None
+    if role is Role.TOOL:
+        identity = "" if is_older else text(known, "tool_call_id", path, bad, required=True)
     return Message(
         role=role,
         parts=parts,
         tool_calls=calls,
-        tool_call_id=text(known, "tool_call_id", path, bad, required=True) if role is Role.TOOL else None,
-        name=text(known, "name", path, bad),
+        tool_call_id=identity,
+        name=text(known, "name", path, bad, required=is_older),
     )
 
 
@@ -129,6 +193,7 @@ def _part(raw: Any, role: Role, path: str, bad: Findings) -> Part | None:
             possible = ", ".join(_PARTS[role])
             bad.add(f"{path}.type", f"Must be one of these in a message of role {role}: {possible}.")
         return None
+    bad.leave(known, _PART_FIELDS, path)
     return read(known, path, bad)
 
 
@@ -220,11 +285,16 @@ def is_base64(data: str) -> bool:
 
 def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, bad: Findings) -> tuple[ToolCall, ...]:
     value, at = raw.get("tool_calls"), f"{path}.tool_calls"
-    if value is None:
+    older = raw.get("function_call")
+    if value is None and older is None:
         return ()
     if role is not Role.ASSISTANT:
         bad.add(at, "Only messages of role assistant have tool calls.")
         return ()
+    if value is None:
+        return (_function(older, f"{path}.function_call", bad),)
+    if older is not None:
+        bad.add(f"{path}.function_call", "Must not stand beside tool_calls.")
     if not isinstance(value, list):
         bad.add(at, "Must be a list.")
         return ()
@@ -232,16 +302,30 @@ def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, bad: Findings) ->
 
 
 def _tool_call(raw: Any, path: str, bad: Findings) -> ToolCall:
-    known = record(raw, path, bad) or {}
-    if known and known.get("type", "function") != "function":
-        bad.add(f"{path}.type", 'Must be "function".')
-    call_id = text(known, "id", path, bad, required=True) if known else None
-    function = record(known.get("function"), f"{path}.function", bad) if known else None
+    known = record(raw, path, bad)
+    if known is None:
+        return ToolCall("", "", "")
+    kind = known.get("type", "function")
+    call_id = text(known, "id", path, bad, required=True) or ""
+    signature = replay.read_call(known, path, bad)
+    if kind == "custom":
+        at = f"{path}.custom"
+        custom = record(known.get("custom"), at, bad) or {"name": "", "input": ""}
+        name = text(custom, "name", at, bad)
+        return ToolCall(call_id, name or "", text(custom, "input", at, bad) or "", signature, is_custom=True)
+    if kind != "function":
+        bad.add(f"{path}.type", 'Must be "function" or "custom".')
+    called = _function(known.get("function"), f"{path}.function", bad)
+    return msgspec.structs.replace(called, id=call_id, signature=signature)
+
+
+def _function(raw: Any, path: str, bad: Findings) -> ToolCall:
+    """A call without its id."""
+    function = record(raw, path, bad)
     if function is None:
-        return ToolCall(call_id or "", "", "")
-    name = text(function, "name", f"{path}.function", bad, required=True)
-    arguments = text(function, "arguments", f"{path}.function", bad)
-    return ToolCall(call_id or "", name or "", arguments or "", replay.read_call(known, path, bad))
+        return ToolCall("", "", "")
+    name = text(function, "name", path, bad, required=True)
+    return ToolCall("", name or "", text(function, "arguments", path, bad) or "")
 
 
 _Read = Callable[[dict[str, Any], str, Findings], Part | None]

@@ -1,13 +1,19 @@
 """OpenAI's tools, tool choice, stop and response format into the neutral language, for both chat doors."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
-from routing.chat import ResponseFormat, Tool, ToolChoice
+import msgspec
+
+from routing.chat import Grammar, ResponseFormat, Tool, ToolChoice
 from routing.doors.parse import Findings, cache_mark, record, text
 
 MAX_TOOLS = 128
 MAX_STOPS = 4
+_FIELDS = frozenset({"type", "function", "custom", "cache_control"})
+_FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
+_CUSTOM_FIELDS = frozenset({"name", "description", "format"})
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME_RULE = "Must be 1 to 64 letters, digits, underscores or hyphens."
 
@@ -30,6 +36,26 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     return tuple(read)
 
 
+def functions(raw: Any, bad: Findings, path: str = "functions") -> tuple[Tool, ...]:
+    """The older form of tools."""
+    if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
+        bad.add(path, "Must be a list of functions.")
+        return ()
+    if len(raw) > MAX_TOOLS:
+        bad.add(path, f"At most {MAX_TOOLS} functions are possible.")
+        return ()
+    return tuple(_function(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+
+
+def function_call(raw: Any, bad: Findings, path: str = "function_call") -> ToolChoice | None:
+    """The older form of the tool choice: "auto", "none" or a name."""
+    if raw is None or raw in ("auto", "none"):
+        return None if raw is None else ToolChoice(raw)
+    known = record(raw, path, bad)
+    name = text(known, "name", path, bad, required=True) if known is not None else None
+    return ToolChoice("named", name) if name else None
+
+
 def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoice | None:
     """Whether it fits the tools is for `check_tool_choice`."""
     if raw is None:
@@ -42,17 +68,53 @@ def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoic
     known = record(raw, path, bad)
     if known is None:
         return None
-    if known.get("type") != "function":
-        bad.add(f"{path}.type", 'Must be "function".')
-        return None
-    function = record(known.get("function"), f"{path}.function", bad)
-    name = text(function, "name", f"{path}.function", bad, required=True) if function is not None else None
+    if known.get("type") == "allowed_tools":
+        at = f"{path}.allowed_tools"
+        allowed = record(known.get("allowed_tools"), at, bad)
+        return None if allowed is None else allowed_tools(allowed, _named, bad, at)
+    name = _named(known, path, bad)
     return ToolChoice("named", name) if name else None
+
+
+def allowed_tools(
+    raw: dict[str, Any],
+    named: Callable[[dict[str, Any], str, Findings], str | None],
+    bad: Findings,
+    path: str,
+) -> ToolChoice | None:
+    """Some of the tools; `named` reads one."""
+    mode, tools = raw.get("mode"), raw.get("tools")
+    if mode not in ("auto", "required"):
+        bad.add(f"{path}.mode", 'Must be "auto" or "required".')
+        return None
+    if not isinstance(tools, list) or not tools:
+        bad.add(f"{path}.tools", "Must be a list of at least one tool.")
+        return None
+    names: list[str] = []
+    for position, one in enumerate(tools):
+        at = f"{path}.tools[{position}]"
+        known = record(one, at, bad)
+        name = named(known, at, bad) if known is not None else None
+        if name:
+            names.append(name)
+    return ToolChoice(mode, allowed=tuple(dict.fromkeys(names)))
+
+
+def _named(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    kind = raw.get("type")
+    if kind not in ("function", "custom"):
+        bad.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
+        return None
+    inner = record(raw.get(kind), f"{path}.{kind}", bad)
+    return None if inner is None else text(inner, "name", f"{path}.{kind}", bad, required=True)
 
 
 def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
     if choice is None:
         return
+    unknown = set(choice.allowed) - {tool.name for tool in among}
+    if unknown:
+        bad.add("tool_choice.allowed_tools.tools", f"None of the tools has the name {min(unknown)!r}.")
     if choice.mode == "named" and choice.name not in {tool.name for tool in among}:
         bad.add("tool_choice.function.name", "None of the tools has this name.")
     elif choice.mode == "required" and not among:
@@ -108,21 +170,55 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     known = record(raw, path, bad)
     if known is None:
         return Tool("")
-    if known.get("type") != "function":
-        bad.add(f"{path}.type", 'Must be "function".')
+    kind = known.get("type")
+    if kind not in ("function", "custom"):
+        bad.add(f"{path}.type", 'Must be "function" or "custom".')
         return Tool("")
-    at = f"{path}.function"
-    function = record(known.get("function"), at, bad)
-    if function is None:
+    bad.leave(known, _FIELDS, path)
+    at = f"{path}.{kind}"
+    inner = record(known.get(kind), at, bad)
+    if inner is None:
         return Tool("")
-    parameters = function.get("parameters")
+    read = _function(inner, at, bad) if kind == "function" else _custom(inner, at, bad)
+    return msgspec.structs.replace(read, cache=cache_mark(known, path, bad))
+
+
+def _function(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
+    bad.leave(raw, _FUNCTION_FIELDS, path)
+    parameters = raw.get("parameters")
     return Tool(
-        name=tool_name(function, at, bad) or "",
-        description=text(function, "description", at, bad),
-        parameters={} if parameters is None else record(parameters, f"{at}.parameters", bad) or {},
-        strict=flag(function, "strict", at, bad),
-        cache=cache_mark(known, path, bad),
+        name=tool_name(raw, path, bad) or "",
+        description=text(raw, "description", path, bad),
+        parameters={} if parameters is None else record(parameters, f"{path}.parameters", bad) or {},
+        strict=flag(raw, "strict", path, bad),
     )
+
+
+def _custom(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
+    bad.leave(raw, _CUSTOM_FIELDS, path)
+    form, at = raw.get("format"), f"{path}.format"
+    known = None if form is None else record(form, at, bad)
+    inner = None
+    if known is not None and known.get("type") == "grammar":
+        inner = record(known.get("grammar"), f"{at}.grammar", bad)
+        at = f"{at}.grammar"
+    elif known is not None and known.get("type") != "text":
+        bad.add(f"{at}.type", 'Must be "text" or "grammar".')
+    return Tool(
+        name=tool_name(raw, path, bad) or "",
+        description=text(raw, "description", path, bad),
+        is_custom=True,
+        grammar=None if inner is None else grammar(inner, at, bad),
+    )
+
+
+def grammar(raw: dict[str, Any], path: str, bad: Findings) -> Grammar | None:
+    syntax = raw.get("syntax")
+    definition = text(raw, "definition", path, bad, required=True)
+    if syntax not in ("lark", "regex"):
+        bad.add(f"{path}.syntax", 'Must be "lark" or "regex".')
+        return None
+    return Grammar(syntax, definition or "")
 
 
 def tool_name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:

@@ -1,7 +1,8 @@
-"""The Responses door, for OpenAI's newer clients: `POST /v1/responses`, without a memory of earlier ones."""
+"""The Responses door, for OpenAI's newer clients: `POST /v1/responses`, its `input_tokens`, and no memory."""
 
 import time
 
+import msgspec
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -9,13 +10,16 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from routing.doors import answer_facts, responses_render, responses_schema, sse
 from routing.doors.body import json_object
+from routing.doors.counting import input_tokens
 from routing.doors.enhancement import enhanced
 from routing.doors.once import once
 from routing.doors.openai_openapi import ERROR_RESPONSES
-from routing.doors.responses_openapi import RESPONSE_RESPONSES
+from routing.doors.responses_openapi import COUNT_RESPONSES, RESPONSE_RESPONSES
 from routing.doors.steering import HEADERS
 from routing.doors.views import AsyncAPIView
 from routing.pipeline import answer
+
+DOOR = "responses"
 
 
 class ResponsesView(AsyncAPIView):
@@ -38,7 +42,7 @@ class ResponsesView(AsyncAPIView):
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
         asked = responses_schema.read(json_object(request._request), request.headers)
-        context = answer_facts.context(request._request, "responses", received_at)
+        context = answer_facts.context(request._request, DOOR, received_at)
 
         async def respond() -> HttpResponseBase:
             chat, enhancement = asked.request, None
@@ -53,3 +57,26 @@ class ResponsesView(AsyncAPIView):
             return HttpResponse(body, content_type="application/json", headers=headers)
 
         return await once(request._request, self.caller, context, respond)
+
+
+class InputTokensView(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="responses_input_tokens",
+        summary="Count a response's input tokens for the model that would answer it, without asking it",
+        request=responses_schema.ResponsesSerializer,
+        parameters=HEADERS[1:],
+        responses=COUNT_RESPONSES | ERROR_RESPONSES,
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        asked = responses_schema.read(json_object(request._request), request.headers)
+        counted = await input_tokens(
+            asked.request,
+            asked.steering,
+            self.caller,
+            request_id=request._request.request_id,  # type: ignore[attr-defined]
+            door=DOOR,
+        )
+        told = {"object": "response.input_tokens", "input_tokens": counted}
+        return HttpResponse(msgspec.json.encode(told), content_type="application/json")

@@ -21,3 +21,11 @@ RESPONSE_RESPONSES = {
     (200, "application/json"): ResponseSerializer,
     (200, "text/event-stream"): str,
 }
+
+
+class CountedInputSerializer(serializers.Serializer[None]):
+    object = serializers.CharField()
+    input_tokens = serializers.IntegerField()
+
+
+COUNT_RESPONSES = {(200, "application/json"): CountedInputSerializer}

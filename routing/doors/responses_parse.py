@@ -9,12 +9,24 @@ from typing import Any
 from routing.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
 from routing.doors import replay
 from routing.doors.findings import Findings, record, text
-from routing.doors.parse import MAX_MESSAGES, checked_url
+from routing.doors.parse import MAX_MESSAGES, cache_mark, checked_url
 from routing.doors.sealed import is_sealed, unseal
 from routing.providers.replays import of_reasoning_item
 
 MAX_ITEMS = 4 * MAX_MESSAGES  # a message, its reasoning and its calls are items of their own
 DETAILS = ("auto", "low", "high", "original")
+_ITEMS = (
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+)
+_PART_FIELDS = frozenset(
+    {"type", "text", "refusal", "detail", "image_url", "file_url", "file_data", "filename", "file_id"}
+    | {"prompt_cache_breakpoint", "cache_control", "annotations", "logprobs", "parsed"}
+)
 _UPLOADED = "Uploaded files are not known here. Send the content or a URL."
 _ROLES = {
     "user": Role.USER,
@@ -83,7 +95,9 @@ def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None
             _message(item, turns, path, bad)
         case "function_call":
             turns.call(_call(item, path, bad))
-        case "function_call_output":
+        case "custom_tool_call":
+            turns.call(_custom_call(item, path, bad))
+        case "function_call_output" | "custom_tool_call_output":
             turns.add(_output(item, path, bad))
         case "reasoning":
             made = _reasoning(item, path, bad)
@@ -92,8 +106,7 @@ def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None
         case "item_reference":
             bad.add(f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself.")
         case _:
-            known = "message, function_call, function_call_output, reasoning"
-            bad.add(f"{path}.type", f"Must be one of: {known}.")
+            bad.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
 
 
 def _message(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
@@ -117,6 +130,16 @@ def _call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     if item.get("arguments") is None:
         bad.add(f"{path}.arguments", "This field is required.")
     return ToolCall(call_id or "", name or "", arguments or "", replay.read_call(item, path, bad))
+
+
+def _custom_call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
+    call_id = text(item, "call_id", path, bad, required=True)
+    name = text(item, "name", path, bad, required=True)
+    given = text(item, "input", path, bad)
+    if item.get("input") is None:
+        bad.add(f"{path}.input", "This field is required.")
+    signature = replay.read_call(item, path, bad)
+    return ToolCall(call_id or "", name or "", given or "", signature, is_custom=True)
 
 
 def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:
@@ -164,6 +187,7 @@ def _part(raw: Any, known: Mapping[str, "_Read"], path: str, bad: Findings) -> P
         )
         bad.add(f"{path}.type", told)
         return None
+    bad.leave(part, _PART_FIELDS, path)
     return read(part, path, bad)
 
 
@@ -171,7 +195,7 @@ def _text(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
     words = text(raw, "text", path, bad)
     if raw.get("text") is None:
         bad.add(f"{path}.text", "This field is required.")
-    return None if words is None else Text(words)
+    return None if words is None else Text(words, cache_mark(raw, path, bad))
 
 
 def _refusal(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
@@ -187,7 +211,7 @@ def _image(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
     if detail is not None and detail not in DETAILS:
         bad.add(f"{path}.detail", f"Must be one of: {', '.join(DETAILS)}.")
     url = checked_url(raw, "image_url", path, bad, "image/")
-    return None if url is None else Image(url, detail)
+    return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
 
 
 def _file(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
@@ -197,7 +221,7 @@ def _file(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
     name = "file_url" if raw.get("file_url") is not None else "file_data"
     filename = text(raw, "filename", path, bad)
     url = checked_url(raw, name, path, bad, "")
-    return None if url is None else File(url, filename)
+    return None if url is None else File(url, filename, cache_mark(raw, path, bad))
 
 
 _Read = Callable[[dict[str, Any], str, Findings], Part | None]

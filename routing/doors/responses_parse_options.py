@@ -7,11 +7,17 @@ import msgspec
 from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
-from routing.doors.parse_tools import MAX_TOOLS, flag, tool_name
+from routing.doors.parse_tools import MAX_TOOLS, allowed_tools, flag, grammar, tool_name
 
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
-_NO_LOGPROBS = "message.output_text.logprobs"
+LOGPROBS = "message.output_text.logprobs"
+_FUNCTION = frozenset({"type", "name", "description", "parameters", "strict"})
+_CUSTOM = frozenset({"type", "name", "description", "format"})
+
+
+# What of `reasoning` tunes OpenAI's models alone
+_UNHEEDED = ("context", "mode")
 
 
 class TextSettings(msgspec.Struct, frozen=True):
@@ -54,16 +60,25 @@ def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoic
     known = record(raw, path, bad)
     if known is None:
         return None
-    if known.get("type") != "function":
-        bad.add(f"{path}.type", 'Must be "function".')
-        return None
-    name = text(known, "name", path, bad, required=True)
+    if known.get("type") == "allowed_tools":
+        return allowed_tools(known, _named, bad, path)
+    name = _named(known, path, bad)
     return ToolChoice("named", name) if name else None
+
+
+def _named(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    if raw.get("type") not in ("function", "custom"):
+        bad.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
+        return None
+    return text(raw, "name", path, bad, required=True)
 
 
 def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
     if choice is None:
         return
+    unknown = set(choice.allowed) - {tool.name for tool in among}
+    if unknown:
+        bad.add("tool_choice.tools", f"None of the tools has the name {min(unknown)!r}.")
     if choice.mode == "named" and choice.name not in {tool.name for tool in among}:
         bad.add("tool_choice.name", "None of the tools has this name.")
     elif choice.mode == "required" and not among:
@@ -84,25 +99,25 @@ def reasoning(raw: Any, bad: Findings, path: str = "reasoning") -> Reasoning:
     known = None if raw is None else record(raw, path, bad)
     if known is None:
         return Reasoning()
-    _check_names(known, ("effort", "summary", "generate_summary"), path, bad)
+    _check_names(known, ("effort", "summary", "generate_summary", *_UNHEEDED), path, bad)
+    bad.leave(known, frozenset({"effort", "summary", "generate_summary"}), path)
     effort = _one_of(known, "effort", tuple(Effort), path, bad)
     older = _one_of(known, "generate_summary", SUMMARIES, path, bad)
     summary = _one_of(known, "summary", SUMMARIES, path, bad)
     return Reasoning(Effort(effort) if effort else None, summary or older)
 
 
-def include(raw: Any, bad: Findings, path: str = "include") -> None:
+def include(raw: Any, bad: Findings, path: str = "include") -> frozenset[str]:
     """Encrypted reasoning always is included; what belongs to hosted tools never comes up."""
     if raw is None:
-        return
+        return frozenset()
     if not isinstance(raw, list):
         bad.add(path, "Must be a list of strings.")
-        return
+        return frozenset()
     for position, one in enumerate(raw):
         if not isinstance(one, str):
             bad.add(f"{path}[{position}]", "Must be a string.")
-        elif one == _NO_LOGPROBS:
-            bad.add(f"{path}[{position}]", "Log probabilities are given by /v1/chat/completions only.")
+    return frozenset(one for one in raw if isinstance(one, str))
 
 
 def _format(raw: Any, path: str, bad: Findings) -> ResponseFormat | None:
@@ -129,16 +144,34 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     if known is None:
         return Tool("")
     kind = known.get("type")
+    if kind == "custom":
+        return _custom(known, path, bad)
     if kind != "function":
-        told = "This field is required." if kind is None else 'Must be "function": no tools are hosted here.'
-        bad.add(f"{path}.type", told)
+        told = 'Must be "function" or "custom": no tools are hosted here.'
+        bad.add(f"{path}.type", "This field is required." if kind is None else told)
         return Tool("")
+    bad.leave(known, _FUNCTION, path)
     parameters = known.get("parameters")
     return Tool(
         name=tool_name(known, path, bad) or "",
         description=text(known, "description", path, bad),
         parameters={} if parameters is None else record(parameters, f"{path}.parameters", bad) or {},
         strict=flag(known, "strict", path, bad),
+    )
+
+
+def _custom(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
+    bad.leave(raw, _CUSTOM, path)
+    form, at = raw.get("format"), f"{path}.format"
+    known = None if form is None else record(form, at, bad)
+    has_grammar = known is not None and known.get("type") == "grammar"
+    if known is not None and known.get("type") not in ("text", "grammar"):
+        bad.add(f"{at}.type", 'Must be "text" or "grammar".')
+    return Tool(
+        name=tool_name(raw, path, bad) or "",
+        description=text(raw, "description", path, bad),
+        is_custom=True,
+        grammar=grammar(known, at, bad) if known is not None and has_grammar else None,
     )
 
 

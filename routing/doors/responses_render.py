@@ -1,7 +1,7 @@
 """An answer in the shapes of OpenAI's Responses: the response object, and the events of a stream."""
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,6 +11,7 @@ from accounts.errors import ApiError
 from routing.chat import (
     Finished,
     FinishReason,
+    LogprobsDelta,
     Opaque,
     ReasoningDelta,
     RefusalDelta,
@@ -172,6 +173,7 @@ class _Output:
         self._identity, self._shows_summary = identity, shows_summary
         self._open: dict[str, Any] | None = None  # the last item while it is open
         self._pieces: list[str] = []  # of the open part, or of the open call
+        self._logprobs: list[dict[str, Any]] = []  # of the open part
         self._part: str | None = None  # the type of the open part
         self._calls: dict[int, dict[str, Any]] = {}  # index among the calls → item
         self._held: list[Opaque] = []  # what belongs to a text and must wait for its end
@@ -184,6 +186,8 @@ class _Output:
                 yield from self._say("refusal", event.text)
             case ReasoningDelta():
                 yield from self._think(event)
+            case LogprobsDelta():
+                self._logprobs.extend(event.content)
             case ToolCallDelta():
                 yield from self._call(event)
 
@@ -196,10 +200,17 @@ class _Output:
             item["arguments"] = "".join(self._pieces) or "{}"
             done = {"name": item["name"], "arguments": item["arguments"]}
             yield {"type": "response.function_call_arguments.done", **self._place(item), **done}
+        elif item["type"] == "custom_tool_call":
+            item["input"] = "".join(self._pieces)
+            yield {
+                "type": "response.custom_tool_call_input.done",
+                **self._place(item),
+                "input": item["input"],
+            }
         else:
             yield from self._end_part()
         self._open, self._pieces = None, []
-        if item["type"] != "reasoning":
+        if "status" in item:
             item["status"] = status
         yield self._told_item("done", item)
         held, self._held = self._held, []
@@ -247,24 +258,22 @@ class _Output:
     def _call(self, event: ToolCallDelta) -> Iterator[Event]:
         item = self._calls.get(event.index)
         if item is None:
-            body = {
-                "type": "function_call",
-                "status": "in_progress",
-                "call_id": event.id or "",
-                "name": event.name or "",
-                "arguments": "",
-                **replay.of_call(event.signature),
-            }
-            yield from self._begin("fc", body)
+            named = {"call_id": event.id or "", "name": event.name or ""}
+            if event.is_custom:
+                body = {"type": "custom_tool_call", **named, "input": ""}
+            else:
+                body = {"type": "function_call", "status": "in_progress", **named, "arguments": ""}
+            prefix = "ctc" if event.is_custom else "fc"
+            yield from self._begin(prefix, body | replay.of_call(event.signature))
             item = self._calls[event.index] = self.items[-1]
         if not event.arguments:
             return
         if item is self._open:
             self._pieces.append(event.arguments)
         else:  # a provider that spells several calls at once
-            item["arguments"] += event.arguments
-        delta = {"delta": event.arguments}
-        yield {"type": "response.function_call_arguments.delta", **self._place(item), **delta}
+            item["input" if item["type"] == "custom_tool_call" else "arguments"] += event.arguments
+        kind = "custom_tool_call_input" if item["type"] == "custom_tool_call" else "function_call_arguments"
+        yield {"type": f"response.{kind}.delta", **self._place(item), "delta": event.arguments}
 
     def _begin(self, prefix: str, body: dict[str, Any]) -> Iterator[Event]:
         yield from self.close()
@@ -283,13 +292,14 @@ class _Output:
         if item is None or kind is None:
             return
         said = "".join(self._pieces)
-        part = _part(kind, said)
+        logprobs, self._logprobs = self._logprobs, []
+        part = _part(kind, said, logprobs)
         if kind == "summary_text":
             place = self._place(item) | {"summary_index": len(item["summary"])}
             yield {"type": "response.reasoning_summary_text.done", **place, "text": said}
         else:
             place = self._place(item) | {"content_index": len(item["content"])}
-            told = {"text": said, "logprobs": []} if kind == "output_text" else {"refusal": said}
+            told = {"text": said, "logprobs": logprobs} if kind == "output_text" else {"refusal": said}
             yield {"type": f"response.{kind}.done", **place, **told}
         yield self._told_part("done", item, part)
         item["summary" if kind == "summary_text" else "content"].append(part)
@@ -314,10 +324,10 @@ class _Output:
         return int(item["id"].rpartition("_")[2])
 
 
-def _part(kind: str, said: str) -> dict[str, Any]:
+def _part(kind: str, said: str, logprobs: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     match kind:
         case "output_text":
-            return {"type": kind, "text": said, "annotations": [], "logprobs": []}
+            return {"type": kind, "text": said, "annotations": [], "logprobs": list(logprobs)}
         case "refusal":
             return {"type": kind, "refusal": said}
     return {"type": kind, "text": said}

@@ -32,7 +32,10 @@ from routing.errors import EmptyMessages, UnsupportedParameter
 # What would need a memory of earlier requests, or of requests under way
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 # OpenAI's models get them as they are, in either of its dialects; others know nothing like it.
-_OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier")
+_OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
+# Taken and left aside, which the receipt tells: nothing is stored, no tool is hosted, and no input is cut.
+_UNHEEDED = ("store", "max_tool_calls", "truncation")
+MAX_LOGPROBS = 20
 
 
 class ResponsesAsk(msgspec.Struct, frozen=True):
@@ -65,8 +68,8 @@ class Responses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     store: bool | None = None
-    truncation: Literal["disabled"] | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    truncation: Literal["disabled", "auto"] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] | None = None
     max_tool_calls: Tokens | None = None
     previous_response_id: Any = None
     conversation: Any = None
@@ -136,8 +139,12 @@ class ResponsesSerializer(StrictSerializer):
     stream = optional(fields.StrictFlag)
     stream_options = optional(fields.StrictDict)
     store = optional(fields.StrictFlag, help_text="Not heeded: nothing is stored.")
-    truncation = optional(fields.StrictChoice, choices=["disabled"])
-    top_logprobs = optional(fields.StrictInteger, min_value=0, max_value=0)
+    truncation = optional(
+        fields.StrictChoice,
+        choices=["disabled", "auto"],
+        help_text="auto is not heeded: what fits no model is refused, never cut.",
+    )
+    top_logprobs = optional(fields.StrictInteger, min_value=0, max_value=MAX_LOGPROBS)
     max_tool_calls = optional(
         fields.StrictInteger,
         min_value=1,
@@ -173,13 +180,15 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
     choice = options.tool_choice(sent.tool_choice, bad)
     options.check_tool_choice(choice, tools, bad)
     text, reasoning = options.text_settings(sent.text, bad), options.reasoning(sent.reasoning, bad)
-    options.include(sent.include, bad)
+    included = options.include(sent.include, bad)
     said = responses_parse.items(sent.input, bad)
     system = (Message(Role.SYSTEM, (Text(sent.instructions),)),) if sent.instructions else ()
     request = ChatRequest(
         messages=(*system, *said),
         max_output_tokens=sent.max_output_tokens,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p),
+        logprobs=options.LOGPROBS in included or bool(sent.top_logprobs),
+        top_logprobs=sent.top_logprobs or None,
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=sent.parallel_tool_calls,
@@ -187,15 +196,20 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
         effort=reasoning.effort,
         verbosity=text.verbosity,
         user=sent.user,
+        safety_identifier=sent.safety_identifier,
         metadata=sent.metadata,
         service_tier=sent.service_tier,
         extra={name: raw[name] for name in _OPENAI_ONLY if raw.get(name) is not None},
+        unheeded=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *bad.unheeded),
     )
     if bad.found:
         raise bad.error()
     if are_blank(said):
         raise EmptyMessages("The input is empty. Send at least one item with content.", param="input")
     return ResponsesAsk(request, chosen, reasoning, _echo(sent, request))
+
+
+_NOTHING = (None, False, "disabled")
 
 
 def _refuse_state(raw: dict[str, Any]) -> None:
@@ -230,7 +244,7 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
         },
         "tool_choice": sent.tool_choice or "auto",
         "tools": [_tool(one) for one in sent.tools or ()],
-        "top_logprobs": 0,
+        "top_logprobs": sent.top_logprobs or 0,
         "top_p": 1.0 if sent.top_p is None else sent.top_p,
         "truncation": "disabled",
     }
@@ -238,6 +252,8 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
 
 def _tool(raw: dict[str, Any]) -> dict[str, Any]:
     """Complete, as clients expect it."""
+    if raw.get("type") == "custom":
+        return raw
     return {
         "description": None,
         **raw,

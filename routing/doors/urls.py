@@ -10,7 +10,7 @@ from routing.doors.messages import CountTokensView, MessagesView
 from routing.doors.native import ChatView
 from routing.doors.openai import CompletionsView, GuessedCompletionsView
 from routing.doors.requests_log import ExportView, RequestsView, RequestView
-from routing.doors.responses import ResponsesView
+from routing.doors.responses import InputTokensView, ResponsesView
 from routing.doors.statements import StatementsView, StatementView
 from routing.doors.usage import KeyView, UsageView
 from routing.doors.views import unknown_path
@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/messages", MessagesView.as_view(), name="messages"),
     path("v1/messages/count_tokens", CountTokensView.as_view(), name="messages_count_tokens"),
     path("v1/responses", ResponsesView.as_view(), name="responses"),
+    path("v1/responses/input_tokens", InputTokensView.as_view(), name="responses_input_tokens"),
     path("api/v1/chat/estimate", EstimateView.as_view(), name="api_estimate"),
     path("api/v1/chat/enhance", EnhanceView.as_view(), name="api_enhance"),
     path("api/v1/models", ModelsView.as_view(), name="api_models"),

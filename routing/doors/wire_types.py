@@ -81,6 +81,19 @@ class ToolsField(ParsedField):
         super().__init__(parse_tools.tools, **options)
 
 
+@extend_schema_field({"type": "array", "items": _OBJECT, "maxItems": parse_tools.MAX_TOOLS})
+class FunctionsField(ParsedField):
+    def __init__(self, **options: Any) -> None:
+        told = "The older form of tools; answered with function_call."
+        super().__init__(parse_tools.functions, help_text=told, **options)
+
+
+@extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none"]}, _OBJECT]})
+class FunctionCallField(ParsedField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(parse_tools.function_call, **options)
+
+
 @extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none", "required"]}, _OBJECT]})
 class ToolChoiceField(ParsedField):
     def __init__(self, **options: Any) -> None:

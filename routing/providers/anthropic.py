@@ -7,7 +7,15 @@ import msgspec
 from routing.arms import Effort, ModelFacts
 from routing.chat import ChatRequest, Message, Role, Text, Tool
 from routing.providers import quirks
-from routing.providers.anthropic_messages import PLACEHOLDER, Block, is_thinking, marked, text_block, turns
+from routing.providers.anthropic_messages import (
+    LIFETIMES,
+    PLACEHOLDER,
+    Block,
+    is_thinking,
+    marked,
+    text_block,
+    turns,
+)
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.receipt import Writer
 from routing.providers.schemas import (
@@ -43,7 +51,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     system, rest = split_system(request.messages)
     notes: list[str] = []  # instructions that stand in for parameters the model lacks
     told = Writer(request, model.provider)
-    told.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format", "user")
+    told.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format")
     told.without_detail()
     told.replayed()
     limit = quirks.limited(model, request.max_output_tokens) or model.max_output_tokens
@@ -59,8 +67,8 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
         body["stop_sequences"] = stops
         told.keep("stop")
     cut = told.cut_here(tuple(stop for stop in request.stop if not stop.strip()))  # blank ones are refused
-    if request.user is not None:
-        body["metadata"] = {"user_id": request.user}
+    if (user := told.user()) is not None:
+        body["metadata"] = {"user_id": user}
     if request.service_tier in SERVICE_TIERS:
         body["service_tier"] = SERVICE_TIERS[request.service_tier]
         told.tier(body["service_tier"])
@@ -102,10 +110,16 @@ def _thinking(
     if "adaptive" in types:
         fields["thinking"] = {"type": "adaptive", "display": "summarized"}
     elif "enabled" in types and _may_enable(request, model):
+        wanted = request.thinking_budget
         budget = min(BUDGETS.get(effort, MIN_BUDGET), limit // 2)  # leave as much for the answer
+        if wanted is not None:
+            budget = min(wanted, limit - 1)
         if budget >= MIN_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
-            told.adapt("reasoning_effort", f"a thinking budget of {budget} tokens")
+            if budget == wanted:
+                told.keep("reasoning_effort")
+            else:
+                told.adapt("reasoning_effort", f"a thinking budget of {budget} tokens")
     return fields
 
 
@@ -261,6 +275,9 @@ def _bound_cache_marks(body: dict[str, Any], told: Writer) -> None:
         places.extend(turn["content"])
     marks = [place for place in places if "cache_control" in place]
     told.keep("cache_control")
+    for ttl in told.cache_ttls():
+        if ttl is not None and LIFETIMES[ttl] != ttl:
+            told.adapt("cache_control", f"{ttl} became {LIFETIMES[ttl]}")
     for place in marks[:-MAX_CACHE_MARKS]:
         del place["cache_control"]
         told.adapt("cache_control", f"the last {MAX_CACHE_MARKS} of {len(marks)} marks")

@@ -28,6 +28,8 @@ from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.media import inline
 
 PLACEHOLDER = "."  # where the API demands text and the caller gave none
+# What the API has for the lifetimes of cache marks; OpenAI's become the next longer, or the longest
+LIFETIMES: dict[str | None, str] = {"5m": "5m", "1h": "1h", "30m": "1h", "12h": "1h"}
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 Block = dict[str, Any]
@@ -37,7 +39,7 @@ _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def marked(block: Block, mark: CacheMark | None) -> Block:
     if mark is not None:
-        block["cache_control"] = {"type": "ephemeral", "ttl": "1h" if mark.ttl == "1h" else "5m"}
+        block["cache_control"] = {"type": "ephemeral", "ttl": LIFETIMES.get(mark.ttl, "5m")}
     return block
 
 

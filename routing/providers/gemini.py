@@ -47,13 +47,14 @@ LEVELS = {
     Effort.XHIGH: "HIGH",
     Effort.MAX: "HIGH",
 }
-BUDGETS = {  # tokens; no model of the budget kind takes more than 24,576 on all its sizes
+MOST_BUDGET = 24_576  # tokens; no model of the budget kind takes more on all its sizes
+BUDGETS = {  # tokens
     Effort.MINIMAL: 1024,
     Effort.LOW: 2048,
     Effort.MEDIUM: 10_000,
     Effort.HIGH: 16_384,
-    Effort.XHIGH: 24_576,
-    Effort.MAX: 24_576,
+    Effort.XHIGH: MOST_BUDGET,
+    Effort.MAX: MOST_BUDGET,
 }
 
 _Wire = dict[str, Any]
@@ -124,10 +125,12 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
         told.keep("logprobs", "top_logprobs")
         if request.top_logprobs is not None:
             config["logprobs"] = request.top_logprobs
-    if effort is not None and (thinking := _thinking(model, effort)):
+    if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget)):
         config["thinkingConfig"] = thinking
         if "thinkingLevel" in thinking:
             told.effort(thinking["thinkingLevel"].lower())
+        elif thinking["thinkingBudget"] == request.thinking_budget:
+            told.keep("reasoning_effort")
         elif thinking["thinkingBudget"] or effort is not Effort.NONE:
             told.adapt("reasoning_effort", f"a thinking budget of {thinking['thinkingBudget']} tokens")
         else:
@@ -135,7 +138,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
     return config | _format(request, told)
 
 
-def _thinking(model: ModelFacts, effort: Effort) -> _Wire:
+def _thinking(model: ModelFacts, effort: Effort, budget: int | None) -> _Wire:
     kind = str(model.quirks.get("thinking", ""))
     if kind.startswith("thinkingLevel"):
         levels = model.quirks.get("thinking_levels") or ("LOW", "HIGH")
@@ -145,7 +148,8 @@ def _thinking(model: ModelFacts, effort: Effort) -> _Wire:
         return {}
     if effort is Effort.NONE:
         return {"thinkingBudget": quirks.least_thinking_budget(model)}
-    return {"thinkingBudget": BUDGETS[effort], "includeThoughts": True}
+    wanted = BUDGETS[effort] if budget is None else min(budget, MOST_BUDGET)
+    return {"thinkingBudget": wanted, "includeThoughts": True}
 
 
 def _format(request: ChatRequest, told: Writer) -> _Wire:

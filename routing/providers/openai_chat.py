@@ -1,6 +1,5 @@
 """The Chat Completions dialect: requests to OpenAI's models, and to every server that imitates it."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,19 +19,31 @@ from routing.chat import (
     Sampling,
     Text,
     Tool,
+    ToolCall,
     ToolChoice,
 )
 from routing.providers import quirks
 from routing.providers.conversation import whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.openai_common import (
+    breakpoint_of,
+    custom_names,
+    identity,
+    is_strict,
+    mentions_json,
+    passed_through,
+    takes_marks,
+    wire_format,
+)
 from routing.providers.receipt import Writer, media_name
-from routing.providers.schemas import EMPTY_OBJECT, why_not_strict
+from routing.providers.schemas import EMPTY_OBJECT
 from routing.providers.wire import Wire
 
 PATH = "/chat/completions"
 MAX_STOPS = 4
-MAX_IDENTIFIER = 64  # characters
-OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
+TTLS = ("30m",)  # of cache marks; 12h is a 400 here (providers.md §1)
+
+_Ttls = tuple[str, ...] | None  # None: marks are not sent
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
@@ -94,69 +105,21 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     told.limit(limit)
     if limit is not None:
         body[quirks.max_tokens_name(model, "max_tokens")] = limit
-    if request.user is not None:
-        body["user"] = request.user
+    if (user := told.user()) is not None:
+        body["user"] = user
     return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt())
 
 
-def identity(request: ChatRequest, told: Writer) -> dict[str, Any]:
-    """What both OpenAI APIs take about the caller, under the same names."""
-    fields: dict[str, Any] = {}
-    if request.user is not None:
-        fields["safety_identifier"] = safety_identifier(request.user)
-        told.keep("user")
-        if fields["safety_identifier"] != request.user:
-            told.adapt("user", f"hashed: it is longer than {MAX_IDENTIFIER} characters")
-    if request.metadata:
-        fields["metadata"] = request.metadata
-        told.keep("metadata")
-    if request.service_tier is not None:
-        fields["service_tier"] = request.service_tier
-        told.keep("service_tier")
-    return fields
-
-
-def wire_format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
-    """The `json_schema` object both OpenAI APIs share; not strict where that would refuse the schema."""
-    schema = wanted.schema or EMPTY_OBJECT
-    described: dict[str, Any] = {"name": wanted.name or "answer", "schema": schema}
-    if wanted.description is not None:
-        described["description"] = wanted.description
-    if wanted.strict is not None:
-        described["strict"] = is_strict("response_format", schema, wanted.strict, told)
-    return described
-
-
-def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, told: Writer) -> bool:
-    """Whether to send the schema as strict: a schema that does not fit is refused then."""
-    why = why_not_strict(schema) if wanted else None
-    if why is not None:
-        told.adapt(parameter, f"not strict: {why}")
-    return bool(wanted) and why is None
-
-
-def mentions_json(messages: tuple[Message, ...]) -> bool:
-    """OpenAI refuses json_object unless the word stands somewhere in the messages."""
-    return any("json" in message.text.lower() for message in messages)
-
-
-def safety_identifier(user: str) -> str:
-    """The caller's name for its user, hashed where it is too long for the field."""
-    return (
-        user if len(user) <= MAX_IDENTIFIER else hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
-    )
-
-
 def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {key: value for key, value in request.extra.items() if key not in OURS}
-    told.keep(*body, "tools", "tool_choice", "parallel_tool_calls", "response_format")
-    told.keep("images", "files", "audio")
+    body = passed_through(request, model, told)
+    told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
     body["model"] = model.upstream_id
-    body["messages"] = messages = list(_messages(request, told))
+    ttls = TTLS if model.dialect == "openai" and takes_marks(request, model, told, TTLS) else None
+    body["messages"] = messages = list(_messages(request, told, ttls))
     if request.tools:
         body["tools"] = [_tool(tool, told) for tool in request.tools]
         if request.tool_choice is not None:
-            body["tool_choice"] = _choice(request.tool_choice)
+            body["tool_choice"] = _choice(request.tool_choice, request.tools)
         if request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
@@ -190,34 +153,34 @@ def _logprobs(request: ChatRequest, told: Writer) -> dict[str, Any]:
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
 
 
-def _messages(request: ChatRequest, told: Writer) -> Iterator[dict[str, Any]]:
+def _messages(request: ChatRequest, told: Writer, ttls: _Ttls) -> Iterator[dict[str, Any]]:
     """A tool's message is text only: what else its result has is shown by the user, after the results."""
     shown: list[dict[str, Any]] = []
     for message in whole_tool_runs(request.messages):
         if shown and message.role is not Role.TOOL:
             yield {"role": "user", "content": shown}
             shown = []
-        yield _message(message)
+        yield _message(message, ttls)
         if message.role is not Role.TOOL:
             continue
         media = [part for part in message.parts if isinstance(part, Image | File | Audio)]
         if media:
             shown.append({"type": "text", "text": f"Belongs to the result of call {message.tool_call_id}:"})
-            shown += [wire for part in media if (wire := _part(part)) is not None]
+            shown += [wire for part in media if (wire := _part(part, ttls)) is not None]
             for name in {media_name(part) for part in media}:
                 told.adapt(name, "those of tool results are shown after the results")
     if shown:
         yield {"role": "user", "content": shown}
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, ttls: _Ttls) -> dict[str, Any]:
     match message.role:
         case Role.TOOL:
             return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
         case Role.ASSISTANT:
             return _assistant(message)
         case _:
-            wire: dict[str, Any] = {"role": message.role, "content": _content(message.parts)}
+            wire: dict[str, Any] = {"role": message.role, "content": _content(message.parts, ttls)}
             if message.name is not None:
                 wire["name"] = message.name
             return wire
@@ -233,36 +196,42 @@ def _assistant(message: Message) -> dict[str, Any]:
     if message.name is not None:
         wire["name"] = message.name
     if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments or "{}"},
-            }
-            for call in message.tool_calls
-        ]
+        wire["tool_calls"] = [_call(call) for call in message.tool_calls]
     return wire
 
 
-def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
-    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
-        return parts[0].text if parts and isinstance(parts[0], Text) else ""
-    return [wire for part in parts if (wire := _part(part)) is not None]
+def _call(call: ToolCall) -> dict[str, Any]:
+    if call.is_custom:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    return {"id": call.id, "type": "function", "function": function}
 
 
-def _part(part: Part) -> dict[str, Any] | None:
+def _content(parts: tuple[Part, ...], ttls: _Ttls) -> str | list[dict[str, Any]]:
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], Text) and (ttls is None or parts[0].cache is None):
+        return parts[0].text
+    return [wire for part in parts if (wire := _part(part, ttls)) is not None]
+
+
+def _part(part: Part, ttls: _Ttls) -> dict[str, Any] | None:
+    marked = (
+        {} if ttls is None or not isinstance(part, Text | Image | File) else breakpoint_of(part.cache, ttls)
+    )
     match part:
         case Text():
-            return {"type": "text", "text": part.text}
+            return {"type": "text", "text": part.text, **marked}
         case Image():
             image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
-            return {"type": "image_url", "image_url": image}
+            return {"type": "image_url", "image_url": image, **marked}
         case File():
             if not part.url.startswith("data:"):
                 raise UpstreamFailure(FailureKind.BAD_REQUEST, "this model takes files only as data: URLs")
             return {
                 "type": "file",
                 "file": {"file_data": part.url, "filename": part.filename or "document.pdf"},
+                **marked,
             }
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
@@ -271,6 +240,8 @@ def _part(part: Part) -> dict[str, Any] | None:
 
 
 def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
+    if tool.is_custom:
+        return {"type": "custom", "custom": _custom_tool(tool)}
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters or EMPTY_OBJECT}
     if tool.description is not None:
         function["description"] = tool.description
@@ -279,9 +250,27 @@ def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _choice(choice: ToolChoice) -> Any:
+def _custom_tool(tool: Tool) -> dict[str, Any]:
+    custom: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        custom["description"] = tool.description
+    if tool.grammar is not None:
+        custom["format"] = {"type": "grammar", "grammar": msgspec.to_builtins(tool.grammar)}
+    return custom
+
+
+def _choice(choice: ToolChoice, tools: tuple[Tool, ...]) -> Any:
+    customs = custom_names(tools)
+
+    def named(name: str) -> dict[str, Any]:
+        kind = "custom" if name in customs else "function"
+        return {"type": kind, kind: {"name": name}}
+
     if choice.mode == "named":
-        return {"type": "function", "function": {"name": choice.name}}
+        return named(choice.name or "")
+    if choice.allowed:
+        allowed = {"mode": choice.mode, "tools": [named(name) for name in choice.allowed]}
+        return {"type": "allowed_tools", "allowed_tools": allowed}
     return choice.mode
 
 

@@ -39,10 +39,16 @@ class _Function(msgspec.Struct):
     arguments: str | dict[str, Any] | None = None  # some imitations send the object
 
 
+class _Custom(msgspec.Struct):
+    name: str | None = None
+    input: str | None = None
+
+
 class _ToolCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class _Said(msgspec.Struct):
@@ -190,6 +196,8 @@ class _Answer:
     def _call(self, call: _ToolCall, choice: int) -> ToolCallDelta:
         calls = self._calls.setdefault(choice, {})
         function = call.function or _Function()
+        if call.custom is not None:
+            function = _Function(call.custom.name, call.custom.input)
         arguments = function.arguments
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
@@ -199,7 +207,14 @@ class _Answer:
         if index in calls:
             return ToolCallDelta(index, arguments=arguments or "", choice=choice)
         calls[index] = call.id or f"call_{choice}_{index}"
-        return ToolCallDelta(index, calls[index], function.name or "", arguments or "", choice=choice)
+        return ToolCallDelta(
+            index,
+            calls[index],
+            function.name or "",
+            arguments or "",
+            choice=choice,
+            is_custom=call.custom is not None,
+        )
 
     def _reason(self, reason: str, choice: int) -> FinishReason:
         mapped = FINISH.get(reason)

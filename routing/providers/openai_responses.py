@@ -1,7 +1,7 @@
 """The Responses dialect: requests, wherever Chat Completions would refuse (providers.md §0.1)."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,12 +24,22 @@ from routing.chat import (
 from routing.providers import quirks
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.openai_chat import OURS, identity, is_strict, mentions_json, wire_format
-from routing.providers.receipt import Writer
+from routing.providers.openai_common import (
+    breakpoint_of,
+    custom_names,
+    identity,
+    is_strict,
+    mentions_json,
+    passed_through,
+    takes_marks,
+    wire_format,
+)
+from routing.providers.receipt import Writer, cache_marks
 from routing.providers.schemas import EMPTY_OBJECT
 from routing.providers.wire import Wire
 
 PATH = "/responses"
+TTLS = ("30m", "12h")  # of cache marks
 
 # Parameters of Chat Completions that this API does not know
 _CHAT_ONLY = frozenset(
@@ -61,6 +71,8 @@ def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bo
         return True
     if effort is Effort.MAX and quirks.max_effort_needs_responses(model):
         return True
+    if model.quirks.get("prompt_cache_breakpoints") and _caches_long(request):
+        return True
     return any(
         isinstance(part, File) and not part.url.startswith("data:")  # Chat has no file URLs
         for message in request.messages
@@ -68,17 +80,28 @@ def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bo
     )
 
 
+def _caches_long(request: ChatRequest) -> bool:
+    """Whether a cache is to last twelve hours, which Chat Completions refuses."""
+    options = request.extra.get("prompt_cache_options")
+    asked = options.get("ttl") if isinstance(options, dict) else None
+    return asked == "12h" or any(mark.ttl == "12h" for mark in cache_marks(request))
+
+
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
     told = Writer(request, model.provider)
-    body: dict[str, Any] = {
-        key: value for key, value in request.extra.items() if key not in OURS and key not in _CHAT_ONLY
-    }
-    told.keep(*body, "tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
+    known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
+    body = passed_through(msgspec.structs.replace(request, extra=known), model, told)
+    told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     told.replayed()
+    marks = takes_marks(request, model, told, TTLS)
     system, rest = split_system(request.messages)
+    if marks and any(isinstance(part, Text) and part.cache for one in system for part in one.parts):
+        system, rest = (), request.messages  # instructions are a plain text, without marks
     instructions = system_text(system)
-    items = [item for message in whole_tool_runs(rest) for item in _items(message, model.provider)]
+    customs = frozenset(call.id for message in rest for call in message.tool_calls if call.is_custom)
+    sends = _Sends(model.provider, customs, marks)
+    items = [item for message in whole_tool_runs(rest) for item in _items(message, sends)]
     if not items:  # system text alone
         items, instructions = [{"role": "user", "content": instructions or "."}], ""
     body |= {"model": model.upstream_id, "input": items, "store": False}
@@ -125,7 +148,7 @@ def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, to
 def _tools(request: ChatRequest, told: Writer) -> dict[str, Any]:
     fields: dict[str, Any] = {"tools": [_tool(tool, told) for tool in request.tools]}
     if request.tool_choice is not None:
-        fields["tool_choice"] = _choice(request.tool_choice)
+        fields["tool_choice"] = _choice(request.tool_choice, request.tools)
     if request.parallel_tool_calls is not None:
         fields["parallel_tool_calls"] = request.parallel_tool_calls
     return fields
@@ -148,6 +171,8 @@ def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
 
 
 def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
+    if tool.is_custom:
+        return _custom_tool(tool)
     schema = tool.parameters or EMPTY_OBJECT
     wire: dict[str, Any] = {
         "type": "function",
@@ -160,60 +185,97 @@ def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
     return wire
 
 
-def _choice(choice: ToolChoice) -> Any:
+def _custom_tool(tool: Tool) -> dict[str, Any]:
+    wire: dict[str, Any] = {"type": "custom", "name": tool.name}
+    if tool.description is not None:
+        wire["description"] = tool.description
+    if tool.grammar is not None:
+        wire["format"] = {"type": "grammar", **msgspec.to_builtins(tool.grammar)}
+    return wire
+
+
+def _choice(choice: ToolChoice, tools: tuple[Tool, ...]) -> Any:
+    customs = custom_names(tools)
+
+    def named(name: str) -> dict[str, Any]:
+        return {"type": "custom" if name in customs else "function", "name": name}
+
     if choice.mode == "named":
-        return {"type": "function", "name": choice.name}
+        return named(choice.name or "")
+    if choice.allowed:
+        return {
+            "type": "allowed_tools",
+            "mode": choice.mode,
+            "tools": [named(name) for name in choice.allowed],
+        }
     return choice.mode
 
 
-def _items(message: Message, provider: str) -> Iterator[dict[str, Any]]:
+class _Sends(NamedTuple):
+    """`provider`: whose reasoning goes back; `customs`: ids of calls of custom tools; `marks`: of caches."""
+
+    provider: str
+    customs: frozenset[str]
+    marks: bool
+
+
+def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
     if message.role is Role.TOOL:
         has_media = any(isinstance(part, Image | File | Audio) for part in message.parts)
-        output = _content(message.parts) if has_media else message.text
-        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": output}
+        output = _content(message.parts, sends.marks) if has_media else message.text
+        kind = "custom_tool_call_output" if message.tool_call_id in sends.customs else "function_call_output"
+        yield {"type": kind, "call_id": message.tool_call_id, "output": output}
         return
     if message.role is not Role.ASSISTANT:
-        yield {"role": message.role, "content": _content(message.parts)}
+        yield {"role": message.role, "content": _content(message.parts, sends.marks)}
         return
     for part in message.parts:  # reasoning comes back before what it led to
-        if isinstance(part, Opaque) and part.provider == provider and _is_reasoning(part.data):
+        if isinstance(part, Opaque) and part.provider == sends.provider and _is_reasoning(part.data):
             yield part.data
     said = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
     if said or not message.tool_calls:
         yield {"role": "assistant", "content": said}
     for call in message.tool_calls:
-        yield {
-            "type": "function_call",
-            "call_id": call.id,
-            "name": call.name,
-            "arguments": call.arguments or "{}",
-        }
+        if call.is_custom:
+            written = {"type": "custom_tool_call", "input": call.arguments}
+        else:
+            written = {"type": "function_call", "arguments": call.arguments or "{}"}
+        yield {**written, "call_id": call.id, "name": call.name}
 
 
 def _is_reasoning(data: Any) -> bool:
     return isinstance(data, dict) and data.get("type") == "reasoning"
 
 
-def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
-    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
-        return parts[0].text if parts and isinstance(parts[0], Text) else ""
-    return [wire for part in parts if (wire := _part(part)) is not None]
+def _content(parts: tuple[Part, ...], marks: bool) -> str | list[dict[str, Any]]:
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
+        return parts[0].text
+    return [wire for part in parts if (wire := _part(part, marks)) is not None]
 
 
-def _part(part: Part) -> dict[str, Any] | None:
+def _part(part: Part, marks: bool) -> dict[str, Any] | None:
+    marked = breakpoint_of(part.cache, TTLS) if marks and isinstance(part, Text | Image | File) else {}
     match part:
         case Text():
-            return {"type": "input_text", "text": part.text}
+            return {"type": "input_text", "text": part.text, **marked}
         case Image():
-            return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
+            return {
+                "type": "input_image",
+                "image_url": part.url,
+                "detail": part.detail or "auto",
+                **marked,
+            }
         case File() if part.url.startswith("data:"):
             return {
                 "type": "input_file",
                 "file_data": part.url,
                 "filename": part.filename or "document.pdf",
+                **marked,
             }
         case File():
-            return {"type": "input_file", "file_url": part.url}
+            return {"type": "input_file", "file_url": part.url, **marked}
         case Audio():
             raise UpstreamFailure(FailureKind.BAD_REQUEST, "this model takes no audio")
         case _:

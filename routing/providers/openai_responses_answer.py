@@ -36,9 +36,23 @@ class _Item(msgspec.Struct):
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
+    input: str | None = None  # of a custom tool's call
     content: list[_Content] | None = None
     summary: list[_Content] | None = None
     encrypted_content: str | None = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.type in ("function_call", "custom_tool_call")
+
+    @property
+    def is_custom(self) -> bool:
+        return self.type == "custom_tool_call"
+
+    @property
+    def written(self) -> str:
+        """What the call was given."""
+        return (self.input if self.is_custom else self.arguments) or ""
 
 
 class _InputDetails(msgspec.Struct):
@@ -111,9 +125,11 @@ class Stream(SseStream):
                 self._spelled.add(frame.output_index)
                 if frame.delta:
                     yield ReasoningDelta(frame.delta)
-            case "response.output_item.added" if frame.item and frame.item.type == "function_call":
+            case "response.output_item.added" if frame.item and frame.item.is_call:
                 yield self._opened(frame.output_index, frame.item)
-            case "response.function_call_arguments.delta" if frame.output_index in self._calls:
+            case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" if (
+                frame.output_index in self._calls
+            ):
                 self._spelled.add(frame.output_index)
                 if frame.delta:
                     yield ToolCallDelta(self._calls[frame.output_index], arguments=frame.delta)
@@ -131,15 +147,15 @@ class Stream(SseStream):
     def _opened(self, output_index: int, item: _Item) -> ToolCallDelta:
         self._calls[output_index] = self._answer.calls
         self._answer.calls += 1
-        return ToolCallDelta(self._calls[output_index], item.call_id, item.name)
+        return ToolCallDelta(self._calls[output_index], item.call_id, item.name, is_custom=item.is_custom)
 
     def _closed(self, output_index: int, item: _Item) -> Iterator[StreamEvent]:
         """What of the finished item was not spelled out in deltas."""
-        if item.type == "function_call":
+        if item.is_call:
             if output_index not in self._calls:
                 yield self._opened(output_index, item)
-            if output_index not in self._spelled and item.arguments:
-                yield ToolCallDelta(self._calls[output_index], arguments=item.arguments)
+            if output_index not in self._spelled and item.written:
+                yield ToolCallDelta(self._calls[output_index], arguments=item.written)
         elif item.type == "reasoning":
             if item.encrypted_content:
                 yield ReasoningDelta(replay=_replay(item, self.asked.provider))
@@ -163,8 +179,10 @@ def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
                     yield ReasoningDelta(summary.text or "")
                 if item.encrypted_content:
                     yield ReasoningDelta(replay=_replay(item, asked.provider))
-            case "function_call":
-                yield ToolCallDelta(answer.calls, item.call_id, item.name, item.arguments or "")
+            case "function_call" | "custom_tool_call":
+                yield ToolCallDelta(
+                    answer.calls, item.call_id, item.name, item.written, is_custom=item.is_custom
+                )
                 answer.calls += 1
             case "message":
                 yield from _said(item)

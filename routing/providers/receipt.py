@@ -3,13 +3,14 @@
 What an adapter does not speak of counts as dropped: a forgotten parameter must not pass for an honoured one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from routing.chat import Audio, ChatRequest, File, Image, Part, Text
+from routing.chat import Audio, CacheMark, ChatRequest, File, Image, Part, Text
 from routing.fidelity import Kept, Receipt, Verdict
 from routing.providers.replays import replays
 
 UNKNOWN = "this model or its API does not take it"
+UNHEEDED = "nothing here takes it"
 CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
 FOREIGN = "another provider made it"
 MOST_CHANGES = 6  # told of one parameter; more say nothing new
@@ -57,6 +58,16 @@ class Writer:
         elif sent is not None:
             self.adapt("service_tier", f"{self._request.service_tier} is called {sent} there")
 
+    def user(self) -> str | None:
+        """The caller's name for its user, by the newer of its two names if both were given."""
+        request = self._request
+        if request.safety_identifier is None:
+            self.keep("user")
+            return request.user
+        self.keep("safety_identifier")
+        self.drop("user", "safety_identifier goes before it")
+        return request.safety_identifier
+
     def cut_here(self, stops: tuple[str, ...]) -> tuple[str, ...]:
         """Stop sequences that we keep to ourselves."""
         if stops:
@@ -79,6 +90,10 @@ class Writer:
         else:
             self.adapt("reasoning", "what other providers made is left out")
 
+    def cache_ttls(self) -> set[str | None]:
+        """The lifetimes of the caller's cache marks."""
+        return {mark.ttl for mark in cache_marks(self._request)}
+
     def receipt(self) -> Receipt:
         return tuple(self._one(parameter) for parameter in self._asked)
 
@@ -89,6 +104,8 @@ class Writer:
             return Kept(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
         if parameter in self._kept:
             return Kept(parameter, Verdict.HONOURED)
+        if parameter in self._request.unheeded:
+            return Kept(parameter, Verdict.DROPPED, UNHEEDED)
         return Kept(parameter, Verdict.DROPPED, UNKNOWN)
 
 
@@ -111,6 +128,7 @@ def asked(request: ChatRequest) -> Iterator[str]:
         "reasoning_effort": request.effort is not None,
         "verbosity": request.verbosity is not None,
         "user": request.user is not None,
+        "safety_identifier": request.safety_identifier is not None,
         "metadata": bool(request.metadata),
         "service_tier": request.service_tier is not None,
     }
@@ -119,18 +137,20 @@ def asked(request: ChatRequest) -> Iterator[str]:
             yield name
     yield from (name for name, is_asked in simple.items() if is_asked)
     yield from request.extra
+    yield from request.unheeded
     parts = list(_parts(request))
     for name, kind in (("images", Image), ("files", File), ("audio", Audio)):
         if any(isinstance(part, kind) for part in parts):
             yield name
-    if _is_marked(parts) or any(tool.cache for tool in request.tools):
+    if any(True for _ in cache_marks(request)):
         yield "cache_control"
     if any(True for _ in replays(request)):
         yield "reasoning"
 
 
-def _is_marked(parts: Iterable[Part]) -> bool:
-    return any(isinstance(part, Text | Image | File) and part.cache is not None for part in parts)
+def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
+    marked = (part for part in _parts(request) if isinstance(part, Text | Image | File))
+    yield from (one.cache for one in (*request.tools, *marked) if one.cache is not None)
 
 
 def _parts(request: ChatRequest) -> Iterator[Part]:

@@ -29,6 +29,7 @@ from routing.providers.fan_out import several
 from routing.providers.remote_media import Kinds, inlined, remote_kinds
 from routing.providers.retry import Headers
 from routing.providers.stops import Cutter
+from routing.providers.tool_forms import Unwrapper, plain
 from routing.providers.transport import MAX_ERROR_BYTES, Reply, Transport, drained, tls_context
 from routing.providers.wire import Asked, Decoder, Wire
 
@@ -112,10 +113,12 @@ class Upstreams:
         if upstream is None:
             raise UpstreamFailure(FailureKind.UNAVAILABLE, f"provider {model.provider!r} is not configured")
         within_s = first_byte_s if first_byte_s is not None else self._deadlines.first_byte_s
-        sent, changes = request, []
+        told = plain(request, model)
+        sent, changes = told.request, list(told.changes)
         kinds = _content_only(upstream.provider.dialect, request)
-        if (sent := await inlined(request, kinds)) is not request:
-            changes += [(name, "fetched here and sent as content") for name in remote_kinds(request, kinds)]
+        if remote := remote_kinds(sent, kinds):
+            sent = await inlined(sent, kinds)
+            changes += [(name, "fetched here and sent as content") for name in remote]
         if (count := choices.calls(sent, model, effort)) > 1:
             sent = msgspec.structs.replace(sent, n=1)
             changes.append(("n", f"asked {count} times"))
@@ -124,12 +127,16 @@ class Upstreams:
             return self._call(upstream, sent, model, effort, stream=stream, within_s=within_s)
 
         begun = False
+        unwrapper = Unwrapper(told.customs) if told.customs else None
         while True:
             try:
                 async with aclosing(call() if count == 1 else several(count, call)) as events:
                     async for event in events:
                         begun = True
-                        yield _told(event, changes) if changes and isinstance(event, Started) else event
+                        if changes and isinstance(event, Started):
+                            event = _told(event, changes)
+                        for given in (event,) if unwrapper is None else unwrapper.of(event):
+                            yield given
                 return
             except UpstreamFailure as failure:
                 if begun or not replays.are_refused(failure, sent, model.provider):

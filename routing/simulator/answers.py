@@ -200,4 +200,4 @@ def _first_stop(text: str, stops: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def _call_text(call: Call) -> str:
-    return call.name + msgspec.json.encode(call.arguments).decode()
+    return call.name + call.written

@@ -18,9 +18,12 @@ ToolMode = Literal["auto", "none", "required", "named"]
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
+    """A function; `is_custom`: a tool that takes free text instead of arguments."""
+
     name: str
     description: str
     schema: dict[str, Any]
+    is_custom: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -73,8 +76,16 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
+    """`text`: what a custom tool is given."""
+
     name: str
     arguments: dict[str, Any]
+    text: str | None = None
+
+    @property
+    def written(self) -> str:
+        """What the model spells out."""
+        return msgspec.json.encode(self.arguments).decode() if self.text is None else self.text
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 
 from routing.simulator import tokens
 from routing.simulator.answers import compose
-from routing.simulator.ask import Answer, Ask, Usage
+from routing.simulator.ask import Answer, Ask, Call, Usage
 from routing.simulator.meter import measure
 from routing.simulator.openai_chat_request import read_request
 from routing.simulator.openai_rules import check_key, check_prompt, response_headers
@@ -70,12 +70,7 @@ def _choice(exchange: Exchange, ask: Ask, said: Answer, index: int, body: dict[s
     }
     if said.calls:
         message["tool_calls"] = [
-            {
-                "id": exchange.ids.new("call_"),
-                "type": "function",
-                "function": {"name": name, "arguments": arguments},
-            }
-            for name, arguments in _calls(said)
+            _spelled(call, exchange.ids.new("call_"), call.written) for call in said.calls
         ]
     logprobs = {"content": _logprobs(said.text, body), "refusal": None} if body.get("logprobs") else None
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": _finish(said, ask)}
@@ -107,15 +102,12 @@ def _frames(
         for text, size in chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK):
             logs = {"content": _logprobs(text, body), "refusal": None} if body.get("logprobs") else None
             yield chunk(index, {field: text}, tokens_in=size, logs=logs)
-        for number, (name, arguments) in enumerate(_calls(said)):
-            call = {"index": number, "id": exchange.ids.new("call_"), "type": "function"}
-            yield chunk(
-                index, {"tool_calls": [{**call, "function": {"name": name, "arguments": ""}}]}, tokens_in=4
-            )
-            for piece in fragments(arguments):
-                yield chunk(
-                    index, {"tool_calls": [{"index": number, "function": {"arguments": piece}}]}, tokens_in=3
-                )
+        for number, call in enumerate(said.calls):
+            first = {"index": number} | _spelled(call, exchange.ids.new("call_"), "")
+            yield chunk(index, {"tool_calls": [first]}, tokens_in=4)
+            for piece in fragments(call.written):
+                more = {"custom": {"input": piece}} if call.text else {"function": {"arguments": piece}}
+                yield chunk(index, {"tool_calls": [{"index": number} | more]}, tokens_in=3)
     for index, said in enumerate(answers):
         yield chunk(index, {}, _finish(said, ask))
     if extra and not exchange.twist.drop_usage:
@@ -129,8 +121,10 @@ def _finish(said: Answer, ask: Ask) -> str:
     return _FINISH[said.finish]
 
 
-def _calls(said: Answer) -> list[tuple[str, str]]:
-    return [(call.name, encode(call.arguments).decode()) for call in said.calls]
+def _spelled(call: Call, identity: str, written: str) -> dict[str, Any]:
+    if call.text is not None:
+        return {"id": identity, "type": "custom", "custom": {"name": call.name, "input": written}}
+    return {"id": identity, "type": "function", "function": {"name": call.name, "arguments": written}}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

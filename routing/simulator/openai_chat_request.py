@@ -20,13 +20,16 @@ from routing.simulator.models import Model
 from routing.simulator.openai_chat_messages import read_turns
 from routing.simulator.openai_rules import (
     COMPLAIN,
+    CUSTOM_TOOL,
     MODES,
+    check_grammar,
     check_output_limit,
     check_sampling,
     check_schema,
     check_tool_name,
     effort_of,
     model_named,
+    tool_kinds,
     unsupported,
 )
 from routing.simulator.refused import openai_error
@@ -83,7 +86,7 @@ def read_request(body: dict[str, Any]) -> Ask:
     effort = effort_of(model, body.get("reasoning_effort"), "reasoning_effort", chat=True)
     _check_quirks(model, body, effort)
     turns = read_turns(body["messages"])
-    tools = _tools(body.get("tools") or [])
+    tools = _tools(body.get("tools") or [], model)
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("response_format"), body["messages"])
     stop = body.get("stop")
@@ -143,7 +146,7 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
     check_sampling(model, body, effort)
 
 
-def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
+def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
     found = []
     for number, tool in enumerate(tools):
         where = f"tools[{number}]"
@@ -151,11 +154,17 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
         kind = tool.get("type")
         if kind is None:
             raise COMPLAIN.missing(f"{where}.type")
-        check_value(kind, Field(TEXT, choices=("function", "custom")), COMPLAIN, f"{where}.type")
+        check_value(kind, Field(TEXT, choices=tool_kinds(model)), COMPLAIN, f"{where}.type")
         inner = tool.get(kind)
         if inner is None:
             raise COMPLAIN.missing(f"{where}.{kind}")
         name = check_tool_name(inner.get("name"), f"{where}.{kind}.name")
+        if kind == "custom":
+            check(inner, CUSTOM_TOOL, COMPLAIN, f"{where}.custom.")
+            grammar = (inner.get("format") or {}).get("grammar")
+            check_grammar(inner.get("format"), grammar, f"{where}.custom.format")
+            found.append(ToolSpec(name, inner.get("description") or "", {}, is_custom=True))
+            continue
         schema = inner.get("parameters") or {}
         strict = bool(inner.get("strict"))
         check_schema(schema, f"function '{name}'", f"{where}.function.parameters", strict=strict)
@@ -177,7 +186,10 @@ def _choice(
         return MODES[choice], None, tools
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools") or {}
-        names = {(tool.get("function") or {}).get("name") for tool in allowed.get("tools") or []}
+        names = {
+            (tool.get("function") or tool.get("custom") or {}).get("name")
+            for tool in allowed.get("tools") or []
+        }
         return MODES[allowed.get("mode", "auto")], None, tuple(tool for tool in tools if tool.name in names)
     name = (choice.get("function") or choice.get("custom") or {}).get("name")
     if name not in {tool.name for tool in tools}:

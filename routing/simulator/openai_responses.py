@@ -103,14 +103,15 @@ def _items(exchange: Exchange, said: Answer) -> list[dict[str, Any]]:
             item["encrypted_content"] = exchange.ids.new("gAAAAA", 80)
         items.append(item)
     for call in said.calls:
+        kind, written = ("fc_", "arguments") if call.text is None else ("ctc_", "input")
         items.append(
             {
-                "id": exchange.ids.hex("fc_", 48),
-                "type": "function_call",
+                "id": exchange.ids.hex(kind, 48),
+                "type": "function_call" if call.text is None else "custom_tool_call",
                 "status": "completed",
                 "call_id": exchange.ids.new("call_"),
                 "name": call.name,
-                "arguments": encode(call.arguments).decode(),
+                written: call.written,
             }
         )
     if said.text:
@@ -170,6 +171,7 @@ def _events(
         empty: dict[str, dict[str, Any]] = {
             "message": {"content": []},
             "function_call": {"arguments": ""},
+            "custom_tool_call": {"input": ""},
             "reasoning": {"summary": []},
         }
         started = {**item, **empty[item["type"]]}
@@ -185,6 +187,10 @@ def _events(
                     yield {"type": "response.function_call_arguments.delta", **where, "delta": piece}, 3
                 done = {"name": item["name"], "arguments": item["arguments"]}
                 yield {"type": "response.function_call_arguments.done", **where, **done}, 0
+            case "custom_tool_call":
+                for piece in fragments(item["input"]):
+                    yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}, 3
+                yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}, 0
             case "message":
                 yield from _message_events(item, where, said)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}, 0

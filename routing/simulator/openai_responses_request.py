@@ -17,15 +17,19 @@ from routing.simulator.fields import (
     refusing_misshapen,
 )
 from routing.simulator.meter import DOCUMENT_TOKENS, image_tokens
+from routing.simulator.models import Model
 from routing.simulator.openai_rules import (
     COMPLAIN,
+    CUSTOM_TOOL,
     MODES,
+    check_grammar,
     check_output_limit,
     check_sampling,
     check_schema,
     check_tool_name,
     effort_of,
     model_named,
+    tool_kinds,
 )
 from routing.simulator.refused import openai_error
 from routing.simulator.wire import encode
@@ -77,6 +81,15 @@ _ROLES: dict[str, Speaker] = {
     "developer": "system",
     "user": "user",
 }
+_ITEMS = (
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+    "item_reference",
+)
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 
 
@@ -93,7 +106,7 @@ def read_request(body: dict[str, Any]) -> Ask:
         name = body["previous_response_id"]
         message = f"Previous response with id '{name}' not found."
         raise openai_error(400, message, param="previous_response_id", code="previous_response_not_found")
-    tools = _tools(body.get("tools") or [])
+    tools = _tools(body.get("tools") or [], model)
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("text") or {})
     return Ask(
@@ -127,21 +140,21 @@ def _turns(given: Any) -> tuple[Turn, ...]:
         match kind:
             case "message":
                 turns.append(_message(item, where))
-            case "function_call":
-                for needed in ("call_id", "name", "arguments"):
+            case "function_call" | "custom_tool_call":
+                written = "arguments" if kind == "function_call" else "input"
+                for needed in ("call_id", "name", written):
                     if item.get(needed) is None:
                         raise COMPLAIN.missing(f"{where}.{needed}")
                 called.add(item["call_id"])
-                said = {"name": item["name"], "arguments": item["arguments"]}
+                said = {"name": item["name"], "arguments": item[written]}
                 turns.append(Turn("assistant", calls=(encode(said).decode(),)))
-            case "function_call_output":
+            case "function_call_output" | "custom_tool_call_output":
                 turns.append(_output(item, where, called))
                 answered.add(item["call_id"])
             case "reasoning" | "item_reference":
                 continue
             case _:
-                choices = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
-                raise COMPLAIN.bad_choice(f"{where}.type", str(kind), choices)
+                raise COMPLAIN.bad_choice(f"{where}.type", str(kind), _ITEMS)
     for call in called - answered:
         raise openai_error(400, f"No tool output found for function call {call}.", param="input")
     return tuple(turns)
@@ -190,15 +203,20 @@ def _output(item: dict[str, Any], where: str, called: set[str]) -> Turn:
     return Turn("tool", results=(text,))
 
 
-def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
+def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
     found = []
     for number, tool in enumerate(tools):
         where = f"tools[{number}]"
         check_value(tool, Field(OBJECT), COMPLAIN, where)
         if tool.get("type") is None:
             raise COMPLAIN.missing(f"{where}.type")
-        if tool["type"] != "function":
-            raise COMPLAIN.bad_choice(f"{where}.type", str(tool["type"]), ("function",))
+        check_value(tool["type"], Field(TEXT, choices=tool_kinds(model)), COMPLAIN, f"{where}.type")
+        if tool["type"] == "custom":
+            check(tool, CUSTOM_TOOL, COMPLAIN, f"{where}.")
+            check_grammar(tool.get("format"), tool.get("format"), f"{where}.format")
+            name = check_tool_name(tool["name"], f"{where}.name")
+            found.append(ToolSpec(name, tool.get("description") or "", {}, is_custom=True))
+            continue
         check(tool, _TOOL, COMPLAIN, f"{where}.")
         name = check_tool_name(tool["name"], f"{where}.name")
         schema = tool.get("parameters") or {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from routing.simulator.ask import BLOCK_PHRASE, Ask, ToolMode
-from routing.simulator.fields import Field, check_value, listed
+from routing.simulator.fields import OBJECT, TEXT, Field, check, check_value, listed
 from routing.simulator.meter import input_tokens
 from routing.simulator.models import RETIRED, Model, find
 from routing.simulator.refused import Refused, openai_error
@@ -25,6 +25,17 @@ SAMPLING = (
 )
 MODES: dict[str, ToolMode] = {"none": "none", "auto": "auto", "required": "required"}
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CUSTOM_TOOL = {
+    "type": Field(TEXT),
+    "name": Field(TEXT, required=True),
+    "description": Field(TEXT),
+    "format": Field(OBJECT),
+}
+_GRAMMAR = {
+    "type": Field(TEXT),
+    "syntax": Field(TEXT, choices=("lark", "regex"), required=True),
+    "definition": Field(TEXT, required=True),
+}
 
 _TYPE_NAMES = {
     str: "a string",
@@ -216,6 +227,21 @@ def check_tool_name(name: Any, path: str) -> str:
         )
         raise openai_error(400, message, param=path, code="invalid_value")
     return str(name)
+
+
+def tool_kinds(model: Model) -> tuple[str, ...]:
+    """Custom tools came with GPT-5."""
+    return ("function", "custom") if model.quirks.get("custom_tools") else ("function",)
+
+
+def check_grammar(form: dict[str, Any] | None, grammar: Any, path: str) -> None:
+    """The input format of a custom tool; `grammar`: where this endpoint has the grammar in it."""
+    if form is None:
+        return
+    check_value(form.get("type"), Field(TEXT, choices=("text", "grammar")), COMPLAIN, f"{path}.type")
+    if form["type"] == "grammar":
+        check_value(grammar, Field(OBJECT), COMPLAIN, f"{path}.grammar")
+        check(grammar, _GRAMMAR, COMPLAIN, f"{path}.")
 
 
 def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:

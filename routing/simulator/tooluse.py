@@ -44,9 +44,15 @@ def _calls_of(tool: ToolSpec, ask: Ask) -> list[Call]:
     """One call; two when the prompt names a pair ("Paris and London")."""
     pair = _PAIR.search(ask.prompt)
     if pair is None:
-        return [Call(tool.name, _arguments(tool, ask.prompt))]
+        return [_call(tool, ask.prompt)]
     around = ask.prompt[: pair.start()], ask.prompt[pair.end() :]
-    return [Call(tool.name, _arguments(tool, around[0] + one + around[1])) for one in pair.groups()]
+    return [_call(tool, around[0] + one + around[1]) for one in pair.groups()]
+
+
+def _call(tool: ToolSpec, prompt: str) -> Call:
+    if tool.is_custom:
+        return Call(tool.name, {}, f"for: {prompt[-200:]}")
+    return Call(tool.name, _arguments(tool, prompt))
 
 
 def _arguments(tool: ToolSpec, prompt: str) -> dict[str, object]:

@@ -23,11 +23,6 @@ def _nothing_remembered(settings: Any) -> Iterator[None]:
     callers.close()
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def person(db: None) -> User:
     user = User.objects.create_user("ada@example.com", PASSWORD)

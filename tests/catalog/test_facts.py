@@ -1,11 +1,13 @@
 """What a catalog row says of a model: efforts, defaults, capabilities, tier."""
 
+import json
 from itertools import pairwise
 
 import pytest
 
 from routing.arms import Capability, Effort, ModelFacts
 from routing.catalog.facts import facts_of
+from routing.catalog.listed import DATA
 from routing.catalog.models import Model
 
 Models = dict[str, ModelFacts]
@@ -87,3 +89,19 @@ def test_an_own_upstream_takes_what_openai_compatible_servers_take() -> None:
     assert (facts.upstream_id, facts.efforts) == ("qwen3:8b", ())
     assert facts.capabilities >= {Capability.TOOLS, Capability.SAMPLING, Capability.STOP, Capability.SEED}
     assert Capability.VISION not in facts.capabilities
+
+
+def test_a_model_that_knows_no_effort_thinks_when_it_is_asked_to(models: Models) -> None:
+    """By a budget; nobody has scored it so, and the router does not choose it."""
+    assert models["claude-haiku-4-5"].asked_efforts == (Effort.NONE, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    assert all(not facts.asked_efforts for facts in models.values() if facts.efforts)
+    assert models["gpt-4o"].asked_efforts == ()
+
+
+def test_every_quirk_says_what_it_means_and_where_it_is_from() -> None:
+    catalog = json.loads((DATA / "catalog.json").read_text())
+    used = {name for row in catalog["models"] for name in row["quirks"]}
+    assert used == set(catalog["quirks"])
+    for name, told in catalog["quirks"].items():
+        assert set(told) == {"means", "source"}, name
+        assert all(told.values()), name

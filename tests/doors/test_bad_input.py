@@ -23,6 +23,15 @@ def _tool(**function: Any) -> list[dict[str, Any]]:
     return [{"type": "function", "function": {"name": "look"} | function}]
 
 
+def _custom(**custom: Any) -> list[dict[str, Any]]:
+    return [{"type": "custom", "custom": {"name": "look"} | custom}]
+
+
+def _allowed(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 def _image(url: Any, **more: Any) -> list[dict[str, Any]]:
     return _user({"type": "image_url", "image_url": {"url": url} | more})
 
@@ -145,7 +154,19 @@ BOTH: list[tuple[dict[str, Any], str]] = [
     ({"tools": {}}, "tools"),
     ({"tools": _tool() * 129}, "tools"),
     ({"tools": ["look"]}, "tools[0]"),
-    ({"tools": [{"type": "custom"}]}, "tools[0].type"),
+    ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ({"tools": [{"type": "custom"}]}, "tools[0].custom"),
+    ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].custom.name"),
+    ({"tools": _custom(format={"type": "json"})}, "tools[0].custom.format.type"),
+    ({"tools": _custom(format={"type": "grammar"})}, "tools[0].custom.format.grammar"),
+    (
+        {"tools": _custom(format={"type": "grammar", "grammar": {"syntax": "bnf", "definition": "x"}})},
+        "tools[0].custom.format.grammar.syntax",
+    ),
+    (
+        {"tools": _custom(format={"type": "grammar", "grammar": {"syntax": "lark"}})},
+        "tools[0].custom.format.grammar.definition",
+    ),
     ({"tools": [{"type": "function"}]}, "tools[0].function"),
     ({"tools": _tool(name=None)}, "tools[0].function.name"),
     ({"tools": _tool(name="has space")}, "tools[0].function.name"),
@@ -157,7 +178,12 @@ BOTH: list[tuple[dict[str, Any], str]] = [
     ({"tools": _tool(strict="yes")}, "tools[0].function.strict"),
     ({"tools": _tool(), "tool_choice": "always"}, "tool_choice"),
     ({"tools": _tool(), "tool_choice": 5}, "tool_choice"),
-    ({"tools": _tool(), "tool_choice": {"type": "custom"}}, "tool_choice.type"),
+    ({"tools": _tool(), "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
+    ({"tools": _tool(), "tool_choice": {"type": "custom"}}, "tool_choice.custom"),
+    ({"tools": _tool(), "tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools"),
+    ({"tools": _tool(), "tool_choice": _allowed("any", "look")}, "tool_choice.allowed_tools.mode"),
+    ({"tools": _tool(), "tool_choice": _allowed("auto")}, "tool_choice.allowed_tools.tools"),
+    ({"tools": _tool(), "tool_choice": _allowed("auto", "feel")}, "tool_choice.allowed_tools.tools"),
     ({"tools": _tool(), "tool_choice": {"type": "function"}}, "tool_choice.function"),
     ({"tools": _tool(), "tool_choice": {"type": "function", "function": {}}}, "tool_choice.function.name"),
     (
@@ -218,6 +244,12 @@ OPENAI: list[tuple[dict[str, Any], str]] = [
     ({"parallel_tool_calls": "yes"}, "parallel_tool_calls"),
     ({"verbosity": "chatty"}, "verbosity"),
     ({"service_tier": 5}, "service_tier"),
+    ({"safety_identifier": 5}, "safety_identifier"),
+    ({"functions": {}}, "functions"),
+    ({"functions": [{"name": "a b"}]}, "functions[0].name"),
+    ({"functions": [{"name": "a"}], "function_call": {}}, "function_call.name"),
+    ({"functions": [{"name": "a"}], "function_call": {"name": "b"}}, "tool_choice.function.name"),
+    ({"functions": [{"name": "a"}], "tools": _tool()}, "functions"),
 ]
 TABLE = (
     [("native", *row) for row in BOTH + NATIVE] + [("openai", *row) for row in BOTH + OPENAI]

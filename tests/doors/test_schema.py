@@ -20,7 +20,7 @@ from routing.doors import (
 )
 from routing.doors.fields import StrictSerializer
 from routing.doors.parse import Findings, messages
-from routing.doors.parse_tools import response_format, stop, tool_choice, tools
+from routing.doors.parse_tools import function_call, functions, response_format, stop, tool_choice, tools
 from routing.errors import ValidationError
 
 NUMBERS = [
@@ -90,6 +90,9 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
     messages(sent.messages, bad)
     for read, name in ((tools, "tools"), (tool_choice, "tool_choice"), (stop, "stop")):
         read(getattr(sent, name), bad)
+    if getattr(sent, "functions", None) is not None:
+        functions(sent.functions, bad)
+    function_call(getattr(sent, "function_call", None), bad)
     response_format(sent.response_format, bad)
     return not bad.found
 

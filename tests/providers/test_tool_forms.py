@@ -1,0 +1,141 @@
+"""Forms of tools that one dialect alone knows: told to others in their words, answered in the caller's."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.chat import (
+    ChatRequest,
+    Finished,
+    FinishReason,
+    Grammar,
+    Message,
+    Role,
+    StreamEvent,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
+from routing.providers.tool_forms import FreeText, Unwrapper, plain
+from tests.providers.facts import MODELS
+
+NATIVE, OLDER, CLAUDE, GEMINI = "gpt-5.2", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash"
+QUERY = Tool("query", "Asks the database", is_custom=True, grammar=Grammar("lark", "start: /.+/"))
+LOOK = Tool("look", "Looks", {"type": "object", "properties": {}})
+HISTORY = (
+    Message(Role.USER, (Text("Hi"),)),
+    Message(Role.ASSISTANT, tool_calls=(ToolCall("a", "query", 'SELECT "x"', is_custom=True),)),
+    Message(Role.TOOL, (Text("7"),), tool_call_id="a"),
+)
+REQUEST = ChatRequest(HISTORY, tools=(QUERY, LOOK))
+
+
+@pytest.mark.parametrize("model", [OLDER, CLAUDE, GEMINI])
+def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None:
+    told = plain(REQUEST, MODELS[model])
+    assert told.customs == {"query"}
+    assert told.changes == (("tools", "custom tools are functions with one text"),)
+    query, look = told.request.tools
+    assert look == LOOK
+    assert query.parameters["required"] == ["input"]
+    assert "start: /.+/" in query.parameters["properties"]["input"]["description"]
+    (call,) = told.request.messages[1].tool_calls
+    assert json.loads(call.arguments) == {"input": 'SELECT "x"'}
+    assert not any(tool.is_custom for tool in told.request.tools)
+
+
+def test_who_knows_custom_tools_gets_them_as_they_are() -> None:
+    told = plain(REQUEST, MODELS[NATIVE])
+    assert told.request is REQUEST
+    assert (told.changes, told.customs) == ((), frozenset())
+
+
+@pytest.mark.parametrize(("model", "left"), [(OLDER, 2), (NATIVE, 2), (CLAUDE, 1), (GEMINI, 1)])
+def test_what_may_not_be_called_is_told_or_left_out(model: str, left: int) -> None:
+    choice = ToolChoice("required", allowed=("look",))
+    asked = ChatRequest(HISTORY[:1], tools=(LOOK, Tool("feel")), tool_choice=choice)
+    told = plain(asked, MODELS[model])
+    assert len(told.request.tools) == left
+    assert bool(told.changes) is (left == 1)
+    assert told.request.tool_choice is not None
+    assert told.request.tool_choice.mode == "required"
+
+
+def spelled(text: str, *, ascii_only: bool, spaces: bool) -> str:
+    return json.dumps(
+        {"input": text}, ensure_ascii=ascii_only, separators=(", ", " : ") if spaces else (",", ":")
+    )
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(1, 6)),
+)
+def test_the_text_is_read_whole_from_any_pieces(
+    text: str, ascii_only: bool, spaces: bool, sizes: list[int]
+) -> None:
+    written, reader, heard = spelled(text, ascii_only=ascii_only, spaces=spaces), FreeText(), ""
+    for size in [*sizes, len(written)]:
+        heard += reader.add(written[:size])
+        written = written[size:]
+    assert heard + reader.rest() == text
+
+
+def test_every_split_reads_the_same() -> None:
+    written = spelled('a "quoted"\nüñ \U0001f600 \\ end', ascii_only=True, spaces=False)
+    for at in range(len(written) + 1):
+        reader = FreeText()
+        assert reader.add(written[:at]) + reader.add(written[at:]) == json.loads(written)["input"]
+
+
+def test_it_is_read_while_it_arrives() -> None:
+    reader = FreeText()
+    assert [reader.add(piece) for piece in ('{"inp', 'ut": "SEL', "ECT \\", 'n1"', "}")] == [
+        "", "SEL", "ECT ", "\n1", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ('"SELECT 1"', "SELECT 1"),
+        ('{"sql": "x", "input": "SELECT 1"}', "SELECT 1"),
+        ('{"sql": "x"}', '{"sql": "x"}'),
+        ("", ""),
+    ],
+)
+def test_what_a_model_wrote_instead_stays_legible(written: str, text: str) -> None:
+    reader = FreeText()
+    assert reader.add(written) + reader.rest() == text
+
+
+def test_only_calls_of_custom_tools_are_unwrapped_each_by_itself() -> None:
+    events: list[StreamEvent] = [
+        TextDelta("Hm."),
+        ToolCallDelta(0, "a", "query", '{"input": "one'),
+        ToolCallDelta(1, "b", "look", '{"input": "kept"}'),
+        ToolCallDelta(0, arguments=' two"}'),
+        ToolCallDelta(0, "c", "query", "three", choice=1),
+        Finished(FinishReason.TOOL_CALLS),
+        Finished(FinishReason.TOOL_CALLS, 1),
+    ]
+    unwrapper = Unwrapper(frozenset({"query"}))
+    given_: list[Any] = [told for event in events for told in unwrapper.of(event)]
+    calls = [event for event in given_ if isinstance(event, ToolCallDelta)]
+    assert [(one.choice, one.index, one.name, one.arguments, one.is_custom) for one in calls] == [
+        (0, 0, "query", "one", True),
+        (0, 1, "look", '{"input": "kept"}', False),
+        (0, 0, None, " two", False),
+        (1, 0, "query", "", True),
+        (1, 0, None, "three", False),
+    ]
+    assert [type(event) for event in given_[-3:]] == [Finished, ToolCallDelta, Finished]
