@@ -35,10 +35,14 @@ def with_change(receipt: Receipt, parameter: str, change: str) -> Receipt:
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether the text has the form that was asked for; `fault`: which keyword of the schema it breaks."""
+    """Whether text and calls have the forms that were asked for.
+
+    `fault`: which keyword of the schema is broken; `call`: by a call of which of the caller's tools.
+    """
 
     valid: bool
     fault: str | None = None
+    call: str | None = None
 
 
 class Fidelity(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -66,7 +66,7 @@ class Answer:
         self._received_at = received_at
         self._deadline = received_at + settings.REQUEST_TIMEOUT_S
         self._execution = Execution(self._plan(steering), runtime.upstreams, runtime.breaker)
-        self._output = OutputCheck(request.response_format)
+        self._output = OutputCheck(request)
         self._run = self._executed()
         self._first: StreamEvent | Settled
 

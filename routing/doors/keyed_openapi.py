@@ -231,6 +231,9 @@ class LogEntrySerializer(LogLineSerializer):
     selection_probability = serializers.FloatField()
     attempts = LoggedAttemptSerializer(many=True)
     feedback = GivenSerializer(many=True)
+    fidelity = serializers.DictField(
+        allow_null=True, help_text="What became of each parameter; null when nobody answered."
+    )
     decision = serializers.DictField(help_text="The full trace of the decision.")
 
 

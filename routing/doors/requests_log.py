@@ -261,6 +261,7 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
             {"score": one.score, "comment": one.comment or None, "updated_at": one.updated_at}
             for one in row.feedback.all()
         ],
+        "fidelity": row.fidelity or None,
         "decision": msgspec.to_builtins(row.trace),
     }
 

@@ -34,6 +34,8 @@ def test_an_answer_says_what_became_of_each_parameter(door: Door, stream: bool) 
     row = Request.objects.get(pk=response.headers["x-request-id"])
     assert row.fidelity == fidelity
     assert row.output_valid is None
+    logged = door.http.get(f"/api/v1/requests/{row.id}").json()["data"]
+    assert logged["fidelity"] == fidelity
 
 
 def test_a_bound_of_ours_is_no_parameter_of_the_callers(openai_door: Door) -> None:
@@ -63,6 +65,21 @@ def test_an_output_of_the_form_asked_for_is_valid(openai_door: Door) -> None:
     for model in ("gpt-4o", "claude-sonnet-4-5", "gemini-2.5-flash"):
         body = openai_door.ask(model=model, response_format=wanted).json()
         assert told(openai_door, body)["output"] == {"valid": True}
+
+
+def test_the_arguments_of_calls_are_held_to_their_tool(openai_door: Door, simulator: Simulator) -> None:
+    from billing.models import Request
+
+    def called(**city: Any) -> Any:
+        parameters = {"type": "object", "properties": {"city": city}, "required": ["city"]}
+        tool = {"type": "function", "function": {"name": "get_weather", "parameters": parameters}}
+        messages = [{"role": "user", "content": "Use the get weather tool for Paris."}]
+        return openai_door.ask(model="gpt-4o", messages=messages, tools=[tool]).json()
+
+    assert told(openai_door, called(type="string"))["output"] == {"valid": True}
+    body = called(type="string", pattern="^[a-f]{3}-[0-9]{2}$")  # nothing the model is held to
+    assert told(openai_door, body)["output"] == {"valid": False, "fault": "pattern", "call": "get_weather"}
+    assert Request.objects.get(pk=body["x_routeplex"]["request_id"]).output_valid is False
 
 
 def test_another_model_than_asked_for_is_in_the_receipt(openai_door: Door, simulator: Simulator) -> None:

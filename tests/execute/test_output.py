@@ -1,12 +1,22 @@
 """An answer's JSON form is judged: right, wrong, or not at all where that could take forever."""
 
+import json
 import time
 from typing import Any
 
 import pytest
 
-from routing.chat import Finished, FinishReason, RefusalDelta, ResponseFormat, TextDelta
-from routing.execute.output import MOST_CHARS, NOT_JSON, OutputCheck, fault_of
+from routing.chat import (
+    ChatRequest,
+    Finished,
+    FinishReason,
+    RefusalDelta,
+    ResponseFormat,
+    TextDelta,
+    Tool,
+    ToolCallDelta,
+)
+from routing.execute.output import MOST_CHARS, NO_TOOL, NOT_JSON, OutputCheck, fault_of, fault_of_call
 from routing.fidelity import Output
 
 CITY = {
@@ -60,17 +70,21 @@ def refs(depth: int) -> dict[str, Any]:
         ({"$ref": "#/$defs/absent"}, "{}", None),
         ({"$ref": "#"}, "{}", None),
         ({"type": 7}, "{}", None),
-        ({"type": "string", "pattern": "(a+)+$"}, '"' + "a" * 40 + '!"', Output(True)),
+        ({"type": "string", "pattern": "^(a+)+$"}, '"' + "a" * 40_000 + '!"', Output(False, "pattern")),
+        ({"type": "string", "pattern": "(a{900}){900}"}, '"aa"', Output(True)),
+        ({"type": "string", "pattern": "(?=a)b|(a)\\1"}, '"c"', Output(True)),
+        ({"type": "string", "pattern": "x" * 2000}, '"c"', Output(True)),
         ({"patternProperties": {"(a+)+$": False}}, '{"' + "a" * 40 + '!": 1}', None),
         (
             {"patternProperties": {"(a+)+$": {}}, "additionalProperties": False},
             '{"' + "a" * 40 + '!": 1}',
             None,
         ),
-        ({"type": "array", "uniqueItems": True}, "[" + "{}," * 30_000 + "{}]", Output(True)),
+        ({"type": "array", "uniqueItems": True}, "[" + "{}," * 30_000 + "{}]", Output(False, "uniqueItems")),
         ({"items": {"type": "integer"}}, "[" + "1," * 50_000 + "1]", None),
     ],
-    ids=["doubling", "remote", "absent", "endless", "no schema", "pattern", "names", "other names", "unique",
+    ids=["doubling", "remote", "absent", "endless", "no schema", "pattern",
+         "vast", "looks around", "long pattern", "names", "other names", "unique",
          "long"],
 )  # fmt: skip
 def test_a_hostile_schema_takes_no_time(schema: Any, text: str, output: Output | None) -> None:
@@ -79,8 +93,53 @@ def test_a_hostile_schema_takes_no_time(schema: Any, text: str, output: Output |
     assert time.perf_counter() - began < 1
 
 
-def checked(*events: Any, form: ResponseFormat | None = None) -> Output | None:
-    check = OutputCheck(form or wanted())
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"pattern": "^[A-Z]{2}$"}, ["NO", "SE"], ["no", "NOR"]),
+        ({"format": "date"}, ["2026-11-26"], ["2026-13-01", "20261126", "today"]),
+        ({"format": "date-time"}, ["2026-11-26T10:00:00Z", "2026-11-26t10:00:00.5+01:00"],
+         ["2026-11-26T10:00:00", "2026-11-26", "noon"]),
+        ({"format": "email"}, ["a@b.example"], ["a b@c", "nobody"]),
+        ({"format": "ipv4"}, ["192.0.2.1"], ["192.0.2.256"]),
+        ({"format": "ipv6"}, ["2001:db8::1"], ["192.0.2.1"]),
+        ({"format": "uuid"}, ["12345678-1234-4234-8234-123456789abc"], ["1234"]),
+        ({"format": "hostname"}, ["-"], []),
+        ({"uniqueItems": True}, [[1, 2], [True, 1], [0, False], [{"a": 1}, {"a": 2}]],
+         [[1, 1.0], [{"a": 1, "b": 2}, {"b": 2, "a": 1}], [[1.0], [1]]]),
+        ({"uniqueItems": False}, [[1, 1]], []),
+    ],
+)  # fmt: skip
+def test_patterns_formats_and_repetitions_are_judged(schema: Any, good: list[Any], bad: list[Any]) -> None:
+    for value in good:
+        assert fault_of(json.dumps(value), wanted(schema)) == Output(True), value
+    (keyword,) = schema
+    for value in bad:
+        assert fault_of(json.dumps(value), wanted(schema)) == Output(False, keyword), value
+
+
+TOOL = Tool("look", None, CITY)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "output"),
+    [
+        (TOOL, '{"city": "Oslo"}', Output(True)),
+        (TOOL, '{"city": 5}', Output(False, "type", "look")),
+        (TOOL, "", Output(False, "required", "look")),
+        (TOOL, '{"city": "Oslo"', Output(False, NOT_JSON, "look")),
+        (Tool("look"), "", Output(True)),
+        (Tool("look"), "[1]", Output(False, "type", "look")),
+        (Tool("look", is_custom=True), "SELECT 1", Output(True)),
+        (None, "{}", Output(False, NO_TOOL)),
+    ],
+)
+def test_a_call_is_held_to_its_tool(tool: Tool | None, arguments: str, output: Output) -> None:
+    assert fault_of_call(arguments, tool) == output
+
+
+def checked(*events: Any, form: ResponseFormat | None = None, tools: tuple[Tool, ...] = ()) -> Output | None:
+    check = OutputCheck(ChatRequest((), response_format=form or wanted(), tools=tools))
     for event in events:
         check.note(event)
     return check.verdict()
@@ -91,6 +150,16 @@ def test_the_pieces_of_each_choice_are_judged_together() -> None:
     assert checked(TextDelta('{"city":'), TextDelta('"Oslo"}'), end) == Output(True)
     both = (TextDelta('{"city":"Oslo"}'), TextDelta("no", 1), end, other)
     assert checked(*both) == Output(False, NOT_JSON)
+
+
+def test_the_pieces_of_each_call_are_judged_together() -> None:
+    end = Finished(FinishReason.TOOL_CALLS)
+    first = (ToolCallDelta(0, "a", "look", '{"city":'), ToolCallDelta(0, arguments='"Oslo"}'))
+    assert checked(*first, end, tools=(TOOL,)) == Output(True)
+    second = ToolCallDelta(1, "b", "look", '{"city":1}')
+    assert checked(*first, second, end, tools=(TOOL,)) == Output(False, "type", "look")
+    said = (TextDelta("Let me look."), *first, end)
+    assert checked(*said, tools=(TOOL,)) == Output(True), "what is said before a call is no form"
 
 
 def test_what_is_no_answer_is_not_judged() -> None:
