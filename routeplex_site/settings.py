@@ -215,6 +215,7 @@ for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker
     _job["options"] = {"expires": _job["schedule"]}
 
 # ── What is forgotten, and when (docs/retention.md) ─────────────────────────────────────────────────────
+KEEP_REASONING_S = env.int("KEEP_REASONING_S", 3600, validate=lambda seconds: seconds >= 0)
 KEEP_ALERTS_DAYS = env.int("KEEP_ALERTS_DAYS", 180, validate=lambda days: days >= 1)
 # Stripe sends a message again for three days; one that was forgotten by then would be acted on twice.
 KEEP_WEBHOOK_EVENTS_DAYS = env.int("KEEP_WEBHOOK_EVENTS_DAYS", 90, validate=lambda days: days >= 7)

@@ -13,6 +13,7 @@ import msgspec
 from routing.arms import Arm
 from routing.chat import ChatRequest, Message, Role
 from routing.decide.decision import Conversation
+from routing.providers.replays import bare
 
 MOST_CONVERSATIONS = 50_000  # about 300 bytes each
 _SHORTEST_TOKENS = 1024  # no provider caches a shorter prefix (spec/providers.md §1 and 3: 512 to 4096)
@@ -52,5 +53,6 @@ def _before_last_answer(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 def _key(account_id: int, messages: tuple[Message, ...]) -> bytes:
     digest = hashlib.blake2b(digest_size=16, key=account_id.to_bytes(8))
-    digest.update(msgspec.msgpack.encode(messages))
+    # What clients carry for providers, or we recall for them, does not make it another conversation.
+    digest.update(msgspec.msgpack.encode([bare(message) for message in messages]))
     return digest.digest()

@@ -41,6 +41,7 @@ class Context(msgspec.Struct, frozen=True):
 async def answer(request: ChatRequest, steering: Steering, caller: Caller, context: Context) -> "Answer":
     """Have the best arm answer. Returns when it has begun; raises the ApiError the caller is to see."""
     runtime = await running()
+    request = await runtime.reasoning.recalled(caller.account_id, request)
     asked = Asked(context.request_id, context.door, request, steering, caller, datetime.now(UTC))
     begun = Answer(runtime, request, steering, await enter(asked, runtime), context.received_at)
     await begun._begin()
@@ -67,6 +68,7 @@ class Answer:
         self._deadline = received_at + settings.REQUEST_TIMEOUT_S
         self._execution = Execution(self._plan(steering), runtime.upstreams, runtime.breaker)
         self._output = OutputCheck(request)
+        self._reasoning = runtime.reasoning.listen(entry.row.account_id)
         self._run = self._executed()
         self._first: StreamEvent | Settled
 
@@ -111,6 +113,7 @@ class Answer:
             async with aclosing(self._execution.events()) as events:
                 async for event in events:
                     self._output.note(event)
+                    self._reasoning.note(event)
                     yield event
         except ApiError as error:
             await self._settled(error)
@@ -146,6 +149,7 @@ class Answer:
         finally:
             await admission.leave(end.usage.total_tokens, datetime.now(UTC))
         if end.status == Request.Status.SUCCEEDED:
+            await self._reasoning.keep()
             self._runtime.conversations.remember(
                 self._row.account_id, self._request, self.arm, end.usage.input_tokens, end.settled_at
             )

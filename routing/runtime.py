@@ -16,7 +16,7 @@ from billing.processes import Heartbeat
 from billing.rates import DatabaseRates, MemoryRates, Rates
 from billing.redis_rates import RedisRates
 from billing.writer import GroupWriter
-from routing import outages
+from routing import outages, reasoning
 from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog
 from routing.catalog.upstreams import extra_providers
@@ -45,6 +45,7 @@ class Runtime:
         self.heartbeat = Heartbeat()
         self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
         self.conversations = Conversations()
+        self.reasoning = reasoning.Reasoning(reasoning.store())
         self.learned = Learned()
         self.upstreams = Upstreams(
             msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
@@ -78,6 +79,7 @@ class Runtime:
         await self._writer.close()
         await self.heartbeat.stop()
         await self.limiter.close()
+        await self.reasoning.close()
         await self.upstreams.aclose()
         await asyncio.to_thread(callers.close)
 

@@ -19,6 +19,9 @@ import httpx
 import pytest
 import uvicorn
 
+from tests.redis_server import own_redis as own_redis
+from tests.redis_server import redis_url as redis_url
+
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop in the tests' thread
 
 collect_ignore = ["ecosystem"]  # has packages and a command of its own: make ecosystem

@@ -31,10 +31,13 @@ def are_refused(failure: UpstreamFailure, request: ChatRequest, provider: str) -
 
 
 def without_replays(request: ChatRequest) -> ChatRequest:
-    return msgspec.structs.replace(request, messages=tuple(map(_bare, request.messages)))
+    return msgspec.structs.replace(request, messages=tuple(map(bare, request.messages)))
 
 
-def _bare(message: Message) -> Message:
+def bare(message: Message) -> Message:
+    """The message without what a provider wants back."""
+    if not message.tool_calls and not any(isinstance(part, Opaque) for part in message.parts):
+        return message
     parts = tuple(part for part in message.parts if not isinstance(part, Opaque))
     calls = tuple(msgspec.structs.replace(call, signature=None) for call in message.tool_calls)
     return msgspec.structs.replace(message, parts=parts, tool_calls=calls)

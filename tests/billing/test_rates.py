@@ -16,7 +16,8 @@ from billing.models import Request
 from billing.rates import DatabaseRates, MemoryRates, Rates
 from billing.redis_rates import RedisRates
 from billing.usage import Usage
-from tests.billing.conftest import RedisServer, payer_of
+from tests.billing.conftest import payer_of
+from tests.redis_server import RedisServer
 
 NewRow = Callable[..., Request]
 NONE = Limits()
@@ -65,7 +66,7 @@ class Gate:
 async def rates(request: pytest.FixtureRequest, live_db: None) -> AsyncIterator[Rates]:
     made: Rates
     if request.param == "redis":
-        made = RedisRates(request.getfixturevalue("redis_server").url, "tests")
+        made = RedisRates(request.getfixturevalue("own_redis").url, "tests")
     else:
         made = MemoryRates() if request.param == "memory" else DatabaseRates()
     yield made
@@ -140,13 +141,13 @@ async def test_the_trio_tells_of_the_tightest_scope(gate: Gate) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "redis"])
 async def test_new_counters_start_from_the_ledger(
-    kind: str, ledger: Ledger, new_row: NewRow, redis_server: RedisServer
+    kind: str, ledger: Ledger, new_row: NewRow, own_redis: RedisServer
 ) -> None:
     limits = Limits(requests_per_minute=2, concurrent_requests=2)
     before = Gate(MemoryRates(), ledger, new_row)
     await before.enter(NOON, limits)
     await before.enter(NOON, limits)
-    after = Gate(MemoryRates() if kind == "memory" else RedisRates(redis_server.url, "x"), ledger, new_row)
+    after = Gate(MemoryRates() if kind == "memory" else RedisRates(own_redis.url, "x"), ledger, new_row)
     with pytest.raises(RateLimited, match="2 requests a minute"):
         await after.enter(NOON + timedelta(seconds=1), limits)
     with pytest.raises(RateLimited, match="in flight"):
@@ -154,34 +155,34 @@ async def test_new_counters_start_from_the_ledger(
 
 
 async def test_redis_gone_and_back_never_lets_in_more(
-    ledger: Ledger, new_row: NewRow, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, new_row: NewRow, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 23 of spec/reliability.md: slower, limits still hold, recovers by itself."""
     monkeypatch.setattr("billing.redis_rates._PAUSE_S", 0.05)
-    rates = RedisRates(redis_server.url, "tests")
+    rates = RedisRates(own_redis.url, "tests")
     gate, limits = Gate(rates, ledger, new_row), Limits(requests_per_minute=4)
     await gate.enter(NOON, limits)
-    redis_server.stop()
+    own_redis.stop()
     await gate.enter(NOON + timedelta(seconds=1), limits)
     await gate.enter(NOON + timedelta(seconds=2), limits)
-    redis_server.start()
+    own_redis.start()
     await asyncio.sleep(0.1)
     told = await gate.enter(NOON + timedelta(seconds=3), limits)
     assert told["X-RateLimit-Remaining"] == "0", "back in Redis, with what the ledger counted meanwhile"
     with pytest.raises(RateLimited):
         await gate.enter(NOON + timedelta(seconds=4), limits)
-    redis_server.stop()
+    own_redis.stop()
     with pytest.raises(RateLimited):
         await gate.enter(NOON + timedelta(seconds=5), limits)
-    redis_server.start()
+    own_redis.start()
     await rates.close()
 
 
 async def test_two_processes_share_their_counts_in_redis(
-    ledger: Ledger, new_row: NewRow, redis_server: RedisServer
+    ledger: Ledger, new_row: NewRow, own_redis: RedisServer
 ) -> None:
     limits = Limits(requests_per_minute=5)
-    one, other = (Gate(RedisRates(redis_server.url, "tests"), ledger, new_row) for _ in range(2))
+    one, other = (Gate(RedisRates(own_redis.url, "tests"), ledger, new_row) for _ in range(2))
     came = await asyncio.gather(
         *(gate.enter(NOON, limits) for gate in (one, other) for _ in range(10)), return_exceptions=True
     )
