@@ -25,9 +25,10 @@ run: setup
 test: setup browser
 	$(BIN)/python -m pytest -n auto
 
-# Every feature on every provider's API, as a table that is also written into docs/conformance.md.
+# Every feature of every door on every provider's API, and the clients' helpers, as tables that are also written into
+# docs/conformance.md.
 conformance: setup
-	CONFORMANCE_WRITES=1 $(BIN)/python -m pytest -n 0 -s tests/conformance/test_matrix.py
+	CONFORMANCE_WRITES=1 $(BIN)/python -m pytest -n 0 -s tests/conformance/test_matrix.py tests/conformance/test_helpers.py
 
 # LangChain, LlamaIndex, pydantic-ai, instructor, llm and Vercel's AI SDK, from a lock of their own.
 ecosystem: setup

@@ -59,6 +59,10 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     body: dict[str, Any] = {"model": model.upstream_id, "max_tokens": limit}
     body |= _thinking(request, model, effort, limit, told)
     body["messages"] = messages = turns(whole_tool_runs(rest), model)
+    if quirks.flag(model, "assistant_prefill", default=False):
+        told.keep("prefill")
+    else:
+        told.adapt("prefill", "asked to continue in words")
     if request.tools and not _tools_off(request, rest):
         body |= _tools(request, model, notes, told)
     body |= _format(request, body, notes, told)
@@ -105,7 +109,7 @@ def _thinking(
     fields: dict[str, Any] = {}
     if level := quirks.nearest(effort, levels):
         fields["output_config"] = {"effort": level}
-        told.effort(level)
+        told.effort(level, model)
     types = model.quirks.get("thinking_types", ())
     if "adaptive" in types:
         fields["thinking"] = {"type": "adaptive", "display": "summarized"}

@@ -63,6 +63,7 @@ _Wire = dict[str, Any]
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     told = Writer(request, model.provider)
     told.keep("files", "audio", "tools", "tool_choice", "parallel_tool_calls", "response_format")
+    told.keep("prefill")
     told.without_detail()
     told.replayed()
     system, rest = split_system(request.messages)
@@ -128,7 +129,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
     if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget)):
         config["thinkingConfig"] = thinking
         if "thinkingLevel" in thinking:
-            told.effort(thinking["thinkingLevel"].lower())
+            told.effort(thinking["thinkingLevel"].lower(), model)
         elif thinking["thinkingBudget"] == request.thinking_budget:
             told.keep("reasoning_effort")
         elif thinking["thinkingBudget"] or effort is not Effort.NONE:

@@ -54,7 +54,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     level = quirks.nearest(effort, tuple(each for each in accepted if each != Effort.MAX)) if effort else None
     if level:
         body["reasoning_effort"] = level
-    told.effort(level)
+    told.effort(level, model)
     if quirks.takes_sampling(model, level or effort):
         body |= _sampling(request.sampling, told)
         if request.logprobs:
@@ -88,7 +88,7 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         body["reasoning_effort"] = level
-    told.effort(level)
+    told.effort(level, model)
     body |= _sampling(request.sampling, told)
     if request.logprobs:
         body |= _logprobs(request, told)
@@ -113,6 +113,7 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
 def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool) -> dict[str, Any]:
     body = passed_through(request, model, told)
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
+    told.begins_anew()
     body["model"] = model.upstream_id
     ttls = TTLS if model.dialect == "openai" and takes_marks(request, model, told, TTLS) else None
     body["messages"] = messages = list(_messages(request, told, ttls))

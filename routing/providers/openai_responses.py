@@ -94,6 +94,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     body = passed_through(msgspec.structs.replace(request, extra=known), model, told)
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     told.replayed()
+    told.begins_anew()
     marks = takes_marks(request, model, told, TTLS)
     system, rest = split_system(request.messages)
     if marks and any(isinstance(part, Text) and part.cache for one in system for part in one.parts):
@@ -133,7 +134,7 @@ def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, to
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         fields["reasoning"] = {"effort": level}
-    told.effort(level)
+    told.effort(level, model)
     if Capability.REASONING in model.capabilities:
         fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
     if quirks.takes_sampling(model, level or effort):

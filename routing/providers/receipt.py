@@ -5,7 +5,8 @@ What an adapter does not speak of counts as dropped: a forgotten parameter must 
 
 from collections.abc import Iterator
 
-from routing.chat import Audio, CacheMark, ChatRequest, File, Image, Part, Text
+from routing.arms import Capability, Effort, ModelFacts
+from routing.chat import Audio, CacheMark, ChatRequest, File, Image, Part, Role, Text
 from routing.fidelity import Kept, Receipt, Verdict
 from routing.providers.replays import replays
 
@@ -44,10 +45,11 @@ class Writer:
         else:
             self.adapt("max_tokens", f"{wanted} became {sent}, the nearest this model takes")
 
-    def effort(self, sent: str | None) -> None:
+    def effort(self, sent: str | None, model: ModelFacts) -> None:
         """`sent`: the level in the vocabulary of `Effort`, None when none was."""
         wanted = self._request.effort
-        if sent == wanted:
+        never_thinks = sent is None and Capability.REASONING not in model.capabilities
+        if sent == wanted or (wanted is Effort.NONE and never_thinks):
             self.keep("reasoning_effort")
         elif sent is not None:
             self.adapt("reasoning_effort", f"{wanted} became {sent}")
@@ -93,6 +95,9 @@ class Writer:
     def cache_ttls(self) -> set[str | None]:
         """The lifetimes of the caller's cache marks."""
         return {mark.ttl for mark in cache_marks(self._request)}
+
+    def begins_anew(self) -> None:
+        self.drop("prefill", "this API begins a new message")
 
     def receipt(self) -> Receipt:
         return tuple(self._one(parameter) for parameter in self._asked)
@@ -146,6 +151,14 @@ def asked(request: ChatRequest) -> Iterator[str]:
         yield "cache_control"
     if any(True for _ in replays(request)):
         yield "reasoning"
+    if begins_answer(request):
+        yield "prefill"
+
+
+def begins_answer(request: ChatRequest) -> bool:
+    """Whether the last message is the assistant's, for the model to go on with."""
+    last = request.messages[-1] if request.messages else None
+    return last is not None and last.role is Role.ASSISTANT and not last.tool_calls
 
 
 def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:

@@ -1,6 +1,6 @@
 """Every feature on every provider, streamed and not: no silent cell, and docs/conformance.md says the same.
 
-`make conformance` prints the table and writes it into the document instead of comparing with it.
+`make conformance` prints the tables and writes them into the document instead of comparing with it.
 """
 
 import functools
@@ -9,86 +9,91 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
-from openai import OpenAI
 
-from tests.conformance import matrix
-from tests.conformance.matrix import COLUMNS, PIXEL, Seen, cell, features, table
+from tests.conformance import chat, messages, responses
+from tests.conformance.matrix import COLUMNS, MEANING, PDF, PIXEL, Door, Urls, cell, table
 from tests.conftest import Simulator
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "conformance.md"
-BEGIN, END = "<!-- cells -->", "<!-- end of cells -->"
-NAMES = [feature.name for feature in features("")]
 WRITES = "CONFORMANCE_WRITES" in os.environ
-_seen: dict[tuple[str, str], tuple[Seen, Seen]] = {}
+DOORS = {door.NAME: cast(Door, door) for door in (chat, responses, messages)}
+FEATURES = [(name, feature.name) for name, door in DOORS.items() for feature in door.features(Urls())]
+FILES = {"/a.png": ("image/png", PIXEL), "/a.pdf": ("application/pdf", PDF)}
+_seen: dict[str, dict[tuple[str, str], str]] = {}
 
 
-@pytest.fixture(scope="module", autouse=True)
+def ends(name: str) -> tuple[str, str]:
+    """Between which comments a table stands in the document."""
+    return f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _written() -> Iterator[None]:
     yield
     if WRITES:
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{table(_seen)}\n{END}{after}")
-        print(f"\n{table(_seen)}")
+        for name, cells in _seen.items():
+            begin, end = ends(name)
+            before, _, rest = DOCUMENT.read_text().partition(begin)
+            DOCUMENT.write_text(f"{before}{begin}{table(cells)}{end}{rest.partition(end)[2]}")
+            print(f"\n{name}\n{table(cells)}")
 
 
-@pytest.fixture(scope="module")
-def documented() -> dict[tuple[str, str], str]:
-    """The verdict of each cell."""
-    rows = [
-        line.strip("| ").split(" | ") for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")
-    ]
-    return {
-        (row[0], column): verdict
-        for row in rows[2:]
-        for column, verdict in zip(COLUMNS, row[1:], strict=True)
-    }
+@functools.cache
+def documented(name: str) -> dict[tuple[str, str], str]:
+    """The cells of that table."""
+    begin, end = ends(name)
+    lines = DOCUMENT.read_text().partition(begin)[2].partition(end)[0].splitlines()[2:]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    return {(row[0], column): cell for row in rows for column, cell in zip(COLUMNS, row[1:], strict=True)}
 
 
-class _Picture(http.server.BaseHTTPRequestHandler):
+def compare(name: str, row: str, column: str, found: str) -> None:
+    """With the document, or note it for the document."""
+    _seen.setdefault(name, {})[row, column] = found
+    assert WRITES or found == documented(name).get((row, column))
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        kind, content = FILES[self.path]
         self.send_response(200)
-        self.send_header("Content-Type", "image/png")
-        self.send_header("Content-Length", str(len(PIXEL)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(PIXEL)
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         pass
 
 
-@pytest.fixture(scope="module")
-def picture_url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Picture)
+@pytest.fixture(scope="session")
+def urls() -> Iterator[Urls]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/a.png"
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+    yield Urls(*(base + path for path in FILES))
     server.shutdown()
     server.server_close()
 
 
-@pytest.fixture
-def client(server: str, api_key: str, settings: Any) -> OpenAI:
+@pytest.fixture(autouse=True)
+def _urls_are_fetched(settings: Any) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS, settings.OUTBOUND_ALLOW_HTTP = ["127.0.0.1"], True
-    return OpenAI(base_url=f"{server}/v1", api_key=api_key, max_retries=0)
 
 
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 @pytest.mark.parametrize("column", COLUMNS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "row"), FEATURES)
 def test_a_feature_is_there_or_told_or_refused(
-    client: OpenAI,
-    simulator: Simulator,
-    picture_url: str,
-    documented: dict[tuple[str, str], str],
-    name: str,
-    column: str,
+    server: str, api_key: str, simulator: Simulator, urls: Urls, name: str, row: str, column: str
 ) -> None:
-    feature = next(one for one in features(picture_url) if one.name == name)
-    model, wire = COLUMNS[column]
-    ask = functools.partial(cell, client, model, feature)
+    door, (model, wire) = DOORS[name], COLUMNS[column]
+    feature = next(one for one in door.features(urls) if one.name == row)
+    ask = functools.partial(cell, door, door.client(server, api_key), model, feature)
     whole, streamed = ask(streamed=False), ask(streamed=True)
     assert whole.verdict == streamed.verdict, "streamed and not, the same"
     for seen in (whole, streamed):
@@ -100,26 +105,36 @@ def test_a_feature_is_there_or_told_or_refused(
         if seen.verdict != "told":
             assert feature.check(seen.answer), seen.answer
     if whole.answer is not None:
-        assert {call["dialect"] for call in simulator.calls()} == {wire}
-    _seen[name, column] = whole, streamed
-    assert WRITES or whole.verdict == documented[name, column]
+        assert {call["dialect"] for call in simulator.calls()} == {feature.wires.get(column, wire)}
+    compare(name, row, column, whole.verdict)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_auto_drops_nothing_that_changes_the_meaning(client: OpenAI, picture_url: str, name: str) -> None:
+@pytest.mark.parametrize(("name", "row"), FEATURES)
+def test_auto_drops_nothing_that_changes_the_meaning(
+    server: str, api_key: str, urls: Urls, name: str, row: str
+) -> None:
     """Under Smart Routing an arm that cannot do it is no candidate."""
-    feature = next(one for one in features(picture_url) if one.name == name)
-    meaning = {"tools", "tool_choice", "response_format", "n", "logprobs", "logit_bias", "stop"}
+    door = DOORS[name]
+    feature = next(one for one in door.features(urls) if one.name == row)
+    refused = {verdict for (one, _), verdict in documented(name).items() if one == row}
     for streamed in (False, True):
-        seen = cell(client, "auto", feature, streamed=streamed)
+        seen = cell(door, door.client(server, api_key), "auto", feature, streamed=streamed)
+        if seen.answer is None and not WRITES:
+            assert {seen.verdict} == refused, "what no model does is refused to auto as well"
+            continue
+        if WRITES:
+            continue
         assert seen.answer is not None, seen.verdict
         dropped = {one["parameter"] for one in seen.told if one["verdict"] == "dropped"}
-        assert not dropped & meaning
+        assert not dropped & MEANING
         if not dropped:
             assert feature.check(seen.answer)
 
 
-def test_an_unknown_model_is_a_typed_error(client: OpenAI) -> None:
+def test_an_unknown_model_is_a_typed_error(server: str, api_key: str) -> None:
     """What does not exist is a typed error of the client's."""
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model="no-such-model", messages=matrix.said("hi"))
+        chat.client(server, api_key).chat.completions.create(
+            model="no-such-model",
+            messages=chat.said("hi"),  # type: ignore[arg-type]
+        )

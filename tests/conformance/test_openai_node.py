@@ -9,19 +9,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent / "node"
 BIN = Path(sys.executable).parent
-
-
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client installed from its lock, once a run."""
-    home = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "calls.mjs"):
-        (home / name).write_text((HERE / name).read_text())
-    command = [BIN / "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=120)
-    return home
 
 
 @pytest.fixture

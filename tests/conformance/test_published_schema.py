@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conformance.matrix import COLUMNS, features, said
+from tests.conformance import chat
+from tests.conformance.matrix import COLUMNS, Urls
 from tests.conformance.published import faults
 from tests.conftest import Simulator
 
@@ -14,9 +15,11 @@ MODELS = [model for model, _ in COLUMNS.values()]
 # Those whose answers differ in form; each is asked of every provider, and may be refused.
 FORMS = [
     "text", "tools", "parallel tools", "tool results", "json_schema", "reasoning effort", "logprobs", "n",
-    "an end by length",
+    "an end by length", "a custom tool", "functions, the older form", "a model that declines", "json_object",
 ]  # fmt: skip
-NAMED = {feature.name: feature.fields for feature in features("")}
+# The schema of chunks forgets that a call can be a custom tool's, which the schema of whole answers knows.
+UNPUBLISHED = "'custom' is not one of ['function']"
+NAMED = {feature.name: feature.fields for feature in chat.features(Urls())}
 
 
 def frames(response: httpx.Response) -> list[Any]:
@@ -37,7 +40,8 @@ def test_completions_and_their_chunks(http: httpx.Client, model: str, name: str)
         streamed = frames(http.post("/v1/chat/completions", json=fields | {"stream": True} | options))
         assert len(streamed) >= 2
         for chunk in streamed:
-            assert faults("CreateChatCompletionStreamResponse", chunk) == [], chunk
+            found = faults("CreateChatCompletionStreamResponse", chunk)
+            assert [fault for fault in found if UNPUBLISHED not in fault] == [], chunk
 
 
 RESPONSES: dict[str, dict[str, Any]] = {
@@ -95,7 +99,7 @@ def test_responses_and_their_events(http: httpx.Client, model: str, name: str) -
 
 @pytest.mark.parametrize("door", ["chat/completions", "responses"])
 def test_errors(http: httpx.Client, simulator: Simulator, door: str) -> None:
-    asked: dict[str, Any] = {"messages": said("Hi")} if door == "chat/completions" else {"input": "Hi"}
+    asked: dict[str, Any] = {"messages": chat.said("Hi")} if door == "chat/completions" else {"input": "Hi"}
     for wrong in ({"model": "no-such-model"}, {"model": "auto", "temperature": 9}):
         refused = http.post(f"/v1/{door}", json=asked | wrong)
         assert refused.status_code == 400

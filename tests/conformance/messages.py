@@ -1,0 +1,276 @@
+"""The features of `/v1/messages`, by Anthropic's client."""
+
+import base64
+import json
+from typing import Any
+
+import anthropic
+from anthropic import Anthropic
+
+from tests.conformance.matrix import (
+    CAPITAL,
+    CITY,
+    DESCRIBE,
+    ESSAY,
+    FILE_URL_WIRES,
+    ONE_TWO,
+    PDF,
+    PIXEL,
+    USE_BOTH,
+    USE_WEATHER,
+    Check,
+    Feature,
+    Told,
+    Urls,
+)
+
+NAME = "messages"
+ERROR = anthropic.APIStatusError
+
+
+def client(url: str, key: str) -> Anthropic:
+    return Anthropic(base_url=url, api_key=key, max_retries=0)
+
+
+def code(error: Any) -> str:
+    return str(error.error_code)
+
+
+def whole(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Told]:
+    answer = client.messages.create(**fields)
+    return answer, (answer.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
+
+
+def streamed(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Told]:
+    told: Told = []
+    with client.messages.stream(**fields) as stream:
+        for event in stream:
+            if event.type == "message_delta":
+                told = (event.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
+        return stream.get_final_message(), told
+
+
+def tool(name: str, **properties: Any) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {"name": name, "description": name, "input_schema": schema}
+
+
+WEATHER, CLOCK = tool("get_weather", city={"type": "string"}), tool("get_clock", zone={"type": "string"})
+
+
+def asked(content: Any = CAPITAL, **fields: Any) -> dict[str, Any]:
+    return {"max_tokens": 4096, "messages": [{"role": "user", "content": content}]} | fields
+
+
+def called(*names: str) -> Check:
+    return lambda answer: (
+        sorted(one.name for one in answer.content if one.type == "tool_use") == sorted(names)
+    )
+
+
+def text(answer: Any) -> str:
+    return "".join(one.text for one in answer.content if one.type == "text")
+
+
+def says(words: str) -> Check:
+    return lambda answer: words in text(answer)
+
+
+def has_text(answer: Any) -> bool:
+    return bool(text(answer))
+
+
+def results(content: Any, **more: Any) -> list[dict[str, Any]]:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": content, **more}
+    return [
+        {"role": "user", "content": USE_WEATHER},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+
+
+def thought(client: Anthropic, fields: dict[str, Any]) -> dict[str, Any]:
+    """With the turn before as it was answered, and the result of its call."""
+    message = client.messages.create(**fields)
+    answers = [
+        {"type": "tool_result", "tool_use_id": block.id, "content": "21 degrees"}
+        for block in message.content
+        if block.type == "tool_use"
+    ]
+    turns = [{"role": "assistant", "content": message.content}, {"role": "user", "content": answers}]
+    return fields | {"messages": [*fields["messages"], *turns]}
+
+
+def features(urls: Urls) -> list[Feature]:
+    return [*_talk(), *_tools(), *_media(urls), *_settings(), *_refused()]
+
+
+def _talk() -> list[Feature]:
+    turns = [
+        {"role": "user", "content": CAPITAL},
+        {"role": "assistant", "content": "Paris."},
+        {"role": "user", "content": "And of Italy?"},
+    ]
+    begun = [turns[0], {"role": "assistant", "content": "The capital"}]
+    middle = [*turns[:2], {"role": "system", "content": "Be brief."}, turns[2]]
+    return [
+        Feature("text", asked(), (), says("Paris")),
+        Feature("system", asked(system="Be brief."), (), says("Paris")),
+        Feature("system in the middle", asked(messages=middle), (), has_text),
+        Feature("several turns", asked(messages=turns), (), has_text),
+        Feature("an answer begun", asked(messages=begun), ("prefill",), has_text),
+        Feature(
+            "usage",
+            asked(),
+            (),
+            lambda answer: bool(answer.usage.input_tokens and answer.usage.output_tokens),
+        ),
+    ]
+
+
+def _tools() -> list[Feature]:
+    both = asked(USE_BOTH, tools=[WEATHER, CLOCK])
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+    return [
+        Feature("tools", asked(USE_WEATHER, tools=[WEATHER]), ("tools",), called("get_weather")),
+        Feature("parallel tools", both, ("tools",), called("get_weather", "get_clock")),
+        Feature(
+            "one tool at a time",
+            both | {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+            ("tools", "parallel_tool_calls"),
+            lambda answer: [one.type for one in answer.content].count("tool_use") == 1,
+        ),
+        Feature(
+            "a forced tool",
+            asked(tools=[WEATHER], tool_choice={"type": "tool", "name": "get_weather"}),
+            ("tools", "tool_choice"),
+            called("get_weather"),
+        ),
+        Feature(
+            "any tool, but one",
+            asked(tools=[WEATHER], tool_choice={"type": "any"}),
+            ("tools", "tool_choice"),
+            called("get_weather"),
+        ),
+        Feature(
+            "no tool",
+            asked(USE_WEATHER, tools=[WEATHER], tool_choice={"type": "none"}),
+            ("tools", "tool_choice"),
+            called(),
+        ),
+        Feature(
+            "strict tools",
+            asked(USE_WEATHER, tools=[WEATHER | {"strict": True}]),
+            ("tools",),
+            called("get_weather"),
+        ),
+        Feature(
+            "tool results",
+            asked(messages=results("21 degrees"), tools=[WEATHER]),
+            ("tools",),
+            says("21 degrees"),
+        ),
+        Feature(
+            "a tool that failed",
+            asked(messages=results("No such city.", is_error=True), tools=[WEATHER]),
+            ("tools",),
+            has_text,
+        ),
+        Feature(
+            "thinking sent back",
+            asked(USE_WEATHER, tools=[WEATHER], thinking=thinking),
+            ("tools", "reasoning_effort"),
+            says("21 degrees"),
+            thought,
+        ),
+    ]
+
+
+def _media(urls: Urls) -> list[Feature]:
+    def shown(name: str, block: dict[str, Any], *parameters: str, **more: Any) -> Feature:
+        content = [block, {"type": "text", "text": "What is this?"}]
+        return Feature(name, asked(content), parameters, has_text, **more)
+
+    def encoded(kind: str, content: bytes) -> dict[str, Any]:
+        return {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
+
+    written = {"type": "text", "media_type": "text/plain", "data": "Paris is large."}
+    found = {"type": "search_result", "source": "https://example.com", "title": "Paris"}
+    return [
+        shown("picture, base64", {"type": "image", "source": encoded("image/png", PIXEL)}, "images"),
+        shown("picture, URL", {"type": "image", "source": {"type": "url", "url": urls.picture}}, "images"),
+        shown("PDF, base64", {"type": "document", "source": encoded("application/pdf", PDF)}, "files"),
+        shown(
+            "PDF, URL",
+            {"type": "document", "source": {"type": "url", "url": urls.pdf}},
+            "files",
+            wires=FILE_URL_WIRES,
+        ),
+        shown("a document of text", {"type": "document", "title": "Note", "source": written}),
+        shown("a search result", found | {"content": [{"type": "text", "text": "Paris is large."}]}),
+        Feature(
+            "a picture as a result",
+            asked(
+                messages=results([{"type": "image", "source": encoded("image/png", PIXEL)}]), tools=[WEATHER]
+            ),
+            ("tools", "images"),
+            has_text,
+        ),
+    ]
+
+
+def _settings() -> list[Feature]:
+    def set_to(name: str, field: str, value: Any, parameter: str | None = None) -> Feature:
+        return Feature(name, asked(**{field: value}), (parameter or field,), has_text)
+
+    form = {"format": {"type": "json_schema", "schema": CITY}}
+    mark = {"type": "text", "text": CAPITAL, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    return [
+        Feature(
+            "a schema for the answer",
+            asked(DESCRIBE, output_config=form),
+            ("response_format",),
+            lambda answer: isinstance(json.loads(text(answer))["people"], int),
+        ),
+        Feature(
+            "stop sequences",
+            asked(ONE_TWO, stop_sequences=["two"]),
+            ("stop",),
+            lambda answer: "two" not in text(answer),
+        ),
+        Feature(
+            "an end by length",
+            asked(ESSAY, max_tokens=20),
+            ("max_tokens",),
+            lambda answer: answer.stop_reason == "max_tokens",
+        ),
+        set_to("effort", "output_config", {"effort": "low"}, "reasoning_effort"),
+        set_to(
+            "thinking by a budget", "thinking", {"type": "enabled", "budget_tokens": 2048}, "reasoning_effort"
+        ),
+        set_to("no thinking", "thinking", {"type": "disabled"}, "reasoning_effort"),
+        # The API's latest version has none of the three, nor has its client; older clients send them.
+        set_to("temperature", "extra_body", {"temperature": 0.2}, "temperature"),
+        set_to("top_p", "extra_body", {"top_p": 0.5}, "top_p"),
+        set_to("top_k", "extra_body", {"top_k": 5}, "top_k"),
+        set_to("service tier", "service_tier", "standard_only"),
+        set_to("user", "metadata", {"user_id": "u-1"}, "user"),
+        set_to("speed", "extra_body", {"speed": "fast"}, "speed"),
+        set_to("a cache of the whole", "cache_control", {"type": "ephemeral"}),
+        Feature("cache marks", asked([mark]), ("cache_control",), has_text),
+    ]
+
+
+def _refused() -> list[Feature]:
+    return [
+        Feature("a server tool", asked(tools=[{"type": "web_search_20250305", "name": "web_search"}])),
+        Feature("a container", asked(extra_body={"container": "c"})),
+        Feature("a thread", asked(extra_body={"thread": {"type": "create"}})),
+        Feature("a place", asked(inference_geo="us")),
+    ]
