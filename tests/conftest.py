@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -78,10 +79,15 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _patience_with_redis() -> Iterator[None]:
-    """Workers share few cores with servers and a browser: a quarter of a second in vain is no outage."""
+def _nothing_by_chance() -> Iterator[None]:
+    """Automatic decisions explore nothing, and a loaded machine makes no outage of a quarter of a second.
+
+    Workers share few cores with servers and a browser.
+    """
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("routing.entry.random", SimpleNamespace(random=lambda: 0.0))
         patched.setattr("billing.redis_rates._TIMEOUT_S", 3.0)
+        patched.setattr("routing.reasoning._TIMEOUT_S", 3.0)
         yield
 
 
@@ -96,10 +102,17 @@ def django_db_setup(
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
         call_command("seed", verbosity=0)
+        _postpone_retirements()
     yield
     with django_db_blocker.unblock():
         _hang_up_others()
         teardown_databases(made, verbosity=0)
+
+
+def _postpone_retirements() -> None:
+    from tests.evergreen import postpone_retirements  # the catalog's tables are there only now
+
+    postpone_retirements()
 
 
 def _hang_up_others() -> None:

@@ -26,6 +26,7 @@ def test_seeding_again_changes_nothing() -> None:
             list(ModelPrice.objects.order_by("id").values()),
         ]
 
+    seed()
     before = tables()
     assert seed().prices == 0
     assert tables() == before
@@ -67,6 +68,7 @@ def test_only_models_of_configured_providers_are_there() -> None:
 
 
 def test_a_model_leaves_on_its_shutdown_date() -> None:
+    seed()  # with the real dates
     shutdown = datetime(2026, 12, 11, tzinfo=UTC)
     assert "gpt-5" in build(shutdown - timedelta(days=1), PROVIDERS).snapshot.models
     later = build(shutdown, PROVIDERS)

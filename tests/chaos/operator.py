@@ -28,12 +28,14 @@ from accounts.caller import Limits
 from accounts.keys import create_key
 from accounts.models import Account, Member, Plan, User
 from billing.sweeper import sweep
+from tests.evergreen import postpone_retirements
 
 
 def prepare() -> None:
     """Tables, plans and the catalog."""
     call_command("migrate", verbosity=0)
     call_command("seed", verbosity=0)
+    postpone_retirements()
 
 
 def key(rescue: bool = True, **limits: Any) -> dict[str, Any]:
