@@ -1,7 +1,5 @@
 """With Redis away signing in goes on, throttled by the database's count."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,23 +8,18 @@ from django.test import Client
 
 from accounts.models import Remembered, User
 from tests.accounts.conftest import PASSWORD
-from tests.billing.conftest import RedisServer
+from tests.redis_server import RedisServer
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path, settings: Any) -> Iterator[RedisServer]:
-    """A Redis of the test's own, which it may take away and bring back."""
-    server = RedisServer(tmp_path)
-    server.start()
+@pytest.fixture(autouse=True)
+def _cache_in_it(own_redis: RedisServer, settings: Any) -> None:
     settings.CACHES = {
         "default": {
             "BACKEND": "accounts.shared_cache.RedisOrDatabaseCache",
-            "LOCATION": server.url,
+            "LOCATION": own_redis.url,
             "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         }
     }
-    yield server
-    server.stop()
 
 
 def guess(client: Client, password: str = "wrong") -> Any:  # noqa: S107
