@@ -7,6 +7,7 @@ from typing import Any
 from accounts.errors import ApiError
 from routing.doors.errors import validation_error
 
+_ABSENT: tuple[Any, ...] = (None, "", [], {})
 MOST_UNHEEDED, MOST_NAME = 20, 60  # names told, and characters of one
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -23,8 +24,12 @@ class Findings:
         if raw.keys() <= known:
             return
         for name in raw.keys() - known:
-            if raw[name] not in (None, "", [], {}) and len(self.unheeded) < MOST_UNHEEDED:
-                self.unheeded[f"{_INDEX.sub('[]', path)}.{name[:MOST_NAME]}"] = None
+            if raw[name] not in _ABSENT:
+                self.leave_one(f"{path}.{name[:MOST_NAME]}" if path else name[:MOST_NAME])
+
+    def leave_one(self, path: str) -> None:
+        if len(self.unheeded) < MOST_UNHEEDED:
+            self.unheeded[_INDEX.sub("[]", path)] = None
 
     def add(self, field: str, message: str) -> None:
         self.found.append({"field": field, "message": message})

@@ -6,7 +6,7 @@ import msgspec
 
 from routing.arms import Effort
 from routing.chat import CacheMark, ResponseFormat, Tool, ToolChoice
-from routing.doors.findings import Findings, record, text
+from routing.doors.findings import MOST_NAME, Findings, record, text
 from routing.doors.parse import cache_mark, mark_of
 from routing.doors.parse_tools import MAX_TOOLS, flag, tool_name
 from routing.doors.wire_types import MAX_TOKENS, MAX_USER
@@ -46,13 +46,25 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     if len(raw) > MAX_TOOLS:
         bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    read = [_tool(one, f"{path}[{position}]", bad) for position, one in enumerate(raw)]
+    hosted = [isinstance(one, dict) and is_hosted(one.get("type")) for one in raw]
+    read: list[Tool] = []
     names: set[str] = set()
-    for position, tool in enumerate(read):
+    for position, one in enumerate(raw):
+        at = f"{path}[{position}]"
+        if hosted[position] and not all(hosted):
+            bad.leave_one(f"{path}[].{one['type'][:MOST_NAME]}")
+            continue
+        tool = _tool(one, at, bad)
         if tool.name and tool.name in names:
-            bad.add(f"{path}[{position}].name", "There is another tool of this name.")
+            bad.add(f"{at}.name", "There is another tool of this name.")
         names.add(tool.name)
+        read.append(tool)
     return tuple(read)
+
+
+def is_hosted(kind: Any) -> bool:
+    """As at the Responses door: beside a caller's own tools it can be done without."""
+    return isinstance(kind, str) and kind != "custom"
 
 
 def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> Choice:

@@ -127,13 +127,11 @@ class _Blocks:
                 self._finish = event
 
     def close(self) -> Iterator[Event]:
-        """Ends the open block, if there is one."""
+        """Ends the open block, if there is one. What belongs to a text that is the last is let go: clients
+        take the last block for the answer, and its provider can do without."""
         if self._open is not None:
             yield {"type": "content_block_stop", "index": self._count - 1}
-        self._open = None
-        held, self._held = self._held, []
-        for made in held:
-            yield from self._replay(made)
+        self._open, self._held = None, []
 
     def stopped(self, settled: Settled) -> dict[str, Any]:
         """Why the message ended. Not every provider says which stop sequence it met."""
@@ -180,7 +178,10 @@ class _Blocks:
             yield self._delta(delta, self._calls[event.index])
 
     def _start(self, kind: str, block: dict[str, Any]) -> Iterator[Event]:
+        held, self._held = self._held, []
         yield from self.close()
+        for made in held:
+            yield from self._replay(made)
         self._open = kind
         self._count += 1
         yield {"type": "content_block_start", "index": self._count - 1, "content_block": block}

@@ -19,6 +19,7 @@ from routing.doors.steering import steering
 from routing.doors.wire_types import MAX_NAME, MAX_TOKENS, ModelName, Share, Tokens
 from routing.errors import EmptyMessages, ThreadUnsupported, UnsupportedParameter
 
+BETA_HEADER = "anthropic-beta"
 _TIERS = {"auto": "auto", "standard_only": "default"}
 # Taken and left aside, which the receipt tells: they tune what only the API's own provider has.
 _UNHEEDED = ("context_management", "diagnostics", "fallbacks", "speed", "user_profile_id")
@@ -187,12 +188,15 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     Raises ThreadUnsupported, UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
     """
     _refuse(raw)
+    raw, beta = _known(raw, headers, Messages)
     try:
         sent = msgspec.convert(raw, Messages)
     except msgspec.ValidationError:
         raise fields.refusal(MessagesSerializer, raw) from None
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     bad = Findings()
+    for name in beta:
+        bad.leave_one(name)
     request, thinking = _request(sent, chosen, bad)
     if thinking.budget is not None and thinking.budget >= sent.max_tokens:
         bad.add("thinking.budget_tokens", "Must be less than max_tokens.")
@@ -211,6 +215,7 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
 def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     """What is to be counted; raises as `read`."""
     _refuse(raw)
+    raw, _ = _known(raw, headers, Count)
     try:
         sent = msgspec.convert(raw, Count)
     except msgspec.ValidationError:
@@ -220,6 +225,16 @@ def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     request, thinking = _request(sent, chosen, bad)
     _check(request, bad)
     return MessagesAsk(request, chosen, thinking.shown)
+
+
+def _known(
+    raw: dict[str, Any], headers: Mapping[str, str], struct: type[_Countable]
+) -> tuple[dict[str, Any], list[str]]:
+    """The request without what only the betas know that its client names, and the names of that."""
+    if BETA_HEADER not in headers:
+        return raw, []
+    known = {name: value for name, value in raw.items() if name in struct.__struct_fields__}
+    return known, [name for name in raw if name not in known]
 
 
 def _refuse(raw: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ MAX_STOPS = 4
 _FIELDS = frozenset({"type", "function", "custom", "cache_control"})
 _FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
 _CUSTOM_FIELDS = frozenset({"name", "description", "format"})
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NAME_RULE = "Must be 1 to 64 letters, digits, underscores or hyphens."
+MAX_TOOL_NAME = 64
+_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TOOL_NAME}}}")
+_NAME_RULE = f"Must be 1 to {MAX_TOOL_NAME} letters, digits, underscores or hyphens."
 
 
 def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:

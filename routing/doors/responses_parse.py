@@ -10,6 +10,7 @@ from routing.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text
 from routing.doors import replay
 from routing.doors.findings import Findings, record, text
 from routing.doors.parse import MAX_MESSAGES, cache_mark, checked_url
+from routing.doors.responses_parse_options import flat
 from routing.doors.sealed import is_sealed, unseal
 from routing.providers.replays import of_reasoning_item
 
@@ -22,6 +23,7 @@ _ITEMS = (
     "custom_tool_call",
     "custom_tool_call_output",
     "reasoning",
+    "additional_tools",
 )
 _PART_FIELDS = frozenset(
     {"type", "text", "refusal", "detail", "image_url", "file_url", "file_data", "filename", "file_id"}
@@ -103,6 +105,8 @@ def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None
             made = _reasoning(item, path, bad)
             if made is not None:
                 turns.think(made)
+        case "additional_tools":
+            pass  # the tools of all items are read together
         case "item_reference":
             bad.add(f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself.")
         case _:
@@ -129,7 +133,14 @@ def _call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     arguments = text(item, "arguments", path, bad)
     if item.get("arguments") is None:
         bad.add(f"{path}.arguments", "This field is required.")
-    return ToolCall(call_id or "", name or "", arguments or "", replay.read_call(item, path, bad))
+    signature = replay.read_call(item, path, bad)
+    return ToolCall(call_id or "", _full_name(item, name, path, bad), arguments or "", signature)
+
+
+def _full_name(item: dict[str, Any], name: str | None, path: str, bad: Findings) -> str:
+    """As the tool goes by here, its namespace included."""
+    namespace = text(item, "namespace", path, bad)
+    return flat(namespace, name) if namespace and name else name or ""
 
 
 def _custom_call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
@@ -139,7 +150,8 @@ def _custom_call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     if item.get("input") is None:
         bad.add(f"{path}.input", "This field is required.")
     signature = replay.read_call(item, path, bad)
-    return ToolCall(call_id or "", name or "", given or "", signature, is_custom=True)
+    full_name = _full_name(item, name, path, bad)
+    return ToolCall(call_id or "", full_name, given or "", signature, is_custom=True)
 
 
 def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:

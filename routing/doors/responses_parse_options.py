@@ -1,16 +1,19 @@
 """The Responses API's tools, tool choice, text and reasoning settings into the neutral language."""
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import msgspec
 
 from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
-from routing.doors.findings import Findings, record, text
-from routing.doors.parse_tools import MAX_TOOLS, allowed_tools, flag, grammar, tool_name
+from routing.doors.findings import MOST_NAME, Findings, record, text
+from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, flag, grammar, tool_name
 
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
+OWN = ("function", "custom", "namespace")  # the types of tools that callers run themselves
 LOGPROBS = "message.output_text.logprobs"
 _FUNCTION = frozenset({"type", "name", "description", "parameters", "strict"})
 _CUSTOM = frozenset({"type", "name", "description", "format"})
@@ -39,13 +42,52 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     if len(raw) > MAX_TOOLS:
         bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    read = [_tool(one, f"{path}[{position}]", bad) for position, one in enumerate(raw)]
+    has_own = any(isinstance(one, dict) and one.get("type") in OWN for one in raw)
+    read: list[Tool] = []
     names: set[str] = set()
-    for position, tool in enumerate(read):
-        if tool.name and tool.name in names:
-            bad.add(f"{path}[{position}].name", "There is another tool of this name.")
-        names.add(tool.name)
+    for position, one in enumerate(raw):
+        at = f"{path}[{position}]"
+        if has_own and isinstance(one, dict) and is_hosted(one.get("type")):
+            bad.leave_one(f"{path}[].{one['type'][:MOST_NAME]}")
+            continue
+        for tool in _tools_of(one, at, bad):
+            if tool.name and tool.name in names:
+                bad.add(f"{at}.name", "There is another tool of this name.")
+            names.add(tool.name)
+            read.append(tool)
     return tuple(read)
+
+
+def is_hosted(kind: Any) -> bool:
+    """Whether the API's own provider would run the tool. Beside a caller's own tools it can be done without,
+    as agents do that offer all they know; alone it is what the answer is to come from."""
+    return isinstance(kind, str) and kind not in OWN
+
+
+def namespaces(raw: Any) -> dict[str, tuple[str, str]]:
+    """By the name a tool goes by here, its namespace and its name there; `raw` is found to be right."""
+    return {
+        flat(group["name"], tool["name"]): (group["name"], tool["name"])
+        for group in raw or ()
+        if group.get("type") == "namespace"
+        for tool in group["tools"]
+    }
+
+
+def flat(namespace: str, name: str) -> str:
+    """One name for both, within what every provider takes."""
+    joined = f"{namespace}__{name}"
+    if len(joined) <= MAX_TOOL_NAME:
+        return joined
+    digest = hashlib.blake2b(joined.encode(), digest_size=4).hexdigest()
+    return f"{joined[: MAX_TOOL_NAME - 9]}_{digest}"
+
+
+def additional(items: Any) -> Iterator[tuple[str, Any]]:
+    """Lists of tools that stand among the input items, as agents send them, with their paths."""
+    for position, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict) and item.get("type") == "additional_tools":
+            yield f"input[{position}].tools", item.get("tools")
 
 
 def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoice | None:
@@ -137,6 +179,22 @@ def _format(raw: Any, path: str, bad: Findings) -> ResponseFormat | None:
         schema=record(known.get("schema"), f"{path}.schema", bad),
         strict=flag(known, "strict", path, bad),
     )
+
+
+def _tools_of(raw: Any, path: str, bad: Findings) -> Iterator[Tool]:
+    """One tool, or those of a namespace under names of their own."""
+    if not isinstance(raw, dict) or raw.get("type") != "namespace":
+        yield _tool(raw, path, bad)
+        return
+    name, inner = tool_name(raw, path, bad) or "", raw.get("tools")
+    about = text(raw, "description", path, bad)
+    if not isinstance(inner, list):
+        bad.add(f"{path}.tools", "Must be a list of tools.")
+        return
+    for position, one in enumerate(inner):
+        tool = _tool(one, f"{path}.tools[{position}]", bad)
+        said = "\n\n".join(filter(None, [about, tool.description])) or None
+        yield msgspec.structs.replace(tool, name=flat(name, tool.name), description=said)
 
 
 def _tool(raw: Any, path: str, bad: Findings) -> Tool:

@@ -105,7 +105,7 @@ class _Response:
 
     def __init__(self, answer: Answer, asked: ResponsesAsk, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
-        self._output = _Output(answer.request_id.removeprefix("req_"), asked.reasoning.summary is not None)
+        self._output = _Output(answer.request_id.removeprefix("req_"), asked)
         self._finish: FinishReason | None = None
         self.told: dict[str, Any] = {
             "id": "resp_" + answer.request_id.removeprefix("req_"),
@@ -168,9 +168,10 @@ class _Response:
 class _Output:
     """Turns an answer's events into output items, one open at a time, and the events that tell of them."""
 
-    def __init__(self, identity: str, shows_summary: bool) -> None:
+    def __init__(self, identity: str, asked: ResponsesAsk) -> None:
         self.items: list[dict[str, Any]] = []
-        self._identity, self._shows_summary = identity, shows_summary
+        self._identity, self._namespaces = identity, asked.namespaces
+        self._shows_summary = asked.reasoning.summary is not None
         self._open: dict[str, Any] | None = None  # the last item while it is open
         self._pieces: list[str] = []  # of the open part, or of the open call
         self._logprobs: list[dict[str, Any]] = []  # of the open part
@@ -258,7 +259,7 @@ class _Output:
     def _call(self, event: ToolCallDelta) -> Iterator[Event]:
         item = self._calls.get(event.index)
         if item is None:
-            named = {"call_id": event.id or "", "name": event.name or ""}
+            named = {"call_id": event.id or "", **self._named(event.name or "")}
             if event.is_custom:
                 body = {"type": "custom_tool_call", **named, "input": ""}
             else:
@@ -274,6 +275,13 @@ class _Output:
             item["input" if item["type"] == "custom_tool_call" else "arguments"] += event.arguments
         kind = "custom_tool_call_input" if item["type"] == "custom_tool_call" else "function_call_arguments"
         yield {"type": f"response.{kind}.delta", **self._place(item), "delta": event.arguments}
+
+    def _named(self, name: str) -> dict[str, Any]:
+        """As the caller named the tool."""
+        if name not in self._namespaces:
+            return {"name": name}
+        namespace, inner = self._namespaces[name]
+        return {"namespace": namespace, "name": inner}
 
     def _begin(self, prefix: str, body: dict[str, Any]) -> Iterator[Event]:
         yield from self.close()

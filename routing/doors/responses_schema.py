@@ -7,12 +7,12 @@ import msgspec
 from drf_spectacular.utils import extend_schema_field
 from msgspec import Meta
 
-from routing.chat import ChatRequest, Message, Role, Sampling, Steering, Text
+from routing.chat import ChatRequest, Message, Role, Sampling, Steering, Text, Tool
 from routing.doors import fields, responses_parse
 from routing.doors import responses_parse_options as options
 from routing.doors.fields import ParsedField, StrictSerializer, optional
 from routing.doors.findings import Findings
-from routing.doors.openai_schema import MAX_TIER
+from routing.doors.openai_schema import MAX_TIER, OpenAIChat
 from routing.doors.parse import are_blank
 from routing.doors.parse_tools import MAX_TOOLS
 from routing.doors.steering import steering
@@ -39,16 +39,17 @@ MAX_LOGPROBS = 20
 
 
 class ResponsesAsk(msgspec.Struct, frozen=True):
-    """`echo`: the settings a response repeats."""
+    """`echo`: the settings a response repeats; `namespaces`: by a tool's name here, where it is from."""
 
     request: ChatRequest
     steering: Steering
     reasoning: options.Reasoning
     echo: dict[str, Any]
+    namespaces: dict[str, tuple[str, str]]
 
 
-class Responses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`Any`: read by the parsers, or not heeded."""
+class Responses(msgspec.Struct, frozen=True):
+    """What we know; agents send more, which is left aside. `Any`: read by the parsers, or not heeded."""
 
     input: Any
     model: ModelName
@@ -160,9 +161,6 @@ class ResponsesSerializer(StrictSerializer):
     prompt_cache_retention = optional(fields.StrictText, max_length=MAX_TIER)
     safety_identifier = optional(fields.StrictText, max_length=MAX_USER)
 
-    class Meta:
-        closed = True
-
 
 def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
     """What is asked, by body and headers.
@@ -176,7 +174,8 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
         raise fields.refusal(ResponsesSerializer, raw) from None
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     bad = Findings()
-    tools = options.tools(sent.tools, bad)
+    _leave_unknown(raw, bad)
+    tools, namespaces = _tools(sent, bad)
     choice = options.tool_choice(sent.tool_choice, bad)
     options.check_tool_choice(choice, tools, bad)
     text, reasoning = options.text_settings(sent.text, bad), options.reasoning(sent.reasoning, bad)
@@ -206,7 +205,27 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
         raise bad.error()
     if are_blank(said):
         raise EmptyMessages("The input is empty. Send at least one item with content.", param="input")
-    return ResponsesAsk(request, chosen, reasoning, _echo(sent, request))
+    return ResponsesAsk(request, chosen, reasoning, _echo(sent, request), namespaces)
+
+
+def _tools(sent: Responses, bad: Findings) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
+    """All that may be called, the latest of each name, and the namespaces they are from."""
+    lists = [("tools", sent.tools), *options.additional(sent.input)]
+    tools = {tool.name: tool for path, raw in lists for tool in options.tools(raw, bad, path)}
+    if bad.found:
+        return (), {}
+    return tuple(tools.values()), {
+        name: place for _, raw in lists for name, place in options.namespaces(raw).items()
+    }
+
+
+def _leave_unknown(raw: dict[str, Any], bad: Findings) -> None:
+    """Agents send more than is known here; but who means the other API's parameters is told so."""
+    known = frozenset(Responses.__struct_fields__)
+    for name in raw.keys() - known:
+        if name in OpenAIChat.__struct_fields__:
+            bad.add(name, "Is a parameter of /v1/chat/completions, not of this path.")
+    bad.leave(raw, known, "")
 
 
 _NOTHING = (None, False, "disabled")
@@ -252,7 +271,7 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
 
 def _tool(raw: dict[str, Any]) -> dict[str, Any]:
     """Complete, as clients expect it."""
-    if raw.get("type") == "custom":
+    if raw.get("type") != "function":
         return raw
     return {
         "description": None,

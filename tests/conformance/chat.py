@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import json
 from typing import Any
 
@@ -33,8 +34,14 @@ NAME = "chat"
 ERROR = openai.APIStatusError
 
 
+@functools.cache
+def _connections() -> openai.DefaultHttpxClient:
+    """Of all clients: each of its own would read the certificates again, longer than most requests take."""
+    return openai.DefaultHttpxClient()
+
+
 def client(url: str, key: str) -> OpenAI:
-    return OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+    return OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=_connections())
 
 
 def code(error: openai.APIStatusError) -> str:

@@ -1,6 +1,7 @@
 """The features of `/v1/messages`, by Anthropic's client."""
 
 import base64
+import functools
 import json
 from typing import Any
 
@@ -28,8 +29,13 @@ NAME = "messages"
 ERROR = anthropic.APIStatusError
 
 
+@functools.cache
+def _connections() -> anthropic.DefaultHttpxClient:
+    return anthropic.DefaultHttpxClient()  # of all clients, as chat's
+
+
 def client(url: str, key: str) -> Anthropic:
-    return Anthropic(base_url=url, api_key=key, max_retries=0)
+    return Anthropic(base_url=url, api_key=key, max_retries=0, http_client=_connections())
 
 
 def code(error: Any) -> str:
@@ -61,6 +67,8 @@ def tool(name: str, **properties: Any) -> dict[str, Any]:
 
 
 WEATHER, CLOCK = tool("get_weather", city={"type": "string"}), tool("get_clock", zone={"type": "string"})
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 
 def asked(content: Any = CAPITAL, **fields: Any) -> dict[str, Any]:
@@ -183,6 +191,12 @@ def _tools() -> list[Feature]:
             has_text,
         ),
         Feature(
+            "a server tool beside one's own",
+            asked(USE_WEATHER, tools=[WEATHER, SEARCH]),
+            ("tools[].web_search_20250305",),
+            has_text,
+        ),
+        Feature(
             "thinking sent back",
             asked(USE_WEATHER, tools=[WEATHER], thinking=thinking),
             ("tools", "reasoning_effort"),
@@ -263,13 +277,20 @@ def _settings() -> list[Feature]:
         set_to("user", "metadata", {"user_id": "u-1"}, "user"),
         set_to("speed", "extra_body", {"speed": "fast"}, "speed"),
         set_to("a cache of the whole", "cache_control", {"type": "ephemeral"}),
+        Feature(
+            "a field of a beta",
+            asked(extra_body={"mood": "good"}, extra_headers={"anthropic-beta": "moods-2026-12-24"}),
+            ("mood",),
+            has_text,
+        ),
         Feature("cache marks", asked([mark]), ("cache_control",), has_text),
     ]
 
 
 def _refused() -> list[Feature]:
     return [
-        Feature("a server tool", asked(tools=[{"type": "web_search_20250305", "name": "web_search"}])),
+        Feature("a server tool", asked(tools=[SEARCH])),
+        Feature("a field nobody knows", asked(extra_body={"mood": "good"})),
         Feature("a container", asked(extra_body={"container": "c"})),
         Feature("a thread", asked(extra_body={"thread": {"type": "create"}})),
         Feature("a place", asked(inference_geo="us")),

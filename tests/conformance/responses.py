@@ -48,7 +48,12 @@ def tool(name: str, **properties: Any) -> dict[str, Any]:
 
 
 WEATHER, CLOCK = tool("get_weather", city={"type": "string"}), tool("get_clock", zone={"type": "string"})
+CRM = {"type": "namespace", "name": "crm", "description": "Customers", "tools": [WEATHER]}
 QUERY = {"type": "custom", "name": "query", "description": "Asks the database"}
+
+
+def said(content: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]
 
 
 def called(*names: str) -> Check:
@@ -172,6 +177,24 @@ def _tools() -> list[Feature]:
             says("7 users"),
         ),
         Feature(
+            "tools in a namespace",
+            {"input": USE_WEATHER, "tools": [CRM]},
+            ("tools",),
+            lambda answer: [one.namespace for one in answer.output if one.type == "function_call"] == ["crm"],
+        ),
+        Feature(
+            "tools among the input",
+            {"input": [{"type": "additional_tools", "tools": [WEATHER]}, *said(USE_WEATHER)]},
+            ("tools",),
+            called("get_weather"),
+        ),
+        Feature(
+            "a hosted tool beside one's own",
+            {"input": USE_WEATHER, "tools": [WEATHER, {"type": "web_search"}]},
+            ("tools[].web_search",),
+            has_text,
+        ),
+        Feature(
             "reasoning sent back",
             {"input": USE_WEATHER, "tools": [WEATHER], "reasoning": {"effort": "high", "summary": "auto"}},
             ("tools", "reasoning_effort"),
@@ -247,6 +270,7 @@ def _settings() -> list[Feature]:
         set_to("prompt cache key", "prompt_cache_key", "k"),
         set_to("storing", "store", True),
         set_to("truncation", "truncation", "auto"),
+        set_to("a field nobody knows", "extra_body", {"mood": "good"}, "mood"),
         Feature(
             "prompt_cache_breakpoint",
             {"input": [{"role": "user", "content": [point]}]},
@@ -258,6 +282,7 @@ def _settings() -> list[Feature]:
 
 def _refused() -> list[Feature]:
     return [
+        Feature("a parameter of the other API", {"input": CAPITAL, "extra_body": {"n": 2}}),
         Feature("a response before", {"input": CAPITAL, "previous_response_id": "resp_1"}),
         Feature("in the background", {"input": CAPITAL, "background": True}),
         Feature("a hosted tool", {"input": CAPITAL, "tools": [{"type": "web_search"}]}),

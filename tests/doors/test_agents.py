@@ -1,0 +1,142 @@
+"""What coding agents send besides: tools in namespaces and among the input, hosted tools, fields of betas."""
+
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.conftest import Simulator
+
+MODELS = ["gpt-4.1", "gpt-6.2-sol", "claude-haiku-4-5", "gemini-3.5-flash"]
+QUESTION = "Use the list users tool."
+GROUP: dict[str, Any] = {
+    "type": "namespace",
+    "name": "crm",
+    "description": "Customers",
+    "tools": [
+        {"type": "function", "name": "list_users", "parameters": {"type": "object", "properties": {}}},
+        {"type": "custom", "name": "note", "description": "Takes a note"},
+    ],
+}
+LOOK = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
+SEARCH = {"type": "web_search", "external_web_access": False}
+
+
+@pytest.fixture
+def client(server: str, api_key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server}/v1", api_key=api_key, max_retries=0)
+
+
+def dropped(answer: Any) -> set[str]:
+    told = (answer.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
+    return {one["parameter"] for one in told if one["verdict"] == "dropped"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["list_users", "note"])
+def test_tools_of_a_namespace_are_called_in_it(client: openai.OpenAI, model: str, name: str) -> None:
+    question = {"role": "user", "content": f"Use the {name.replace('_', ' ')} tool now."}
+    fields: dict[str, Any] = {"model": model, "input": [question], "tools": [GROUP]}
+    response = client.responses.create(**fields)
+    (call,) = [one for one in response.output if one.type in ("function_call", "custom_tool_call")]
+    assert (call.namespace, call.name) == ("crm", name)
+    with client.responses.stream(**fields) as stream:
+        added = [event.item for event in stream if event.type == "response.output_item.added"]
+    assert [one.namespace for one in added if "call" in one.type] == ["crm"]
+    output = {"type": f"{call.type}_output", "call_id": call.call_id, "output": "7 users"}
+    items = [question, *(item.to_dict() for item in response.output), output]
+    after = client.responses.create(**fields | {"input": items})
+    assert "7 users" in after.output_text
+
+
+def test_a_long_name_and_its_namespace_fit_every_provider(client: openai.OpenAI) -> None:
+    tools = [{**GROUP["tools"][0], "name": f"users_{'x' * 50}_{number}"} for number in range(2)]
+    group = GROUP | {"name": "n" * 40, "tools": tools}
+    response = client.responses.create(model="claude-haiku-4-5", input=QUESTION, tools=[group])  # type: ignore[list-item]
+    calls = [one for one in response.output if one.type == "function_call"]
+    assert {(one.namespace, one.name) for one in calls} == {("n" * 40, tool["name"]) for tool in tools}
+
+
+def test_tools_among_the_input_are_tools(client: openai.OpenAI) -> None:
+    items = [
+        {"type": "additional_tools", "role": "developer", "tools": [GROUP, LOOK]},
+        {"role": "user", "content": QUESTION},
+    ]
+    response = client.responses.create(model="auto", input=items, tools=[LOOK])  # type: ignore[arg-type,list-item]
+    (call,) = [one for one in response.output if one.type == "function_call"]
+    assert (call.namespace, call.name) == ("crm", "list_users")
+
+
+def test_a_wrong_tool_among_the_input_is_named(http: httpx.Client) -> None:
+    items = [{"type": "additional_tools", "tools": [{"type": "function", "name": "a b"}]}]
+    response = http.post("/v1/responses", json={"model": "auto", "input": items})
+    assert response.json()["error"]["param"] == "input[0].tools[0].name"
+
+
+def test_a_hosted_tool_beside_ones_own_is_left_out_and_told(
+    client: openai.OpenAI, simulator: Simulator
+) -> None:
+    answer = client.responses.create(model="auto", input="Hi", tools=[SEARCH, LOOK])  # type: ignore[list-item]
+    assert dropped(answer) == {"tools[].web_search"}
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="auto", input="Hi", tools=[SEARCH])  # type: ignore[list-item]
+
+
+def test_what_agents_tell_of_themselves_is_left_aside(client: openai.OpenAI) -> None:
+    told = {"client_metadata": {"session_id": "s"}, "reasoning": {"context": "all_turns"}}
+    answer = client.responses.create(model="auto", input="Hi", extra_body=told)
+    assert dropped(answer) == {"client_metadata", "reasoning.context"}
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "n", "stop", "messages"])
+def test_parameters_of_the_other_api_are_named(http: httpx.Client, name: str) -> None:
+    response = http.post("/v1/responses", json={"model": "auto", "input": "Hi", name: 1})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == name
+
+
+# At the Messages door
+
+TOOL: dict[str, Any] = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
+SERVER_TOOL: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
+ASKED: dict[str, Any] = {
+    "model": "auto",
+    "max_tokens": 2048,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+
+
+def test_a_server_tool_beside_ones_own_is_left_out_and_told(http: httpx.Client) -> None:
+    body = http.post("/v1/messages", json=ASKED | {"tools": [SERVER_TOOL, TOOL]}).json()
+    told = {one["parameter"]: one["verdict"] for one in body["x_routeplex"]["fidelity"]["parameters"]}
+    assert told["tools[].web_search_20250305"] == "dropped"
+    assert http.post("/v1/messages", json=ASKED | {"tools": [SERVER_TOOL]}).status_code == 400
+
+
+def test_fields_of_a_beta_are_for_who_names_one(http: httpx.Client) -> None:
+    asked = ASKED | {"tomorrows_field": {"a": 1}}
+    assert http.post("/v1/messages", json=asked).status_code == 400
+    beta = {"anthropic-beta": "tomorrow-2026-12-24"}
+    body = http.post("/v1/messages", json=asked, headers=beta).json()
+    told = {one["parameter"]: one["verdict"] for one in body["x_routeplex"]["fidelity"]["parameters"]}
+    assert told["tomorrows_field"] == "dropped"
+    count = {name: asked[name] for name in ("model", "messages", "tomorrows_field")}
+    assert http.post("/v1/messages/count_tokens", json=count, headers=beta).status_code == 200
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "gemini-3.5-flash", "gpt-6.2-sol"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_last_block_of_an_answer_is_its_text(
+    server: str, api_key: str, model: str, streamed: bool
+) -> None:
+    """Agents take it for the answer; what a provider signs afterwards must not stand behind it."""
+    client = anthropic.Anthropic(base_url=server, api_key=api_key, max_retries=0)
+    fields: dict[str, Any] = ASKED | {"model": model, "thinking": {"type": "adaptive"}}
+    if streamed:
+        with client.messages.stream(**fields) as stream:
+            message = stream.get_final_message()
+    else:
+        message = client.messages.create(**fields)
+    assert message.content[-1].type == "text"
