@@ -22,6 +22,7 @@ from routing.simulator.openai_rules import (
     COMPLAIN,
     CUSTOM_TOOL,
     MODES,
+    check_caching,
     check_grammar,
     check_output_limit,
     check_sampling,
@@ -144,6 +145,9 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
         )
         raise openai_error(400, message, param="reasoning_effort")
     check_sampling(model, body, effort)
+    check_caching(model, body)
+    if body.get("prediction") is not None and not model.quirks.get("prediction"):
+        raise unsupported("prediction")
 
 
 def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:

@@ -22,6 +22,7 @@ from routing.simulator.openai_rules import (
     COMPLAIN,
     CUSTOM_TOOL,
     MODES,
+    check_caching,
     check_grammar,
     check_output_limit,
     check_sampling,
@@ -101,6 +102,7 @@ def read_request(body: dict[str, Any]) -> Ask:
     check(reasoning, _REASONING, COMPLAIN, "reasoning.")
     effort = effort_of(model, reasoning.get("effort"), "reasoning.effort", chat=False)
     check_sampling(model, body, effort)
+    check_caching(model, body)
     check_output_limit(model, "max_output_tokens", body.get("max_output_tokens"))
     if body.get("previous_response_id") is not None:
         name = body["previous_response_id"]

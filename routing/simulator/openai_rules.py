@@ -10,7 +10,7 @@ from routing.simulator.meter import input_tokens
 from routing.simulator.models import RETIRED, Model, find
 from routing.simulator.refused import Refused, openai_error
 from routing.simulator.schema_check import problem_of
-from routing.simulator.wire import Request
+from routing.simulator.wire import Request, encode
 
 PROVIDER = "openai"
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -227,6 +227,16 @@ def check_tool_name(name: Any, path: str) -> str:
         )
         raise openai_error(400, message, param=path, code="invalid_value")
     return str(name)
+
+
+def check_caching(model: Model, body: dict[str, Any]) -> None:
+    """Explicit prompt caching came with GPT-5.6."""
+    if model.quirks.get("prompt_cache_breakpoints"):
+        return
+    if body.get("prompt_cache_options") is not None:
+        raise unsupported("prompt_cache_options")
+    if b'"prompt_cache_breakpoint"' in encode(body.get("messages") or body.get("input")):
+        raise unsupported("prompt_cache_breakpoint")
 
 
 def tool_kinds(model: Model) -> tuple[str, ...]:

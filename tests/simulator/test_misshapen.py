@@ -33,7 +33,7 @@ CHAT = {
     "stop": ["a"],
     "stream": True,
     "stream_options": {"include_usage": True},
-    "prompt_cache_options": {"ttl": "30m"},
+    "prediction": {"type": "content", "content": "x"},
 }
 RESPONSES = {
     "model": "gpt-6-luna",

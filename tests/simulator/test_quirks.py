@@ -10,6 +10,11 @@ from tests.simulator.conftest import WEATHER, Running
 
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
 CLAUDE_TOOL = {"name": "get_weather", "input_schema": WEATHER}
+CUSTOM_TOOL = {"type": "custom", "custom": {"name": "query"}}
+MARKED = {
+    "role": "user",
+    "content": [{"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}],
+}
 NEW = "2026-10-21"
 
 
@@ -50,6 +55,17 @@ def message(answer: httpx.Response) -> str:
             "Invalid value: 'boss'",
         ),
         ("gpt-4o", {"messages": [{"role": "user", "content": None}]}, "messages.[0].content", "got null"),
+        ("gpt-6-luna", {"prediction": {"type": "content", "content": "x"}}, "prediction", "not supported"),
+        ("gpt-4o", {"prompt_cache_options": {"ttl": "30m"}}, "prompt_cache_options", "not supported"),
+        ("gpt-5.6-luna", {"prompt_cache_options": {"ttl": "12h"}}, "prompt_cache_options.ttl", "'12h'"),
+        ("gpt-4o", {"messages": [MARKED]}, "prompt_cache_breakpoint", "not supported"),
+        ("gpt-4o", {"tools": [CUSTOM_TOOL]}, "tools[0].type", "Invalid value: 'custom'"),
+        (
+            "gpt-5.2",
+            {"tools": [{"type": "custom", "custom": {"name": "x", "format": {"type": "grammar"}}}]},
+            "tools[0].custom.format.grammar",
+            "Invalid type",
+        ),
         ("gpt-4o", {"messages": [{"role": "tool", "content": "x", "tool_call_id": "c"}]}, None, "preceeding"),
     ],
 )
