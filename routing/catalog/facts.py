@@ -77,7 +77,7 @@ def _asked_efforts(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
     """Thinking budgets of models that know no effort (spec/providers.md §6); nobody has scored them so."""
     if "enabled" not in quirks.get("thinking_types", ()):
         return ()
-    return (Effort.NONE, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    return (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 
 
 def _default_effort(quirks: Mapping[str, Any], efforts: tuple[Effort, ...]) -> Effort | None:

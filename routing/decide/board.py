@@ -106,7 +106,10 @@ def board_of(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
 
 
 def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
-    """The accepted effort closest to the one wanted, the lower of two; None when the model takes none."""
+    """The accepted effort closest to the one wanted, the lower of two; None when the model takes none,
+    or does what is wanted when it is told nothing."""
+    if not facts.efforts and wanted is Effort.NONE:
+        return None
     ladder = list(Effort)
     return min(
         facts.efforts or facts.asked_efforts,

@@ -98,6 +98,8 @@ def _thinking(
     request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int, told: Writer
 ) -> dict[str, Any]:
     if effort is None:
+        if request.effort is Effort.NONE and not quirks.flag(model, "thinking_on_by_default", default=True):
+            told.keep("reasoning_effort")
         return {}
     levels = tuple(Effort(name) for name in model.quirks.get("effort_levels", ()) if name in quirks.ORDER)
     always_on = quirks.flag(model, "thinking_always_on", default=False)

@@ -93,7 +93,7 @@ def test_an_own_upstream_takes_what_openai_compatible_servers_take() -> None:
 
 def test_a_model_that_knows_no_effort_thinks_when_it_is_asked_to(models: Models) -> None:
     """By a budget; nobody has scored it so, and the router does not choose it."""
-    assert models["claude-haiku-4-5"].asked_efforts == (Effort.NONE, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    assert models["claude-haiku-4-5"].asked_efforts == (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
     assert all(not facts.asked_efforts for facts in models.values() if facts.efforts)
     assert models["gpt-4o"].asked_efforts == ()
 
