@@ -22,8 +22,10 @@ $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
 run: setup
 	@$(BIN)/python manage.py run
 
+# Many tests wait for servers and clocks: half as many workers again as there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
 test: setup browser
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 # Every feature of every door on every provider's API, and the clients' helpers, as tables that are also written into
 # docs/conformance.md.

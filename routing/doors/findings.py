@@ -8,7 +8,7 @@ from accounts.errors import ApiError
 from routing.doors.errors import validation_error
 
 _ABSENT: tuple[Any, ...] = (None, "", [], {})
-MOST_UNHEEDED, MOST_NAME = 20, 60  # names told, and characters of one
+MOST_UNHEEDED, MOST_PATH = 20, 100  # fields told, and characters of one
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -25,11 +25,11 @@ class Findings:
             return
         for name in raw.keys() - known:
             if raw[name] not in _ABSENT:
-                self.leave_one(f"{path}.{name[:MOST_NAME]}" if path else name[:MOST_NAME])
+                self.leave_one(f"{path}.{name}" if path else name)
 
     def leave_one(self, path: str) -> None:
         if len(self.unheeded) < MOST_UNHEEDED:
-            self.unheeded[_INDEX.sub("[]", path)] = None
+            self.unheeded[_INDEX.sub("[]", path)[:MOST_PATH]] = None
 
     def add(self, field: str, message: str) -> None:
         self.found.append({"field": field, "message": message})

@@ -6,7 +6,7 @@ import msgspec
 
 from routing.arms import Effort
 from routing.chat import CacheMark, ResponseFormat, Tool, ToolChoice
-from routing.doors.findings import MOST_NAME, Findings, record, text
+from routing.doors.findings import Findings, record, text
 from routing.doors.parse import cache_mark, mark_of
 from routing.doors.parse_tools import MAX_TOOLS, flag, tool_name
 from routing.doors.wire_types import MAX_TOKENS, MAX_USER
@@ -52,7 +52,7 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
         if hosted[position] and not all(hosted):
-            bad.leave_one(f"{path}[].{one['type'][:MOST_NAME]}")
+            bad.leave_one(f"{path}[].{one['type']}")
             continue
         tool = _tool(one, at, bad)
         if tool.name and tool.name in names:

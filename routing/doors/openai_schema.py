@@ -36,6 +36,7 @@ from routing.errors import EmptyMessages, UnsupportedParameter
 
 MAX_CHOICES = 128
 MAX_TIER = 32  # characters of a service tier
+MAX_UNKNOWN, MAX_UNKNOWN_NAME = 50, 100  # parameters that are passed on: each is in the receipt, and kept
 Count = Annotated[int, Meta(ge=1, le=MAX_CHOICES)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 
@@ -173,6 +174,9 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     tools, choice = _tools(sent, bad)
     aside = (*_SPOKEN, _SEARCH, _STORE)
     extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in aside}
+    if len(extra) > MAX_UNKNOWN or any(len(name) > MAX_UNKNOWN_NAME for name in extra):
+        told = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
+        bad.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], told)
     if sent.top_logprobs and not sent.logprobs:
         bad.add("top_logprobs", "Needs logprobs to be true.")
     request = ChatRequest(

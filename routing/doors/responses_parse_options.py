@@ -8,7 +8,7 @@ import msgspec
 
 from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
-from routing.doors.findings import MOST_NAME, Findings, record, text
+from routing.doors.findings import Findings, record, text
 from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, flag, grammar, tool_name
 
 VERBOSITIES = ("low", "medium", "high")
@@ -48,7 +48,7 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
         if has_own and isinstance(one, dict) and is_hosted(one.get("type")):
-            bad.leave_one(f"{path}[].{one['type'][:MOST_NAME]}")
+            bad.leave_one(f"{path}[].{one['type']}")
             continue
         for tool in _tools_of(one, at, bad):
             if tool.name and tool.name in names:

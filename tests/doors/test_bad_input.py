@@ -245,6 +245,8 @@ OPENAI: list[tuple[dict[str, Any], str]] = [
     ({"verbosity": "chatty"}, "verbosity"),
     ({"service_tier": 5}, "service_tier"),
     ({"safety_identifier": 5}, "safety_identifier"),
+    ({f"p{number}": 1 for number in range(51)}, "p10"),
+    ({"x" * 101: 1}, "x" * 100),
     ({"functions": {}}, "functions"),
     ({"functions": [{"name": "a b"}]}, "functions[0].name"),
     ({"functions": [{"name": "a"}], "function_call": {}}, "function_call.name"),

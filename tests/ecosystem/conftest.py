@@ -69,11 +69,13 @@ def key(routeplex: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def address(routeplex: str, key: str) -> str:
-    """`/v1` of it; the variables every client of OpenAI's API reads are set."""
+    """`/v1` of it; the variables that clients of OpenAI's and Anthropic's APIs read are set."""
     os.environ |= {
         "OPENAI_BASE_URL": f"{routeplex}/v1",
         "OPENAI_API_BASE": f"{routeplex}/v1",
         "OPENAI_API_KEY": key,
+        "ANTHROPIC_BASE_URL": routeplex,
+        "ANTHROPIC_API_KEY": key,
     }
     return f"{routeplex}/v1"
 

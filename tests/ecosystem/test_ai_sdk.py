@@ -1,4 +1,4 @@
-"""Vercel's AI SDK (Node): its OpenAI-compatible provider, and its OpenAI one by chat and Responses."""
+"""Vercel's AI SDK (Node): its OpenAI-compatible provider, its OpenAI one by both APIs, its Anthropic one."""
 
 import json
 import os

@@ -1,7 +1,11 @@
-"""LangChain: `ChatOpenAI` with nothing but a model, the base URL and the key."""
+"""LangChain: `ChatOpenAI` by both APIs and `ChatAnthropic`, with a model, the base URL and the key alone."""
+
+from functools import partial
 
 import pytest
 from conftest import LONG, QUESTION
+from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -21,12 +25,15 @@ def get_weather(city: str) -> str:
     return f"It is 21 degrees in {city}."
 
 
-@pytest.fixture
-def chat(model: str) -> ChatOpenAI:
-    return ChatOpenAI(model=model)
+@pytest.fixture(
+    params=[ChatOpenAI, partial(ChatOpenAI, use_responses_api=True), ChatAnthropic],
+    ids=["chat", "responses", "messages"],
+)
+def chat(request: pytest.FixtureRequest, model: str) -> BaseChatModel:
+    return request.param(model=model)
 
 
-def test_a_tool_is_called_and_its_result_used(chat: ChatOpenAI) -> None:
+def test_a_tool_is_called_and_its_result_used(chat: BaseChatModel) -> None:
     bound = chat.bind_tools([get_weather])
     asked = bound.invoke([HumanMessage(QUESTION)])
     (call,) = asked.tool_calls
@@ -37,13 +44,13 @@ def test_a_tool_is_called_and_its_result_used(chat: ChatOpenAI) -> None:
     assert answer.usage_metadata["input_tokens"] > 0
 
 
-def test_a_structured_answer(chat: ChatOpenAI) -> None:
+def test_a_structured_answer(chat: BaseChatModel) -> None:
     for method in ("json_schema", "function_calling"):
         found = chat.with_structured_output(City, method=method).invoke("Describe Paris as a city.")
         assert isinstance(found, City), method
 
 
-async def test_a_stream(chat: ChatOpenAI) -> None:
+async def test_a_stream(chat: BaseChatModel) -> None:
     whole = AIMessageChunk("")
     count = 0
     async for chunk in chat.astream(LONG):
@@ -53,7 +60,7 @@ async def test_a_stream(chat: ChatOpenAI) -> None:
     assert whole.usage_metadata["output_tokens"] > 0
 
 
-async def test_tool_calls_stream(chat: ChatOpenAI) -> None:
+async def test_tool_calls_stream(chat: BaseChatModel) -> None:
     whole = AIMessageChunk("")
     async for chunk in chat.bind_tools([get_weather]).astream(QUESTION):
         whole = whole + chunk

@@ -1,10 +1,12 @@
-"""pydantic-ai: `OpenAIChatModel` with what the environment says."""
+"""pydantic-ai: its models of three APIs, with what the environment says."""
 
 import pytest
 from conftest import LONG, QUESTION
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, ToolOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models import Model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
 
 class City(BaseModel):
@@ -14,12 +16,12 @@ class City(BaseModel):
     people: int
 
 
-@pytest.fixture
-def chat(model: str) -> OpenAIChatModel:
-    return OpenAIChatModel(model)
+@pytest.fixture(params=[OpenAIChatModel, OpenAIResponsesModel, AnthropicModel])
+def chat(request: pytest.FixtureRequest, model: str) -> Model:
+    return request.param(model)
 
 
-async def test_a_tool_is_called_and_its_result_used(chat: OpenAIChatModel) -> None:
+async def test_a_tool_is_called_and_its_result_used(chat: Model) -> None:
     agent, asked = Agent(chat), []
 
     @agent.tool_plain
@@ -34,13 +36,19 @@ async def test_a_tool_is_called_and_its_result_used(chat: OpenAIChatModel) -> No
     assert found.usage.input_tokens > 0
 
 
-@pytest.mark.parametrize("form", [ToolOutput, NativeOutput])
-async def test_a_structured_answer(chat: OpenAIChatModel, form: type) -> None:
-    found = await Agent(chat, output_type=form(City)).run("Describe Paris as a city.")
+async def test_a_structured_answer(chat: Model) -> None:
+    found = await Agent(chat, output_type=ToolOutput(City)).run("Describe Paris as a city.")
     assert isinstance(found.output, City)
 
 
-async def test_a_stream(chat: OpenAIChatModel) -> None:
+@pytest.mark.parametrize("chat", [OpenAIChatModel, OpenAIResponsesModel], indirect=True)
+async def test_a_structured_answer_by_its_schema(chat: Model) -> None:
+    """Of Anthropic's API the client believes it for that API's own models alone."""
+    found = await Agent(chat, output_type=NativeOutput(City)).run("Describe Paris as a city.")
+    assert isinstance(found.output, City)
+
+
+async def test_a_stream(chat: Model) -> None:
     async with Agent(chat).run_stream(LONG) as run:
         parts = [part async for part in run.stream_text(delta=True, debounce_by=None)]
     assert len("".join(parts)) > 100

@@ -1,4 +1,5 @@
 // Vercel's AI SDK with base URL and key alone: a tool, a structured answer and a stream; prints what came of them.
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, Output, stepCountIs, streamText, tool } from "ai";
@@ -10,6 +11,7 @@ const models = {
   compatible: createOpenAICompatible({ name: "routeplex", baseURL, apiKey, supportsStructuredOutputs: true })(name),
   chat: openai.chat(name),
   responses: openai.responses(name),
+  messages: createAnthropic({ baseURL, apiKey })(name),
 };
 const tools = {
   get_weather: tool({
