@@ -20,13 +20,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from accounts.secrets_at_rest import CannotUnseal, seal_bytes, unseal_bytes
-from routing.chat import ChatRequest, Message, Opaque, ReasoningDelta, StreamEvent, ToolCallDelta
+from routing.chat import ChatRequest, Message, Opaque, ReasoningDelta, Role, StreamEvent, ToolCallDelta
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 32_000_000  # in this process
-MOST_TURN_BYTES = 256_000  # a longer train of thought is let go
-MOST_TURNS = 16  # of one request that are looked for, the latest
+MOST_TURN_BYTES = 64_000  # a longer train of thought is let go
+MOST_TURNS = 16  # of one tool loop that are looked for, the latest
 _TIMEOUT_S = 0.25  # a request waits no longer for Redis
 _PAUSE_S = 1.0  # after a failure Redis is left alone that long
 _GONE = (RedisError, OSError, TimeoutError)
@@ -56,17 +56,23 @@ class Reasoning:
         self._store = store
 
     async def recalled(self, account_id: int, request: ChatRequest) -> ChatRequest:
-        """The request with what its assistant's turns lack and we still have."""
-        bare = [place for place, message in enumerate(request.messages) if _is_bare(message)][-MOST_TURNS:]
+        """The request with what the turns of its open tool loop lack and we still have.
+
+        Of loops that are closed no provider demands it, and it would count as input.
+        """
+        begin = _open_loop(request.messages)
+        bare = [n for n, message in enumerate(request.messages) if n > begin and _is_bare(message)]
+        bare = bare[-MOST_TURNS:]
         if not bare or self._store is None:
             return request
         keys = [_key(account_id, (call.id for call in request.messages[place].tool_calls)) for place in bare]
         found = await self._store.get(keys)
         messages = list(request.messages)
-        for place, kept in zip(bare, found, strict=True):
-            if kept is not None:
-                messages[place] = _with(messages[place], _decoder.decode(kept))
-        return msgspec.structs.replace(request, messages=tuple(messages)) if any(found) else request
+        turns = [_decoded(kept) for kept in found]
+        for place, turn in zip(bare, turns, strict=True):
+            if turn is not None:
+                messages[place] = _with(messages[place], turn)
+        return msgspec.structs.replace(request, messages=tuple(messages)) if any(turns) else request
 
     def listen(self, account_id: int) -> "Listener":
         return Listener(account_id, self._store)
@@ -103,6 +109,18 @@ class Listener:
             encoded = _encoder.encode(turn)
             if len(encoded) <= MOST_TURN_BYTES:
                 await self._store.put(_key(self._account_id, calls), encoded)
+
+
+def _open_loop(messages: tuple[Message, ...]) -> int:
+    """The place of the last word of the user, after which the tool loop goes on."""
+    return max((n for n, message in enumerate(messages) if message.role is Role.USER), default=-1)
+
+
+def _decoded(kept: bytes | None) -> Turn | None:
+    try:
+        return None if kept is None else _decoder.decode(kept)
+    except msgspec.DecodeError:  # kept by another version of this code
+        return None
 
 
 def _is_bare(message: Message) -> bool:

@@ -20,6 +20,8 @@ _FIELDS = frozenset(
     {"type", "text", "source", "title", "context", "content", "citations", "cache_control"}
     | {"thinking", "signature", "data", "parsed_output"}
 )
+_CALL_FIELDS = frozenset({"type", "id", "name", "input", "caller", replay.FIELD})
+_RESULT_FIELDS = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
 _ROLES = ("user", "assistant", "system")
 _UPLOADED = "Uploaded files are not known here. Send the content or a URL."
 
@@ -49,18 +51,24 @@ def marked_last(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message
     for place in range(len(messages) - 1, -1, -1):
         parts = messages[place].parts
         if parts and isinstance(parts[-1], Text | Image | File):
-            last = parts[-1]
-            if last.cache is None:
-                parts = (*parts[:-1], msgspec.structs.replace(last, cache=mark))
-            changed = msgspec.structs.replace(messages[place], parts=parts)
+            changed = msgspec.structs.replace(messages[place], parts=_marked_last(parts, mark))
             return (*messages[:place], changed, *messages[place + 1 :])
     return messages
+
+
+def _marked_last(parts: tuple[Part, ...], mark: CacheMark | None) -> tuple[Part, ...]:
+    """With the mark on the last of them, unless it has its own or can bear none."""
+    last = parts[-1] if parts else None
+    if mark is None or not isinstance(last, Text | Image | File) or last.cache is not None:
+        return parts
+    return (*parts[:-1], msgspec.structs.replace(last, cache=mark))
 
 
 def _message(raw: Any, path: str, bad: Findings) -> tuple[Message, ...]:
     known = record(raw, path, bad)
     if known is None:
         return ()
+    bad.leave(known, frozenset({"role", "content"}), path)
     role, at = known.get("role"), f"{path}.content"
     if role not in _ROLES:
         told = "This field is required." if role is None else f"Must be one of: {', '.join(_ROLES)}."
@@ -121,6 +129,7 @@ def _assistant(blocks: list[Any], path: str, bad: Findings) -> Message:
 def _tool_use(raw: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     call_id = text(raw, "id", path, bad, required=True)
     name = text(raw, "name", path, bad, required=True)
+    bad.leave(raw, _CALL_FIELDS, path)
     given = record(raw.get("input"), f"{path}.input", bad) or {}
     signature = replay.read_call(raw, path, bad)
     return ToolCall(call_id or "", name or "", msgspec.json.encode(given).decode(), signature)
@@ -139,6 +148,8 @@ def _tool_result(raw: dict[str, Any], path: str, bad: Findings) -> Message:
         parts = _blocks(content, _USER, at, bad)
     elif content is not None:
         bad.add(at, "Must be a string or a list of blocks.")
+    bad.leave(raw, _RESULT_FIELDS, path)
+    parts = _marked_last(parts, cache_mark(raw, path, bad))
     return Message(Role.TOOL, parts, tool_call_id=call_id or "", is_error=is_error is True)
 
 
@@ -186,9 +197,7 @@ def _document(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]
     """A PDF is a file; what is text already is text to every model."""
     title = text(raw, "title", path, bad)
     before = tuple(Text(one) for one in (title, text(raw, "context", path, bad)) if one)
-    cited = raw.get("citations")
-    if cited is not None and (not isinstance(cited, dict) or cited.get("enabled")):
-        bad.add(f"{path}.citations", "Citations are not possible here. Leave them out or disabled.")
+    _refuse_citations(raw, path, bad)
     source, at, mark = raw.get("source"), f"{path}.source", cache_mark(raw, path, bad)
     kind = source.get("type") if isinstance(source, dict) else None
     if isinstance(source, dict) and kind == "text":
@@ -199,7 +208,8 @@ def _document(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]
         if isinstance(content, str):
             return (*before, Text(content, mark))
         if isinstance(content, list):
-            return (*before, *_blocks(content, {"text": _text, "image": _image}, f"{at}.content", bad))
+            inner = _blocks(content, {"text": _text, "image": _image}, f"{at}.content", bad)
+            return (*before, *_marked_last(inner, mark))
         bad.add(f"{at}.content", "Must be a string or a list of blocks.")
         return ()
     url = _source(raw, path, bad, ("application/pdf",), others=("text", "content"))
@@ -214,10 +224,19 @@ def _search_result(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part,
     if not isinstance(content, list):
         bad.add(f"{path}.content", "Must be a list of text blocks.")
         return ()
-    found = _blocks(content, {"text": _text}, f"{path}.content", bad)
-    mark = cache_mark(raw, path, bad)
-    said = "\n\n".join(part.text for part in found if isinstance(part, Text))
+    _refuse_citations(raw, path, bad)
+    found = [
+        part for part in _blocks(content, {"text": _text}, f"{path}.content", bad) if isinstance(part, Text)
+    ]
+    mark = cache_mark(raw, path, bad) or next((part.cache for part in found if part.cache), None)
+    said = "\n\n".join(part.text for part in found)
     return (Text(f"{title} ({source})\n\n{said}", mark),)
+
+
+def _refuse_citations(raw: dict[str, Any], path: str, bad: Findings) -> None:
+    cited = raw.get("citations")
+    if cited is not None and (not isinstance(cited, dict) or cited.get("enabled")):
+        bad.add(f"{path}.citations", "Citations are not possible here. Leave them out or disabled.")
 
 
 def _source(

@@ -9,6 +9,7 @@ from routing.chat import CacheMark, ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
 from routing.doors.parse import cache_mark, mark_of
 from routing.doors.parse_tools import MAX_TOOLS, flag, tool_name
+from routing.doors.schema_shape import schema
 from routing.doors.wire_types import MAX_TOKENS, MAX_USER
 
 MAX_STOPS = 16
@@ -16,6 +17,7 @@ MIN_BUDGET = 1024  # of tokens to think with, as the API has it
 # The effort that a budget of at most so many tokens stands for
 _EFFORTS = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (12_000, Effort.MEDIUM), (24_000, Effort.HIGH))
 _LEVELS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH, Effort.XHIGH, Effort.MAX)
+_TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _SCHEMA_NAME = "answer"  # the dialect has no name for a schema, others demand one
 
 
@@ -141,8 +143,12 @@ def output_config(raw: Any, bad: Findings, path: str = "output_config") -> Outpu
         return Output(Effort(effort) if effort else None)
     if form.get("type") != "json_schema":
         bad.add(f"{at}.type", 'Must be "json_schema".')
-    schema = record(form.get("schema"), f"{at}.schema", bad)
-    made = ResponseFormat("json_schema", name=_SCHEMA_NAME, schema=schema, strict=True)
+    made = ResponseFormat(
+        "json_schema",
+        name=_SCHEMA_NAME,
+        schema=schema(form.get("schema"), f"{at}.schema", bad),
+        strict=True,
+    )
     return Output(Effort(effort) if effort else None, made)
 
 
@@ -184,10 +190,11 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     if known.get("type") not in (None, "custom"):
         bad.add(f"{path}.type", 'Only tools of your own are possible here: leave it out, or send "custom".')
         return Tool("")
+    bad.leave(known, _TOOL_FIELDS, path)
     return Tool(
         name=tool_name(known, path, bad) or "",
         description=text(known, "description", path, bad),
-        parameters=record(known.get("input_schema"), f"{path}.input_schema", bad) or {},
+        parameters=schema(known.get("input_schema"), f"{path}.input_schema", bad) or {},
         strict=flag(known, "strict", path, bad),
         cache=cache_mark(known, path, bad),
     )

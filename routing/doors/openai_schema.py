@@ -89,7 +89,8 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
 
 _KNOWN = frozenset(OpenAIChat.__struct_fields__)
-_STORE = "store"  # nothing is stored here that could be fetched later, and nothing shall be elsewhere
+# Nothing is stored here that could be fetched later, and nothing shall be elsewhere
+_STORED = ("store", "previous_response_id", "conversation", "prompt", "background")
 _SPOKEN = ("modalities", "audio")
 _SEARCH = "web_search_options"
 
@@ -172,7 +173,7 @@ def _refuse(raw: dict[str, Any]) -> None:
 def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     bad = parse.Findings()
     tools, choice = _tools(sent, bad)
-    aside = (*_SPOKEN, _SEARCH, _STORE)
+    aside = (*_SPOKEN, _SEARCH, *_STORED)
     extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in aside}
     if len(extra) > MAX_UNKNOWN or any(len(name) > MAX_UNKNOWN_NAME for name in extra):
         told = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
@@ -207,7 +208,7 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
         service_tier=sent.service_tier,
         extra=extra,
     )
-    unheeded = (*([_STORE] if raw.get(_STORE) else ()), *bad.unheeded)
+    unheeded = (*(name for name in _STORED if raw.get(name)), *bad.unheeded)
     if unheeded:
         request = msgspec.structs.replace(request, unheeded=unheeded)
     if bad.found:

@@ -8,6 +8,7 @@ import msgspec
 
 from routing.chat import Grammar, ResponseFormat, Tool, ToolChoice
 from routing.doors.parse import Findings, cache_mark, record, text
+from routing.doors.schema_shape import schema
 
 MAX_TOOLS = 128
 MAX_STOPS = 4
@@ -45,7 +46,10 @@ def functions(raw: Any, bad: Findings, path: str = "functions") -> tuple[Tool, .
     if len(raw) > MAX_TOOLS:
         bad.add(path, f"At most {MAX_TOOLS} functions are possible.")
         return ()
-    return tuple(_function(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    read = tuple(_function(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    if len({tool.name for tool in read}) < len(read):
+        bad.add(path, "Two functions have the same name.")
+    return read
 
 
 def function_call(raw: Any, bad: Findings, path: str = "function_call") -> ToolChoice | None:
@@ -98,6 +102,8 @@ def allowed_tools(
         name = named(known, at, bad) if known is not None else None
         if name:
             names.append(name)
+    if not names and not bad.found:
+        bad.add(f"{path}.tools", "None of these tools can be called here.")
     return ToolChoice(mode, allowed=tuple(dict.fromkeys(names)))
 
 
@@ -142,7 +148,7 @@ def response_format(raw: Any, bad: Findings, path: str = "response_format") -> R
         "json_schema",
         name=tool_name(described, at, bad),
         description=text(described, "description", at, bad),
-        schema=record(described.get("schema"), f"{at}.schema", bad),
+        schema=schema(described.get("schema"), f"{at}.schema", bad),
         strict=flag(described, "strict", at, bad),
     )
 
@@ -190,7 +196,7 @@ def _function(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
     return Tool(
         name=tool_name(raw, path, bad) or "",
         description=text(raw, "description", path, bad),
-        parameters={} if parameters is None else record(parameters, f"{path}.parameters", bad) or {},
+        parameters={} if parameters is None else schema(parameters, f"{path}.parameters", bad) or {},
         strict=flag(raw, "strict", path, bad),
     )
 

@@ -10,7 +10,7 @@ from routing.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text
 from routing.doors import replay
 from routing.doors.findings import Findings, record, text
 from routing.doors.parse import MAX_MESSAGES, cache_mark, checked_url
-from routing.doors.responses_parse_options import flat
+from routing.doors.responses_parse_options import full_name
 from routing.doors.sealed import is_sealed, unseal
 from routing.providers.replays import of_reasoning_item
 
@@ -28,6 +28,10 @@ _ITEMS = (
 _PART_FIELDS = frozenset(
     {"type", "text", "refusal", "detail", "image_url", "file_url", "file_data", "filename", "file_id"}
     | {"prompt_cache_breakpoint", "cache_control", "annotations", "logprobs", "parsed"}
+)
+_ITEM_FIELDS = frozenset(
+    {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace", "arguments"}
+    | {"input", "output", "summary", "encrypted_content", "tools", "caller", "created_by", replay.FIELD}
 )
 _UPLOADED = "Uploaded files are not known here. Send the content or a URL."
 _ROLES = {
@@ -92,6 +96,7 @@ class _Turns:
 
 
 def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
+    bad.leave(item, _ITEM_FIELDS, path)
     match item.get("type", "message"):
         case "message":
             _message(item, turns, path, bad)
@@ -129,29 +134,22 @@ def _message(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> N
 
 def _call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     call_id = text(item, "call_id", path, bad, required=True)
-    name = text(item, "name", path, bad, required=True)
+    name = full_name(item, path, bad)
     arguments = text(item, "arguments", path, bad)
     if item.get("arguments") is None:
         bad.add(f"{path}.arguments", "This field is required.")
     signature = replay.read_call(item, path, bad)
-    return ToolCall(call_id or "", _full_name(item, name, path, bad), arguments or "", signature)
-
-
-def _full_name(item: dict[str, Any], name: str | None, path: str, bad: Findings) -> str:
-    """As the tool goes by here, its namespace included."""
-    namespace = text(item, "namespace", path, bad)
-    return flat(namespace, name) if namespace and name else name or ""
+    return ToolCall(call_id or "", name or "", arguments or "", signature)
 
 
 def _custom_call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
     call_id = text(item, "call_id", path, bad, required=True)
-    name = text(item, "name", path, bad, required=True)
+    name = full_name(item, path, bad)
     given = text(item, "input", path, bad)
     if item.get("input") is None:
         bad.add(f"{path}.input", "This field is required.")
     signature = replay.read_call(item, path, bad)
-    full_name = _full_name(item, name, path, bad)
-    return ToolCall(call_id or "", full_name, given or "", signature, is_custom=True)
+    return ToolCall(call_id or "", name or "", given or "", signature, is_custom=True)
 
 
 def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:

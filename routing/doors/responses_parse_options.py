@@ -10,6 +10,7 @@ from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
 from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, flag, grammar, tool_name
+from routing.doors.schema_shape import schema
 
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
@@ -33,7 +34,15 @@ class Reasoning(msgspec.Struct, frozen=True):
     summary: str | None = None  # None: not to be shown
 
 
-def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
+def has_own(raw: Any) -> bool:
+    """Whether one of the tools is run by the caller."""
+    return isinstance(raw, list) and any(isinstance(one, dict) and one.get("type") in OWN for one in raw)
+
+
+def tools(
+    raw: Any, bad: Findings, path: str = "tools", *, beside_own: bool | None = None
+) -> tuple[Tool, ...]:
+    """`beside_own`: whether the caller has tools of its own, here or elsewhere; None: only here."""
     if raw is None:
         return ()
     if not isinstance(raw, list):
@@ -42,12 +51,12 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     if len(raw) > MAX_TOOLS:
         bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    has_own = any(isinstance(one, dict) and one.get("type") in OWN for one in raw)
+    leaves_hosted = has_own(raw) if beside_own is None else beside_own
     read: list[Tool] = []
     names: set[str] = set()
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
-        if has_own and isinstance(one, dict) and is_hosted(one.get("type")):
+        if leaves_hosted and isinstance(one, dict) and is_hosted(one.get("type")):
             bad.leave_one(f"{path}[].{one['type']}")
             continue
         for tool in _tools_of(one, at, bad):
@@ -103,7 +112,7 @@ def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoic
     if known is None:
         return None
     if known.get("type") == "allowed_tools":
-        return allowed_tools(known, _named, bad, path)
+        return allowed_tools(known, _allowed, bad, path)
     name = _named(known, path, bad)
     return ToolChoice("named", name) if name else None
 
@@ -112,7 +121,19 @@ def _named(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
     if raw.get("type") not in ("function", "custom"):
         bad.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
         return None
-    return text(raw, "name", path, bad, required=True)
+    return full_name(raw, path, bad)
+
+
+def _allowed(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    """A hosted tool among those that are allowed is left out as it is among all."""
+    return None if is_hosted(raw.get("type")) else _named(raw, path, bad)
+
+
+def full_name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    """As a tool goes by here, its namespace included."""
+    name = text(raw, "name", path, bad, required=True)
+    namespace = text(raw, "namespace", path, bad)
+    return flat(namespace, name) if namespace and name else name
 
 
 def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
@@ -176,7 +197,7 @@ def _format(raw: Any, path: str, bad: Findings) -> ResponseFormat | None:
         "json_schema",
         name=tool_name(known, path, bad),
         description=text(known, "description", path, bad),
-        schema=record(known.get("schema"), f"{path}.schema", bad),
+        schema=schema(known.get("schema"), f"{path}.schema", bad),
         strict=flag(known, "strict", path, bad),
     )
 
@@ -190,6 +211,9 @@ def _tools_of(raw: Any, path: str, bad: Findings) -> Iterator[Tool]:
     about = text(raw, "description", path, bad)
     if not isinstance(inner, list):
         bad.add(f"{path}.tools", "Must be a list of tools.")
+        return
+    if len(inner) > MAX_TOOLS:
+        bad.add(f"{path}.tools", f"At most {MAX_TOOLS} tools are possible.")
         return
     for position, one in enumerate(inner):
         tool = _tool(one, f"{path}.tools[{position}]", bad)
@@ -213,7 +237,7 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     return Tool(
         name=tool_name(known, path, bad) or "",
         description=text(known, "description", path, bad),
-        parameters={} if parameters is None else record(parameters, f"{path}.parameters", bad) or {},
+        parameters={} if parameters is None else schema(parameters, f"{path}.parameters", bad) or {},
         strict=flag(known, "strict", path, bad),
     )
 

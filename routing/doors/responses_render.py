@@ -272,7 +272,9 @@ class _Output:
         if item is self._open:
             self._pieces.append(event.arguments)
         else:  # a provider that spells several calls at once
-            item["input" if item["type"] == "custom_tool_call" else "arguments"] += event.arguments
+            written = "input" if item["type"] == "custom_tool_call" else "arguments"
+            before = "" if item[written] == "{}" else item[written]  # what stood in for nothing
+            item[written] = before + event.arguments
         kind = "custom_tool_call_input" if item["type"] == "custom_tool_call" else "function_call_arguments"
         yield {"type": f"response.{kind}.delta", **self._place(item), "delta": event.arguments}
 

@@ -211,7 +211,10 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
 def _tools(sent: Responses, bad: Findings) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
     """All that may be called, the latest of each name, and the namespaces they are from."""
     lists = [("tools", sent.tools), *options.additional(sent.input)]
-    tools = {tool.name: tool for path, raw in lists for tool in options.tools(raw, bad, path)}
+    own = any(options.has_own(raw) for _, raw in lists)
+    tools = {tool.name: tool for path, raw in lists for tool in options.tools(raw, bad, path, beside_own=own)}
+    if len(tools) > MAX_TOOLS:
+        bad.add("tools", f"At most {MAX_TOOLS} tools are possible, with those of namespaces and items.")
     if bad.found:
         return (), {}
     return tuple(tools.values()), {

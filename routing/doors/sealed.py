@@ -27,6 +27,6 @@ def unseal(text: str) -> Opaque | None:
     """None when it is damaged."""
     try:
         provider, data = _decoder.decode(base64.urlsafe_b64decode(text.removeprefix(_MARK)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return None
     return Opaque(provider, data)

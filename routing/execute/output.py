@@ -6,11 +6,11 @@ run in linear time (RE2) or not at all, and an answer that takes too many steps 
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import re2
@@ -31,9 +31,10 @@ from routing.chat import (
 )
 from routing.fidelity import Output
 
-MOST_CHARS = 200_000
-MOST_STEPS = 5000  # keywords looked at: tens of milliseconds
-MOST_PATTERN = 1000  # characters of a pattern that is run
+MOST_CHARS = 200_000  # of the answer, and of the schema
+MOST_STEPS = 5000  # keywords looked at
+MOST_S = 0.05  # of the processor: the event loop waits meanwhile
+MOST_PATTERN, MOST_MATCHED = 1000, 2000  # characters of a pattern that is run, and of the text it is run on
 NOT_JSON, NO_TOOL = "not JSON", "no such tool"
 _UNJUDGED = ("unevaluatedProperties", "unevaluatedItems")  # they search with the square of the answer
 
@@ -92,8 +93,10 @@ def fault_of_call(arguments: str, tool: Tool | None) -> Output | None:
         return Output(False, NO_TOOL)
     if tool.is_custom:
         return Output(True)
-    form = ResponseFormat("json_schema" if tool.parameters else "json_object", schema=tool.parameters or None)
-    found = fault_of(arguments.strip() or "{}", form)
+    written = arguments.strip() or "{}"
+    found = fault_of(written, ResponseFormat("json_object"))
+    if tool.parameters and found is not None and found.valid:
+        found = fault_of(written, ResponseFormat("json_schema", schema=tool.parameters))
     if found is None or found.valid:
         return found
     return msgspec.structs.replace(found, call=tool.name)
@@ -109,6 +112,8 @@ def fault_of(text: str, wanted: ResponseFormat) -> Output | None:
         return Output(True) if isinstance(value, dict) else Output(False, "type")
     if not wanted.schema:
         return Output(True)
+    if len(msgspec.json.encode(wanted.schema)) > MOST_CHARS:
+        return None
     try:
         error = next(_validator(wanted.schema).iter_errors(value), None)
     except (_TooLong, Unresolvable, RecursionError):
@@ -126,13 +131,14 @@ _Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[ValidationError
 
 
 def _validator(schema: dict[str, Any]) -> Any:
-    left = MOST_STEPS
+    left, until = MOST_STEPS, time.thread_time() + MOST_S
 
     def counted(keyword: _Keyword) -> _Keyword:
         def check(validator: Any, value: Any, instance: Any, whole: Mapping[str, Any]) -> Any:
             nonlocal left
             left -= 1
-            if left < 0 or "patternProperties" in whole:  # additionalProperties would run its patterns
+            # additionalProperties would run the patterns of the other
+            if left < 0 or "patternProperties" in whole or time.thread_time() > until:
                 raise _TooLong
             return keyword(validator, value, instance, whole) or ()
 
@@ -153,6 +159,8 @@ def _pattern(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iter
     """What RE2 cannot run (look-around, back references) is not judged."""
     if not isinstance(instance, str) or not isinstance(pattern, str) or len(pattern) > MOST_PATTERN:
         return
+    if len(instance) > MOST_MATCHED:
+        raise _TooLong
     with contextlib.suppress(re2.error):
         if re2.search(pattern, instance, _QUIET) is None:
             yield ValidationError("pattern")
@@ -188,14 +196,20 @@ def _plain(value: Any) -> Any:
 
 def _instant(text: str) -> None:
     """RFC 3339: a day, a time and an offset."""
-    if "T" not in text.upper() or datetime.fromisoformat(text.upper()).tzinfo is None:
+    text = text.upper().replace(":60", ":59")  # a leap second
+    if "T" not in text or datetime.fromisoformat(text).tzinfo is None:
         raise ValueError
 
 
 def _day(text: str) -> None:
-    if len(text) != 10:
+    if _DAY.fullmatch(text) is None:
         raise ValueError
     date.fromisoformat(text)
+
+
+def _identifier(text: str) -> None:
+    if _UUID.fullmatch(text) is None:
+        raise ValueError
 
 
 def _mail(text: str) -> None:
@@ -204,14 +218,17 @@ def _mail(text: str) -> None:
 
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _QUIET = re2.Options()
 _QUIET.log_errors = False
+_QUIET.max_mem = 1 << 18  # bytes; compiled patterns are kept, 128 of them
 _FORMATS: dict[str, Callable[[str], object]] = {
     "date": _day,
     "date-time": _instant,
     "email": _mail,
     "ipv4": IPv4Address,
     "ipv6": IPv6Address,
-    "uuid": UUID,
+    "uuid": _identifier,
 }
 _OURS: dict[str, _Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}

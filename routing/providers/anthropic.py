@@ -119,7 +119,7 @@ def _thinking(
         wanted = request.thinking_budget
         budget = min(BUDGETS.get(effort, MIN_BUDGET), limit // 2)  # leave as much for the answer
         if wanted is not None:
-            budget = min(wanted, limit - 1)
+            budget = wanted if wanted < limit else limit // 2
         if budget >= MIN_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
             if budget == wanted:

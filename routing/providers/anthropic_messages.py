@@ -122,6 +122,8 @@ def _tool_id(identity: str) -> str:
 def _tool_result(message: Message) -> Block:
     blocks = [block for part in message.parts for block in _user_part(part)]
     result: Block = {"type": "tool_result", "tool_use_id": _tool_id(message.tool_call_id or "")}
+    for block in blocks:  # a mark inside ends the same prefix as one on the result, where marks are counted
+        result |= {"cache_control": block.pop("cache_control")} if "cache_control" in block else {}
     if blocks:
         result["content"] = blocks
     if message.is_error:

@@ -126,7 +126,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
         told.keep("logprobs", "top_logprobs")
         if request.top_logprobs is not None:
             config["logprobs"] = request.top_logprobs
-    if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget)):
+    if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget, limit)):
         config["thinkingConfig"] = thinking
         if "thinkingLevel" in thinking:
             told.effort(thinking["thinkingLevel"].lower(), model)
@@ -139,7 +139,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
     return config | _format(request, told)
 
 
-def _thinking(model: ModelFacts, effort: Effort, budget: int | None) -> _Wire:
+def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int | None) -> _Wire:
     kind = str(model.quirks.get("thinking", ""))
     if kind.startswith("thinkingLevel"):
         levels = model.quirks.get("thinking_levels") or ("LOW", "HIGH")
@@ -150,6 +150,8 @@ def _thinking(model: ModelFacts, effort: Effort, budget: int | None) -> _Wire:
     if effort is Effort.NONE:
         return {"thinkingBudget": quirks.least_thinking_budget(model)}
     wanted = BUDGETS[effort] if budget is None else min(budget, MOST_BUDGET)
+    if limit and wanted >= limit:  # thoughts count in it: leave as much for the answer
+        wanted = max(limit // 2, quirks.least_thinking_budget(model))
     return {"thinkingBudget": wanted, "includeThoughts": True}
 
 

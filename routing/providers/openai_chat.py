@@ -26,6 +26,7 @@ from routing.providers import quirks
 from routing.providers.conversation import whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.openai_common import (
+    CHAT_TTLS,
     breakpoint_of,
     custom_names,
     identity,
@@ -41,7 +42,6 @@ from routing.providers.wire import Wire
 
 PATH = "/chat/completions"
 MAX_STOPS = 4
-TTLS = ("30m",)  # of cache marks; 12h is a 400 here (providers.md §1)
 
 _Ttls = tuple[str, ...] | None  # None: marks are not sent
 
@@ -115,7 +115,7 @@ def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bo
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
     told.begins_anew()
     body["model"] = model.upstream_id
-    ttls = TTLS if model.dialect == "openai" and takes_marks(request, model, told, TTLS) else None
+    ttls = CHAT_TTLS if model.dialect == "openai" and takes_marks(request, model, told, CHAT_TTLS) else None
     body["messages"] = messages = list(_messages(request, told, ttls))
     if request.tools:
         body["tools"] = [_tool(tool, told) for tool in request.tools]
@@ -177,9 +177,10 @@ def _messages(request: ChatRequest, told: Writer, ttls: _Ttls) -> Iterator[dict[
 def _message(message: Message, ttls: _Ttls) -> dict[str, Any]:
     match message.role:
         case Role.TOOL:
-            return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+            content = _words(message, ttls)
+            return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
         case Role.ASSISTANT:
-            return _assistant(message)
+            return _assistant(message, ttls)
         case _:
             wire: dict[str, Any] = {"role": message.role, "content": _content(message.parts, ttls)}
             if message.name is not None:
@@ -187,11 +188,19 @@ def _message(message: Message, ttls: _Ttls) -> dict[str, Any]:
             return wire
 
 
-def _assistant(message: Message) -> dict[str, Any]:
+def _words(message: Message, ttls: _Ttls) -> str | list[dict[str, Any]]:
+    """The texts of a message, as one where no mark parts them."""
+    texts = tuple(part for part in message.parts if isinstance(part, Text))
+    if ttls is None or not any(part.cache for part in texts):
+        return message.text
+    return _content(texts, ttls)
+
+
+def _assistant(message: Message, ttls: _Ttls) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
     refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
     if message.text or not (message.tool_calls or refusals):
-        wire["content"] = message.text
+        wire["content"] = _words(message, ttls)
     if refusals:
         wire["refusal"] = "".join(refusals)
     if message.name is not None:

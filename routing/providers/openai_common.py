@@ -4,11 +4,13 @@ import hashlib
 from typing import Any
 
 from routing.arms import ModelFacts
-from routing.chat import CacheMark, ChatRequest, Message, ResponseFormat, Tool
+from routing.chat import CacheMark, ChatRequest, Message, ResponseFormat, Role, Text, Tool
 from routing.providers.receipt import Writer
 from routing.providers.schemas import EMPTY_OBJECT, why_not_strict
 
 MAX_IDENTIFIER = 64  # characters
+CHAT_TTLS = ("30m",)  # of cache marks; 12h is a 400 on Chat Completions (providers.md §1)
+RESPONSES_TTLS = ("30m", "12h")
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
 # What is passed through to models alone whose quirks say that they take it: parameter → quirk
 _BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
@@ -89,9 +91,17 @@ def takes_marks(request: ChatRequest, model: ModelFacts, told: Writer, ttls: tup
     told.keep("cache_control")
     if any(tool.cache for tool in request.tools):
         told.adapt("cache_control", "marks on tools are left out")
+    if ttls is RESPONSES_TTLS and any(_marks_words(message) for message in request.messages):
+        told.adapt("cache_control", "marks on the assistant's words are left out")
     for ttl in told.cache_ttls() - {None, *ttls}:
         told.adapt("cache_control", f"{ttl} became this model's own lifetime")
     return True
+
+
+def _marks_words(message: Message) -> bool:
+    return message.role is Role.ASSISTANT and any(
+        isinstance(part, Text) and part.cache is not None for part in message.parts
+    )
 
 
 def breakpoint_of(mark: CacheMark | None, ttls: tuple[str, ...]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from routing.providers import quirks
 from routing.providers.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.openai_common import (
+    RESPONSES_TTLS,
     breakpoint_of,
     custom_names,
     identity,
@@ -39,7 +40,6 @@ from routing.providers.schemas import EMPTY_OBJECT
 from routing.providers.wire import Wire
 
 PATH = "/responses"
-TTLS = ("30m", "12h")  # of cache marks
 
 # Parameters of Chat Completions that this API does not know
 _CHAT_ONLY = frozenset(
@@ -95,7 +95,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     told.replayed()
     told.begins_anew()
-    marks = takes_marks(request, model, told, TTLS)
+    marks = takes_marks(request, model, told, RESPONSES_TTLS)
     system, rest = split_system(request.messages)
     if marks and any(isinstance(part, Text) and part.cache for one in system for part in one.parts):
         system, rest = (), request.messages  # instructions are a plain text, without marks
@@ -222,8 +222,11 @@ class _Sends(NamedTuple):
 
 def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
     if message.role is Role.TOOL:
-        has_media = any(isinstance(part, Image | File | Audio) for part in message.parts)
-        output = _content(message.parts, sends.marks) if has_media else message.text
+        in_parts = any(
+            isinstance(part, Image | File | Audio) or (sends.marks and isinstance(part, Text) and part.cache)
+            for part in message.parts
+        )
+        output = _content(message.parts, sends.marks) if in_parts else message.text
         kind = "custom_tool_call_output" if message.tool_call_id in sends.customs else "function_call_output"
         yield {"type": kind, "call_id": message.tool_call_id, "output": output}
         return
@@ -257,7 +260,9 @@ def _content(parts: tuple[Part, ...], marks: bool) -> str | list[dict[str, Any]]
 
 
 def _part(part: Part, marks: bool) -> dict[str, Any] | None:
-    marked = breakpoint_of(part.cache, TTLS) if marks and isinstance(part, Text | Image | File) else {}
+    marked = (
+        breakpoint_of(part.cache, RESPONSES_TTLS) if marks and isinstance(part, Text | Image | File) else {}
+    )
     match part:
         case Text():
             return {"type": "input_text", "text": part.text, **marked}

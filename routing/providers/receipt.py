@@ -103,14 +103,14 @@ class Writer:
         return tuple(self._one(parameter) for parameter in self._asked)
 
     def _one(self, parameter: str) -> Kept:
+        if parameter in self._request.unheeded:
+            return Kept(parameter, Verdict.DROPPED, UNHEEDED)
         if parameter in self._dropped:
             return Kept(parameter, Verdict.DROPPED, self._dropped[parameter])
         if parameter in self._changes:
             return Kept(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
         if parameter in self._kept:
             return Kept(parameter, Verdict.HONOURED)
-        if parameter in self._request.unheeded:
-            return Kept(parameter, Verdict.DROPPED, UNHEEDED)
         return Kept(parameter, Verdict.DROPPED, UNKNOWN)
 
 

@@ -4,6 +4,7 @@ A custom tool takes free text. Elsewhere it is a function with one text, which i
 arguments again while they arrive.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -90,16 +91,20 @@ class Unwrapper:
     def of(self, event: StreamEvent) -> Iterator[StreamEvent]:
         match event:
             case ToolCallDelta():
+                if event.name is not None:
+                    yield from self._rests(event.choice)
                 yield self._unwrapped(event)
             case Finished():
-                for (choice, index), text in list(self._open.items()):
-                    if choice == event.choice:
-                        del self._open[choice, index]
-                        if rest := text.rest():
-                            yield ToolCallDelta(index, arguments=rest, choice=choice)
+                yield from self._rests(event.choice)
                 yield event
             case _:
                 yield event
+
+    def _rests(self, choice: int) -> Iterator[ToolCallDelta]:
+        """What the calls so far hold back: the next one begins, or the answer ends."""
+        for (of, index), text in self._open.items():
+            if of == choice and (rest := text.rest()):
+                yield ToolCallDelta(index, arguments=rest, choice=choice)
 
     def _unwrapped(self, delta: ToolCallDelta) -> ToolCallDelta:
         place = (delta.choice, delta.index)
@@ -118,16 +123,22 @@ _OPENING = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
 _READABLE = re.compile(
     r'(?:[^"\\]|\\["\\/bfnrt]'
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|\\u(?![dD][89abAB])[0-9a-fA-F]{4})*"
+    r"|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4})*"
 )
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_HIGH_HALF_OF_A_PAIR = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?"
+)
+_BEGUN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 
 
 class FreeText:
-    """The text in `{"input": "…"}`, read while it arrives."""
+    """The text in `{"input": "…"}`, read while it arrives; what is no JSON in it is taken as it stands."""
 
     def __init__(self) -> None:
         self._raw = ""  # what was not read yet
         self._begun = self._ended = False
+        self._is_over = False  # nothing more comes
 
     def add(self, piece: str) -> str:
         """What of the text can be read now."""
@@ -135,28 +146,41 @@ class FreeText:
         if not self._begun and (opening := _OPENING.match(self._raw)):
             self._begun = True
             self._raw = self._raw[opening.end() :]
-        if not self._begun or self._ended:
-            return ""
-        readable = _READABLE.match(self._raw)
-        assert readable is not None, "it matches nothing as well"
-        self._raw, self._ended = self._raw[readable.end() :], self._raw[readable.end() :].startswith('"')
-        return _string(readable[0])
+        return self._read() if self._begun and not self._ended else ""
 
     def rest(self) -> str:
-        """What was written instead of such an object, as legible as it is."""
-        if self._begun or not self._raw:
-            return ""
+        """What is still held back, or was written instead of such an object, as legible as it is."""
+        self._is_over = True
+        if self._begun:
+            return "" if self._ended else self._read()
+        raw, self._raw = self._raw, ""
         try:
-            value = msgspec.json.decode(self._raw)
+            value = msgspec.json.decode(raw)
         except ValueError:
-            return self._raw
+            return raw
         if isinstance(value, dict) and isinstance(value.get(INPUT), str):
             return str(value[INPUT])
-        return value if isinstance(value, str) else self._raw
+        return value if isinstance(value, str) else raw
 
+    def _read(self) -> str:
+        """Up to the end of the string, or to an escape that more characters may complete."""
+        found: list[str] = []
+        while True:
+            readable = _READABLE.match(self._raw)
+            assert readable is not None, "it matches nothing as well"
+            found.append(json.loads(f'"{readable[0]}"', strict=False))
+            self._raw = self._raw[readable.end() :]
+            if not self._raw.startswith("\\") or self._may_become_valid():
+                self._ended = self._raw.startswith('"')
+                return "".join(found)
+            is_half = _HALF_PAIR.match(self._raw) is not None
+            size = 6 if is_half else 2
+            found.append("\ufffd" if is_half else self._raw[:size])
+            self._raw = self._raw[size:]
 
-def _string(content: str) -> str:
-    try:
-        return msgspec.json.decode(f'"{content}"', type=str)
-    except ValueError:  # a control character, or a lone surrogate
-        return content
+    def _may_become_valid(self) -> bool:
+        """Whether the escape that comes next is only begun."""
+        if self._is_over:
+            return False
+        begun = _BEGUN_ESCAPE.fullmatch(self._raw) or _HIGH_HALF_OF_A_PAIR.fullmatch(self._raw)
+        return begun is not None

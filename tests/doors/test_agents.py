@@ -1,5 +1,6 @@
 """What coding agents send besides: tools in namespaces and among the input, hosted tools, fields of betas."""
 
+import base64
 from typing import Any
 
 import anthropic
@@ -84,10 +85,42 @@ def test_a_hosted_tool_beside_ones_own_is_left_out_and_told(
         client.responses.create(model="auto", input="Hi", tools=[SEARCH])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(("tools", "more"), [([SEARCH], [LOOK]), ([LOOK], [SEARCH])])
+def test_also_when_its_own_are_elsewhere(client: openai.OpenAI, tools: Any, more: Any) -> None:
+    items: Any = [{"type": "additional_tools", "tools": more}, {"role": "user", "content": "Hi"}]
+    choice: Any = {"type": "allowed_tools", "mode": "auto", "tools": [LOOK, SEARCH]}
+    answer = client.responses.create(model="auto", input=items, tools=tools, tool_choice=choice)
+    assert {name.removeprefix("input[].") for name in dropped(answer)} == {"tools[].web_search"}
+
+
+def test_a_tool_of_a_namespace_can_be_forced(client: openai.OpenAI) -> None:
+    choice: Any = {"type": "function", "namespace": "crm", "name": "list_users"}
+    response = client.responses.create(model="auto", input="Hi", tools=[GROUP], tool_choice=choice)  # type: ignore[list-item]
+    assert [one.name for one in response.output if one.type == "function_call"] == ["list_users"]
+
+
+def test_tools_are_bounded_however_they_come(http: httpx.Client) -> None:
+    many = [{"type": "function", "name": f"t{number}"} for number in range(100)]
+    group = {"type": "namespace", "name": "n", "tools": many}
+    asked = {"model": "auto", "input": "Hi", "tools": [group, *many]}
+    assert http.post("/v1/responses", json=asked).json()["error"]["param"] == "tools"
+    asked = {"model": "auto", "input": "Hi", "tools": [group | {"tools": many * 2}]}
+    assert http.post("/v1/responses", json=asked).json()["error"]["param"] == "tools[0].tools"
+
+
+def test_reasoning_that_is_nested_too_deep_is_damaged(http: httpx.Client) -> None:
+    deep = base64.urlsafe_b64encode(b'["openai",{"a":' + b"[" * 1000 + b"]" * 1000 + b"}]").decode()
+    item = {"type": "reasoning", "summary": [], "encrypted_content": f"rp1.{deep}"}
+    response = http.post("/v1/responses", json={"model": "auto", "input": [item]})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "input[0].encrypted_content"
+
+
 def test_what_agents_tell_of_themselves_is_left_aside(client: openai.OpenAI) -> None:
     told = {"client_metadata": {"session_id": "s"}, "reasoning": {"context": "all_turns"}}
-    answer = client.responses.create(model="auto", input="Hi", extra_body=told)
-    assert dropped(answer) == {"client_metadata", "reasoning.context"}
+    said: Any = [{"type": "message", "role": "user", "content": "Hi", "mood": "good"}]
+    answer = client.responses.create(model="auto", input=said, extra_body=told)
+    assert dropped(answer) == {"client_metadata", "reasoning.context", "input[].mood"}
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "n", "stop", "messages"])
@@ -124,6 +157,58 @@ def test_fields_of_a_beta_are_for_who_names_one(http: httpx.Client) -> None:
     assert told["tomorrows_field"] == "dropped"
     count = {name: asked[name] for name in ("model", "messages", "tomorrows_field")}
     assert http.post("/v1/messages/count_tokens", json=count, headers=beta).status_code == 200
+
+
+def test_a_field_of_a_beta_is_no_parameter_of_another_api(http: httpx.Client) -> None:
+    asked = ASKED | {"model": "gemini-2.5-flash", "seed": 1, "reasoning": 1}
+    body = http.post("/v1/messages", json=asked, headers={"anthropic-beta": "x"}).json()
+    told = {one["parameter"]: one["verdict"] for one in body["x_routeplex"]["fidelity"]["parameters"]}
+    assert (told["seed"], told["reasoning"]) == ("dropped", "dropped")
+
+
+def test_what_nobody_knows_in_messages_and_tools_is_told(http: httpx.Client) -> None:
+    tool = TOOL | {"defer_loading": True}
+    said = [{"role": "user", "content": "Hi", "mood": "good"}]
+    body = http.post("/v1/messages", json=ASKED | {"messages": said, "tools": [tool]}).json()
+    told = {one["parameter"] for one in body["x_routeplex"]["fidelity"]["parameters"]}
+    assert {"messages[].mood", "tools[].defer_loading"} <= told
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-5.6-luna"])
+def test_a_cache_mark_on_a_result_is_one(http: httpx.Client, simulator: Simulator, model: str) -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": "A tree",
+        "cache_control": {"type": "ephemeral"},
+    }
+    turns = [
+        {"role": "user", "content": "Look"},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+    asked = ASKED | {"model": model, "messages": turns, "tools": [TOOL]}
+    assert http.post("/v1/messages", json=asked).status_code == 200
+    sent = simulator.calls()[-1]["body"]
+    if model == "claude-haiku-4-5":
+        assert sent["messages"][2]["content"][0]["cache_control"] == {"type": "ephemeral", "ttl": "5m"}
+    else:
+        assert "prompt_cache_breakpoint" in str(sent)
+
+
+def test_at_most_four_marks_are_sent_also_of_results(http: httpx.Client, simulator: Simulator) -> None:
+    calls = [
+        {"id": f"c{n}", "type": "function", "function": {"name": "look", "arguments": "{}"}} for n in range(6)
+    ]
+    part = {"type": "text", "text": "A tree", "cache_control": {"type": "ephemeral"}}
+    results = [{"role": "tool", "tool_call_id": f"c{n}", "content": [part]} for n in range(6)]
+    turn = {"role": "assistant", "content": None, "tool_calls": calls}
+    messages = [{"role": "user", "content": "Look"}, turn, *results]
+    tool = {"type": "function", "function": {"name": "look"}}
+    body = {"model": "claude-haiku-4-5", "messages": messages, "tools": [tool]}
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
+    assert str(simulator.calls()[-1]["body"]).count("cache_control") == 4
 
 
 @pytest.mark.parametrize("model", ["claude-opus-5", "gemini-3.5-flash", "gpt-6.2-sol"])

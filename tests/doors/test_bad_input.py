@@ -176,6 +176,22 @@ BOTH: list[tuple[dict[str, Any], str]] = [
     ({"tools": _tool(description=5)}, "tools[0].function.description"),
     ({"tools": _tool(parameters="none")}, "tools[0].function.parameters"),
     ({"tools": _tool(strict="yes")}, "tools[0].function.strict"),
+    *(
+        ({"tools": _tool(strict=True, parameters={name: value})}, f"tools[0].function.parameters.{name}{at}")
+        for name, value, at in (
+            ("properties", 5, ""),
+            ("properties", {"a": 5}, ".a"),
+            ("required", 5, ""),
+            ("required", [5], ""),
+            ("$defs", True, ""),
+            ("items", {"description": 5}, ".description"),
+            ("items", [{"format": []}], "[0].format"),
+            ("anyOf", {}, ""),
+            ("anyOf", [7], "[0]"),
+            ("enum", "a", ""),
+            ("type", 7, ""),
+        )
+    ),
     ({"tools": _tool(), "tool_choice": "always"}, "tool_choice"),
     ({"tools": _tool(), "tool_choice": 5}, "tool_choice"),
     ({"tools": _tool(), "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
@@ -249,6 +265,7 @@ OPENAI: list[tuple[dict[str, Any], str]] = [
     ({"x" * 101: 1}, "x" * 100),
     ({"functions": {}}, "functions"),
     ({"functions": [{"name": "a b"}]}, "functions[0].name"),
+    ({"functions": [{"name": "a"}] * 2}, "functions"),
     ({"functions": [{"name": "a"}], "function_call": {}}, "function_call.name"),
     ({"functions": [{"name": "a"}], "function_call": {"name": "b"}}, "tool_choice.function.name"),
     ({"functions": [{"name": "a"}], "tools": _tool()}, "functions"),

@@ -375,6 +375,16 @@ def test_a_wrong_field_is_named(http: httpx.Client, fields: Any, named: str) -> 
         ({"type": "server_tool_use"}, f"{BLOCK}.type"),
         ({"type": "search_result", "title": "T", "source": "S"}, f"{BLOCK}.content"),
         ({"type": "search_result", "title": "T", "content": []}, f"{BLOCK}.source"),
+        (
+            {
+                "type": "search_result",
+                "title": "T",
+                "source": "S",
+                "content": [],
+                "citations": {"enabled": True},
+            },
+            f"{BLOCK}.citations",
+        ),
         ({"type": "thinking", "thinking": "x", "signature": "y"}, f"{BLOCK}.type"),
         ({"type": "text"}, f"{BLOCK}.text"),
         ({"type": "text", "text": "x", "cache_control": {"type": "x"}}, f"{BLOCK}.cache_control.type"),

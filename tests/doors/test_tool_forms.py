@@ -164,7 +164,9 @@ def test_what_nobody_takes_is_told(openai_door: Door, http: httpx.Client, simula
     assert dropped(body) == {
         "store", "messages[].mood", "messages[].content[].colour", "tools[].safe", "tools[].function.colour",
     }  # fmt: skip
-    assert "store" not in simulator.calls()[-1]["body"] or simulator.calls()[-1]["body"]["store"] is False
+    assert simulator.calls()[-1]["body"].get("store") in (None, False)
+    stored = openai_door.ask(previous_response_id="resp_1", background=True).json()
+    assert dropped(stored) == {"previous_response_id", "background"}
     fields = {
         "model": "auto",
         "input": "Hi",

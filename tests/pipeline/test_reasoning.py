@@ -140,6 +140,24 @@ async def test_it_is_known_by_its_calls_in_their_order() -> None:
         assert await memory.recalled(account, asked) is asked
 
 
+async def test_only_an_open_loop_is_completed() -> None:
+    memory = Reasoning(MemoryStore(60))
+    await heard(memory)
+    closed = turn("a", "b")
+    asked = ChatRequest((*closed.messages, Message(Role.USER, (Text("And now?"),))))
+    assert await memory.recalled(1, asked) is asked
+
+
+async def test_what_another_version_kept_is_no_harm() -> None:
+    store = MemoryStore(60)
+    memory = Reasoning(store)
+    await heard(memory)
+    (key,) = store._turns
+    await store.put(key, b"\xc1")
+    asked = turn("a", "b")
+    assert await memory.recalled(1, asked) is asked
+
+
 async def test_what_a_client_carries_itself_is_left_as_it_is() -> None:
     memory = Reasoning(MemoryStore(60))
     await heard(memory)

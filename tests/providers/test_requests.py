@@ -274,6 +274,15 @@ def test_manual_thinking_leaves_room_for_the_answer_or_is_left_out() -> None:
     assert "thinking" not in claude(forced, OLD_CLAUDE, Effort.HIGH)
 
 
+def test_a_budget_that_no_longer_fits_leaves_as_much_for_the_answer() -> None:
+    asked = asking(max_output_tokens=5000, thinking_budget=50_000)
+    assert claude(asked, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 2500
+    config = google(asked, MODELS["gemini-2.5-flash"], Effort.HIGH)["generationConfig"]
+    assert config["thinkingConfig"]["thinkingBudget"] == 2500
+    exact = asking(max_output_tokens=5000, thinking_budget=3000)
+    assert claude(exact, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 3000
+
+
 @pytest.mark.parametrize(
     ("model", "effort", "expected"),
     [

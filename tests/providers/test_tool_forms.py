@@ -104,6 +104,30 @@ def test_it_is_read_while_it_arrives() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (r"a\d+ tail", r"a\d+ tail"),
+        (r"x \ud83d y", "x \ufffd y"),
+        (r"x \udc00 y", "x \ufffd y"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\uZZ1 \u12", r"\uZZ1 \u12"),
+        ('say \\"hi\\"\nand go', 'say "hi"\nand go'),
+        ("tab\there", "tab\there"),
+    ],
+)
+def test_what_is_no_json_in_it_is_taken_as_it_stands(inside: str, text: str) -> None:
+    written = '{"input":"' + inside + '"}'
+    for at in range(len(written) + 1):
+        reader = FreeText()
+        assert reader.add(written[:at]) + reader.add(written[at:]) + reader.rest() == text, at
+
+
+def test_a_text_that_is_cut_keeps_what_there_was() -> None:
+    reader = FreeText()
+    assert reader.add('{"input":"half a \\') + reader.rest() == "half a \\"
+
+
+@pytest.mark.parametrize(
     ("written", "text"),
     [
         ("SELECT 1", "SELECT 1"),
@@ -139,3 +163,14 @@ def test_only_calls_of_custom_tools_are_unwrapped_each_by_itself() -> None:
         (1, 0, None, "three", False),
     ]
     assert [type(event) for event in given_[-3:]] == [Finished, ToolCallDelta, Finished]
+
+
+def test_what_a_call_holds_back_is_given_before_the_next_begins() -> None:
+    events = [
+        ToolCallDelta(0, "a", "query", "plain text"),
+        ToolCallDelta(1, "b", "query", '{"input":"x"}'),
+        Finished(FinishReason.TOOL_CALLS),
+    ]
+    unwrapper = Unwrapper(frozenset({"query"}))
+    calls = [one for event in events for one in unwrapper.of(event) if isinstance(one, ToolCallDelta)]
+    assert [(one.index, one.arguments) for one in calls] == [(0, ""), (0, "plain text"), (1, "x")]
