@@ -96,6 +96,14 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     )
 
 
+def follow(wire: Wire, token: str, left: int | None) -> Wire:
+    """The request for the next leg of a long answer: the same, with the token it gave (providers.md §4)."""
+    body = msgspec.json.decode(wire.body) | {"continuationToken": token}
+    if left is not None:
+        body["generationConfig"] = body.get("generationConfig", {}) | {"maxOutputTokens": left}
+    return wire._replace(body=msgspec.json.encode(body))
+
+
 def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> _Wire:
     config: _Wire = {}
     told.keep("seed", "stop")

@@ -20,7 +20,7 @@ from routing.chat import (
 from routing.providers import retry
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.sse import Event
-from routing.providers.wire import Asked, SseStream, decoded, finished
+from routing.providers.wire import Asked, Continues, Heard, SseStream, decoded, finished
 
 _FILTERS = (
     "SAFETY",
@@ -33,10 +33,11 @@ _FILTERS = (
     "IMAGE_PROHIBITED_CONTENT",
     "IMAGE_RECITATION",
 )
+_GOES_ON = "CONTINUATION"  # long answers of Gemini 4 (providers.md §4)
 FINISH = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
-    "CONTINUATION": FinishReason.LENGTH,
+    _GOES_ON: FinishReason.LENGTH,
     **dict.fromkeys(_FILTERS, FinishReason.CONTENT_FILTER),
 }
 # The model misspoke: another try or another model may do better (trap 11)
@@ -72,6 +73,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
     content: _Content | None = None
     finish_reason: str | None = None
     finish_message: str | None = None
+    continuation_token: str | None = None
     index: int = 0
 
 
@@ -114,11 +116,11 @@ class Stream(SseStream):
         yield from self._answer.piece(piece)
         self.complete = self._answer.complete
 
-    def closing(self) -> Iterator[StreamEvent]:
+    def closing(self) -> Iterator[Heard]:
         yield from self._answer.closing()
 
 
-def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+def whole(body: bytes, asked: Asked) -> Iterator[Heard]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     response = decoded(body, _response)
     if response.error:
@@ -139,6 +141,7 @@ class _Answer:
         self._usage: Usage | None = None
         self._candidates: set[int] = set()
         self._finish: dict[int, FinishReason] = {}
+        self._token: str | None = None  # to go on with, where the answer has one candidate
         self._calls: dict[int, int] = {}  # candidate → its calls so far
 
     @property
@@ -168,9 +171,13 @@ class _Answer:
         for candidate in piece.candidates or ():
             if candidate.finish_reason:
                 self._finish[candidate.index] = self._reason(candidate)
+                self._token = candidate.continuation_token if candidate.finish_reason == _GOES_ON else None
 
-    def closing(self) -> Iterator[StreamEvent]:
+    def closing(self) -> Iterator[Heard]:
         """A function call ends with STOP: told by the calls, which may come after the reason."""
+        if self._token and len(self._finish) == 1:
+            yield Continues(self._token)
+            return
         yield from finished(
             {
                 index: FinishReason.TOOL_CALLS

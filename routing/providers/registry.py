@@ -8,7 +8,16 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from routing.arms import Effort, ModelFacts
-from routing.chat import CONTENT_EVENTS, ChatRequest, File, Image, Started, StreamEvent
+from routing.chat import (
+    CONTENT_EVENTS,
+    ChatRequest,
+    File,
+    Finished,
+    FinishReason,
+    Image,
+    Started,
+    StreamEvent,
+)
 from routing.fidelity import Receipt, with_change
 from routing.providers import (
     anthropic,
@@ -24,6 +33,7 @@ from routing.providers import (
     retry,
 )
 from routing.providers.config import Deadlines, Dialect, Provider
+from routing.providers.continuation import Follow, Legs
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.fan_out import several
 from routing.providers.remote_media import Kinds, inlined, remote_kinds
@@ -31,7 +41,7 @@ from routing.providers.retry import Headers
 from routing.providers.stops import Cutter
 from routing.providers.tool_forms import Unwrapper, plain
 from routing.providers.transport import MAX_ERROR_BYTES, Reply, Transport, drained, tls_context
-from routing.providers.wire import Asked, Decoder, Wire
+from routing.providers.wire import Asked, Continues, Decoder, Heard, Wire
 
 __all__ = ["Deadlines", "Provider", "UpstreamFailure", "Upstreams"]
 
@@ -49,8 +59,9 @@ class _Build(Protocol):
 class _Adapter(NamedTuple):
     build: _Build
     stream: Callable[[Asked], Decoder]
-    whole: Callable[[bytes, Asked], Iterator[StreamEvent]]
+    whole: Callable[[bytes, Asked], Iterator[Heard]]
     classify: Callable[[int, Headers, bytes], UpstreamFailure]
+    follow: Follow | None = None  # how to ask for the next leg, where answers have several
 
 
 _CHAT = _Adapter(openai_chat.build, openai_chat_answer.Stream, openai_chat_answer.whole, retry.openai)
@@ -59,7 +70,9 @@ _RESPONSES = _Adapter(
 )
 _COMPATIBLE = _CHAT._replace(build=openai_chat.build_compatible)
 _ANTHROPIC = _Adapter(anthropic.build, anthropic_answer.Stream, anthropic_answer.whole, retry.anthropic)
-_GEMINI = _Adapter(gemini.build, gemini_answer.Stream, gemini_answer.whole, retry.gemini)
+_GEMINI = _Adapter(
+    gemini.build, gemini_answer.Stream, gemini_answer.whole, retry.gemini, follow=gemini.follow
+)
 
 
 def _adapter(dialect: Dialect, request: ChatRequest, model: ModelFacts, effort: Effort | None) -> _Adapter:
@@ -154,10 +167,39 @@ class Upstreams:
         stream: bool,
         within_s: float,
     ) -> AsyncGenerator[StreamEvent, None]:
+        """One answer, in as many legs as its provider takes."""
         adapter = _adapter(upstream.provider.dialect, request, model, effort)
-        wire = adapter.build(request, model, effort, stream=stream)
+        wire: Wire | None = adapter.build(request, model, effort, stream=stream)
+        assert wire is not None
         asked = Asked(model.provider, model.upstream_id, request.parallel_tool_calls is False)
         cutter = Cutter(wire.cut) if wire.cut else None
+        legs = Legs(request.max_output_tokens)
+        while wire is not None:
+            token = None
+            leg = self._leg(upstream, adapter, wire, asked, cutter, stream=stream, within_s=within_s)
+            async with aclosing(leg) as events:
+                async for event in events:
+                    if isinstance(event, Continues):
+                        token = event.token
+                    elif (told := legs.of(event)) is not None:
+                        yield told
+            if token is None or adapter.follow is None:
+                return
+            wire = legs.following(wire, token, adapter.follow)
+        yield Finished(FinishReason.LENGTH)
+
+    async def _leg(
+        self,
+        upstream: _Upstream,
+        adapter: _Adapter,
+        wire: Wire,
+        asked: Asked,
+        cutter: Cutter | None,
+        *,
+        stream: bool,
+        within_s: float,
+    ) -> AsyncGenerator[Heard, None]:
+        """One request upstream, and what is heard of its answer."""
         deadline = _now() + within_s
         reply: Reply | None = None
         try:
@@ -186,9 +228,7 @@ class Upstreams:
         for upstream in self._upstreams.values():
             await upstream.transport.aclose()
 
-    async def _streamed(
-        self, reply: Reply, decoder: Decoder, deadline: float
-    ) -> AsyncGenerator[StreamEvent, None]:
+    async def _streamed(self, reply: Reply, decoder: Decoder, deadline: float) -> AsyncGenerator[Heard, None]:
         """Until content comes the first deadline counts, then the idle one, moved on by whole frames only."""
         begun = False
         while not decoder.done:
@@ -236,8 +276,10 @@ def _content_only(dialect: Dialect, request: ChatRequest) -> Kinds:
             return ()
 
 
-def _given(event: StreamEvent, receipt: Receipt, cutter: Cutter | None) -> Iterable[StreamEvent]:
+def _given(event: Heard, receipt: Receipt, cutter: Cutter | None) -> Iterable[Heard]:
     """The event as it leaves: the first with the receipt, text up to a stop sequence we keep."""
+    if isinstance(event, Continues):
+        return (event,)
     if isinstance(event, Started):
         return (msgspec.structs.replace(event, receipt=receipt),)
     return (event,) if cutter is None else cutter.of(event)
@@ -276,7 +318,7 @@ def _is_stream(media_type: str, asked: bool) -> bool:
     return asked and media_type not in ("application/json", "text/html")
 
 
-def _unstreamed(body: bytes, reply: Reply, adapter: _Adapter, asked: Asked) -> Iterator[StreamEvent]:
+def _unstreamed(body: bytes, reply: Reply, adapter: _Adapter, asked: Asked) -> Iterator[Heard]:
     if not body.strip():
         raise UpstreamFailure(FailureKind.MALFORMED, "HTTP 200 with an empty body")
     if reply.media_type == "text/html":

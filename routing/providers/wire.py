@@ -21,6 +21,15 @@ class Wire(NamedTuple):
     cut: tuple[str, ...] = ()  # stop sequences this API does not take: the answer is cut here
 
 
+class Continues(NamedTuple):
+    """In the place of an end: the provider stopped at a bound of its own, and goes on for this token."""
+
+    token: str
+
+
+Heard = StreamEvent | Continues  # what a decoder makes of an answer
+
+
 class Asked(NamedTuple):
     """What was asked, as far as the answer's meaning depends on it."""
 
@@ -36,10 +45,10 @@ class Decoder(Protocol):
     done: bool  # the protocol said that nothing follows
     complete: bool  # a finish reason came: a cut from here on loses nothing
 
-    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+    def feed(self, piece: bytes) -> Iterator[Heard]:
         """Raises UpstreamFailure: an error inside the stream, or malformed."""
 
-    def end(self) -> Iterator[StreamEvent]:
+    def end(self) -> Iterator[Heard]:
         """The rest, after the last byte. Raises UpstreamFailure (truncated) without a finish reason."""
 
 
@@ -61,13 +70,13 @@ class SseStream:
         self.complete = False
         self._sse = SseDecoder()
 
-    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+    def feed(self, piece: bytes) -> Iterator[Heard]:
         for event in self._sse.feed(piece):
             if self.done:
                 return
             yield from self._judged(event)
 
-    def end(self) -> Iterator[StreamEvent]:
+    def end(self) -> Iterator[Heard]:
         if not self.done:
             for event in self._sse.end():
                 yield from self._judged(event, at_end=True)
@@ -79,7 +88,7 @@ class SseStream:
         """The events one frame means. Raises ValueError when it is not the dialect's."""
         raise NotImplementedError
 
-    def closing(self) -> Iterator[StreamEvent]:
+    def closing(self) -> Iterator[Heard]:
         """What was held back until the end: the latest usage, then the finish reasons."""
         raise NotImplementedError
 

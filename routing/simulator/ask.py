@@ -9,6 +9,9 @@ from routing.simulator.models import Model
 BLOCK_PHRASE = "simulate a blocked prompt"
 """In a user's text: the provider refuses the prompt before a model sees it."""
 
+LONG_PHRASE = "simulate a long decode"
+"""In a user's text: a model that gives long answers in legs gives this one in three."""
+
 REFUSAL_PHRASE = "simulate a refusal"
 """In a user's text: the model answers, but declines."""
 
@@ -51,6 +54,7 @@ class Ask(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     effort: str | None = None
     n: int = 1
+    leg: int = 0  # of a long answer: how many were given
     continues: str = ""  # a trailing assistant turn to go on from
 
     @property
@@ -95,7 +99,7 @@ class Answer(msgspec.Struct, frozen=True):
     reasoning: str
     reasoning_tokens: int
     output_tokens: int
-    finish: Literal["stop", "length", "stop_sequence", "tool_calls", "refusal"]
+    finish: Literal["stop", "length", "stop_sequence", "tool_calls", "refusal", "continuation"]
     calls: tuple[Call, ...] = ()
     stop_sequence: str | None = None
 

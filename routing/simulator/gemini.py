@@ -9,9 +9,9 @@ import msgspec
 
 from routing.simulator import tokens
 from routing.simulator.answers import compose
-from routing.simulator.ask import BLOCK_PHRASE, Answer, Ask, Usage
+from routing.simulator.ask import BLOCK_PHRASE, LONG_PHRASE, Answer, Ask, Usage
 from routing.simulator.gemini_contents import SIGNATURE_MARK
-from routing.simulator.gemini_request import camel, read_request, wants_thoughts
+from routing.simulator.gemini_request import camel, leg_token, read_request, wants_thoughts
 from routing.simulator.gemini_rules import check_key, check_prompt
 from routing.simulator.meter import input_tokens, measure
 from routing.simulator.reply import Exchange, Frame, Reply, chunks_of, named_model, usage_of
@@ -24,7 +24,9 @@ _FINISH = {
     "tool_calls": "STOP",
     "length": "MAX_TOKENS",
     "refusal": "SAFETY",
+    "continuation": "CONTINUATION",
 }
+_LEGS = 3
 _ERROR = {
     "error": {
         "code": 503,
@@ -43,7 +45,8 @@ def answer(exchange: Exchange) -> Reply:
     check_prompt(ask)
     measured = measure(ask, exchange.cache)
     blocked = any(BLOCK_PHRASE in turn.text.lower() for turn in ask.turns if turn.role == "user")
-    answers = [] if blocked else [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
+    composed = [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
+    answers = [] if blocked else [_leg_of(ask, said) for said in composed]
     usage = usage_of(measured, answers)
     tail = {
         "modelVersion": named_model(exchange, ask.model.id),
@@ -63,6 +66,7 @@ def answer(exchange: Exchange) -> Reply:
                 "content": {"parts": _parts(exchange, ask, said, thoughts=thoughts), "role": "model"},
                 "finishReason": _FINISH[said.finish],
                 "index": index,
+                **_token(ask, said),
             }
             for index, said in enumerate(answers)
         ]
@@ -114,7 +118,28 @@ def _payloads(
         last_part = {"text": last_text, **_text_signature(ask, said)}
         content = {"parts": [last_part] if said.finish != "refusal" else [], "role": "model"}
         candidate = {"content": content, "finishReason": _FINISH[said.finish], "index": index}
+        candidate |= _token(ask, said)
         yield {"candidates": [candidate], **_metadata(exchange, usage), **tail}, size, True
+
+
+def _leg_of(ask: Ask, said: Answer) -> Answer:
+    """The part of a long answer that is due; the thoughts are in the first."""
+    if LONG_PHRASE not in ask.prompt.lower() or not said.text or not ask.model.id.startswith("gemini-4"):
+        return said
+    begin, end = (len(said.text) * number // _LEGS for number in (ask.leg, ask.leg + 1))
+    thought = said.reasoning_tokens if ask.leg == 0 else 0
+    return msgspec.structs.replace(
+        said,
+        text=said.text[begin:end],
+        reasoning=said.reasoning if ask.leg == 0 else "",
+        reasoning_tokens=thought,
+        output_tokens=thought + tokens.count(said.text[begin:end], ask.model),
+        finish=said.finish if ask.leg == _LEGS - 1 else "continuation",
+    )
+
+
+def _token(ask: Ask, said: Answer) -> dict[str, Any]:
+    return {"continuationToken": leg_token(ask.leg + 1)} if said.finish == "continuation" else {}
 
 
 def _parts(exchange: Exchange, ask: Ask, said: Answer, *, thoughts: bool) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Reads a generateContent request: proto3 JSON in either spelling, the real checks, the neutral ask."""
 
+import base64
 import re
 from typing import Any
 
@@ -26,6 +27,7 @@ _OPAQUE = frozenset(
     {"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "properties"}
 )
 
+LEG_MARK = b"leg:"
 _FIELDS: dict[str, Field] = {
     "contents": Field(LIST, low=1, required=True),
     "systemInstruction": Field(OBJECT),
@@ -34,6 +36,7 @@ _FIELDS: dict[str, Field] = {
     "generationConfig": Field(OBJECT),
     "safetySettings": Field(LIST),
     "cachedContent": Field(TEXT),
+    "continuationToken": Field(TEXT),
     "serviceTier": Field(TEXT),
     "store": Field(BOOL),
     "labels": Field(OBJECT),
@@ -147,7 +150,25 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
         stop=tuple(stops),
         effort=effort,
         n=config.get("candidateCount") or 1,
+        leg=_leg(body.get("continuationToken")),
     )
+
+
+def _leg(token: str | None) -> int:
+    if token is None:
+        return 0
+    try:
+        number = base64.b64decode(token, validate=True).removeprefix(LEG_MARK)
+    except ValueError:
+        number = b""
+    if not number.isdigit():
+        raise google_error(400, "The continuation token is invalid.")
+    return int(number)
+
+
+def leg_token(leg: int) -> str:
+    """What goes on with that leg."""
+    return base64.b64encode(LEG_MARK + str(leg).encode()).decode()
 
 
 def wants_thoughts(given: dict[str, Any]) -> bool:

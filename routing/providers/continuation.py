@@ -1,0 +1,50 @@
+"""Answers that a provider gives in several legs: it stops at a bound of its own and says how to go on.
+
+The legs are read as one answer, as the provider's own client reads them; each is paid for, input included.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from billing.usage import Usage
+from routing.chat import Started, StreamEvent, ToolCallDelta, UsageReport
+from routing.providers.wire import Wire
+
+MOST_LEGS = 16  # of one answer; what is longer ends by length
+
+# The request for the next leg, given the token and how many output tokens are left of the limit
+Follow = Callable[[Wire, str, int | None], Wire]
+
+
+class Legs:
+    """Puts the events of the legs together. `limit`: output tokens of the whole answer."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._count = 1
+        self._before, self._now = Usage(), Usage()
+        self._calls, self._calls_before = 0, 0
+
+    def of(self, event: StreamEvent) -> StreamEvent | None:
+        """The event as part of the whole; None: the answer has begun already."""
+        match event:
+            case Started():
+                return event if self._count == 1 else None
+            case UsageReport():
+                self._now = event.usage
+                return UsageReport(self._before + self._now)
+            case ToolCallDelta():
+                index = event.index + self._calls_before
+                self._calls = max(self._calls, index + 1)
+                return msgspec.structs.replace(event, index=index)
+        return event
+
+    def following(self, wire: Wire, token: str, follow: Follow) -> Wire | None:
+        """The request for the next leg; None: there may be no more."""
+        self._before, self._now = self._before + self._now, Usage()
+        self._calls_before, self._count = self._calls, self._count + 1
+        left = None if self._limit is None else self._limit - self._before.output_tokens
+        if self._count > MOST_LEGS or (left is not None and left <= 0):
+            return None
+        return follow(wire, token, left)

@@ -1,0 +1,71 @@
+"""Answers that Gemini 4 gives in legs are one answer: text, usage and end."""
+
+import pytest
+
+from billing.usage import Usage
+from routing.arms import Effort
+from routing.chat import FinishReason, Started, ToolCallDelta, UsageReport
+from routing.providers.continuation import MOST_LEGS, Legs
+from routing.providers.gemini import follow
+from routing.providers.wire import Wire
+from tests.conftest import Simulator
+from tests.providers.conftest import Caller
+from tests.providers.facts import MODELS, asking, user
+
+ARGON = MODELS["gemini-4-argon"]
+LONG = "Explain in detail how a compiler works. Simulate a long decode."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_legs_of_a_long_answer_are_one_answer(
+    caller: Caller, simulator: Simulator, stream: bool
+) -> None:
+    answer = await caller.ask(asking(user(LONG)), ARGON, Effort.LOW, stream=stream)
+    (choice,) = answer.choices
+    assert choice.finish_reason is FinishReason.STOP
+    assert choice.text.rstrip().endswith("(This text was composed by the simulated model gemini-4-argon.)")
+    calls = simulator.calls()
+    assert len(calls) == 3
+    assert ["continuationToken" in call["body"] for call in calls] == [False, True, True]
+    assert answer.usage is not None
+    for name, kept in (
+        ("output_tokens", answer.usage.output_tokens),
+        ("reasoning", answer.usage.reasoning_tokens),
+    ):
+        assert kept == sum(call["usage"][name] for call in calls)
+    assert answer.usage.input_tokens == sum(call["usage"]["input_tokens"] for call in calls)
+
+
+async def test_the_limit_is_one_of_the_whole_answer(caller: Caller, simulator: Simulator) -> None:
+    whole = await caller.ask(asking(user(LONG)), ARGON, Effort.LOW)
+    assert whole.usage is not None
+    limit = simulator.calls()[0]["usage"]["output_tokens"] + 20
+    simulator.reset()
+    cut = await caller.ask(asking(user(LONG), max_output_tokens=limit), ARGON, Effort.LOW)
+    assert cut.choices[0].finish_reason is FinishReason.LENGTH
+    assert cut.usage is not None
+    assert cut.usage.output_tokens <= limit
+    asked = [call["body"]["generationConfig"]["maxOutputTokens"] for call in simulator.calls()]
+    assert asked[0] == limit
+    assert asked == sorted(set(asked), reverse=True), "each leg has what the others left"
+
+
+def test_calls_are_counted_on_over_legs_and_only_the_first_begins() -> None:
+    legs, wire = Legs(100), Wire("/", b"{}")
+    assert legs.of(Started("m")) == Started("m")
+    assert legs.of(ToolCallDelta(1, "b", "look")) == ToolCallDelta(1, "b", "look")
+    assert legs.of(UsageReport(Usage(output_tokens=60))) == UsageReport(Usage(output_tokens=60))
+    following = legs.following(wire, "t", follow)
+    assert following is not None
+    assert following.body == b'{"continuationToken":"t","generationConfig":{"maxOutputTokens":40}}'
+    assert legs.of(Started("m")) is None
+    assert legs.of(ToolCallDelta(0, "c", "look")) == ToolCallDelta(2, "c", "look")
+    assert legs.of(UsageReport(Usage(output_tokens=40))) == UsageReport(Usage(output_tokens=100))
+    assert legs.following(wire, "t", follow) is None, "nothing is left of the limit"
+
+
+def test_an_answer_without_end_is_ended() -> None:
+    legs, count = Legs(None), 1
+    while legs.following(Wire("/", b"{}"), "t", follow) is not None:
+        count += 1
+    assert count == MOST_LEGS
