@@ -248,9 +248,10 @@ class LogprobsDelta(msgspec.Struct, frozen=True, tag="logprobs"):
 
 
 class UsageReport(msgspec.Struct, frozen=True, tag="usage"):
-    """The provider's latest word on usage: it replaces any earlier one."""
+    """The provider's latest word on usage: it replaces any earlier one. `calls`: upstream calls it sums."""
 
     usage: Usage
+    calls: int = 1
 
 
 class FinishReason(StrEnum):

@@ -53,7 +53,7 @@ class Attempted:
                 self.upstream_model, self.response_id = event.model, event.response_id
                 self.receipt = event.receipt
             case UsageReport():
-                self.usage = event.usage
+                self.usage, self.calls = event.usage, max(self.calls, event.calls)
             case Finished():
                 self.finish = event.reason
             case TextDelta():

@@ -19,7 +19,7 @@ async def several(count: int, call: _Call) -> AsyncGenerator[StreamEvent, None]:
     """The events of so many calls, each a choice; usage is their sum. The first failure is all's."""
     waiting: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
     tasks = [asyncio.create_task(_pump(number, call, waiting)) for number in range(count)]
-    usages: dict[int, Usage] = {}
+    usages: dict[int, UsageReport] = {}
     running, started = count, False
     try:
         while running:
@@ -34,8 +34,9 @@ async def several(count: int, call: _Call) -> AsyncGenerator[StreamEvent, None]:
                         started = True
                         yield event
                 case UsageReport():
-                    usages[number] = event.usage
-                    yield UsageReport(sum(usages.values(), Usage()))
+                    usages[number] = event
+                    summed = sum((one.usage for one in usages.values()), Usage())
+                    yield UsageReport(summed, sum(one.calls for one in usages.values()))
                 case _:
                     yield msgspec.structs.replace(event, choice=number)
     finally:
