@@ -186,7 +186,7 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     inner = record(known.get(kind), at, bad)
     if inner is None:
         return Tool("")
-    read = _function(inner, at, bad) if kind == "function" else _custom(inner, at, bad)
+    read = _function(inner, at, bad) if kind == "function" else custom_tool(inner, at, bad, holder="grammar")
     return msgspec.structs.replace(read, cache=cache_mark(known, path, bad))
 
 
@@ -201,25 +201,26 @@ def _function(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
     )
 
 
-def _custom(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
-    bad.leave(raw, _CUSTOM_FIELDS, path)
+def custom_tool(raw: dict[str, Any], path: str, bad: Findings, *, holder: str | None) -> Tool:
+    """`holder`: the field of the format that holds the grammar; None: the format, as `type` is the tool's."""
+    bad.leave(raw, _CUSTOM_FIELDS | {"type"} if holder is None else _CUSTOM_FIELDS, path)
     form, at = raw.get("format"), f"{path}.format"
     known = None if form is None else record(form, at, bad)
     inner = None
     if known is not None and known.get("type") == "grammar":
-        inner = record(known.get("grammar"), f"{at}.grammar", bad)
-        at = f"{at}.grammar"
+        at = at if holder is None else f"{at}.{holder}"
+        inner = known if holder is None else record(known.get(holder), at, bad)
     elif known is not None and known.get("type") != "text":
         bad.add(f"{at}.type", 'Must be "text" or "grammar".')
     return Tool(
         name=tool_name(raw, path, bad) or "",
         description=text(raw, "description", path, bad),
         is_custom=True,
-        grammar=None if inner is None else grammar(inner, at, bad),
+        grammar=None if inner is None else _grammar(inner, at, bad),
     )
 
 
-def grammar(raw: dict[str, Any], path: str, bad: Findings) -> Grammar | None:
+def _grammar(raw: dict[str, Any], path: str, bad: Findings) -> Grammar | None:
     syntax = raw.get("syntax")
     definition = text(raw, "definition", path, bad, required=True)
     if syntax not in ("lark", "regex"):

@@ -9,7 +9,7 @@ import msgspec
 from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
-from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, flag, grammar, tool_name
+from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, custom_tool, flag, tool_name
 from routing.doors.schema_shape import schema
 
 VERBOSITIES = ("low", "medium", "high")
@@ -17,7 +17,6 @@ SUMMARIES = ("auto", "concise", "detailed")
 OWN = ("function", "custom", "namespace")  # the types of tools that callers run themselves
 LOGPROBS = "message.output_text.logprobs"
 _FUNCTION = frozenset({"type", "name", "description", "parameters", "strict"})
-_CUSTOM = frozenset({"type", "name", "description", "format"})
 
 
 # What of `reasoning` tunes OpenAI's models alone
@@ -227,7 +226,7 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
         return Tool("")
     kind = known.get("type")
     if kind == "custom":
-        return _custom(known, path, bad)
+        return custom_tool(known, path, bad, holder=None)
     if kind != "function":
         told = 'Must be "function" or "custom": no tools are hosted here.'
         bad.add(f"{path}.type", "This field is required." if kind is None else told)
@@ -239,21 +238,6 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
         description=text(known, "description", path, bad),
         parameters={} if parameters is None else schema(parameters, f"{path}.parameters", bad) or {},
         strict=flag(known, "strict", path, bad),
-    )
-
-
-def _custom(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
-    bad.leave(raw, _CUSTOM, path)
-    form, at = raw.get("format"), f"{path}.format"
-    known = None if form is None else record(form, at, bad)
-    has_grammar = known is not None and known.get("type") == "grammar"
-    if known is not None and known.get("type") not in ("text", "grammar"):
-        bad.add(f"{at}.type", 'Must be "text" or "grammar".')
-    return Tool(
-        name=tool_name(raw, path, bad) or "",
-        description=text(raw, "description", path, bad),
-        is_custom=True,
-        grammar=grammar(known, at, bad) if known is not None and has_grammar else None,
     )
 
 
