@@ -46,7 +46,7 @@ def functions(raw: Any, bad: Findings, path: str = "functions") -> tuple[Tool, .
     if len(raw) > MAX_TOOLS:
         bad.add(path, f"At most {MAX_TOOLS} functions are possible.")
         return ()
-    read = tuple(_function(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    read = tuple(function_tool(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
     if len({tool.name for tool in read}) < len(read):
         bad.add(path, "Two functions have the same name.")
     return read
@@ -186,12 +186,13 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
     inner = record(known.get(kind), at, bad)
     if inner is None:
         return Tool("")
-    read = _function(inner, at, bad) if kind == "function" else custom_tool(inner, at, bad, holder="grammar")
+    read = (function_tool if kind == "function" else custom_tool)(inner, at, bad)
     return msgspec.structs.replace(read, cache=cache_mark(known, path, bad))
 
 
-def _function(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
-    bad.leave(raw, _FUNCTION_FIELDS, path)
+def function_tool(raw: dict[str, Any], path: str, bad: Findings, *, is_flat: bool = False) -> Tool:
+    """`is_flat`: as the Responses API has it, with the type beside the name."""
+    bad.leave(raw, _FUNCTION_FIELDS | {"type"} if is_flat else _FUNCTION_FIELDS, path)
     parameters = raw.get("parameters")
     return Tool(
         name=tool_name(raw, path, bad) or "",
@@ -201,15 +202,15 @@ def _function(raw: dict[str, Any], path: str, bad: Findings) -> Tool:
     )
 
 
-def custom_tool(raw: dict[str, Any], path: str, bad: Findings, *, holder: str | None) -> Tool:
-    """`holder`: the field of the format that holds the grammar; None: the format, as `type` is the tool's."""
-    bad.leave(raw, _CUSTOM_FIELDS | {"type"} if holder is None else _CUSTOM_FIELDS, path)
+def custom_tool(raw: dict[str, Any], path: str, bad: Findings, *, is_flat: bool = False) -> Tool:
+    """`is_flat`: as the Responses API has it, the type beside the name, and the grammar in the format."""
+    bad.leave(raw, _CUSTOM_FIELDS | {"type"} if is_flat else _CUSTOM_FIELDS, path)
     form, at = raw.get("format"), f"{path}.format"
     known = None if form is None else record(form, at, bad)
     inner = None
     if known is not None and known.get("type") == "grammar":
-        at = at if holder is None else f"{at}.{holder}"
-        inner = known if holder is None else record(known.get(holder), at, bad)
+        at = at if is_flat else f"{at}.grammar"
+        inner = known if is_flat else record(known.get("grammar"), at, bad)
     elif known is not None and known.get("type") != "text":
         bad.add(f"{at}.type", 'Must be "text" or "grammar".')
     return Tool(

@@ -6,6 +6,8 @@ Each function adds what is wrong to `Findings`, with the path of the field, and 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from routing.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
 from routing.doors import replay
 from routing.doors.findings import Findings, record, text
@@ -101,9 +103,9 @@ def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None
         case "message":
             _message(item, turns, path, bad)
         case "function_call":
-            turns.call(_call(item, path, bad))
+            turns.call(_call(item, "arguments", path, bad))
         case "custom_tool_call":
-            turns.call(_custom_call(item, path, bad))
+            turns.call(msgspec.structs.replace(_call(item, "input", path, bad), is_custom=True))
         case "function_call_output" | "custom_tool_call_output":
             turns.add(_output(item, path, bad))
         case "reasoning":
@@ -132,24 +134,15 @@ def _message(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> N
         turns.add(Message(role, parts))
 
 
-def _call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
+def _call(item: dict[str, Any], written: str, path: str, bad: Findings) -> ToolCall:
+    """`written`: the field that says what the tool is given."""
     call_id = text(item, "call_id", path, bad, required=True)
     name = full_name(item, path, bad)
-    arguments = text(item, "arguments", path, bad)
-    if item.get("arguments") is None:
-        bad.add(f"{path}.arguments", "This field is required.")
+    given = text(item, written, path, bad)
+    if item.get(written) is None:
+        bad.add(f"{path}.{written}", "This field is required.")
     signature = replay.read_call(item, path, bad)
-    return ToolCall(call_id or "", name or "", arguments or "", signature)
-
-
-def _custom_call(item: dict[str, Any], path: str, bad: Findings) -> ToolCall:
-    call_id = text(item, "call_id", path, bad, required=True)
-    name = full_name(item, path, bad)
-    given = text(item, "input", path, bad)
-    if item.get("input") is None:
-        bad.add(f"{path}.input", "This field is required.")
-    signature = replay.read_call(item, path, bad)
-    return ToolCall(call_id or "", name or "", given or "", signature, is_custom=True)
+    return ToolCall(call_id or "", name or "", given or "", signature)
 
 
 def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:

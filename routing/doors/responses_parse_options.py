@@ -9,14 +9,21 @@ import msgspec
 from routing.arms import Effort
 from routing.chat import ResponseFormat, Tool, ToolChoice
 from routing.doors.findings import Findings, record, text
-from routing.doors.parse_tools import MAX_TOOL_NAME, MAX_TOOLS, allowed_tools, custom_tool, flag, tool_name
+from routing.doors.parse_tools import (
+    MAX_TOOL_NAME,
+    MAX_TOOLS,
+    allowed_tools,
+    custom_tool,
+    flag,
+    function_tool,
+    tool_name,
+)
 from routing.doors.schema_shape import schema
 
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
 OWN = ("function", "custom", "namespace")  # the types of tools that callers run themselves
 LOGPROBS = "message.output_text.logprobs"
-_FUNCTION = frozenset({"type", "name", "description", "parameters", "strict"})
 
 
 # What of `reasoning` tunes OpenAI's models alone
@@ -226,19 +233,12 @@ def _tool(raw: Any, path: str, bad: Findings) -> Tool:
         return Tool("")
     kind = known.get("type")
     if kind == "custom":
-        return custom_tool(known, path, bad, holder=None)
+        return custom_tool(known, path, bad, is_flat=True)
     if kind != "function":
         told = 'Must be "function" or "custom": no tools are hosted here.'
         bad.add(f"{path}.type", "This field is required." if kind is None else told)
         return Tool("")
-    bad.leave(known, _FUNCTION, path)
-    parameters = known.get("parameters")
-    return Tool(
-        name=tool_name(known, path, bad) or "",
-        description=text(known, "description", path, bad),
-        parameters={} if parameters is None else schema(parameters, f"{path}.parameters", bad) or {},
-        strict=flag(known, "strict", path, bad),
-    )
+    return function_tool(known, path, bad, is_flat=True)
 
 
 def _one_of(raw: dict[str, Any], name: str, among: tuple[str, ...], path: str, bad: Findings) -> str | None:

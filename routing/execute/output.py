@@ -94,10 +94,11 @@ def fault_of_call(arguments: str, tool: Tool | None) -> Output | None:
         return Output(False, NO_TOOL)
     if tool.is_custom:
         return Output(True)
-    written = arguments.strip() or "{}"
-    found = fault_of(written, ResponseFormat("json_object"))
-    if tool.parameters and found is not None and found.valid:
-        found = fault_of(written, ResponseFormat("json_schema", schema=tool.parameters))
+    try:
+        value = msgspec.json.decode(arguments.strip() or "{}")
+    except (ValueError, RecursionError):
+        return Output(False, NOT_JSON, tool.name)
+    found = _fits(value, tool.parameters) if isinstance(value, dict) else Output(False, "type")
     if found is None or found.valid:
         return found
     return msgspec.structs.replace(found, call=tool.name)
@@ -111,12 +112,16 @@ def fault_of(text: str, wanted: ResponseFormat) -> Output | None:
         return Output(False, NOT_JSON)
     if wanted.kind == "json_object":
         return Output(True) if isinstance(value, dict) else Output(False, "type")
-    if not wanted.schema:
+    return _fits(value, wanted.schema)
+
+
+def _fits(value: Any, schema: dict[str, Any] | None) -> Output | None:
+    if not schema:
         return Output(True)
-    if len(msgspec.json.encode(wanted.schema)) > MOST_CHARS:
+    if len(msgspec.json.encode(schema)) > MOST_CHARS:
         return None
     try:
-        error = next(_validator(wanted.schema).iter_errors(value), None)
+        error = next(_validator(schema).iter_errors(value), None)
     except (_TooLong, Unresolvable, RecursionError):
         return None
     except Exception:  # a schema that is none: whatever jsonschema stumbles over in it

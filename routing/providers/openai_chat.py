@@ -27,23 +27,23 @@ from routing.providers.conversation import whole_tool_runs
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.openai_common import (
     CHAT_TTLS,
+    Ttls,
     breakpoint_of,
-    custom_names,
     identity,
     is_strict,
     mentions_json,
+    only_text,
     passed_through,
     takes_marks,
     wire_format,
 )
 from routing.providers.receipt import Writer, media_name
 from routing.providers.schemas import EMPTY_OBJECT
+from routing.providers.tool_forms import custom_names
 from routing.providers.wire import Wire
 
 PATH = "/chat/completions"
 MAX_STOPS = 4
-
-_Ttls = tuple[str, ...] | None  # None: marks are not sent
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
@@ -154,7 +154,7 @@ def _logprobs(request: ChatRequest, told: Writer) -> dict[str, Any]:
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
 
 
-def _messages(request: ChatRequest, told: Writer, ttls: _Ttls) -> Iterator[dict[str, Any]]:
+def _messages(request: ChatRequest, told: Writer, ttls: Ttls) -> Iterator[dict[str, Any]]:
     """A tool's message is text only: what else its result has is shown by the user, after the results."""
     shown: list[dict[str, Any]] = []
     for message in whole_tool_runs(request.messages):
@@ -174,7 +174,7 @@ def _messages(request: ChatRequest, told: Writer, ttls: _Ttls) -> Iterator[dict[
         yield {"role": "user", "content": shown}
 
 
-def _message(message: Message, ttls: _Ttls) -> dict[str, Any]:
+def _message(message: Message, ttls: Ttls) -> dict[str, Any]:
     match message.role:
         case Role.TOOL:
             content = _words(message, ttls)
@@ -188,7 +188,7 @@ def _message(message: Message, ttls: _Ttls) -> dict[str, Any]:
             return wire
 
 
-def _words(message: Message, ttls: _Ttls) -> str | list[dict[str, Any]]:
+def _words(message: Message, ttls: Ttls) -> str | list[dict[str, Any]]:
     """The texts of a message, as one where no mark parts them."""
     texts = tuple(part for part in message.parts if isinstance(part, Text))
     if ttls is None or not any(part.cache for part in texts):
@@ -196,7 +196,7 @@ def _words(message: Message, ttls: _Ttls) -> str | list[dict[str, Any]]:
     return _content(texts, ttls)
 
 
-def _assistant(message: Message, ttls: _Ttls) -> dict[str, Any]:
+def _assistant(message: Message, ttls: Ttls) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
     refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
     if message.text or not (message.tool_calls or refusals):
@@ -217,18 +217,14 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _content(parts: tuple[Part, ...], ttls: _Ttls) -> str | list[dict[str, Any]]:
-    if not parts:
-        return ""
-    if len(parts) == 1 and isinstance(parts[0], Text) and (ttls is None or parts[0].cache is None):
-        return parts[0].text
+def _content(parts: tuple[Part, ...], ttls: Ttls) -> str | list[dict[str, Any]]:
+    if (plain := only_text(parts, ttls)) is not None:
+        return plain
     return [wire for part in parts if (wire := _part(part, ttls)) is not None]
 
 
-def _part(part: Part, ttls: _Ttls) -> dict[str, Any] | None:
-    marked = (
-        {} if ttls is None or not isinstance(part, Text | Image | File) else breakpoint_of(part.cache, ttls)
-    )
+def _part(part: Part, ttls: Ttls) -> dict[str, Any] | None:
+    marked = breakpoint_of(part, ttls)
     match part:
         case Text():
             return {"type": "text", "text": part.text, **marked}

@@ -4,13 +4,14 @@ import hashlib
 from typing import Any
 
 from routing.arms import ModelFacts
-from routing.chat import CacheMark, ChatRequest, Message, ResponseFormat, Role, Text, Tool
+from routing.chat import ChatRequest, File, Image, Message, Part, ResponseFormat, Role, Text
 from routing.providers.receipt import Writer
 from routing.providers.schemas import EMPTY_OBJECT, why_not_strict
 
 MAX_IDENTIFIER = 64  # characters
 CHAT_TTLS = ("30m",)  # of cache marks; 12h is a 400 on Chat Completions (providers.md §1)
 RESPONSES_TTLS = ("30m", "12h")
+Ttls = tuple[str, ...] | None  # the lifetimes an API takes; None: no marks are sent
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
 # What is passed through to models alone whose quirks say that they take it: parameter → quirk
 _BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
@@ -64,10 +65,6 @@ def safety_identifier(user: str) -> str:
     )
 
 
-def custom_names(tools: tuple[Tool, ...]) -> frozenset[str]:
-    return frozenset(tool.name for tool in tools if tool.is_custom)
-
-
 def passed_through(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
     """The parameters that only OpenAI knows, but for what this model refuses."""
     fields: dict[str, Any] = {}
@@ -104,9 +101,18 @@ def _marks_words(message: Message) -> bool:
     )
 
 
-def breakpoint_of(mark: CacheMark | None, ttls: tuple[str, ...]) -> dict[str, Any]:
+def only_text(parts: tuple[Part, ...], ttls: Ttls) -> str | None:
+    """The content as a plain text; None: it takes a list of parts."""
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], Text) and not breakpoint_of(parts[0], ttls):
+        return parts[0].text
+    return None
+
+
+def breakpoint_of(part: Part, ttls: Ttls) -> dict[str, Any]:
     """The field of a part that marks it as the end of a prefix to cache."""
-    if mark is None:
+    if ttls is None or not isinstance(part, Text | Image | File) or part.cache is None:
         return {}
-    lifetime = {"ttl": mark.ttl} if mark.ttl in ttls else {}
+    lifetime = {"ttl": part.cache.ttl} if part.cache.ttl in ttls else {}
     return {"prompt_cache_breakpoint": {"mode": "explicit", **lifetime}}

@@ -26,17 +26,19 @@ from routing.providers.conversation import split_system, system_text, whole_tool
 from routing.providers.failures import FailureKind, UpstreamFailure
 from routing.providers.openai_common import (
     RESPONSES_TTLS,
+    Ttls,
     breakpoint_of,
-    custom_names,
     identity,
     is_strict,
     mentions_json,
+    only_text,
     passed_through,
     takes_marks,
     wire_format,
 )
 from routing.providers.receipt import Writer, cache_marks
 from routing.providers.schemas import EMPTY_OBJECT
+from routing.providers.tool_forms import custom_names
 from routing.providers.wire import Wire
 
 PATH = "/responses"
@@ -95,13 +97,13 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     told.replayed()
     told.begins_anew()
-    marks = takes_marks(request, model, told, RESPONSES_TTLS)
+    ttls = RESPONSES_TTLS if takes_marks(request, model, told, RESPONSES_TTLS) else None
     system, rest = split_system(request.messages)
-    if marks and any(isinstance(part, Text) and part.cache for one in system for part in one.parts):
+    if any(isinstance(part, Text) and breakpoint_of(part, ttls) for one in system for part in one.parts):
         system, rest = (), request.messages  # instructions are a plain text, without marks
     instructions = system_text(system)
     customs = frozenset(call.id for message in rest for call in message.tool_calls if call.is_custom)
-    sends = _Sends(model.provider, customs, marks)
+    sends = _Sends(model.provider, customs, ttls)
     items = [item for message in whole_tool_runs(rest) for item in _items(message, sends)]
     if not items:  # system text alone
         items, instructions = [{"role": "user", "content": instructions or "."}], ""
@@ -213,25 +215,25 @@ def _choice(choice: ToolChoice, tools: tuple[Tool, ...]) -> Any:
 
 
 class _Sends(NamedTuple):
-    """`provider`: whose reasoning goes back; `customs`: ids of calls of custom tools; `marks`: of caches."""
+    """`provider`: whose reasoning goes back; `customs`: ids of calls of custom tools; `ttls`: of caches."""
 
     provider: str
     customs: frozenset[str]
-    marks: bool
+    ttls: Ttls
 
 
 def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
     if message.role is Role.TOOL:
         in_parts = any(
-            isinstance(part, Image | File | Audio) or (sends.marks and isinstance(part, Text) and part.cache)
+            isinstance(part, Image | File | Audio) or breakpoint_of(part, sends.ttls)
             for part in message.parts
         )
-        output = _content(message.parts, sends.marks) if in_parts else message.text
+        output = _content(message.parts, sends.ttls) if in_parts else message.text
         kind = "custom_tool_call_output" if message.tool_call_id in sends.customs else "function_call_output"
         yield {"type": kind, "call_id": message.tool_call_id, "output": output}
         return
     if message.role is not Role.ASSISTANT:
-        yield {"role": message.role, "content": _content(message.parts, sends.marks)}
+        yield {"role": message.role, "content": _content(message.parts, sends.ttls)}
         return
     for part in message.parts:  # reasoning comes back before what it led to
         if isinstance(part, Opaque) and part.provider == sends.provider and _is_reasoning(part.data):
@@ -251,18 +253,14 @@ def _is_reasoning(data: Any) -> bool:
     return isinstance(data, dict) and data.get("type") == "reasoning"
 
 
-def _content(parts: tuple[Part, ...], marks: bool) -> str | list[dict[str, Any]]:
-    if not parts:
-        return ""
-    if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
-        return parts[0].text
-    return [wire for part in parts if (wire := _part(part, marks)) is not None]
+def _content(parts: tuple[Part, ...], ttls: Ttls) -> str | list[dict[str, Any]]:
+    if (plain := only_text(parts, ttls)) is not None:
+        return plain
+    return [wire for part in parts if (wire := _part(part, ttls)) is not None]
 
 
-def _part(part: Part, marks: bool) -> dict[str, Any] | None:
-    marked = (
-        breakpoint_of(part.cache, RESPONSES_TTLS) if marks and isinstance(part, Text | Image | File) else {}
-    )
+def _part(part: Part, ttls: Ttls) -> dict[str, Any] | None:
+    marked = breakpoint_of(part, ttls)
     match part:
         case Text():
             return {"type": "input_text", "text": part.text, **marked}

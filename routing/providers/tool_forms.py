@@ -39,7 +39,7 @@ def plain(request: ChatRequest, model: ModelFacts) -> Plain:
         changes.append(("tool_choice", ONLY_ALLOWED))
     if native and model.quirks.get("custom_tools"):
         return Plain(request, tuple(changes))
-    customs = frozenset(tool.name for tool in request.tools if tool.is_custom)
+    customs = custom_names(request.tools)
     if customs:
         changes.append(("tools", AS_FUNCTIONS))
     if customs or any(call.is_custom for message in request.messages for call in message.tool_calls):
@@ -49,6 +49,10 @@ def plain(request: ChatRequest, model: ModelFacts) -> Plain:
             messages=tuple(map(_with_functions, request.messages)),
         )
     return Plain(request, tuple(changes), customs)
+
+
+def custom_names(tools: tuple[Tool, ...]) -> frozenset[str]:
+    return frozenset(tool.name for tool in tools if tool.is_custom)
 
 
 def _function(tool: Tool) -> Tool:
