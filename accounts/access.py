@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Account, Member, User
-from accounts.opening import open_account
+from accounts.registration import open_account
 
 Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
 _CHOSEN = "account"  # in the session

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from accounts.members import pending_for
 from accounts.models import User
-from accounts.opening import open_account
-from accounts.secrets_at_rest import seal, unseal
+from accounts.registration import open_account
+from core.encryption import seal, unseal
 
 INVITED = "invited"  # in a visitor's session: the invitation whose link they opened
 

@@ -9,8 +9,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.caller import Caller
-from accounts.callers import CHALLENGE, caller_of, caller_of_sync
-from accounts.errors import ApiError, Unauthenticated
+from accounts.caller_lookup import CHALLENGE, caller_of, caller_of_sync
+from core.errors import ApiError, Unauthenticated
 
 _KEY_HEADERS = ("api-key", "x-api-key")  # some clients of the OpenAI door send these (spec/api.md)
 

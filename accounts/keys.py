@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.caller import Limits
-from accounts.callers import forget, limits_of
+from accounts.caller_lookup import forget, limits_of
+from accounts.key_format import digest_of, new_secret
 from accounts.models import Account, ApiKey, User
-from accounts.secret import digest_of, new_secret
 
 SCOPES = {"chat": "Send chat requests", "read": "Read requests, usage and the key itself"}
 EXPIRING_SOON = timedelta(days=7)

@@ -5,8 +5,8 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 
 from accounts.caller import Caller
-from accounts.callers import CHALLENGE
-from accounts.errors import PermissionDenied, Unauthenticated
+from accounts.caller_lookup import CHALLENGE
+from core.errors import PermissionDenied, Unauthenticated
 
 
 class HasKey(BasePermission):

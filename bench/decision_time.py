@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.fit_decide import everyday_prompts
 from bench.published import NOW, snapshot
-from routing.chat import ChatRequest, Message, Role, Strategy, Text
 from routing.decide.decision import Decision, Question, decide, load
+from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 TOKENS = (20, 200, 2000, 20000)
 CHARS = 4  # a token, about, in these texts

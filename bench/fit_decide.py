@@ -19,10 +19,10 @@ from safetensors.numpy import save_file
 from bench.routing.fit import embed
 from bench.routing.heads import difficulty_of, fit_directions, fit_ridge, fit_softmax, rasch, skill_of
 from bench.routing.tables import read
-from routing.decide import artefact, features
-from routing.decide.difficulty import ORDINARY
-from routing.decide.skill_table import REFERENCE_ELO, scale
-from routing.decide.skills import TEXT_SKILLS, Skill
+from routing.decide.prediction import artefact, features
+from routing.decide.prediction.difficulty import ORDINARY
+from routing.decide.prediction.skill_table import REFERENCE_ELO, scale
+from routing.decide.prediction.skills import TEXT_SKILLS, Skill
 
 Matrix = npt.NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from bench.routing.curves import hull, mean_height
 from bench.routing.predictor import Predictor
 from bench.routing.tables import EVALUATE_ONLY, Table, read
 from bench.routing.workloads import Judged, category_scores, described, judged, pool
-from routing.decide import artefact, features, skills
 from routing.decide.decision import load
+from routing.decide.prediction import artefact, features, skills
 from routing.decide.preferences import EXPLORE_MARGIN, EXPLORE_SHARE
 from routing.learning.posteriors import BOUND, Sign, posteriors, shifts
 

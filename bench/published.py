@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from billing.prices import PriceTier, UnitPrices
-from routing.arms import Arm, Capability, Effort, ModelFacts
+from billing.prices.prices import PriceTier, UnitPrices
 from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
+from routing.language.arms import Arm, Capability, Effort, ModelFacts
 
 DATA = Path(__file__).parents[1] / "routing/catalog/data"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -12,12 +12,12 @@ import numpy as np
 
 from bench.fit_decide import everyday_prompts
 from bench.published import NOW, snapshot
-from routing.arms import Arm
 from routing.catalog.snapshot import Snapshot
-from routing.chat import ChatRequest, Message, Role, Strategy, Text
 from routing.decide.decision import decide, load
 from routing.decide.forecast import Conversation
-from routing.decide.question import Question
+from routing.decide.inputs import Question
+from routing.language.arms import Arm
+from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 SESSIONS, TURNS = 40, 8
 TEXT_TOKENS = (2_000, 8_000, 30_000)  # of what all turns share

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from bench.fit_decide import SHIPPABLE, everyday_prompts
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.chat import ChatRequest, Message, Role, Strategy, Text
 from routing.decide import preferences, strategies
 from routing.decide.decision import Question, load
-from routing.decide.view import View, look
+from routing.decide.scores import View, look
+from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 Row = npt.NDArray[np.float64]
 

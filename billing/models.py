@@ -106,7 +106,7 @@ class Request(models.Model):
     metadata = models.JSONField(null=True, blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)  # HMAC, per account
     trace = CompressedJSONField()  # routing.decide.decision.Trace
-    fidelity = models.JSONField(null=True, blank=True)  # routing.fidelity.Fidelity of what answered
+    fidelity = models.JSONField(null=True, blank=True)  # routing.language.fidelity.Fidelity of what answered
     output_valid = models.BooleanField(null=True)  # has the JSON form asked for; NULL: none, or not judged
 
     class Meta:
@@ -183,7 +183,7 @@ class Window(models.Model):
     """What one account or key has spent and holds in one day or month; its sums are the ledger's.
 
     Made by the first request of the period and changed in the very transaction that opens or settles a
-    request, so that no other count of money is needed (billing/windows.py).
+    request, so that no other count of money is needed (billing/ledger/windows.py).
     """
 
     class Scope(models.TextChoices):
@@ -350,13 +350,13 @@ class RepricedRequest(models.Model):
 
 
 class LedgerAudit(models.Model):
-    """What one audit of the ledger found (billing/audit.py)."""
+    """What one audit of the ledger found (billing/checks/audit.py)."""
 
     at = models.DateTimeField(db_index=True)
     since = models.DateTimeField(null=True, blank=True)  # NULL: the whole ledger
     took_ms = models.PositiveIntegerField()
     violations = models.PositiveIntegerField(default=0)
-    result = models.JSONField()  # billing.audit.Audit
+    result = models.JSONField()  # billing.checks.audit.Audit
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.violations} violations"

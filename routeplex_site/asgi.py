@@ -24,12 +24,12 @@ from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpResponseBase
 from django.urls import resolve
 
-from accounts.errors import ApiError
+from core.errors import ApiError
 from routeplex_site.draining import drain_on_sigterm, is_draining
-from routing import runtime
-from routing.doors.errors import error_response
-from routing.errors import BadRequest, InternalError, PayloadTooLarge
-from routing.ids import new_request_id
+from routing.doors.shared.errors import error_response
+from routing.language.errors import BadRequest, InternalError, PayloadTooLarge
+from routing.language.ids import new_request_id
+from routing.state import runtime
 
 logger = logging.getLogger(__name__)
 

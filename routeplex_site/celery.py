@@ -1,4 +1,4 @@
-"""The Celery application; tasks live in each room's jobs.py."""
+"""The Celery application; tasks live in each room's tasks.py."""
 
 import os
 
@@ -18,5 +18,5 @@ app.autodiscover_tasks(
         "billing.stripe_meter",
         "routing",
     ],
-    related_name="jobs",
+    related_name="tasks",
 )

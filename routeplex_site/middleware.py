@@ -6,9 +6,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from accounts.database import AWAY
+from core.database import AWAY
 from routeplex_site.refusals import database_away
-from routing.ids import new_request_id
+from routing.language.ids import new_request_id
 
 Respond = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 

@@ -4,11 +4,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.views import defaults
 
-from accounts.database import database_unavailable
-from accounts.errors import ApiError, PermissionDenied
-from routing.doors.errors import error_response
-from routing.errors import BadRequest, InternalError
-from routing.ids import new_request_id
+from core.database import database_unavailable
+from core.errors import ApiError, PermissionDenied
+from routing.doors.shared.errors import error_response
+from routing.language.errors import BadRequest, InternalError
+from routing.language.ids import new_request_id
 
 _API_PATHS = ("/api/", "/v1/")
 

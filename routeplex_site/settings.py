@@ -160,7 +160,7 @@ REDIS_PREFIX = env.str("REDIS_PREFIX", "routeplex")  # of our own keys
 # Tries to sign in and one-time codes that were used: all web processes must count them together.
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "accounts.shared_cache.RedisOrDatabaseCache",
+        "BACKEND": "core.cache.RedisOrDatabaseCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # seconds
     }
@@ -168,7 +168,7 @@ CACHES: dict[str, dict[str, Any]] = {
     else {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_remembered",
-        "OPTIONS": {"MAX_ENTRIES": 1_000_000},  # as accounts/shared_cache.py has it
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},  # as core/cache.py has it
     }
 }
 
@@ -188,27 +188,27 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SYNC_EVERY = 1  # job sent: a killed beat that forgot when it sent the last would send it again
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "measure-health": {"task": "routing.jobs.measure_health", "schedule": 30.0},
-    "sweep-open-requests": {"task": "billing.jobs.sweep_open_requests", "schedule": 15.0},
-    "forget-idempotent-outcomes": {"task": "billing.jobs.forget_idempotent_outcomes", "schedule": 600.0},
-    "forget-ended-sessions": {"task": "accounts.jobs.forget_ended_sessions", "schedule": 24 * 3600.0},
-    "forget-old-alerts": {"task": "billing.jobs.forget_old_alerts", "schedule": 24 * 3600.0},
-    "forget-old-outcomes": {"task": "routing.jobs.forget_old_outcomes", "schedule": 24 * 3600.0},
-    "refresh-prices": {"task": "billing.jobs.refresh_prices", "schedule": 24 * 3600.0},
-    "ask-for-prices": {"task": "billing.jobs.ask_for_prices", "schedule": 60.0},
-    "audit-lately": {"task": "billing.jobs.audit_lately", "schedule": 3600.0},
-    "gather-outcomes": {"task": "routing.jobs.gather_outcomes", "schedule": 300.0},
-    "watch-distribution": {"task": "routing.jobs.watch_distribution", "schedule": 3600.0},
-    "audit-ledger": {"task": "billing.jobs.audit_ledger", "schedule": 24 * 3600.0},
-    "raise-budget-alerts": {"task": "billing.alerts.jobs.raise_budget_alerts", "schedule": 30.0},
-    "deliver-alerts": {"task": "billing.alerts.jobs.deliver_alerts", "schedule": 10.0},
-    "roll-up-usage": {"task": "billing.reports.jobs.roll_up_usage", "schedule": 300.0},
-    "make-statements": {"task": "billing.statements.jobs.make_due_statements", "schedule": 3600.0},
-    "watch-jobs": {"task": "billing.alerts.jobs.watch_jobs", "schedule": 60.0},
+    "measure-health": {"task": "routing.tasks.measure_health", "schedule": 30.0},
+    "sweep-open-requests": {"task": "billing.tasks.sweep_open_requests", "schedule": 15.0},
+    "forget-idempotent-outcomes": {"task": "billing.tasks.forget_idempotent_outcomes", "schedule": 600.0},
+    "forget-ended-sessions": {"task": "accounts.tasks.forget_ended_sessions", "schedule": 24 * 3600.0},
+    "forget-old-alerts": {"task": "billing.tasks.forget_old_alerts", "schedule": 24 * 3600.0},
+    "forget-old-outcomes": {"task": "routing.tasks.forget_old_outcomes", "schedule": 24 * 3600.0},
+    "refresh-prices": {"task": "billing.tasks.refresh_prices", "schedule": 24 * 3600.0},
+    "ask-for-prices": {"task": "billing.tasks.ask_for_prices", "schedule": 60.0},
+    "audit-lately": {"task": "billing.tasks.audit_lately", "schedule": 3600.0},
+    "gather-outcomes": {"task": "routing.tasks.gather_outcomes", "schedule": 300.0},
+    "watch-distribution": {"task": "routing.tasks.watch_distribution", "schedule": 3600.0},
+    "audit-ledger": {"task": "billing.tasks.audit_ledger", "schedule": 24 * 3600.0},
+    "raise-budget-alerts": {"task": "billing.alerts.tasks.raise_budget_alerts", "schedule": 30.0},
+    "deliver-alerts": {"task": "billing.alerts.tasks.deliver_alerts", "schedule": 10.0},
+    "roll-up-usage": {"task": "billing.reports.tasks.roll_up_usage", "schedule": 300.0},
+    "make-statements": {"task": "billing.statements.tasks.make_due_statements", "schedule": 3600.0},
+    "watch-jobs": {"task": "billing.alerts.tasks.watch_jobs", "schedule": 60.0},
 }
 if STRIPE_SECRET_KEY:
     CELERY_BEAT_SCHEDULE["meter-usage"] = {
-        "task": "billing.stripe_meter.jobs.meter_usage",
+        "task": "billing.stripe_meter.tasks.meter_usage",
         "schedule": 3600.0,
     }
 for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each
@@ -324,7 +324,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "routing.doors.errors.exception_handler",
+    "EXCEPTION_HANDLER": "routing.doors.shared.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

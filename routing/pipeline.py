@@ -15,17 +15,17 @@ import msgspec
 from django.conf import settings
 
 from accounts.caller import Caller
-from accounts.errors import ApiError, ServiceUnavailable
 from billing.models import Request
 from billing.usage import Usage
-from routing.arms import Arm, ModelFacts
-from routing.chat import ChatRequest, ChatResult, Collector, Steering, StreamEvent
-from routing.entry import Asked, Entry, enter
+from core.errors import ApiError, ServiceUnavailable
 from routing.execute.chain import Execution, Plan
-from routing.execute.output import OutputCheck
-from routing.purse import SHORT_ANSWER
-from routing.record import Priced, Settled, attempt_rows, fidelity, price, settled, settlement
-from routing.runtime import Runtime, running
+from routing.execute.output_check import OutputCheck
+from routing.language.arms import Arm, ModelFacts
+from routing.language.chat import ChatRequest, ChatResult, Collector, Steering, StreamEvent
+from routing.state.runtime import Runtime, running
+from routing.steps.admission import Asked, Entry, enter
+from routing.steps.reservation import SHORT_ANSWER
+from routing.steps.settlement import Priced, Settled, attempt_rows, fidelity, price, settled, settlement
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -85,9 +85,9 @@ def _nothing_by_chance() -> Iterator[None]:
     Workers share few cores with servers and a browser.
     """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("routing.entry.random", SimpleNamespace(random=lambda: 0.0))
-        patched.setattr("billing.redis_rates._TIMEOUT_S", 3.0)
-        patched.setattr("routing.reasoning._TIMEOUT_S", 3.0)
+        patched.setattr("routing.steps.admission.random", SimpleNamespace(random=lambda: 0.0))
+        patched.setattr("billing.ledger.redis_rates._TIMEOUT_S", 3.0)
+        patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
         yield
 
 
@@ -175,7 +175,7 @@ def _live_server(
 @pytest.fixture
 def server(_live_server: str, simulator: Simulator, live_db: None) -> str:
     """The base URL of a live server whose providers are the simulator; it remembers no earlier failures."""
-    from routing import runtime
+    from routing.state import runtime
 
     for alive in runtime.alive():
         alive.breaker.reset()

@@ -3,7 +3,7 @@
 import json
 from datetime import date
 
-from routing.catalog.listed import DATA
+from routing.catalog.model_listing import DATA
 from routing.catalog.models import Model, RetiredModel
 
 

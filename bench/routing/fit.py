@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.routing.tables import Table
-from routing.decide import features
+from routing.decide.prediction import features
 
 Matrix = npt.NDArray[np.float64]
 

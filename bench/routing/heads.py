@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from bench.routing.fit import fit_items
 from bench.routing.tables import Table
-from routing.decide.difficulty import EASIEST, HARDEST
-from routing.decide.skills import SKILLS, TEXT_SKILLS, Skill
+from routing.decide.prediction.difficulty import EASIEST, HARDEST
+from routing.decide.prediction.skills import SKILLS, TEXT_SKILLS, Skill
 
 Matrix = npt.NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def fit_ridge(x: Matrix, target: Matrix, weight: Matrix) -> tuple[Matrix, float,
 
 
 def fit_directions(tables: Sequence[Table], vectors: Sequence[Matrix]) -> dict[str, Matrix]:
-    """What `routing.decide.item_response` takes; `vectors` are each table's scaled features.
+    """What `routing.decide.prediction.item_response` takes; `vectors` are each table's scaled features.
 
     An arm's place is the maximum a posteriori given its skill logits: they are to be a constant of its own
     plus centres · place, up to SKILL_NOISE, places being spread as those of the models fitted.

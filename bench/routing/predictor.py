@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
 from bench.routing.shipped import Shipped
 from bench.routing.tables import EVALUATE_ONLY, Table, read
-from routing.decide.tokens import count_o200k
+from routing.decide.prediction.tokens import count_o200k
 
 Matrix = npt.NDArray[np.float64]
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from bench.routing.fit import Scaling
 from bench.routing.heads import difficulty_of, fit_directions, fit_ridge, fit_softmax, rasch, skill_of
 from bench.routing.tables import Table
-from routing.decide import difficulty, item_response, skills
-from routing.decide.artefact import Array, Fitted
-from routing.decide.tokens import count_o200k
+from routing.decide.prediction import difficulty, item_response, skills
+from routing.decide.prediction.artefact import Array, Fitted
+from routing.decide.prediction.tokens import count_o200k
 
 Matrix = npt.NDArray[np.float64]
 

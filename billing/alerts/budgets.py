@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from accounts.callers import limits_of
+from accounts.caller_lookup import limits_of
 from accounts.models import Account, ApiKey
+from billing.alerts.limit_status import Standing, limits_in_force, standings_in
 from billing.alerts.models import Alert
-from billing.alerts.raising import raise_alert
-from billing.alerts.standing import Standing, limits_in_force, standings_in
+from billing.alerts.publish import raise_alert
 from billing.models import Window
 
 THRESHOLDS = (50, 80, 100)

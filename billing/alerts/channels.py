@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Account, Member, User
-from accounts.outbound import check_url
-from accounts.secrets_at_rest import seal
 from billing.alerts.models import Alert, AlertChannel, ChannelKind, Delivery
+from core.encryption import seal
+from core.outbound import check_url
 
 MOST_CHANNELS = 10
 _SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
@@ -81,7 +81,7 @@ def may_test(channel: AlertChannel, now: datetime) -> bool:
 
 def send_test(channel: AlertChannel, now: datetime) -> Delivery:
     """Raises ChannelError when the last test was just now."""
-    from billing.alerts.raising import send  # which needs this module
+    from billing.alerts.publish import send  # which needs this module
 
     if not may_test(channel, now):
         raise ChannelError("A test was sent just now. Wait ten seconds.")

@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Error, register
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from accounts.outbound import RefusedUrl, check_url
+from core.outbound import RefusedUrl, check_url
 
 
 @register

@@ -18,11 +18,11 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from accounts.models import User
-from accounts.outbound import OutboundError, post
-from accounts.secrets_at_rest import CannotUnseal, unseal
 from billing.alerts.channels import recipients
 from billing.alerts.messages import email_subject, email_text, webhook_body
 from billing.alerts.models import AlertChannel, ChannelKind, Delivery
+from core.encryption import CannotUnseal, unseal
+from core.outbound import OutboundError, post
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import current_person, staff_required
 from accounts.audit import record
-from accounts.callers import forget
+from accounts.caller_lookup import forget
 from accounts.models import Account
-from billing.alerts.standing import limits_in_force
+from billing.alerts.limit_status import limits_in_force
 from billing.models import Window
 from billing.pages.forms import AccountLimitsForm, changes
 

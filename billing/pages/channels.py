@@ -15,11 +15,11 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.access import change_required, current_account, current_person
 from accounts.audit import record
 from accounts.forms.keys import ConfirmNameForm
-from accounts.outbound import OutboundError
 from billing.alerts import channels
 from billing.alerts.channels import ChannelError
 from billing.alerts.models import AlertChannel, ChannelKind
 from billing.pages.forms import EmailForm, WebhookForm
+from core.outbound import OutboundError
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

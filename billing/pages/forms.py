@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import Account, ApiKey
-from accounts.outbound import OutboundError, check_url, checked_addresses
+from core.outbound import OutboundError, check_url, checked_addresses
 
 LIMITS = (
     "requests_per_minute",

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access import change_required, current_account, current_person
 from accounts.audit import record
-from accounts.callers import forget
+from accounts.caller_lookup import forget
 from accounts.models import ApiKey
 from billing.pages.forms import LIMITS, KeyLimitsForm, changes
 

@@ -12,15 +12,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account, may_change
-from accounts.callers import limits_of
+from accounts.caller_lookup import limits_of
 from accounts.models import Account, ApiKey
 from billing.alerts.budgets import THRESHOLDS
 from billing.alerts.channels import default_channel
 from billing.alerts.delivery import PAUSES
+from billing.alerts.limit_status import Standing, limits_in_force, standings_of
 from billing.alerts.models import Alert, AlertChannel, Delivery
-from billing.alerts.standing import Standing, limits_in_force, standings_of
+from billing.ledger.rates import RateRule, figures_of
 from billing.models import Request
-from billing.rates import RateRule, figures_of
 
 _KEYS_SHOWN = 50
 _HOLDS_SHOWN = 20

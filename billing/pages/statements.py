@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account
-from billing.statements import reading
+from billing.statements import queries as reading
 from billing.statements.models import Statement
 
 _SHOWN = 120  # ten years

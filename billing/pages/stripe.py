@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import account_required, change_required, current_account, current_person, may_change
-from billing.reports.sums import usd
+from billing.reports.measures import usd
 from billing.stripe_meter.client import NotNow, NotReached, NotTaken, on
 from billing.stripe_meter.metering import due_nano
 from billing.stripe_meter.models import MeterEvent, StripeCustomer, Subscription

@@ -17,9 +17,9 @@ from django.db.models import Count, Min
 from django.db.models.functions import TruncHour
 
 from billing.models import Request
+from billing.reports.measures import DIMENSIONS, of_ledger
 from billing.reports.models import AccountHour, HourUsage, RolledUntil
 from billing.reports.summary import summarise
-from billing.reports.sums import DIMENSIONS, of_ledger
 
 HOUR = timedelta(hours=1)
 GRACE = timedelta(minutes=10)  # after its end an hour is closed: far longer than an opening may take

@@ -13,7 +13,7 @@ import msgspec
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
 
 from billing.models import Request
-from billing.reports.sums import nano_sum, usd
+from billing.reports.measures import nano_sum, usd
 
 LISTED = 5  # slowest and dearest requests kept
 _TOKENS = (

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from billing.ledger.windows import spans
 from billing.models import Window
-from billing.windows import spans
 
 # No month is that long, and every month that begins within a day of its first has this day.
 _WELL_WITHIN = timedelta(days=15)

@@ -17,8 +17,8 @@ from django.db import connection, transaction
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
-from billing.alerts.raising import raise_alert, resolve_alert
-from billing.reports.reading import Sources
+from billing.alerts.publish import raise_alert, resolve_alert
+from billing.reports.queries import Sources
 from billing.stripe_meter.client import NotNow, NotReached, NotTaken, client, sorted_error
 from billing.stripe_meter.models import MeterEvent, StripeCustomer, Subscription
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from billing.alerts.raising import raise_alert, resolve_alert
+from billing.alerts.publish import raise_alert, resolve_alert
 from billing.stripe_meter.client import NotNow, NotReached, NotTaken, on
 from billing.stripe_meter.models import StripeCustomer, WebhookEvent
 from billing.stripe_meter.subscriptions import refresh

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from billing.pricebook import load_price_book
-from billing.prices import PriceBook
-from routing.arms import Arm, ModelFacts
+from billing.prices.book import load_price_book
+from billing.prices.prices import PriceBook
 from routing.catalog.facts import facts_of
 from routing.catalog.models import Measurement, Model, RetiredModel
 from routing.catalog.names import NameBook, Named, Retired
 from routing.catalog.priors import ENOUGH_SAMPLES, latency_prior
 from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
+from routing.language.arms import Arm, ModelFacts
 
 
 class Built(NamedTuple):

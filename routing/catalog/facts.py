@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from routing.arms import Capability, Effort, ModelFacts
 from routing.catalog.models import Model
+from routing.language.arms import Capability, Effort, ModelFacts
 
 # By dialect: what every model of that wire format takes (spec/providers.md §1 to 4 and 6).
 _DIALECT_CAPABILITIES: dict[str, frozenset[Capability]] = {

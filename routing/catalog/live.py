@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from accounts.database import from_database
-from billing.prices import PriceBook
+from billing.prices.prices import PriceBook
+from core.database import from_database
 from routing.catalog.build import Built, build
 from routing.catalog.names import NameBook
 from routing.catalog.snapshot import Snapshot

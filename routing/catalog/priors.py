@@ -4,8 +4,8 @@ There is no redistributable source of latencies (spec/catalog.md §3). The figur
 cheap, a middle and a dear model; the order between them is what matters until traffic says better.
 """
 
-from routing.arms import Arm, Effort, ModelFacts
 from routing.catalog.snapshot import Latency
+from routing.language.arms import Arm, Effort, ModelFacts
 
 # Below that many USD per million output tokens: tokens per second.
 _SPEEDS = ((1.5, 180.0), (5.0, 110.0), (20.0, 70.0), (float("inf"), 40.0))

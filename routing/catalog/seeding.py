@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from billing.pricebook import add_prices
-from routing.catalog import listed
+from billing.prices.book import add_prices
+from routing.catalog import model_listing as listed
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.upstreams import configured_upstreams
 

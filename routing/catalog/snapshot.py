@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from billing.prices import PriceTier
-from routing.arms import Arm, ModelFacts
+from billing.prices.prices import PriceTier
+from routing.language.arms import Arm, ModelFacts
 
 
 class PublishedScore(msgspec.Struct, frozen=True):

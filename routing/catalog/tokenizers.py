@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 
-from routing.arms import ModelFacts
+from routing.language.arms import ModelFacts
 
 
 class Tokenizer(StrEnum):

@@ -9,11 +9,11 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from billing.pricebook import DECLARED, SINCE_EVER, ListedPrice
-from routing.arms import Capability
-from routing.catalog.listed import PREMIUM_OVER_USD, listed_models
+from billing.prices.book import DECLARED, SINCE_EVER, ListedPrice
+from routing.catalog.model_listing import PREMIUM_OVER_USD, listed_models
 from routing.catalog.models import Model
 from routing.catalog.snapshot import PublishedScore
+from routing.language.arms import Capability
 
 Tokens = Annotated[int, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+$")]

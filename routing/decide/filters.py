@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.arms import Capability, ModelFacts
-from routing.chat import Audio, ChatRequest, File, Image
-from routing.decide.board import Board
-from routing.providers.choices import MOST_CALLS
+from routing.decide.arm_table import Board
+from routing.language.arms import Capability, ModelFacts
+from routing.language.chat import Audio, ChatRequest, File, Image
+from routing.providers.shared.choices import MOST_CALLS
 
 Row = npt.NDArray[np.float64]
 

@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.arms import Arm
-from routing.decide.artefact import Array
-from routing.decide.board import Board
-from routing.decide.difficulty import ORDINARY
-from routing.decide.skills import SKILLS, Skill
+from routing.decide.arm_table import Board
+from routing.decide.prediction.artefact import Array
+from routing.decide.prediction.difficulty import ORDINARY
+from routing.decide.prediction.skills import SKILLS, Skill
+from routing.language.arms import Arm
 
 Row = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.chat import Strategy
 from routing.decide import preferences as prefer
+from routing.language.chat import Strategy
 
 Row = npt.NDArray[np.float64]
 

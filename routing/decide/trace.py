@@ -2,10 +2,10 @@
 
 import msgspec
 
-from routing.arms import Arm
-from routing.chat import Mode, Strategy
-from routing.decide.features import Summary
 from routing.decide.filters import Removal
+from routing.decide.prediction.features import Summary
+from routing.language.arms import Arm
+from routing.language.chat import Mode, Strategy
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

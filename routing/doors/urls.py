@@ -4,16 +4,22 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from routing.doors.free import EnhanceView, EstimateView, ModelsView, OpenAIModelsView, OpenAIModelView
-from routing.doors.keyed import FeedbackView, LearningView, RatingView, RouteView
-from routing.doors.messages import CountTokensView, MessagesView
-from routing.doors.native import ChatView
-from routing.doors.openai import CompletionsView, GuessedCompletionsView
-from routing.doors.requests_log import ExportView, RequestsView, RequestView
-from routing.doors.responses import InputTokensView, ResponsesView
-from routing.doors.statements import StatementsView, StatementView
-from routing.doors.usage import KeyView, UsageView
-from routing.doors.views import unknown_path
+from routing.doors.anthropic_messages.views import CountTokensView, MessagesView
+from routing.doors.native.views import ChatView
+from routing.doors.openai_chat.views import CompletionsView, GuessedCompletionsView
+from routing.doors.openai_responses.views import InputTokensView, ResponsesView
+from routing.doors.resources.account import FeedbackView, LearningView, RatingView, RouteView
+from routing.doors.resources.public import (
+    EnhanceView,
+    EstimateView,
+    ModelsView,
+    OpenAIModelsView,
+    OpenAIModelView,
+)
+from routing.doors.resources.requests import ExportView, RequestsView, RequestView
+from routing.doors.resources.statements import StatementsView, StatementView
+from routing.doors.resources.usage import KeyView, UsageView
+from routing.doors.shared.async_view import unknown_path
 
 document = SpectacularJSONAPIView.as_view(authentication_classes=[])
 

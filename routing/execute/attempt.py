@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from billing.usage import Usage
-from routing.arms import Arm, ModelFacts
-from routing.chat import (
+from routing.language.arms import Arm, ModelFacts
+from routing.language.chat import (
     CONTENT_EVENTS,
     Finished,
     FinishReason,
@@ -17,8 +17,8 @@ from routing.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.fidelity import Receipt
-from routing.providers.failures import UpstreamFailure
+from routing.language.fidelity import Receipt
+from routing.providers.shared.failures import UpstreamFailure
 
 
 class Attempted:

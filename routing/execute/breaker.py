@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from routing.arms import ModelFacts
-from routing.providers.failures import Scope, UpstreamFailure
+from routing.language.arms import ModelFacts
+from routing.providers.shared.failures import Scope, UpstreamFailure
 
 CONSECUTIVE_FAILURES = 5
 WINDOW = 20  # recent outcomes looked at

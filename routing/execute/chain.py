@@ -12,9 +12,14 @@ from contextlib import aclosing
 
 import msgspec
 
-from accounts.errors import ServiceUnavailable
-from routing.arms import Arm, ModelFacts
-from routing.chat import (
+from core.errors import ServiceUnavailable
+from routing.execute.attempt import Attempted
+from routing.execute.breaker import Breaker
+from routing.execute.continuation_joiner import Seam
+from routing.execute.outcome import final_error
+from routing.execute.rescue import Said, can_be_continued, continuation
+from routing.language.arms import Arm, ModelFacts
+from routing.language.chat import (
     ChatRequest,
     Finished,
     FinishReason,
@@ -23,14 +28,9 @@ from routing.chat import (
     TextDelta,
     ToolCallDelta,
 )
-from routing.execute.attempt import Attempted
-from routing.execute.breaker import Breaker
-from routing.execute.outcome import final_error
-from routing.execute.rescue import Said, can_be_continued, continuation
-from routing.execute.seam import Seam
-from routing.providers.choices import calls
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.registry import Upstreams
+from routing.providers.shared.choices import calls
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.upstreams import Upstreams
 
 MAX_ATTEMPTS = 3
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from accounts.errors import ApiError
-from routing.errors import (
+from core.errors import ApiError
+from routing.execute.attempt import Attempted
+from routing.language.errors import (
     AllProvidersFailed,
     BadRequest,
     ContentPolicyViolation,
@@ -14,8 +15,7 @@ from routing.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from routing.execute.attempt import Attempted
-from routing.providers.failures import FailureKind
+from routing.providers.shared.failures import FailureKind
 
 # The caller's own mistakes: another arm would not help, or none was left that could.
 _CALLER_ERRORS: dict[FailureKind, tuple[type[ApiError], str]] = {

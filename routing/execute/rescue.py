@@ -7,7 +7,7 @@ before it reaches the caller (spec/reliability.md rows 8, 9 and 14).
 
 import msgspec
 
-from routing.chat import (
+from routing.language.chat import (
     ChatRequest,
     Message,
     RefusalDelta,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
-from accounts.database import from_database
+from core.database import from_database
 from routing.learning.models import Feedback, Learning, Outcome
 from routing.learning.outcomes import signs
 from routing.learning.posteriors import BOUND, GATES, Posterior, posteriors, shifts

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count
 
-from billing.alerts.raising import raise_alert, resolve_alert
+from billing.alerts.publish import raise_alert, resolve_alert
 from billing.models import Request
-from routing.chat import Mode
+from routing.language.chat import Mode
 
 _DAY = timedelta(days=1)
 _ALERT = "routing.collapsed"

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
-from accounts.database import delete_in_batches
 from billing.models import Request
+from core.database import delete_in_batches
 from routing.learning.models import Outcome
 from routing.learning.posteriors import Sign
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from accounts.keys import EXPIRING_SOON
 from accounts.models import Account, ApiKey
 from billing.models import Request
-from billing.reports.reading import Sources
+from billing.reports.queries import Sources
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
 from routing.pages.summary import Budget

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.models import Request
-from billing.prices import PriceBook, cost, unit_prices
+from billing.prices.prices import PriceBook, cost, unit_prices
 from billing.usage import Usage
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from routing.fidelity import Fidelity
+from routing.language.fidelity import Fidelity
 from routing.pages.scatter import Point
 
 

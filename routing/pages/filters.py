@@ -16,8 +16,8 @@ from django.db.models.functions import Cast
 from django.http import QueryDict
 
 from billing.models import Request
-from routing.chat import Strategy
-from routing.decide.skills import WORDS, Skill
+from routing.decide.prediction.skills import WORDS, Skill
+from routing.language.chat import Strategy
 
 PERIODS = {
     "15m": ("Last 15 minutes", timedelta(minutes=15)),

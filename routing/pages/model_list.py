@@ -7,14 +7,14 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from billing.models import ModelPrice
-from billing.pricebook import SINCE_EVER
-from billing.prices import PriceBook, PriceTier
-from routing.arms import Capability, Effort
+from billing.prices.book import SINCE_EVER
+from billing.prices.prices import PriceBook, PriceTier
 from routing.catalog.measure import DEGRADED_BELOW
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.snapshot import Snapshot
-from routing.decide.board import Board, board_of
-from routing.decide.skills import SKILLS
+from routing.decide.arm_table import Board, board_of
+from routing.decide.prediction.skills import SKILLS
+from routing.language.arms import Capability, Effort
 
 CAPABILITIES = {
     Capability.VISION: "sees images",

@@ -13,11 +13,11 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, Max, Min, Q
 
 from billing.models import Attempt, Request, WebProcess
-from routing import runtime
 from routing.catalog.models import Model
 from routing.catalog.upstreams import extra_providers
 from routing.execute.breaker import Circuit
 from routing.execute.shared_breaker import circuits_of_all
+from routing.state import runtime
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SLOWEST = 10

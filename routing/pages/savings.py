@@ -14,10 +14,10 @@ import numpy as np
 from django.db.models import Avg, Count
 
 from accounts.models import Account
+from billing.ledger.windows import spans
 from billing.models import Request
-from billing.reports.reading import Sources
-from billing.reports.sums import Sums, usd
-from billing.windows import spans
+from billing.reports.measures import Sums, usd
+from billing.reports.queries import Sources
 from routing.learning.models import Outcome
 
 DAYS = (7, 30, 90)

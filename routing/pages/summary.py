@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from accounts.models import Account
+from billing.ledger.windows import current
 from billing.models import Request, Window
+from billing.reports.measures import usd
 from billing.reports.summary import Extreme, Part, Summary, percentiles
-from billing.reports.sums import usd
-from billing.windows import current
 
 _NOT_ENDED = (Request.Status.OPEN, Request.Status.ABORTED)
 

@@ -16,9 +16,9 @@ from django.db.models.functions import Cast
 
 from accounts.models import Account, ApiKey
 from billing.models import Request
-from billing.reports.reading import Sources
-from billing.reports.sums import Sums, nano_sum, of_ledger
-from routing.decide.skills import WORDS
+from billing.reports.measures import Sums, nano_sum, of_ledger
+from billing.reports.queries import Sources
+from routing.decide.prediction.skills import WORDS
 
 PERS = {"day": ("Days", 30), "week": ("Weeks", 12), "month": ("Months", 12)}  # how many are shown
 BYS = {"model": "served_model", "key": "key_id", "strategy": "strategy", "skill": "query_type", "tag": ""}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing.reports.sums import usd
+from billing.reports.measures import usd
 from routing.pages.usage import Group, Report
 
 WIDTH, HEIGHT = 960, 260

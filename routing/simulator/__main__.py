@@ -8,8 +8,8 @@ from typing import get_args
 import uvicorn
 
 from routing.simulator.app import create_app
-from routing.simulator.ask import BLOCK_PHRASE, REFUSAL_PHRASE
-from routing.simulator.faults import Kind
+from routing.simulator.server.faults import Kind
+from routing.simulator.shared.prompt import BLOCK_PHRASE, REFUSAL_PHRASE
 
 _AsWritten = argparse.RawDescriptionHelpFormatter
 _EPILOG = f"""\

@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 
-from routing.simulator.cache import PromptCache
-from routing.simulator.calls import Call, Calls
-from routing.simulator.control import PREFIX, Control
-from routing.simulator.dialects import (
+from routing.simulator.model.pace import Pace
+from routing.simulator.model.prompt_cache import PromptCache
+from routing.simulator.model.tokens import warm_up
+from routing.simulator.server.call_log import Call, Calls
+from routing.simulator.server.control import PREFIX, Control
+from routing.simulator.server.faults import Fault, Faults, status_error
+from routing.simulator.server.routes import (
     DIALECTS,
     Target,
     bad_json,
@@ -18,13 +21,19 @@ from routing.simulator.dialects import (
     target_of,
     wrong_method,
 )
-from routing.simulator.faults import Fault, Faults, status_error
-from routing.simulator.pace import Pace
-from routing.simulator.refused import Refused
-from routing.simulator.reply import Exchange, Ids, Twist
-from routing.simulator.serve import Sender
-from routing.simulator.tokens import warm_up
-from routing.simulator.wire import Connection, Hungup, Receive, Request, Scope, Send, encode, request_of
+from routing.simulator.server.serve import Sender
+from routing.simulator.shared.errors import Refused
+from routing.simulator.shared.reply import Exchange, Ids, Twist
+from routing.simulator.shared.wire import (
+    Connection,
+    Hungup,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    encode,
+    request_of,
+)
 
 _JSON = ("content-type", "application/json")
 _WRONG_MODEL = "simulated-wrong-model"

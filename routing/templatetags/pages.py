@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django import template
 
-from routing.decide.skills import WORDS
+from routing.decide.prediction.skills import WORDS
 
 register = template.Library()
 

@@ -7,9 +7,9 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from accounts import callers
+from accounts import caller_lookup as callers
 from accounts.models import User
-from accounts.opening import open_account
+from accounts.registration import open_account
 
 PASSWORD = "correct-horse-9"
 

@@ -10,12 +10,12 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from accounts.authentication import KeyAuthentication, OptionalKeyAuthentication, secret_in
-from accounts.callers import caller_of
-from accounts.errors import ApiError, InvalidApiKey, Unauthenticated
+from accounts.caller_lookup import caller_of
+from accounts.key_format import new_secret
 from accounts.keys import create_key
 from accounts.models import User
 from accounts.permissions import HasKey, HasScope
-from accounts.secret import new_secret
+from core.errors import ApiError, InvalidApiKey, Unauthenticated
 
 
 def headers(**values: str) -> Any:

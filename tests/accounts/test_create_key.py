@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.caller import Limits
-from accounts.callers import caller_of_sync
+from accounts.caller_lookup import caller_of_sync
+from accounts.key_format import well_formed
 from accounts.models import Account, User
-from accounts.secret import well_formed
 
 pytestmark = pytest.mark.django_db
 

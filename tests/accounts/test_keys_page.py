@@ -10,10 +10,10 @@ from django.test import Client
 
 from accounts import model_ids
 from accounts.caller import Limits
-from accounts.callers import caller_of_sync, forget_all
-from accounts.errors import InvalidApiKey
+from accounts.caller_lookup import caller_of_sync, forget_all
 from accounts.keys import KeyNotUsable, create_key, revoke, rotate
 from accounts.models import Account, ApiKey, Member, User
+from core.errors import InvalidApiKey
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts.members import LIFE, MOST_PENDING, MemberRefusal, accept, change_role, invite, remove
 from accounts.models import Account, AuditEntry, Invitation, Member, User
-from accounts.opening import open_account
+from accounts.registration import open_account
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.test_signing_in import sign_up
 

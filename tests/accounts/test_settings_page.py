@@ -7,7 +7,7 @@ from django.template import Context, Template
 from django.test import Client
 
 from accounts import model_ids
-from accounts.callers import caller_of_sync
+from accounts.caller_lookup import caller_of_sync
 from accounts.keys import create_key
 from accounts.models import User
 

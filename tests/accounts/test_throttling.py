@@ -18,7 +18,7 @@ from django.core.cache import caches
 from django.db import connection
 
 from accounts.models import Remembered, User
-from accounts.opening import open_account
+from accounts.registration import open_account
 from tests.accounts.conftest import PASSWORD
 
 ROOT = Path(__file__).parents[2]

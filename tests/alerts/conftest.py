@@ -14,8 +14,8 @@ from standardwebhooks import Webhook
 
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Member, Plan, User
+from billing.ledger.windows import spans
 from billing.models import Window
-from billing.windows import spans
 
 _numbers = itertools.count(1)
 

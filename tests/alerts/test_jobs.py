@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from billing.alerts import jobs
+from billing.alerts import tasks as jobs
+from billing.alerts.job_monitor import watch
 from billing.alerts.job_runs import JobState, job_states
-from billing.alerts.job_watch import watch
 from billing.alerts.models import Alert, JobRun
 
 pytestmark = pytest.mark.django_db
-NAME = "billing.alerts.jobs.deliver_alerts"
+NAME = "billing.alerts.tasks.deliver_alerts"
 
 
 def state(at: datetime | None = None) -> JobState:
@@ -65,7 +65,7 @@ def test_a_failed_run_keeps_the_last_success_and_says_why(monkeypatch: pytest.Mo
 def test_a_job_that_never_ran_is_late_by_the_first_that_did() -> None:
     jobs.deliver_alerts.apply()
     now = datetime.now(UTC)
-    daily = "billing.jobs.refresh_prices"
+    daily = "billing.tasks.refresh_prices"
     assert not next(one for one in job_states(now) if one.name == daily).stale
     late = now + timedelta(days=4)
     assert next(one for one in job_states(late) if one.name == daily).stale

@@ -13,12 +13,12 @@ from standardwebhooks import Webhook
 from accounts.caller import Limits
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, AuditEntry, Member, User
-from accounts.secrets_at_rest import unseal
 from billing.alerts.channels import add_webhook, default_channel
 from billing.alerts.delivery import deliver_due
 from billing.alerts.models import AlertChannel, Delivery
-from billing.alerts.raising import raise_alert
+from billing.alerts.publish import raise_alert
 from billing.models import Request
+from core.encryption import unseal
 from tests.alerts.conftest import Receiver, make_account
 
 pytestmark = pytest.mark.django_db

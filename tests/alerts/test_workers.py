@@ -8,7 +8,7 @@ from django.db import connection
 from billing.alerts.channels import add_webhook, default_channel, switch
 from billing.alerts.delivery import deliver_due
 from billing.alerts.models import Delivery
-from billing.alerts.raising import raise_alert
+from billing.alerts.publish import raise_alert
 from tests.alerts.conftest import Receiver, make_account
 
 

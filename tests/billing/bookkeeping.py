@@ -10,14 +10,14 @@ from django.db import transaction
 
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan
-from billing.holds import Wish
-from billing.ledger import Settlement, Terms, _Open, _Settle, apply, usage_fields
+from billing.ledger.holds import Wish
+from billing.ledger.ledger import Settlement, Terms, _Open, _Settle, apply, usage_fields
+from billing.ledger.windows import Payer
 from billing.models import Attempt, Request
-from billing.pricebook import load_price_book
-from billing.prices import UnitPrices, cost, unit_prices
+from billing.prices.book import load_price_book
+from billing.prices.prices import UnitPrices, cost, unit_prices
 from billing.usage import Usage
-from billing.windows import Payer
-from routing.ids import new_request_id
+from routing.language.ids import new_request_id
 
 CEILING = UnitPrices(*[Decimal(600)] * 5)
 _numbers = itertools.count(1)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from billing.ledger import Ledger, apply
+from billing.ledger.ledger import Ledger, apply
+from billing.ledger.windows import Payer
+from billing.ledger.writer import GroupWriter
 from billing.models import Request
-from billing.windows import Payer
-from billing.writer import GroupWriter
-from routing.ids import new_request_id
+from routing.language.ids import new_request_id
 
 
 @pytest.fixture

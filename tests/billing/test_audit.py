@@ -16,14 +16,14 @@ from django.db.models import F
 
 from accounts.models import Plan
 from billing.alerts.models import Alert
-from billing.audit import audit, consistent_view, keep, last_audit, tell
-from billing.invariants import INVARIANTS
-from billing.jobs import audit_lately
+from billing.checks.audit import audit, consistent_view, keep, last_audit, tell
+from billing.checks.invariants import INVARIANTS
+from billing.checks.provider_usage import compare
 from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Window
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
-from billing.provider_usage import compare
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
 from billing.statements.models import Statement
 from billing.stripe_meter.models import StripeCustomer, Subscription
+from billing.tasks import audit_lately
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 

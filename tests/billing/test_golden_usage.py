@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.models import Attempt, Request
-from billing.prices import PriceTier, UnitPrices, cost, unit_prices
+from billing.prices.prices import PriceTier, UnitPrices, cost, unit_prices
 from billing.usage import Usage
 from routing.chat import UsageReport
 from routing.providers import anthropic_answer, gemini_answer, openai_chat_answer, openai_responses_answer

@@ -10,13 +10,13 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, OperationalError
 
-from accounts.errors import ServiceUnavailable
-from billing.holds import Cap, Exhausted, Hold, Wish
-from billing.ledger import Ledger, Settlement, Terms, apply
+from billing.ledger.holds import Cap, Exhausted, Hold, Wish
+from billing.ledger.ledger import Ledger, Settlement, Terms, apply
+from billing.ledger.sweeper import sweep
+from billing.ledger.writer import GroupWriter
 from billing.models import Attempt, Request, WebProcess, Window
-from billing.sweeper import sweep
 from billing.usage import Usage
-from billing.writer import GroupWriter
+from core.errors import ServiceUnavailable
 from tests.billing.conftest import payer_of
 
 NewRow = Callable[..., Request]
@@ -305,7 +305,7 @@ async def test_a_process_that_speaks_again_keeps_its_requests(ledger: Ledger, ne
     sweep(now)
     WebProcess.objects.filter(pk=process.pk).update(
         seen_at=now, missed_at=None
-    )  # as billing/processes.py does
+    )  # as billing/ledger/processes.py does
     assert sweep(now + 0.6 * silence) == 0
 
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.caller import Caller, Limits
-from billing.ledger import Ledger, Settlement, Terms
-from billing.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
+from billing.ledger.ledger import Ledger, Settlement, Terms
+from billing.ledger.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
+from billing.ledger.rates import MemoryRates
+from billing.ledger.windows import spans
 from billing.models import Request
-from billing.rates import MemoryRates
 from billing.usage import Usage
-from billing.windows import spans
 from tests.billing.conftest import payer_of
 
 NewRow = Callable[..., Request]
@@ -94,7 +94,7 @@ async def test_a_spent_budget_refuses_until_its_window_ends(
 async def test_what_is_left_counts_what_others_hold(
     ledger: Ledger, limiter: Limiter, new_row: NewRow
 ) -> None:
-    from billing.holds import Wish
+    from billing.ledger.holds import Wish
 
     row, caller = new_row(), caller_of(new_row(), daily_usd=Decimal("0.01"))
     wish = Wish(Decimal("0.006"), Decimal(0), 0, 0)

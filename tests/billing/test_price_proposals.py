@@ -11,11 +11,11 @@ from genai_prices.types import ConditionalPrice, StartDateConstraint
 
 from accounts.models import AuditEntry, User
 from billing.alerts.models import Alert
-from billing.jobs import ask_for_prices
 from billing.models import ModelPrice, PriceProposal
-from billing.price_refresh import refresh
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices, load_price_book
-from billing.proposals import accept, enter_price, note_unpriced, reject
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices, load_price_book
+from billing.prices.proposals import accept, enter_price, note_unpriced, reject
+from billing.prices.refresh import refresh
+from billing.tasks import ask_for_prices
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 
@@ -226,7 +226,7 @@ def test_a_refresh_that_fails_in_the_middle_changes_nothing(
     def full(*_: Any) -> int:
         raise OSError("disk full")
 
-    monkeypatch.setattr("billing.price_refresh.add_prices", full)
+    monkeypatch.setattr("billing.prices.refresh.add_prices", full)
     with pytest.raises(OSError, match="disk full"):
         refresh(NOW, the_list.snapshot)
     assert list(ModelPrice.objects.order_by("pk").values()) == rows

@@ -11,10 +11,10 @@ from genai_prices import UpdatePrices
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 
 from billing.alerts.models import Alert
-from billing.jobs import refresh_prices
 from billing.models import ModelPrice
-from billing.price_refresh import refresh
-from billing.pricebook import load_price_book
+from billing.prices.book import load_price_book
+from billing.prices.refresh import refresh
+from billing.tasks import refresh_prices
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.models import ModelPrice
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices, load_price_book
-from billing.prices import PriceBook, PricePeriod, PriceTier, UnitPrices, cost, unit_prices
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices, load_price_book
+from billing.prices.prices import PriceBook, PricePeriod, PriceTier, UnitPrices, cost, unit_prices
 from billing.usage import Usage
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from accounts.caller import Caller, Limits
-from billing.ledger import Ledger, Settlement, Terms
-from billing.limits import Limiter, RateLimited
+from billing.ledger.ledger import Ledger, Settlement, Terms
+from billing.ledger.limits import Limiter, RateLimited
+from billing.ledger.rates import DatabaseRates, MemoryRates, Rates
+from billing.ledger.redis_rates import RedisRates
 from billing.models import Request
-from billing.rates import DatabaseRates, MemoryRates, Rates
-from billing.redis_rates import RedisRates
 from billing.usage import Usage
 from tests.billing.conftest import payer_of
 from tests.redis_server import RedisServer
@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Gate:
-    """The way a request is let in: the limiter, then the ledger, as routing/entry.py does it."""
+    """The way a request is let in: the limiter, then the ledger, as routing/steps/admission.py does it."""
 
     def __init__(self, rates: Rates, ledger: Ledger, new_row: NewRow) -> None:
         self.limiter = Limiter(rates, timedelta(minutes=2))
@@ -158,7 +158,7 @@ async def test_redis_gone_and_back_never_lets_in_more(
     ledger: Ledger, new_row: NewRow, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 23 of spec/reliability.md: slower, limits still hold, recovers by itself."""
-    monkeypatch.setattr("billing.redis_rates._PAUSE_S", 0.05)
+    monkeypatch.setattr("billing.ledger.redis_rates._PAUSE_S", 0.05)
     rates = RedisRates(own_redis.url, "tests")
     gate, limits = Gate(rates, ledger, new_row), Limits(requests_per_minute=4)
     await gate.enter(NOON, limits)

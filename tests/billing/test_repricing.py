@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
-from billing.audit import audit
+from billing.checks.audit import audit
 from billing.models import Attempt, ModelPrice, RepricedAttempt, Repricing, Request, Window
-from billing.pricebook import SINCE_EVER, ListedPrice, Tiers, add_prices
-from billing.repricing import preview, reprice, undo
-from billing.repricing_plan import NotReversible
+from billing.prices.book import SINCE_EVER, ListedPrice, Tiers, add_prices
+from billing.prices.repricing import preview, reprice, undo
+from billing.prices.repricing_plan import NotReversible
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 
@@ -192,7 +192,7 @@ def test_a_span_that_is_not_over_is_refused() -> None:
 def test_a_batch_larger_than_a_transaction_changes_all_and_takes_all_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("billing.repricing.CHUNK", 3)
+    monkeypatch.setattr("billing.prices.repricing.CHUNK", 3)
     listed("m", "1")
     books = Books()
     for minute in range(10):

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from billing.models import Request
-from billing.repricing import undo
+from billing.prices.repricing import undo
 from tests.billing.bookkeeping import Books
 from tests.billing.test_repricing import DAY, NOON, NOW, THOUSAND, batch_of, broken, listed
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from routing.arms import ModelFacts
 from routing.catalog.build import build
+from routing.language.arms import ModelFacts
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PROVIDERS = [

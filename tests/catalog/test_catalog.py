@@ -8,11 +8,11 @@ import pytest
 from django.core.management import call_command
 
 from billing.models import ModelPrice
-from routing.arms import Arm, Effort
 from routing.catalog.build import build
-from routing.catalog.listed import listed_models
+from routing.catalog.model_listing import listed_models
 from routing.catalog.models import Measurement, Model, RetiredModel
 from routing.catalog.seeding import seed
+from routing.language.arms import Arm, Effort
 from tests.catalog.conftest import NOW, PROVIDERS
 
 pytestmark = pytest.mark.django_db

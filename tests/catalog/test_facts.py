@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from routing.arms import Capability, Effort, ModelFacts
 from routing.catalog.facts import facts_of
-from routing.catalog.listed import DATA
+from routing.catalog.model_listing import DATA
 from routing.catalog.models import Model
+from routing.language.arms import Capability, Effort, ModelFacts
 
 Models = dict[str, ModelFacts]
 

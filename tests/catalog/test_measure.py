@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from billing.models import Attempt, Request
-from routing.arms import Arm, Effort
 from routing.catalog.build import build
 from routing.catalog.measure import HALF_LIFE_S, health_word, measure
 from routing.catalog.models import Measurement
-from routing.ids import new_request_id
+from routing.language.arms import Arm, Effort
+from routing.language.ids import new_request_id
 from tests.catalog.conftest import NOW, PROVIDERS
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.catalog import listed
+from routing.catalog import model_listing as listed
 from routing.catalog.names import NameBook, Named, Retired
 
 TODAY = date(2026, 11, 23)

@@ -10,11 +10,11 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from routing.arms import Arm, Capability
 from routing.catalog.live import Catalog
 from routing.catalog.models import Model
 from routing.catalog.seeding import seed
 from routing.catalog.upstreams import configured_upstreams, extra_providers
+from routing.language.arms import Arm, Capability
 
 MODEL = {"id": "local/free", "context_window": 8192, "max_output_tokens": 1024}
 UPSTREAM = {

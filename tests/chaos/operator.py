@@ -27,7 +27,7 @@ from django.test import Client
 from accounts.caller import Limits
 from accounts.keys import create_key
 from accounts.models import Account, Member, Plan, User
-from billing.sweeper import sweep
+from billing.ledger.sweeper import sweep
 from tests.evergreen import postpone_retirements
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.chat import ChatRequest, Message, Role, Text
 from routing.decide.decision import Decision, Question, decide, load
+from routing.language.chat import ChatRequest, Message, Role, Text
 
 Ask = Callable[..., Decision]
 

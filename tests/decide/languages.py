@@ -179,7 +179,7 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
-# Written after the dictionary of routing/decide/gloss.tsv, which took no word from here.
+# Written after the dictionary of routing/decide/prediction/translation.tsv, which took no word from here.
 AFTERWARDS: tuple[tuple[str, ...], ...] = (
     (
         "How do I get a red wine stain out of a carpet?",

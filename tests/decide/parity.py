@@ -13,9 +13,9 @@ import numpy as np
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.chat import Strategy
 from routing.decide.decision import Question, decide, load
 from routing.decide.trace import Entry, Trace
+from routing.language.chat import Strategy
 from tests.decide.languages import AFTERWARDS, LANGUAGES, PARAPHRASES, QUESTIONS, UNKNOWN_SCRIPTS
 
 LOSS = 0.03  # of P(success)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from routing.chat import ChatRequest, Message, Role, Text
+from routing.language.chat import ChatRequest, Message, Role, Text
 from tests.decide.conftest import Ask, said
 
 EASY = ("What is the capital of France?", "What is Python?", "hello", "What is 2+2?", "Who wrote Faust?")

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.published import NOW, snapshot
-from routing.arms import Arm, Effort
 from routing.catalog.snapshot import Snapshot
-from routing.chat import ChatRequest, Message, Mode, Role, Strategy, Text
 from routing.decide.decision import Decision, NoCandidate, Question, decide
 from routing.decide.trace import Trace
+from routing.language.arms import Arm, Effort
+from routing.language.chat import ChatRequest, Message, Mode, Role, Strategy, Text
 from tests.decide.conftest import PROMPTS, Ask, said
 
 CATALOG = snapshot()

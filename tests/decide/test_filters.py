@@ -6,10 +6,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from billing.prices import PriceTier, UnitPrices
-from routing.arms import Arm, Capability, Effort
+from billing.prices.prices import PriceTier, UnitPrices
 from routing.catalog.snapshot import Snapshot
-from routing.chat import (
+from routing.decide.decision import Decision, NoCandidate
+from routing.decide.filters import Reason
+from routing.language.arms import Arm, Capability, Effort
+from routing.language.chat import (
     Audio,
     ChatRequest,
     File,
@@ -25,8 +27,6 @@ from routing.chat import (
     Tool,
     ToolChoice,
 )
-from routing.decide.decision import Decision, NoCandidate
-from routing.decide.filters import Reason
 from tests.decide.conftest import Ask, said
 from tests.providers.facts import MODELS
 

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from bench.published import NOW
-from routing.arms import Arm, Effort
 from routing.catalog.snapshot import Latency, Snapshot
-from routing.chat import Mode, Strategy
 from routing.decide.decision import Conversation
 from routing.decide.trace import Entry
+from routing.language.arms import Arm, Effort
+from routing.language.chat import Mode, Strategy
 from tests.decide.conftest import Ask, said
 
 HARD = "Prove that every group of order p^2 is abelian and classify the groups of order p^3"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.decide import features, item_response, skills
-from routing.decide.artefact import Fitted, fitted
-from routing.decide.board import board_of
+from routing.decide.arm_table import board_of
+from routing.decide.prediction import features, item_response, skills
+from routing.decide.prediction.artefact import Fitted, fitted
 from tests.decide.conftest import Snapshot
 
 ARITHMETIC, TRANSLATION = skills.INDEX[skills.Skill.ARITHMETIC], skills.INDEX[skills.Skill.TRANSLATION]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.catalog.snapshot import Snapshot
-from routing.chat import Strategy
-from routing.decide import gloss
+from routing.decide.prediction import translation as gloss
+from routing.language.chat import Strategy
 from tests.decide.languages import AFTERWARDS, LANGUAGES, PARAPHRASES, QUESTIONS, UNKNOWN_SCRIPTS
 from tests.decide.parity import WORDINGS, Pair, pairs, share, traced
 

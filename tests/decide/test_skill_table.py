@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from routing.arms import Effort, ModelFacts
 from routing.catalog.snapshot import PublishedScore, Snapshot
-from routing.decide import skill_table
-from routing.decide.artefact import fitted
-from routing.decide.skills import INDEX, SKILLS, Skill
+from routing.decide.prediction import skill_table
+from routing.decide.prediction.artefact import fitted
+from routing.decide.prediction.skills import INDEX, SKILLS, Skill
+from routing.language.arms import Effort, ModelFacts
 
 OVERALL = "Arena Elo text/overall"
 

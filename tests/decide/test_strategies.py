@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from routing.catalog.snapshot import Snapshot
-from routing.chat import Strategy
 from routing.decide.trace import Entry
+from routing.language.chat import Strategy
 from tests.decide.conftest import PROMPTS, Ask, said
 
 

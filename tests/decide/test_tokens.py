@@ -4,10 +4,8 @@ import pytest
 from bpe_openai import get_encoding
 
 from bench.published import facts, snapshot
-from routing.arms import ModelFacts
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
-from routing.chat import ChatRequest, File, Image, Message, Role, Text, Tool, ToolCall
-from routing.decide.tokens import (
+from routing.decide.prediction.tokens import (
     SAMPLE_OVER,
     InputSize,
     count_input,
@@ -15,6 +13,8 @@ from routing.decide.tokens import (
     exact_count,
     script,
 )
+from routing.language.arms import ModelFacts
+from routing.language.chat import ChatRequest, File, Image, Message, Role, Text, Tool, ToolCall
 from tests.decide.conftest import said
 
 PROSE = (

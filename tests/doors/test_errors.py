@@ -6,8 +6,8 @@ import httpx
 import openai
 import pytest
 
-from accounts.errors import ApiError
-from routing.doors.errors import api_error, error_response, header_value
+from core.errors import ApiError
+from routing.doors.shared.errors import api_error, error_response, header_value
 from tests.conftest import Simulator
 from tests.doors.conftest import Door, events
 

@@ -20,8 +20,8 @@ from openai import ConflictError, OpenAI
 
 from accounts.keys import create_key
 from accounts.models import Account, Plan
-from billing import idempotency
-from billing.idempotency import forget_expired
+from billing.ledger import idempotency
+from billing.ledger.idempotency import forget_expired
 from billing.models import IdempotentOutcome, Request, WebProcess
 from tests.conftest import Simulator
 from tests.doors.conftest import Door, events
@@ -316,7 +316,7 @@ def test_an_open_request_of_a_dead_process_is_settled_before_its_key_is_taken_ov
 def test_an_answer_too_large_to_keep_is_given_once_and_never_charged_twice(
     asking: Asking, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from routing.doors import once
+    from routing.doors.shared import idempotency as once
 
     monkeypatch.setattr(idempotency, "MOST_BYTES", 100)
     monkeypatch.setattr(once, "MOST_BYTES", 100)
@@ -495,7 +495,7 @@ def test_the_request_of_a_process_that_was_killed_is_made_again_and_charged_once
 
 
 def _forget_failures() -> None:
-    from routing import runtime
+    from routing.state import runtime
 
     for alive in runtime.alive():
         alive.breaker.reset()

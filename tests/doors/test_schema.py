@@ -7,21 +7,38 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.errors import ApiError
-from routing.doors import (
-    messages_parse,
-    messages_parse_options,
-    messages_schema,
-    native_schema,
-    openai_schema,
-    responses_parse,
-    responses_parse_options,
-    responses_schema,
+from core.errors import ApiError
+from routing.doors.anthropic_messages import (
+    parse_messages as messages_parse,
 )
-from routing.doors.fields import StrictSerializer
-from routing.doors.parse import Findings, messages
-from routing.doors.parse_tools import function_call, functions, response_format, stop, tool_choice, tools
-from routing.errors import ValidationError
+from routing.doors.anthropic_messages import (
+    parse_options as messages_parse_options,
+)
+from routing.doors.anthropic_messages import (
+    schema as messages_schema,
+)
+from routing.doors.native import schema as native_schema
+from routing.doors.openai_chat import schema as openai_schema
+from routing.doors.openai_responses import (
+    parse_input as responses_parse,
+)
+from routing.doors.openai_responses import (
+    parse_options as responses_parse_options,
+)
+from routing.doors.openai_responses import (
+    schema as responses_schema,
+)
+from routing.doors.shared.fields import StrictSerializer
+from routing.doors.shared.openai_messages import Findings, messages
+from routing.doors.shared.openai_tools import (
+    function_call,
+    functions,
+    response_format,
+    stop,
+    tool_choice,
+    tools,
+)
+from routing.language.errors import ValidationError
 
 NUMBERS = [
     -3,

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from routing.doors import sse
+from routing.doors.shared import sse
 
 
 async def _numbers(pause_s: float, closed: list[bool]) -> AsyncGenerator[int]:

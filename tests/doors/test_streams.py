@@ -5,7 +5,7 @@ import time
 import pytest
 
 from billing.models import Request
-from routing.doors import sse
+from routing.doors.shared import sse
 from tests.conftest import Simulator
 from tests.doors.conftest import Door, events
 

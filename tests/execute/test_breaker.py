@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from routing.arms import ModelFacts
 from routing.execute.breaker import (
     CONSECUTIVE_FAILURES,
     FIRST_PAUSE_S,
@@ -14,7 +13,8 @@ from routing.execute.breaker import (
     Breaker,
     Opening,
 )
-from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.language.arms import ModelFacts
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
 
 def facts(model: str = "m", provider: str = "p") -> ModelFacts:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from billing.models import Attempt, Request
-from routing import runtime
 from routing.execute.breaker import CONSECUTIVE_FAILURES, FIRST_PAUSE_S
+from routing.state import runtime
 from tests.conftest import Simulator
 from tests.pipeline.conftest import Asker, Reply
 

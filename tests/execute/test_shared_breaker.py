@@ -11,7 +11,7 @@ import redis
 
 from routing.execute.breaker import CONSECUTIVE_FAILURES, FIRST_PAUSE_S, Breaker
 from routing.execute.shared_breaker import CLAIM_S, EVERY_S, SharedBreaker, circuits_of_all
-from routing.providers.failures import FailureKind
+from routing.providers.shared.failures import FailureKind
 from tests.execute.test_breaker import facts, failure
 from tests.redis_server import RedisServer
 

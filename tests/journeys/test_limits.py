@@ -17,7 +17,7 @@ from accounts.keys import create_key
 from accounts.models import Account, User
 from billing.alerts.channels import add_webhook
 from billing.alerts.delivery import deliver_due
-from billing.alerts.raising import raise_alert
+from billing.alerts.publish import raise_alert
 from billing.models import Request
 from tests.alerts.conftest import Receiver, receiver, spend
 from tests.journeys.conftest import watched

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey
 from billing.models import Request
-from billing.reports.reading import Sources
+from billing.reports.queries import Sources
 from billing.reports.rollup import roll_up
 from billing.reports.summary import Summary
 from routing.catalog.live import catalog

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import ModelPrice
-from billing.pricebook import ListedPrice, add_prices
+from billing.prices.book import ListedPrice, add_prices
 from routing.catalog.live import catalog
 from routing.catalog.models import Model, RetiredModel
 from routing.pages.model_list import ModelFilters, listed_models

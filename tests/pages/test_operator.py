@@ -13,13 +13,13 @@ from django.utils import timezone
 from accounts.models import Account, AuditEntry, User
 from billing.alerts.models import Alert, JobRun
 from billing.models import LedgerAudit, ModelPrice, PriceProposal, Request, WebProcess
-from billing.pricebook import load_price_book
-from billing.proposals import propose
+from billing.prices.book import load_price_book
+from billing.prices.proposals import propose
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.execute.breaker import Breaker
 from routing.learning.distribution import COLLAPSE_REQUESTS, distribution, watch
-from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from tests.pages.conftest import MakeRequest
 
 FLAT = {
@@ -259,7 +259,7 @@ def test_an_open_circuit_shows_why_and_for_how_long(
     ]
     settings.REDIS_URL = ""
     breaker = Breaker()
-    monkeypatch.setattr("routing.runtime.alive", lambda: [SimpleNamespace(breaker=breaker)])
+    monkeypatch.setattr("routing.state.runtime.alive", lambda: [SimpleNamespace(breaker=breaker)])
     facts = catalog.snapshot.models["gpt-4o"]
     failure = UpstreamFailure(FailureKind.AUTH, "wrong key")
     breaker.failed(facts, failure, time.monotonic())
@@ -314,7 +314,7 @@ def test_a_collapse_is_told_once_and_taken_back(make_request: MakeRequest) -> No
 def test_jobs_show_with_how_their_last_run_went(staff: Client) -> None:
     now = timezone.now()
     JobRun.objects.create(
-        name="billing.jobs.refresh_prices",
+        name="billing.tasks.refresh_prices",
         first_started_at=now,
         started_at=now,
         succeeded_at=None,
@@ -322,7 +322,7 @@ def test_jobs_show_with_how_their_last_run_went(staff: Client) -> None:
         error="the list is not JSON",
     )
     page = shown(staff)
-    assert "billing.jobs.refresh_prices" in page
+    assert "billing.tasks.refresh_prices" in page
     assert "the list is not JSON" in page
 
 

@@ -6,8 +6,8 @@ import re
 import pytest
 from django.test import Client
 
+from accounts.key_format import well_formed
 from accounts.models import Account, ApiKey, Member, User
-from accounts.secret import well_formed
 from tests.pages.conftest import MakeRequest
 
 HTMX = {"HTTP_HX_REQUEST": "true"}

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from routing.arms import Arm
-from routing.chat import ChatRequest, Message, Role, Text
-from routing.conversations import Conversations
+from routing.language.arms import Arm
+from routing.language.chat import ChatRequest, Message, Role, Text
+from routing.state.conversations import Conversations
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ARM = Arm("m")

@@ -7,9 +7,18 @@ from typing import Any
 import httpx
 import pytest
 
-from routing import reasoning
-from routing.chat import ChatRequest, Message, Opaque, ReasoningDelta, Role, Text, ToolCall, ToolCallDelta
-from routing.reasoning import MemoryStore, Reasoning, RedisStore
+from routing.language.chat import (
+    ChatRequest,
+    Message,
+    Opaque,
+    ReasoningDelta,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+)
+from routing.state import reasoning
+from routing.state.reasoning import MemoryStore, Reasoning, RedisStore
 from tests.conftest import Simulator
 from tests.redis_server import RedisServer
 

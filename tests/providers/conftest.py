@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from routing.arms import Effort, ModelFacts
-from routing.chat import ChatRequest, ChatResult, Collector, Finished, Started, StreamEvent
-from routing.providers.config import Deadlines, Provider
-from routing.providers.registry import Upstreams
+from routing.language.arms import Effort, ModelFacts
+from routing.language.chat import ChatRequest, ChatResult, Collector, Finished, Started, StreamEvent
+from routing.providers.transport.config import Deadlines, Provider
+from routing.providers.upstreams import Upstreams
 from tests.conftest import Simulator
 
 PATHS = {"openai": "/v1", "anthropic": "", "google": ""}

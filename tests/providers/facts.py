@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from routing.arms import ModelFacts
 from routing.catalog.facts import facts_of
 from routing.catalog.models import Model
-from routing.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
+from routing.language.arms import ModelFacts
+from routing.language.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
 
 CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.usage import Usage
-from routing.chat import (
+from routing.language.chat import (
     ChatResult,
     Collector,
     Finished,
@@ -22,9 +22,16 @@ from routing.chat import (
     TextDelta,
     UsageReport,
 )
-from routing.providers import anthropic_answer, gemini_answer, openai_chat_answer, openai_responses_answer
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.wire import Asked
+from routing.providers.anthropic import answers as anthropic_answer
+from routing.providers.gemini import answers as gemini_answer
+from routing.providers.openai import (
+    chat_answers as openai_chat_answer,
+)
+from routing.providers.openai import (
+    responses_answers as openai_responses_answer,
+)
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.wire import Asked
 from tests.providers import recorded
 
 MODULES: dict[str, Any] = {

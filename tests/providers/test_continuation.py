@@ -3,11 +3,11 @@
 import pytest
 
 from billing.usage import Usage
-from routing.arms import Effort
-from routing.chat import FinishReason, Started, ToolCallDelta, UsageReport
-from routing.providers.continuation import MOST_LEGS, Legs
-from routing.providers.gemini import follow
-from routing.providers.wire import Wire
+from routing.language.arms import Effort
+from routing.language.chat import FinishReason, Started, ToolCallDelta, UsageReport
+from routing.providers.gemini.requests import follow
+from routing.providers.shared.continuation import MOST_LEGS, Legs
+from routing.providers.shared.wire import Wire
 from tests.conftest import Simulator
 from tests.providers.conftest import Caller
 from tests.providers.facts import MODELS, asking, user

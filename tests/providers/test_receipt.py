@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from routing.arms import Effort, ModelFacts
-from routing.chat import (
+from routing.language.arms import Effort, ModelFacts
+from routing.language.chat import (
     CacheMark,
     ChatRequest,
     Image,
@@ -20,9 +20,12 @@ from routing.chat import (
     Tool,
     ToolChoice,
 )
-from routing.fidelity import Kept, Verdict
-from routing.providers import anthropic, gemini, openai_chat, openai_responses
-from routing.providers.receipt import CUT_HERE, FOREIGN, asked
+from routing.language.fidelity import Kept, Verdict
+from routing.providers.anthropic import requests as anthropic
+from routing.providers.gemini import requests as gemini
+from routing.providers.openai import chat_requests as openai_chat
+from routing.providers.openai import responses_requests as openai_responses
+from routing.providers.shared.receipt import CUT_HERE, FOREIGN, asked
 from tests.providers.conftest import Caller
 from tests.providers.facts import (
     CHAT,

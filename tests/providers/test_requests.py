@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.arms import Effort, ModelFacts
-from routing.chat import (
+from routing.language.arms import Effort, ModelFacts
+from routing.language.chat import (
     Audio,
     ChatRequest,
     File,
@@ -24,7 +24,11 @@ from routing.chat import (
     ToolCall,
     ToolChoice,
 )
-from routing.providers import anthropic, gemini, openai_chat, openai_responses, quirks
+from routing.providers.anthropic import requests as anthropic
+from routing.providers.gemini import requests as gemini
+from routing.providers.openai import chat_requests as openai_chat
+from routing.providers.openai import responses_requests as openai_responses
+from routing.providers.shared import quirks
 from tests.providers import strict
 from tests.providers.facts import (
     CATALOG,

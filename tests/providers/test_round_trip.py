@@ -14,12 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.arms import ModelFacts
-from routing.chat import ChatRequest, File, Image, Message, Refusal, Role, Text, Tool
-from routing.doors import messages_parse, parse, responses_parse
-from routing.doors.findings import Findings
-from routing.providers import anthropic, gemini, openai_chat, openai_responses
-from routing.providers.tool_forms import plain
+from routing.doors.anthropic_messages import parse_messages as messages_parse
+from routing.doors.openai_responses import parse_input as responses_parse
+from routing.doors.shared import openai_messages as parse
+from routing.doors.shared.findings import Findings
+from routing.language.arms import ModelFacts
+from routing.language.chat import ChatRequest, File, Image, Message, Refusal, Role, Text, Tool
+from routing.providers.anthropic import requests as anthropic
+from routing.providers.gemini import requests as gemini
+from routing.providers.openai import chat_requests as openai_chat
+from routing.providers.openai import responses_requests as openai_responses
+from routing.providers.shared.tool_forms import plain
 from tests.providers.facts import (
     CHAT,
     CLAUDE,
@@ -160,7 +165,7 @@ def read_back(kind: str, body: dict[str, Any]) -> tuple[Message, ...]:
 
 def _gemini(body: dict[str, Any]) -> Iterator[Message]:
     """A function response answers the call of its place among those of the turn before."""
-    from routing.chat import ToolCall
+    from routing.language.chat import ToolCall
 
     if instruction := body.get("systemInstruction"):
         yield Message(Role.SYSTEM, tuple(Text(part["text"]) for part in instruction["parts"]))

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from routing.arms import Effort
-from routing.chat import (
+from routing.language.arms import Effort
+from routing.language.chat import (
     FinishReason,
     Image,
     Message,
@@ -20,7 +20,7 @@ from routing.chat import (
     ToolChoice,
     UsageReport,
 )
-from routing.providers.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from tests.conftest import Simulator
 from tests.providers.conftest import Caller
 from tests.providers.facts import (

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.sse import MAX_EVENT_BYTES, SseDecoder
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.transport.sse import MAX_EVENT_BYTES, SseDecoder
 
 STREAM = (
     '\ufeff: hello\n\nevent: message_start\ndata: {"a":"é€😀"}\n\n: ping\r\n\r\ndata: one\r\ndata:two\r\n\r\n'

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.usage import Usage
-from routing.arms import ModelFacts
-from routing.chat import (
+from routing.language.arms import ModelFacts
+from routing.language.chat import (
     File,
     Finished,
     FinishReason,
@@ -30,12 +30,15 @@ from routing.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.fidelity import Kept, Verdict
-from routing.providers import anthropic, gemini, openai_chat, openai_responses
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.fan_out import several
-from routing.providers.receipt import CUT_HERE
-from routing.providers.stops import Cutter
+from routing.language.fidelity import Kept, Verdict
+from routing.providers.anthropic import requests as anthropic
+from routing.providers.gemini import requests as gemini
+from routing.providers.openai import chat_requests as openai_chat
+from routing.providers.openai import responses_requests as openai_responses
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.fan_out import several
+from routing.providers.shared.receipt import CUT_HERE
+from routing.providers.shared.stop_sequences import Cutter
 from tests.conftest import Simulator
 from tests.providers import strict
 from tests.providers.conftest import Caller
@@ -80,7 +83,7 @@ async def test_choices_are_asked_for_one_by_one_and_their_usage_summed(
 
 
 async def collected(events: list[StreamEvent]) -> Any:
-    from routing.chat import Collector
+    from routing.language.chat import Collector
 
     collector = Collector()
     for event in events:

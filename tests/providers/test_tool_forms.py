@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.chat import (
+from routing.language.chat import (
     ChatRequest,
     Finished,
     FinishReason,
@@ -22,7 +22,7 @@ from routing.chat import (
     ToolCallDelta,
     ToolChoice,
 )
-from routing.providers.tool_forms import FreeText, Unwrapper, plain
+from routing.providers.shared.tool_forms import FreeText, Unwrapper, plain
 from tests.providers.facts import MODELS
 
 NATIVE, OLDER, CLAUDE, GEMINI = "gpt-5.2", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash"

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from routing.arms import ModelFacts
-from routing.chat import Finished, Started, StreamEvent, TextDelta
-from routing.providers.config import Deadlines, Provider
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.registry import ERROR_BODY_S, Upstreams
+from routing.language.arms import ModelFacts
+from routing.language.chat import Finished, Started, StreamEvent, TextDelta
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.transport.config import Deadlines, Provider
+from routing.providers.upstreams import ERROR_BODY_S, Upstreams
 from tests.providers.conftest import QUICK, misbehaving
 from tests.providers.facts import LOCAL, asking
 

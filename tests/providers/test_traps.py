@@ -11,9 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from billing.usage import Usage
-from routing.arms import Effort
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
-from routing.chat import (
+from routing.decide.prediction.tokens import count_input
+from routing.language.arms import Effort
+from routing.language.chat import (
     CacheMark,
     FinishReason,
     Message,
@@ -25,10 +26,9 @@ from routing.chat import (
     ToolCallDelta,
     ToolChoice,
 )
-from routing.decide.tokens import count_input
-from routing.providers import schemas
-from routing.providers.failures import FailureKind
-from routing.providers.wire import Asked
+from routing.providers.shared import schemas
+from routing.providers.shared.failures import FailureKind
+from routing.providers.shared.wire import Asked
 from tests.providers import recorded, strict
 from tests.providers.conftest import Caller
 from tests.providers.facts import (

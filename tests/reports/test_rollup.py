@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.models import Request
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
+from billing.prices.repricing import reprice, undo
+from billing.reports.measures import DIMENSIONS, of_ledger
 from billing.reports.models import AccountHour, HourUsage
-from billing.reports.reading import Sources
+from billing.reports.queries import Sources
 from billing.reports.rollup import GRACE, HOUR, mark_stale, roll_up, rolled_until
 from billing.reports.summary import merged, summarise
-from billing.reports.sums import DIMENSIONS, of_ledger
-from billing.repricing import reprice, undo
 from billing.usage import Usage
 from tests.billing.bookkeeping import Books
 

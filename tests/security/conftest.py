@@ -13,11 +13,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.keys import create_key
 from accounts.models import Account, Invitation, Member, Plan, User
-from accounts.secrets_at_rest import seal
 from billing.alerts.models import AlertChannel
 from billing.models import Request
 from billing.statements.models import Statement
-from routing.ids import new_request_id
+from core.encryption import seal
+from routing.language.ids import new_request_id
 
 _numbers = itertools.count(1)
 FILLED = {"path": "x", "str": "x", "slug": "x", "int": "1"}

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.simulator import tokens
-from routing.simulator.cache import PromptCache
-from routing.simulator.facts import known_answer
-from routing.simulator.models import Model, catalog, find
-from routing.simulator.schema import example
+from routing.simulator.model import tokens
+from routing.simulator.model.facts import known_answer
+from routing.simulator.model.models import Model, catalog, find
+from routing.simulator.model.prompt_cache import PromptCache
+from routing.simulator.model.structured_output import example
 
 
 def model(name: str) -> Model:

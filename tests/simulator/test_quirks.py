@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from routing.simulator.models import of_provider
+from routing.simulator.model.models import of_provider
 from tests.simulator.conftest import WEATHER, Running
 
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}

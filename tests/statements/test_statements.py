@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Account, Member, User
-from billing.audit import audit
+from billing.checks.audit import audit
 from billing.models import Repricing, Request
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
-from billing.repricing import reprice, undo
-from billing.statements.making import GRACE, make_statements
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
+from billing.prices.repricing import reprice, undo
+from billing.statements.generation import GRACE, make_statements
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import month_start, months
 from billing.usage import Usage

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
 from billing.stripe_meter import client
 from billing.stripe_meter.models import StripeCustomer, Subscription
 from billing.usage import Usage

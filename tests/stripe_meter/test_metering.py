@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.alerts.models import Alert
-from billing.audit import audit
+from billing.checks.audit import audit
 from billing.models import Request
-from billing.pricebook import SINCE_EVER, ListedPrice, add_prices
-from billing.repricing import reprice
-from billing.stripe_meter import checks, jobs
+from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
+from billing.prices.repricing import reprice
+from billing.stripe_meter import checks
+from billing.stripe_meter import tasks as jobs
 from billing.stripe_meter.metering import OLDEST, REPEATABLE, SENDING_AT_MOST, due_nano, meter, send
 from billing.stripe_meter.models import MeterEvent, Subscription
 from tests.billing.bookkeeping import Books

@@ -12,7 +12,7 @@ from accounts.audit import record
 from accounts.caller import Limits
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan, User
-from accounts.opening import open_account
+from accounts.registration import open_account
 
 _PLAN_OF_NEW_ACCOUNTS = "unlimited"  # no limit on such a key but those given
 

@@ -9,9 +9,9 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.audit import Audit, audit, keep, tell
-from billing.management.moments import moment
-from billing.provider_usage import TOLERANCE, Compared, compare
+from billing.checks.audit import Audit, audit, keep, tell
+from billing.checks.provider_usage import TOLERANCE, Compared, compare
+from billing.management.timestamps import moment
 
 
 class Command(BaseCommand):

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.management.moments import moment
+from billing.management.timestamps import moment
 from billing.models import Repricing
-from billing.repricing import preview, reprice, undo
-from billing.repricing_plan import NotReversible, Totals
+from billing.prices.repricing import preview, reprice, undo
+from billing.prices.repricing_plan import NotReversible, Totals
 
 
 class Command(BaseCommand):

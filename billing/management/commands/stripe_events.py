@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.alerts.raising import resolve_alert
+from billing.alerts.publish import resolve_alert
 from billing.stripe_meter.models import MeterEvent
 
 OPEN = (MeterEvent.State.UNKNOWN, MeterEvent.State.FAILED, MeterEvent.State.SENDING)

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.management.moments import moment
+from billing.management.timestamps import moment
 from routing.catalog.live import catalog
-from routing.chat import Strategy
-from routing.decide.whatif import Figure, WhatIf, what_if
-from routing.decisions import Mismatch, latest, logged, replayed
+from routing.language.chat import Strategy
+from routing.replay.stored import Mismatch, latest, logged, replayed
+from routing.replay.what_if import Figure, WhatIf, what_if
 
 SHOWN = 5  # mismatches told one by one
 

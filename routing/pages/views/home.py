@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
 from accounts.models import Account
-from billing.reports.reading import Sources
+from billing.reports.queries import Sources
 from routing.catalog.live import catalog
 from routing.pages import summary
 from routing.pages.attention import findings, provider_health

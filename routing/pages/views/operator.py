@@ -17,10 +17,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import account_required, current_person
 from accounts.models import AuditEntry
 from billing.alerts.job_runs import job_states
-from billing.audit import LATELY, audit, keep, last_audit, tell
-from billing.forms import PriceForm, TierForms, tiers_of
+from billing.checks.audit import LATELY, audit, keep, last_audit, tell
 from billing.models import PriceProposal, Repricing
-from billing.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
+from billing.prices.forms import PriceForm, TierForms, tiers_of
+from billing.prices.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
 from routing.catalog.models import Model
 from routing.learning.calibration import calibration
 from routing.learning.distribution import COLLAPSE_REQUESTS, COLLAPSE_SHARE, distribution

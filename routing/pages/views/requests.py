@@ -16,7 +16,7 @@ from accounts.access import account_required
 from accounts.models import Account, ApiKey
 from billing.reports.export import Format
 from routing.catalog.models import Model
-from routing.decide.skills import WORDS, Skill
+from routing.decide.prediction.skills import WORDS, Skill
 from routing.pages import request_list
 from routing.pages.export import exported
 from routing.pages.filters import PERIODS, FilterForm, Filters, parse

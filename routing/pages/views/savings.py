@@ -13,12 +13,12 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
 from billing.reports.export import nine
-from routing.chat import Strategy
-from routing.decide.whatif import WhatIf, what_if
-from routing.decisions import latest, logged
+from routing.language.chat import Strategy
 from routing.pages.savings import DAYS, Savings
 from routing.pages.savings import savings as savings_of
 from routing.pages.viewer import Viewed
+from routing.replay.stored import latest, logged
+from routing.replay.what_if import WhatIf, what_if
 
 LOOKED_AT = 300  # newest requests a strategy is tried on: a second's work at most
 _DEFAULT_DAYS = 30

@@ -1,0 +1,241 @@
+"""From a secret to the Caller it stands for: out of memory when seen in the last 2 s, else by one query.
+
+The memory lets a chat request in without asking the database; its short life makes a revocation take effect
+within 2 s in every process.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from django.db import DatabaseError, connections
+from django.db.models import Q
+from msgspec.structs import asdict
+
+from accounts.caller import Caller, Limits
+from accounts.key_format import digest_of, well_formed
+from accounts.models import ApiKey, LimitFields
+from core.database import from_database_on
+from core.errors import ExpiredApiKey, InvalidApiKey, PermissionDenied
+
+TTL_S = 2.0  # spec/reliability.md: revocation takes effect within 2 seconds on every process
+_KNOWN_KEPT = 20_000  # callers, about 1 kB each
+_UNKNOWN_KEPT = 5_000  # kept apart, so that guessing cannot push callers out
+_TOUCH_EVERY = timedelta(minutes=1)
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_log = logging.getLogger(__name__)
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+async def caller_of(secret: str, remote_ip: str | None) -> Caller:
+    """Who holds this secret.
+
+    Raises InvalidApiKey, ExpiredApiKey or PermissionDenied (not from this address).
+    """
+    digest = _digest_of_well_formed(secret)
+    found, caller = _memory.get(digest)
+    if not found:
+        caller = await _load_once(digest)
+    return _admitted(caller, remote_ip)
+
+
+def caller_of_sync(secret: str, remote_ip: str | None) -> Caller:
+    """As `caller_of`, for views that are not async; a miss asks the database in this thread."""
+    digest = _digest_of_well_formed(secret)
+    found, caller = _memory.get(digest)
+    if not found:
+        with _sync_loading:
+            found, caller = _memory.get(digest)
+            if not found:
+                caller, touch_is_due = _load(digest)
+                if caller is not None and touch_is_due:
+                    _touch(caller.key_id)
+    return _admitted(caller, remote_ip)
+
+
+def limits_of(row: LimitFields) -> Limits:
+    """The ceilings of a plan, an account or a key by themselves."""
+    return Limits(**{name: getattr(row, name) for name in Limits.__struct_fields__})
+
+
+def forget(digest: str) -> None:
+    """Ask the database the next time: the key has changed."""
+    _memory.drop(digest)
+
+
+def forget_all() -> None:
+    _memory.clear()
+
+
+def close() -> None:
+    """Let go of the loading threads' database connections, waiting for what they do."""
+    gate = threading.Barrier(_LOADERS)
+
+    def close_here() -> None:
+        gate.wait()  # so that each thread gets one
+        connections.close_all()
+
+    for done in [_loaders.submit(close_here) for _ in range(_LOADERS)]:
+        done.result()
+
+
+class _Memory:
+    """Digest → Caller, or None for a digest nobody has; bounded, oldest out first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest: str) -> tuple[bool, Caller | None]:
+        now = time.monotonic()
+        known = self._known.get(digest)
+        if known is not None and known[0] > now:
+            return True, known[1]
+        return self._unknown.get(digest, 0.0) > now, None
+
+    def put(self, digest: str, caller: Caller | None, until: float) -> None:
+        with self._lock:
+            self._known.pop(digest, None)
+            self._unknown.pop(digest, None)
+            if caller is not None:
+                self._known[digest] = (until, caller)
+                if len(self._known) > _KNOWN_KEPT:
+                    self._known.popitem(last=False)
+            else:
+                self._unknown[digest] = until
+                if len(self._unknown) > _UNKNOWN_KEPT:
+                    self._unknown.popitem(last=False)
+
+    def drop(self, digest: str) -> None:
+        with self._lock:
+            self._known.pop(digest, None)
+            self._unknown.pop(digest, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._known.clear()
+            self._unknown.clear()
+
+
+_memory = _Memory()
+_sync_loading = threading.Lock()
+_LOADERS = 2
+_loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="callers")
+# One load at a time for a digest in a loop; those who come meanwhile wait for it.
+_loading: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[tuple[Caller | None, bool]]] = {}
+
+
+def _digest_of_well_formed(secret: str) -> str:
+    if not well_formed(secret):
+        raise InvalidApiKey("This is not one of our API keys: it is mistyped or cut off.", headers=CHALLENGE)
+    return digest_of(secret)
+
+
+async def _load_once(digest: str) -> Caller | None:
+    loop = asyncio.get_running_loop()
+    task = _loading.get((loop, digest))
+    if task is None:
+        task = _loading[loop, digest] = loop.create_task(from_database_on(_loaders, _load, digest))
+        task.add_done_callback(lambda _: _loading.pop((loop, digest)))
+    caller, touch_is_due = await asyncio.shield(task)  # one who hangs up leaves the others their answer
+    if caller is not None and touch_is_due:
+        _loaders.submit(_touch_in_thread, caller.key_id)
+    return caller
+
+
+def _load(digest: str) -> tuple[Caller | None, bool]:
+    """Ask the database and remember the answer, whose life counts from before the question.
+
+    Also says whether the key's last use is due to be written down.
+    """
+    until = time.monotonic() + TTL_S
+    key = ApiKey.objects.select_related("account__plan").filter(digest=digest, revoked_at=None).first()
+    if key is None or not hmac.compare_digest(key.digest, digest):
+        _memory.put(digest, None, until)
+        return None, False
+    caller = _caller_from(key)
+    _memory.put(digest, caller, until)
+    return caller, key.last_used_at is None or key.last_used_at < datetime.now(UTC) - _TOUCH_EVERY
+
+
+def _caller_from(key: ApiKey) -> Caller:
+    account = key.account
+    own, of_plan = asdict(limits_of(account)), asdict(limits_of(account.plan))
+    return Caller(
+        key_id=key.pk,
+        key_name=key.name,
+        account_id=account.pk,
+        account_name=account.name,
+        plan=account.plan_id,
+        key_limits=limits_of(key),
+        account_limits=Limits(
+            **{name: of_plan[name] if ceiling is None else ceiling for name, ceiling in own.items()}
+        ),
+        scopes=frozenset(key.scopes),
+        models=frozenset(key.allowed_models),
+        ip_networks=tuple(key.ip_networks),
+        expires_at=key.expires_at,
+        strategy=key.strategy or account.strategy,
+        baseline_model=account.baseline_model or None,
+        fallback=account.fallback if key.fallback is None else key.fallback,
+        rescue=account.rescue,
+        replace_retired=account.replace_retired,
+        log_content=account.log_content,
+        time_zone=account.time_zone,
+    )
+
+
+def _admitted(caller: Caller | None, remote_ip: str | None) -> Caller:
+    if caller is None:
+        raise InvalidApiKey(
+            "This API key is unknown or was revoked. Create one on the Keys page.", headers=CHALLENGE
+        )
+    if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
+        raise ExpiredApiKey(
+            f"This API key expired on {caller.expires_at:%Y-%m-%d at %H:%M} UTC. "
+            "Create or rotate one on the Keys page.",
+            headers=CHALLENGE,
+        )
+    if caller.ip_networks and not _is_within(remote_ip, caller.ip_networks):
+        raise PermissionDenied(
+            "This API key may not be used from this network address. Add it to the key's networks."
+        )
+    return caller
+
+
+def _is_within(remote_ip: str | None, networks: tuple[str, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(remote_ip or "")
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=10_000)
+def _network(text: str) -> _Network:
+    return ipaddress.ip_network(text)
+
+
+def _touch_in_thread(key_id: int) -> None:
+    """Write the use down after the caller was answered; a failure costs only that."""
+    try:
+        _touch(key_id)
+    except DatabaseError:
+        _log.warning("the last use of key %d was not written", key_id, exc_info=True)
+
+
+def _touch(key_id: int) -> None:
+    now = datetime.now(UTC)
+    is_old = Q(last_used_at=None) | Q(last_used_at__lt=now - _TOUCH_EVERY)
+    ApiKey.objects.filter(is_old, pk=key_id).update(last_used_at=now)

@@ -1,0 +1,140 @@
+"""Audits the ledger: checks every promise on one consistent view of it while traffic runs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+from django.db.models import Count, Q, Sum
+
+from billing.alerts.publish import raise_alert, resolve_alert
+from billing.checks.invariants import INVARIANTS, Scope, broken
+from billing.models import LedgerAudit, Request, Window
+from billing.prices.prices import USD_QUANTUM
+
+LATELY = timedelta(hours=48)  # what an hourly look goes back to
+_KEPT = timedelta(days=90)
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One promise and what breaks it; `first` names a few of the offending rows."""
+
+    name: str
+    promise: str
+    violations: int
+    first: tuple[str, ...]
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """What an audit saw. `figures`: counts and USD of the requests it covers."""
+
+    at: datetime
+    since: datetime | None
+    took_ms: int
+    figures: dict[str, int | str]
+    checks: tuple[Check, ...]
+
+    @property
+    def violations(self) -> int:
+        return sum(check.violations for check in self.checks)
+
+
+def audit(now: datetime, since: datetime | None = None, account_id: int | None = None) -> Audit:
+    """Check every promise for requests made since; None: all, and then months are added up too."""
+    scope = Scope(now, since, account_id)
+    began = time.monotonic()
+    with consistent_view():
+        figures = _figures(scope)
+        checks = tuple(_checked(scope))
+    took_ms = round((time.monotonic() - began) * 1000)
+    return Audit(now, since, took_ms, figures, checks)
+
+
+def keep(audit: Audit) -> LedgerAudit:
+    """Store the result, and forget those of long ago."""
+    LedgerAudit.objects.filter(at__lt=audit.at - _KEPT).delete()
+    return LedgerAudit.objects.create(
+        at=audit.at,
+        since=audit.since,
+        took_ms=audit.took_ms,
+        violations=audit.violations,
+        result=msgspec.to_builtins(audit),
+    )
+
+
+def tell(audit: Audit) -> None:
+    """Alert the operator of each broken promise; when all was looked at, take back what holds again."""
+    for check in audit.checks:
+        once_key = f"invariant.{check.name}"
+        if check.violations:
+            raise_alert(
+                once_key,
+                f"The ledger breaks a promise: {check.name}",
+                f"{check.promise} {check.violations} rows break it, the first: {', '.join(check.first)}. "
+                "`manage.py audit` checks again, and takes this alert back when the promise holds.",
+                severity="critical",
+                detail={"violations": check.violations, "first": list(check.first)},
+                once_key=once_key,
+            )
+        elif audit.since is None:
+            resolve_alert(once_key)
+
+
+def last_audit() -> LedgerAudit | None:
+    return LedgerAudit.objects.order_by("-at", "-pk").first()
+
+
+@contextmanager
+def consistent_view() -> Iterator[None]:
+    """One snapshot for all queries inside; writers go on. A caller's transaction is used as it is."""
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:  # atomic() would take SQLite's write lock (settings: IMMEDIATE); a plain BEGIN only reads
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
+
+
+def _checked(scope: Scope) -> Iterator[Check]:
+    for invariant in INVARIANTS:
+        found = broken(invariant, scope)
+        first = _named_windows(found.first) if "windows_add_up" in invariant.name else found.first
+        yield Check(invariant.name, invariant.promise, found.violations, first)
+
+
+def _named_windows(pks: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(window) for window in Window.objects.filter(pk__in=pks).order_by("pk"))
+
+
+def _figures(scope: Scope) -> dict[str, Any]:
+    rows = Request.objects.all()
+    if scope.since is not None:
+        rows = rows.filter(created_at__gte=scope.since)
+    if scope.account_id is not None:
+        rows = rows.filter(account_id=scope.account_id)
+    is_open = Q(status=Request.Status.OPEN)
+    seen = rows.aggregate(
+        accepted=Count("pk"),
+        open=Count("pk", filter=is_open),
+        settled=Count("pk", filter=~is_open),
+        expired=Count("pk", filter=Q(status=Request.Status.EXPIRED)),
+        unpriced=Count("pk", filter=Q(unpriced=True)),
+        spent_usd=Sum("cost_usd", default=0),
+        held_usd=Sum("held_usd", default=0),
+    )
+    return {
+        name: f"{value.quantize(USD_QUANTUM):f}" if isinstance(value, Decimal) else value
+        for name, value in seen.items()
+    }

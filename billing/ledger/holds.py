@@ -1,0 +1,107 @@
+"""Holds: what a request may spend is set aside before it is sent, so that no neighbour counts on it.
+
+A hold is what the request can cost at most, or what its limits leave when that is less; the answer is then
+cut to what the hold pays for, so settled spend never exceeds a cap (spec/ledger.md, Holds and budgets). Pure
+rules on windows that the caller has locked.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from accounts.caller import Caller
+from billing.ledger.windows import Change, LockedWindows, Payer
+from billing.models import Window
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """The most one scope may spend in one period; None: no such ceiling."""
+
+    scope: str
+    scope_id: int
+    period: str
+    usd: Decimal | None
+    tokens: int | None
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a request would like to set aside, and the least it can do with; USD and tokens."""
+
+    usd: Decimal
+    least_usd: Decimal
+    tokens: int
+    least_tokens: int
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What was set aside. `usd` or `tokens` below the wish: the answer must be cut to fit."""
+
+    usd: Decimal
+    tokens: int
+
+
+class Exhausted(Exception):
+    """A cap leaves less than the least a request needs; with the figures to say so."""
+
+    def __init__(self, cap: Cap, window: Window, unit: str, least: Decimal | int) -> None:
+        super().__init__(f"{cap.scope} {cap.scope_id} {cap.period}")
+        self.cap, self.unit = cap, unit
+        self.limit: Decimal | int = (cap.usd if unit == "usd" else cap.tokens) or 0
+        self.spent = window.spent_usd if unit == "usd" else window.spent_tokens
+        self.held = window.held_usd if unit == "usd" else window.held_tokens
+        self.ends_at: datetime = window.ends_at
+        self.least = least
+
+    @property
+    def left(self) -> Decimal | int:
+        return max(self.limit - self.spent - self.held, type(self.spent)(0))
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it would fit once others give back what they hold."""
+        return self.held > 0 and self.spent + self.least <= self.limit
+
+
+def caps_of(caller: Caller) -> tuple[Cap, ...]:
+    """The ceilings of a caller's key and account that there are."""
+    caps = []
+    for scope, pk, limits in (
+        ("key", caller.key_id, caller.key_limits),
+        ("account", caller.account_id, caller.account_limits),
+    ):
+        for period, usd, tokens in (
+            (Window.Period.DAY, limits.daily_usd, limits.daily_tokens),
+            (Window.Period.MONTH, limits.monthly_usd, limits.monthly_tokens),
+        ):
+            if usd is not None or tokens is not None:
+                caps.append(Cap(scope, pk, period, usd, tokens))
+    return tuple(caps)
+
+
+def take(windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], wish: Wish) -> Hold:
+    """Set aside what the caps leave of the wish. Raises Exhausted; nothing is set aside then."""
+    usd, tokens = wish.usd, wish.tokens
+    for cap, window in _matched(windows.of(payer, moment), caps, payer.time_zone):
+        if cap.usd is not None:
+            usd_left = cap.usd - window.spent_usd - window.held_usd
+            if usd_left < wish.least_usd or usd_left <= 0:
+                raise Exhausted(cap, window, "usd", wish.least_usd)
+            usd = min(usd, usd_left)
+        if cap.tokens is not None:
+            tokens_left = cap.tokens - window.spent_tokens - window.held_tokens
+            if tokens_left < wish.least_tokens:
+                raise Exhausted(cap, window, "tokens", wish.least_tokens)
+            tokens = min(tokens, tokens_left)
+    windows.apply(Change(payer, moment, requests=1, held_usd=usd, held_tokens=tokens))
+    return Hold(usd, tokens)
+
+
+def _matched(windows: Iterable[Window], caps: Iterable[Cap], time_zone: str) -> Iterable[tuple[Cap, Window]]:
+    """Windows with the cap on them; those of a time zone that was left count on, but limit no more."""
+    by_scope = {(cap.scope, cap.scope_id, cap.period): cap for cap in caps}
+    for window in windows:
+        cap = by_scope.get((window.scope, window.scope_id, window.period))
+        if cap is not None and window.time_zone == time_zone:
+            yield cap, window

@@ -1,0 +1,205 @@
+"""Admission: may this caller send one more request now, and how much may it cost.
+
+Rates are counted by billing/ledger/rates.py; money by the windows of the ledger, which alone decide when the
+request is opened. The amounts read here are at most a few seconds old: they refuse a spent budget early, and
+give routing what is left, so that candidates that do not fit are removed before a caller is refused.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Q
+
+from accounts.caller import Caller
+from billing.ledger.holds import Cap, Exhausted, caps_of
+from billing.ledger.rates import (
+    RateLimited,
+    RateRule,
+    Rates,
+    RatesUnavailable,
+    figures_of,
+    headers,
+    refusal,
+    retry_after,
+    rules_of,
+)
+from billing.ledger.windows import Payer, spans
+from billing.models import Window
+from core.database import from_database
+from core.errors import ApiError
+
+__all__ = ["Admission", "Limiter", "RateLimited", "over_limit"]
+
+_VIEW_S = 1.0  # how old a look at the windows may be
+_VIEWS_KEPT = 10_000
+_HELD_FOR_S = 5.0  # what to wait for when only requests under way hold what is needed
+_View = Mapping[tuple[str, int, str], Window]
+
+
+class QuotaExceeded(ApiError):
+    code, status = "quota_exceeded", 429
+
+
+class DailyLimitExceeded(ApiError):
+    code, status = "daily_limit_exceeded", 429
+
+
+class DailyCostLimitExceeded(ApiError):
+    code, status = "daily_cost_limit_exceeded", 429
+
+
+def over_limit(spent: Exhausted, now: datetime) -> ApiError:
+    """The caller's 429: which limit, what is spent, held and left of it, and when it starts anew."""
+    cap, least = spent.cap, spent.least
+    period = "today" if cap.period == Window.Period.DAY else "this month"
+    wait_s = _HELD_FOR_S if spent.may_pass else (spent.ends_at - now).total_seconds()
+    message = f"This {cap.scope} has spent {_amount(spent.spent)} of its {_amount(spent.limit)} {period}"
+    message += f" and holds {_amount(spent.held)} for requests under way" if spent.held else ""
+    message += f"; this request needs at least {_amount(least)}. " if least else ". "
+    message += f"The limit starts anew at {spent.ends_at:%Y-%m-%d %H:%M} UTC."
+    error: type[ApiError] = QuotaExceeded
+    if cap.period == Window.Period.DAY:
+        error = DailyCostLimitExceeded if spent.unit == "usd" else DailyLimitExceeded
+    details = {
+        "scope": cap.scope,
+        "period": cap.period,
+        "unit": spent.unit,
+        "limit": str(spent.limit),
+        "spent": str(spent.spent),
+        "held": str(spent.held),
+        "left": str(spent.left),
+        "resets_at": f"{spent.ends_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return error(message, details=details, headers=retry_after(wait_s))
+
+
+def _amount(value: Decimal | int) -> str:
+    return f"{value:,} tokens" if isinstance(value, int) else f"{value.normalize():f} USD"
+
+
+class Admission:
+    """A request that was let in: its rate headers, what its limits leave, and its place in the rates."""
+
+    def __init__(
+        self,
+        request_id: str,
+        caller: Caller,
+        rates: Rates,
+        rules: tuple[RateRule, ...],
+        caps: tuple[Cap, ...],
+        left: Exhausted | None,
+    ) -> None:
+        self.headers: dict[str, str] = {}
+        self.payer = Payer(caller.account_id, caller.key_id, caller.time_zone)
+        self.caps = caps
+        self.tightest = left
+        self.uncounted: tuple[RateRule, ...] = ()  # the ledger has to check these
+        self._request_id, self._rates, self._rules = request_id, rates, rules
+
+    @property
+    def budget_left_usd(self) -> Decimal | None:
+        """What the tightest USD cap leaves; None: there is none."""
+        return None if self.tightest is None else Decimal(self.tightest.left)
+
+    async def leave(self, tokens: int, now: datetime) -> None:
+        """The request ended, with that many tokens in all. What it held is the ledger's to give back."""
+        if self._rules:
+            await self._rates.leave(self._request_id, self._rules, tokens, now.timestamp())
+
+
+class Limiter:
+    """Lets requests in, for one process."""
+
+    def __init__(self, rates: Rates, longest_request: timedelta) -> None:
+        self._rates, self._longest = rates, longest_request
+        self._views: dict[tuple[int, int], tuple[float, _View]] = {}
+
+    async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
+        """Let the request in, or raise a 429 with `Retry-After`."""
+        caps, rules = caps_of(caller), rules_of(caller)
+        left = await self.left(caller, now)
+        admission = Admission(request_id, caller, self._rates, rules, caps, left)
+        if rules:
+            moment = now.timestamp()
+            lease_until = moment + self._longest.total_seconds()
+            try:
+                seen = await self._rates.enter(request_id, rules, moment, lease_until)
+                admission.headers = headers(rules, seen, moment)
+            except RatesUnavailable:
+                admission.uncounted = rules
+        return admission
+
+    async def look(self, caller: Caller, request_id: str, now: datetime) -> Admission:
+        """As `admit`, for what opens no request: it counts once and is over."""
+        admission = await self.admit(caller, request_id, now)
+        if admission.uncounted:
+            await from_database(_check, admission.uncounted, now)
+        await admission.leave(0, now)
+        return admission
+
+    async def close(self) -> None:
+        await self._rates.close()
+
+    async def left(self, caller: Caller, now: datetime) -> Exhausted | None:
+        """The tightest USD cap with its figures. Raises the 429 of a cap that is spent whatever is held."""
+        caps = caps_of(caller)
+        if not caps:
+            return None
+        windows = await self._windows(caller, now)
+        tightest: Exhausted | None = None
+        for cap in caps:
+            window = windows.get((cap.scope, cap.scope_id, cap.period))
+            if window is None or not window.starts_at <= now < window.ends_at:
+                window = _unspent(cap, now, caller.time_zone)
+            if cap.tokens is not None and window.spent_tokens >= cap.tokens:
+                raise over_limit(Exhausted(cap, window, "tokens", 0), now)
+            if cap.usd is None:
+                continue
+            seen = Exhausted(cap, window, "usd", Decimal(0))
+            if window.spent_usd >= cap.usd:
+                raise over_limit(seen, now)
+            if tightest is None or seen.left < tightest.left:
+                tightest = seen
+        return tightest
+
+    async def _windows(self, caller: Caller, now: datetime) -> _View:
+        key = caller.account_id, caller.key_id
+        seen_at, view = self._views.get(key, (0.0, {}))
+        if time.monotonic() > seen_at + _VIEW_S:
+            if len(self._views) >= _VIEWS_KEPT:
+                self._views.clear()
+            began = time.monotonic()
+            view = await from_database(_current_windows, caller, now)
+            self._views[key] = began, view
+        return view
+
+
+def _current_windows(caller: Caller, now: datetime) -> _View:
+    found = Window.objects.filter(
+        Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.key_id),
+        starts_at__lte=now,
+        ends_at__gt=now,
+        time_zone=caller.time_zone,
+    )
+    return {(window.scope, window.scope_id, window.period): window for window in found}
+
+
+def _unspent(cap: Cap, now: datetime, time_zone: str) -> Window:
+    """The window of a period in which nothing was asked yet."""
+    span = next(span for span in spans(now, time_zone) if span.period == cap.period)
+    return Window(
+        scope=cap.scope,
+        scope_id=cap.scope_id,
+        period=cap.period,
+        starts_at=span.starts_at,
+        ends_at=span.ends_at,
+        time_zone=time_zone,
+    )
+
+
+def _check(rules: tuple[RateRule, ...], now: datetime) -> None:
+    for rule in rules:
+        if (error := refusal(rule, figures_of(rule, now), now.timestamp())) is not None:
+            raise error

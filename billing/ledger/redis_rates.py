@@ -1,0 +1,176 @@
+"""Rate counters in Redis, shared by all web processes: checked and counted in one script.
+
+Three sorted sets a scope (requests by time, tokens by time, requests in flight by lease) and a mark that says
+they are complete. Without the mark they are filled from the ledger first; members are request ids, so filling
+twice changes nothing. Written here because the `limits` package checks one limit at a time and knows no
+leases.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from billing.ledger.rates import Figures, RateRule, RatesUnavailable, Recent, from_ledger, refusal
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 0.25
+_PAUSE_S = 1.0  # after a failure Redis is left alone that long
+_KEPT_MS = 300_000  # sets that nobody touches go; the mark goes with them
+_GONE = (RedisError, OSError, TimeoutError)
+
+_ENTER = """
+local now, lease, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local scopes = #KEYS / 4
+for i = 0, scopes - 1 do
+  if redis.call('EXISTS', KEYS[i * 4 + 4]) == 0 then return {-1, i} end
+end
+local out, admitted = {}, 1
+for i = 0, scopes - 1 do
+  local req, tok, fly = KEYS[i * 4 + 1], KEYS[i * 4 + 2], KEYS[i * 4 + 3]
+  redis.call('ZREMRANGEBYSCORE', req, '-inf', now - 60000)
+  redis.call('ZREMRANGEBYSCORE', tok, '-inf', now - 60000)
+  redis.call('ZREMRANGEBYSCORE', fly, '-inf', now)
+  local requests, in_flight, tokens = redis.call('ZCARD', req), redis.call('ZCARD', fly), 0
+  for _, member in ipairs(redis.call('ZRANGE', tok, 0, -1)) do
+    tokens = tokens + tonumber(string.match(member, ':(%d+)$'))
+  end
+  local first = redis.call('ZRANGE', req, 0, 0, 'WITHSCORES')[2] or ''
+  local first_tok = redis.call('ZRANGE', tok, 0, 0, 'WITHSCORES')[2] or ''
+  local rpm, tpm, most = tonumber(ARGV[i * 3 + 4]), tonumber(ARGV[i * 3 + 5]), tonumber(ARGV[i * 3 + 6])
+  if (rpm >= 0 and requests >= rpm) or (tpm >= 0 and tokens >= tpm) or (most >= 0 and in_flight >= most) then
+    admitted = 0
+  end
+  table.insert(out, {requests, first, tokens, first_tok, in_flight})
+end
+if admitted == 1 then
+  for i = 0, scopes - 1 do
+    redis.call('ZADD', KEYS[i * 4 + 1], now, id)
+    redis.call('ZADD', KEYS[i * 4 + 3], lease, id)
+    for j = 1, 4 do redis.call('PEXPIRE', KEYS[i * 4 + j], ARGV[#ARGV]) end
+  end
+end
+return {admitted, out}
+"""
+
+
+class RedisRates:
+    """The counters of all processes. Raises RatesUnavailable while Redis is away; never waits for it long."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._prefix = prefix
+        self._script = self._redis.register_script(_ENTER)
+        self._away_until = 0.0
+        self._stale: set[str] = set()  # marks of scopes whose requests Redis was not told about
+
+    async def enter(
+        self, request_id: str, rules: tuple[RateRule, ...], now: float, lease_until: float
+    ) -> list[Figures]:
+        keys = [key for rule in rules for key in self._keys(rule)]
+        limits = [
+            -1 if limit is None else limit
+            for rule in rules
+            for limit in (rule.requests, rule.tokens, rule.concurrent)
+        ]
+        args = [round(now * 1000), round(lease_until * 1000), request_id, *limits, _KEPT_MS]
+        try:
+            while True:
+                said, found = await self._asked(self._entered(keys, args), rules)
+                if said >= 0:
+                    break
+                await self._fill(rules[found], now)
+        except RatesUnavailable:
+            self._stale.update(self._keys(rule)[3] for rule in rules)
+            raise
+        seen = [_figures(row) for row in found]
+        if said:
+            return seen
+        raise next(
+            error
+            for rule, figures in zip(rules, seen, strict=True)
+            if (error := refusal(rule, figures, now)) is not None
+        )
+
+    async def leave(self, request_id: str, rules: tuple[RateRule, ...], tokens: int, now: float) -> None:
+        pipe = self._redis.pipeline(transaction=True)
+        for rule in rules:
+            _, used, in_flight, _ = self._keys(rule)
+            pipe.zrem(in_flight, request_id)
+            if tokens:
+                pipe.zadd(used, {f"{request_id}:{tokens}": round(now * 1000)})
+                pipe.pexpire(used, _KEPT_MS)
+        try:
+            await self._asked(pipe.execute(), rules)
+        except RatesUnavailable:
+            self._stale.update(self._keys(rule)[3] for rule in rules)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _entered(self, keys: list[str], args: list[Any]) -> Any:
+        if self._stale:
+            stale = list(self._stale)
+            await self._redis.delete(*stale)
+            self._stale.difference_update(stale)
+        return await self._script(keys=keys, args=args)
+
+    async def _fill(self, rule: RateRule, now: float) -> None:
+        """Tell Redis what the ledger knows of the scope's last minute, and mark it complete."""
+        recent = await from_ledger(rule.scope, rule.scope_id, now)
+        requests, used, in_flight, mark = self._keys(rule)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.delete(in_flight)  # may name requests that ended while Redis was away
+        for key, members in _members(recent, requests, used, in_flight):
+            if members:
+                pipe.zadd(key, members)
+                pipe.pexpire(key, _KEPT_MS)
+        pipe.set(mark, 1, px=_KEPT_MS)
+        await self._asked(pipe.execute(), (rule,))
+
+    async def _asked(self, work: Awaitable[Any], rules: Iterable[RateRule]) -> Any:
+        if time.monotonic() < self._away_until:
+            work.close()  # type: ignore[attr-defined]
+            raise RatesUnavailable
+        try:
+            return await work
+        except _GONE as error:
+            self._away_until = time.monotonic() + _PAUSE_S
+            logger.warning("Redis does not count requests (%s); the ledger does until it is back", error)
+            raise RatesUnavailable from error
+
+    def _keys(self, rule: RateRule) -> tuple[str, str, str, str]:
+        base = f"{self._prefix}:rate:{rule.scope}:{rule.scope_id}"
+        return f"{base}:requests", f"{base}:tokens", f"{base}:in_flight", f"{base}:complete"
+
+
+def _members(
+    recent: Recent, requests: str, used: str, in_flight: str
+) -> tuple[tuple[str, dict[str, int]], ...]:
+    return (
+        (requests, {one: round(at * 1000) for one, at in recent.requests}),
+        (used, {f"{one}:{tokens}": round(at * 1000) for one, at, tokens in recent.tokens}),
+        (in_flight, {one: round(lease * 1000) for one, lease in recent.in_flight}),
+    )
+
+
+def _figures(row: list[Any]) -> Figures:
+    requests, oldest, tokens, oldest_tokens, in_flight = row
+    return Figures(
+        requests=requests,
+        oldest_request=float(oldest) / 1000 if oldest else None,
+        tokens=tokens,
+        oldest_tokens=float(oldest_tokens) / 1000 if oldest_tokens else None,
+        in_flight=in_flight,
+    )

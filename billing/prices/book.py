@@ -1,0 +1,118 @@
+"""The price book's rows: written once, loaded into a `PriceBook`, refreshed by adding."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from billing.models import ModelPrice
+from billing.prices.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
+
+SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+DECLARED = "UPSTREAMS setting"  # source of prices that an operator declares
+OPERATOR = "operator"  # source of prices entered on the operator's page
+
+Tiers = tuple[tuple[int, dict[str, Decimal]], ...]  # (over_input_tokens, {token class: USD per Mtok})
+
+
+class ListedPrice(msgspec.Struct, frozen=True):
+    """One model's prices for one period, as a source lists them, in USD per million tokens."""
+
+    model: str
+    effective_from: datetime
+    effective_until: datetime | None
+    tiers: Tiers
+    source: str
+
+    @property
+    def version(self) -> str:
+        """The same prices have the same version, so that seeding twice adds nothing."""
+        content = msgspec.json.encode((self.effective_from, self.tiers), order="deterministic")
+        return hashlib.sha256(content).hexdigest()[:12]
+
+
+def add_prices(listed: Iterable[ListedPrice]) -> int:
+    """Add what differs from the latest of its period; rows are never touched. Returns how many were added.
+
+    Prices that come back after others are a version of their own, so that the latest always wins.
+    """
+    known = _versions()
+    rows = [
+        ModelPrice(
+            model=price.model,
+            effective_from=price.effective_from,
+            effective_until=price.effective_until,
+            over_input_tokens=over,
+            token_class=token_class,
+            usd_per_mtok=usd,
+            source=price.source[:120],
+            version=version,
+        )
+        for price in listed
+        if (version := _new_version(price, known.get((price.model, price.effective_from), ())))
+        for over, prices in price.tiers
+        for token_class, usd in prices.items()
+    ]
+    ModelPrice.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def load_price_book() -> PriceBook:
+    """All periods of all models, later versions of the same period winning."""
+    periods: dict[tuple[str, datetime, str], list[ModelPrice]] = defaultdict(list)
+    for row in ModelPrice.objects.order_by("-created_at", "-id"):
+        periods[row.model, row.effective_from, row.version].append(row)
+    return PriceBook(_period(rows) for rows in periods.values())
+
+
+def tiers_of(period: PricePeriod) -> Tiers:
+    """A period's prices as a source lists them, every class told."""
+    return tuple((tier.over_input_tokens, msgspec.structs.asdict(tier.prices)) for tier in period.tiers)
+
+
+def _versions() -> dict[tuple[str, datetime], tuple[str, ...]]:
+    """By model and start of its period the versions there are, oldest first."""
+    rows = ModelPrice.objects.order_by("created_at", "id").values_list("model", "effective_from", "version")
+    found: dict[tuple[str, datetime], dict[str, None]] = defaultdict(dict)
+    for model, start, version in rows:
+        found[model, start][version] = None
+    return {period: tuple(versions) for period, versions in found.items()}
+
+
+def _new_version(price: ListedPrice, so_far: tuple[str, ...]) -> str | None:
+    """None when the latest of `so_far` says the same already."""
+    same = [version for version in so_far if version.partition(".")[0] == price.version]
+    if same and same[-1] == so_far[-1]:
+        return None
+    return f"{price.version}.{len(same)}" if same else price.version
+
+
+def _period(rows: list[ModelPrice]) -> PricePeriod:
+    by_tier: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    for row in rows:
+        by_tier[row.over_input_tokens][row.token_class] = row.usd_per_mtok
+    first = rows[0]
+    return PricePeriod(
+        model=first.model,
+        version=first.version,
+        tiers=tuple(PriceTier(over, _units(by_tier[over])) for over in sorted(by_tier)),
+        effective_from=first.effective_from,
+        effective_until=first.effective_until,
+        source=first.source,
+    )
+
+
+def _units(prices: dict[str, Decimal]) -> UnitPrices:
+    """Classes a provider does not list cost what plain input does; a one-hour write what a short one does."""
+    uncached = prices["uncached_input"]
+    cache_write = prices.get("cache_write", uncached)
+    return UnitPrices(
+        uncached_input=uncached,
+        output=prices["output"],
+        cache_read=prices.get("cache_read", uncached),
+        cache_write=cache_write,
+        cache_write_1h=prices.get("cache_write_1h", cache_write),
+    )

@@ -1,0 +1,226 @@
+"""Re-pricing: gives settled requests the price the book has for their time; explicit, reversible, audited.
+
+History never changes by itself. A batch names a model and a span, keeps what every attempt and request was
+before, and moves the difference in the windows that count them; undoing it restores exactly that
+(spec/ledger.md, Prices). Work is done in transactions of bounded size, windows locked before requests: a
+batch that was interrupted can be run again, or undone as far as it came.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, QuerySet, Sum
+
+from accounts.audit import record
+from accounts.models import Account
+from billing.ledger import windows
+from billing.ledger.windows import Change, LockedWindows, Payer
+from billing.models import Attempt, RepricedAttempt, RepricedRequest, Repricing, Request
+from billing.prices.book import load_price_book
+from billing.prices.prices import USD_QUANTUM, PriceBook
+from billing.prices.repricing_plan import NotReversible, Plan, Totals, plans
+from billing.reports.rollup import mark_stale
+
+CHUNK = 200  # requests a transaction
+ZERO = Decimal(0)
+
+
+def preview(model: str, since: datetime, until: datetime) -> Totals:
+    """What `reprice` would come to; nothing is written. Raises NotReversible as it would."""
+    return _previewed(model, since, until, load_price_book())
+
+
+def _previewed(model: str, since: datetime, until: datetime, book: PriceBook) -> Totals:
+    total = Totals()
+    for pks in _chunks(_affected(model, since, until)):
+        for plan in plans(_requests(pks), model, book):
+            total += plan.totals
+    return total
+
+
+def reprice(
+    model: str, since: datetime, until: datetime, *, reason: str, by: str, now: datetime
+) -> Repricing:
+    """Give the model's charged attempts of requests made in [since, until) the prices of the book.
+
+    Raises NotReversible before anything is written.
+    """
+    if until > now or since >= until:
+        raise NotReversible("The span must end by now and after it began.")
+    book = load_price_book()
+    _previewed(model, since, until, book)
+    batch = Repricing.objects.create(
+        model=model, since=since, until=until, reason=reason[:200], made_by=by[:120], made_at=now
+    )
+    for pks in _chunks(_affected(model, since, until)):
+        with transaction.atomic():
+            rows, locked = _locked(pks)
+            totals = Totals()
+            for plan in plans(rows, model, book):
+                _apply(plan, batch, locked)
+                totals += plan.totals
+            locked.save()
+            Repricing.objects.filter(pk=batch.pk).update(
+                requests=F("requests") + totals.requests,
+                usd_before=F("usd_before") + totals.usd_before,
+                usd_after=F("usd_after") + totals.usd_after,
+            )
+    batch.refresh_from_db()
+    _record("prices.repriced", batch, by)
+    return batch
+
+
+def undo(batch: Repricing, *, by: str, now: datetime) -> Repricing:
+    """Restore exactly what the batch changed. Raises NotReversible when a later one changed it again."""
+    if batch.undone_at is not None:
+        raise NotReversible(f"Batch {batch.pk} is undone already.")
+    later = _later_batches(batch)
+    if later:
+        raise NotReversible(f"Undo batch {', '.join(map(str, later))} first: it changed the same attempts.")
+    left = batch.repriced_requests.filter(undone=False).order_by("request_id")
+    for pks in _chunks(left.values_list("request_id", flat=True)):
+        with transaction.atomic():
+            rows, locked = _locked(pks)
+            _restore(batch, {row.pk: row for row in rows}, locked)
+            locked.save()
+    batch.undone_by, batch.undone_at = by[:120], now
+    batch.save(update_fields=["undone_by", "undone_at"])
+    _record("prices.repricing_undone", batch, by)
+    return batch
+
+
+def _affected(model: str, since: datetime, until: datetime) -> Any:
+    """A queryset of the ids of settled requests that were charged for an attempt of the model."""
+    charged = Attempt.objects.filter(
+        model=model, charged=True, request__created_at__gte=since, request__created_at__lt=until
+    ).exclude(request__status=Request.Status.OPEN)
+    return charged.order_by("request_id").values_list("request_id", flat=True).distinct()
+
+
+def _chunks(pks: Any) -> Iterator[list[str]]:
+    """Pages by key, so that neither memory nor the database's snapshot grows with the batch."""
+    after = ""
+    while page := list(pks.filter(request_id__gt=after)[:CHUNK]):
+        yield page
+        after = page[-1]
+
+
+def _locked(pks: Sequence[str]) -> tuple[list[Request], LockedWindows]:
+    """The lock order of the whole ledger: windows by key, then requests by key, then the hours of reports."""
+    moments = [
+        (Payer(account_id, key_id), created_at)
+        for account_id, key_id, created_at in Request.objects.filter(pk__in=pks).values_list(
+            "account_id", "key_id", "created_at"
+        )
+    ]
+    locked = windows.lock(moments)
+    rows = list(_requests(pks).select_for_update())
+    mark_stale((row.account_id, row.created_at) for row in rows)
+    return rows, locked
+
+
+def _requests(pks: Sequence[str]) -> QuerySet[Request]:
+    return Request.objects.filter(pk__in=pks).defer("trace").order_by("pk")
+
+
+def _apply(plan: Plan, batch: Repricing, locked: LockedWindows) -> None:
+    request = plan.request
+    RepricedRequest.objects.create(
+        batch=batch,
+        request=request,
+        before_usd=request.cost_usd,
+        before_held_usd=request.held_usd,
+        before_unit_prices=request.unit_prices,
+        before_version=request.price_version,
+        after_usd=plan.usd,
+    )
+    for new in plan.attempts:
+        RepricedAttempt.objects.create(
+            batch=batch,
+            attempt=new.attempt,
+            before_usd=new.attempt.cost_usd,
+            before_unit_prices=new.attempt.unit_prices,
+            before_version=new.attempt.price_version,
+            after_usd=new.usd,
+        )
+        Attempt.objects.filter(pk=new.attempt.pk).update(
+            cost_usd=new.usd, unit_prices=new.unit_prices, price_version=new.version
+        )
+    _write(request, plan.usd, plan.held_usd, plan.unit_prices, plan.version, locked)
+
+
+def _restore(batch: Repricing, rows: dict[str, Request], locked: LockedWindows) -> None:
+    kept = batch.attempts.filter(attempt__request_id__in=rows).select_related("attempt")
+    for one in kept:
+        if one.attempt.cost_usd != one.after_usd:
+            raise NotReversible(f"Attempt {one.attempt_id} was changed since by something else.")
+        Attempt.objects.filter(pk=one.attempt_id).update(
+            cost_usd=one.before_usd, unit_prices=one.before_unit_prices, price_version=one.before_version
+        )
+    of_rows = batch.repriced_requests.filter(request_id__in=rows, undone=False)
+    for was in of_rows:
+        request = rows[was.request_id]
+        _write(
+            request, was.before_usd, was.before_held_usd, was.before_unit_prices, was.before_version, locked
+        )
+    of_rows.update(undone=True)
+
+
+def _write(
+    request: Request,
+    usd: Decimal | None,
+    held_usd: Decimal,
+    prices: Any,
+    version: str,
+    locked: LockedWindows,
+) -> None:
+    """The request's price columns, and the difference in every window that counts it."""
+    Request.objects.filter(pk=request.pk).update(
+        cost_usd=usd, unpriced=usd is None, held_usd=held_usd, unit_prices=prices, price_version=version
+    )
+    locked.apply(
+        Change(
+            Payer(request.account_id, request.key_id),
+            request.created_at,
+            spent_usd=(usd or ZERO) - (request.cost_usd or ZERO),
+            held_usd=held_usd - request.held_usd,
+        )
+    )
+
+
+def _later_batches(batch: Repricing) -> list[int]:
+    ours = batch.attempts.values("attempt_id")
+    last = batch.attempts.order_by("-pk").values_list("pk", flat=True).first() or 0
+    later = RepricedAttempt.objects.filter(attempt_id__in=ours, pk__gt=last, batch__undone_at=None)
+    return sorted(later.values_list("batch_id", flat=True).distinct())
+
+
+def _record(action: str, batch: Repricing, by: str) -> None:
+    """One entry for the operator, and one for each account whose money it moved."""
+    span = {"since": batch.since.isoformat(), "until": batch.until.isoformat()}
+    detail = {"batch": batch.pk, "reason": batch.reason} | span
+    figures = {name: getattr(batch, name) for name in ("requests", "usd_before", "usd_after")}
+    record(None, by, action, batch.model, detail | _told(figures))
+    by_account = (
+        batch.repriced_requests.values("request__account_id")
+        .order_by("request__account_id")
+        .annotate(
+            requests=Count("pk"),
+            usd_before=Sum("before_usd", default=0),
+            usd_after=Sum("after_usd", default=0),
+        )
+    )
+    accounts = Account.objects.in_bulk([row["request__account_id"] for row in by_account])
+    for row in by_account:
+        figures = {name: row[name] for name in ("requests", "usd_before", "usd_after")}
+        record(accounts[row["request__account_id"]], by, action, batch.model, detail | _told(figures))
+
+
+def _told(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: f"{value.quantize(USD_QUANTUM):f}" if isinstance(value, Decimal) else value
+        for name, value in figures.items()
+    }

@@ -1,0 +1,50 @@
+"""The root of every error a caller can see, and those about who is calling.
+
+An error carries what the doors need to render it: a stable code, an HTTP status and, where there is
+more to say, details. `routing/doors/shared/errors.py` is the one place that renders them.
+"""
+
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """Something the caller is told. `details` is JSON; `headers` are added to the response."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Any = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.param = param
+        self.headers = headers or {}
+
+
+class ServiceUnavailable(ApiError):
+    """We cannot serve for the moment, and nothing was done."""
+
+    code, status = "service_unavailable", 503
+
+
+class Unauthenticated(ApiError):
+    code, status = "unauthenticated", 401
+
+
+class InvalidApiKey(ApiError):
+    code, status = "invalid_api_key", 401
+
+
+class ExpiredApiKey(ApiError):
+    code, status = "expired_api_key", 401
+
+
+class PermissionDenied(ApiError):
+    code, status = "permission_denied", 403

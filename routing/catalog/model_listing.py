@@ -1,0 +1,109 @@
+"""Reads the reviewed data files: models with their prices and scores, and what is retired."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from billing.prices.book import SINCE_EVER, ListedPrice
+
+DATA = Path(__file__).parent / "data"
+
+# catalog.json's word → billing's token class
+_TOKEN_CLASSES = {
+    "input": "uncached_input",
+    "cached_input": "cache_read",
+    "cache_write": "cache_write",
+    "cache_write_1h": "cache_write_1h",
+    "output": "output",
+}
+# Premium costs more than this per million output tokens: above the cheap and middle default trios of
+# spec/catalog.md §2, below its top one.
+PREMIUM_OVER_USD = Decimal(10)
+
+
+@cache
+def listed_models() -> list[dict[str, Any]]:
+    return json.loads((DATA / "catalog.json").read_text(), parse_float=Decimal)["models"]  # type: ignore[no-any-return]
+
+
+@cache
+def published_scores() -> dict[str, list[dict[str, Any]]]:
+    """By model: the figures of quality_priors.json (Arena, arena.ai, CC BY 4.0, and others named in it)."""
+    models = json.loads((DATA / "quality_priors.json").read_text())["models"]
+    return {name: entry["scores"] for name, entry in models.items()}
+
+
+@cache
+def listed_retirements() -> list[dict[str, Any]]:
+    """One entry a retired id, aliases included."""
+    entries = json.loads((DATA / "retired.json").read_text())
+    return [
+        entry | {"id": name, "retired": date.fromisoformat(entry["retired"])}
+        for entry in entries
+        for name in (entry["id"], *entry["aliases"])
+    ]
+
+
+@cache
+def retirement_days() -> dict[str, date]:
+    """By retired id, from which day its provider no longer serves it."""
+    return {entry["id"]: entry["retired"] for entry in listed_retirements()}
+
+
+@cache
+def default_efforts() -> dict[str, str]:
+    """What a provider does when no effort is sent, where catalog.json does not say."""
+    return {entry["id"]: entry["effort"] for entry in json.loads((DATA / "default_efforts.json").read_text())}
+
+
+def listed_prices(model: dict[str, Any]) -> list[ListedPrice]:
+    """A model's effective-dated periods; a later start ends the one before."""
+    periods = sorted(model["prices"], key=lambda period: period["effective_from"] or "")
+    starts = [_moment(period["effective_from"]) or SINCE_EVER for period in periods]
+    return [
+        ListedPrice(
+            model=model["id"],
+            effective_from=start,
+            effective_until=_moment(period.get("effective_until_excl"))
+            or (starts[index + 1] if index + 1 < len(starts) else None),
+            tiers=price_tiers(period["usd_per_mtok"]),
+            source=model["price_source"],
+        )
+        for index, (start, period) in enumerate(zip(starts, periods, strict=True))
+    ]
+
+
+def price_tiers(usd_per_mtok: dict[str, Any]) -> tuple[tuple[int, dict[str, Decimal]], ...]:
+    """Per long-prompt tier the price of each token class; a class without tiers costs the same in all."""
+    listed = {
+        _TOKEN_CLASSES[name]: price
+        for name, price in usd_per_mtok.items()
+        if name in _TOKEN_CLASSES and price is not None
+    }
+    overs = {0} | {
+        tier["over_input_tokens"]
+        for price in listed.values()
+        if isinstance(price, dict)
+        for tier in price["tiers"]
+    }
+    return tuple((over, {name: _at(price, over) for name, price in listed.items()}) for over in sorted(overs))
+
+
+def tier_of(prices: list[ListedPrice], shutdown: date | None) -> str:
+    """default or premium: by output price, and no default for what is about to be shut down."""
+    dearest = max((tiers[0][1]["output"] for price in prices if (tiers := price.tiers)), default=None)
+    return "premium" if shutdown or dearest is None or dearest > PREMIUM_OVER_USD else "default"
+
+
+def _at(price: Any, over: int) -> Decimal:
+    if not isinstance(price, dict):
+        return Decimal(price)
+    reached = [tier for tier in price["tiers"] if tier["over_input_tokens"] <= over]
+    return Decimal(reached[-1]["price"] if reached and over else price["base"])
+
+
+def _moment(day: str | None) -> datetime | None:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None

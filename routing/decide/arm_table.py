@@ -1,0 +1,241 @@
+"""The snapshot as arrays over arms: built once per snapshot, so that a decision is a few vector operations.
+
+Rows are the arms the router may choose and one row a model that only a pin can choose (its default effort);
+when the caller pins the effort, one row a model at that effort instead. They are in order of name, so that
+what is equal in all else falls the same way when a decision is made again from its record.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from billing.prices.prices import PriceTier, unit_prices
+from routing.catalog.snapshot import Latency, Snapshot
+from routing.catalog.tokenizers import Tokenizer, tokenizer_of
+from routing.decide.prediction import item_response, skill_table
+from routing.decide.prediction.artefact import fitted
+from routing.language.arms import Arm, Effort, ModelFacts
+
+Row = npt.NDArray[np.float64]
+
+UNKNOWN_LATENCY = Latency(
+    ttft_p50_ms=2000, ttft_p95_ms=8000, tokens_per_second=60
+)  # an upstream nobody timed
+# Reasoning tokens on a benchmark-hard prompt of weight 1 (forecast.THINKING), from published tokens per task.
+REASONING = {
+    Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000,
+    Effort.XHIGH: 8000, Effort.MAX: 14000,
+}  # fmt: skip
+_KEPT = 8  # boards: the current and previous snapshot at the few efforts callers pin
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """USD per token by arm, NaN when unpriced; `(n,)` each."""
+
+    uncached_input: Row
+    output: Row
+    cache_read: Row
+
+
+class Board(msgspec.Struct, frozen=True):
+    """One snapshot at one pinned effort (or none). All arrays are by row."""
+
+    snapshot: Snapshot  # the one it was built from: its health may be older than the question's
+    pinned_effort: Effort | None
+    arms: tuple[Arm, ...]
+    facts: tuple[ModelFacts, ...]
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, str, str | None, str, str], ...]  # arm, model, effort, name, provider
+    shadowed: frozenset[int]  # pin-only rows of models that have rows of their own to show
+    rows: dict[Arm, int]
+    pin_only: npt.NDArray[np.bool_]
+    success: Row  # (n, n_skills) P(success) at difficulty 0
+    success_logit: Row
+    sd: Row  # (n, n_skills) of the success logit
+    scored: npt.NDArray[np.bool_]
+    place: Row  # (n, K) along the directions of item_response; 0 for a model nobody scored
+    general: Row  # θ of the model
+    effort: tuple[Effort | None, ...]  # what the arm runs at, the model's default made explicit
+    reasoning: Row  # tokens at that effort on a benchmark-hard prompt
+    ttft_ms: Row
+    tokens_per_second: Row
+    p_up: Row
+    tokenizers: tuple[Tokenizer, ...]
+    tokenizer_rows: npt.NDArray[np.intp]  # into `tokenizers`
+    max_input: Row
+    window: Row
+    max_output: Row
+    tier_over: float  # input tokens up to which `base_prices` hold for every model
+    base_prices: Prices
+    best_fixed: int | None  # row of the ablest priced, measured model at its default effort
+
+    def prices(self, input_tokens: Row) -> Prices:
+        """By each arm's own input, long-prompt tiers included."""
+        if input_tokens.max(initial=0) <= self.tier_over:
+            return self.base_prices
+        tiers = [self.snapshot.prices.get(arm.model, ()) for arm in self.arms]
+        return _prices(tiers, input_tokens)
+
+
+_boards: OrderedDict[tuple[int, ...], Board] = OrderedDict()
+
+
+def board_of(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
+    """The board of this snapshot, or of one that differs in `blocked` alone, which boards do not hold.
+
+    Parts are known by identity: a kept board keeps them alive, so an id is not used again.
+    """
+    parts = (
+        snapshot.models,
+        snapshot.arms,
+        snapshot.prices,
+        snapshot.latency,
+        snapshot.p_up,
+        snapshot.scores,
+    )
+    key = (*map(id, parts), id(snapshot.output_tokens), hash(pinned_effort))
+    board = _boards.get(key)
+    if board is None:
+        board = _boards[key] = _build(snapshot, pinned_effort)
+        while len(_boards) > _KEPT:
+            _boards.popitem(last=False)
+    return board
+
+
+def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
+    """The accepted effort closest to the one wanted, the lower of two; None when the model takes none,
+    or does what is wanted when it is told nothing."""
+    if not facts.efforts and wanted is Effort.NONE:
+        return None
+    ladder = list(Effort)
+    return min(
+        facts.efforts or facts.asked_efforts,
+        key=lambda e: (abs(ladder.index(e) - ladder.index(wanted)), ladder.index(e)),
+        default=None,
+    )
+
+
+def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
+    chosen = _choosable(snapshot, pinned_effort)
+    defaults = [_default_arm(facts, pinned_effort) for facts in snapshot.models.values()]
+    arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: arm.name))
+    facts = tuple(snapshot.models[arm.model] for arm in arms)
+    fit = fitted()
+    curves = skill_table.curves(fit.links)
+    abilities = skill_table.abilities(snapshot.models, snapshot.scores, fit.links)
+    logits = np.array(
+        [
+            skill_table.success_logits(f, abilities[f.id], a.effort, curves)
+            for a, f in zip(arms, facts, strict=True)
+        ]
+    ).reshape(len(arms), len(curves))
+    latency = [_latency(snapshot, arm) for arm in arms]
+    tokenizers = tuple(Tokenizer)
+    tiers = [snapshot.prices.get(arm.model, ()) for arm in arms]
+    limits = np.array(
+        [(f.max_input_tokens, f.context_window, f.max_output_tokens) for f in facts], float
+    ).reshape(-1, 3)
+    base_prices = _prices(tiers, np.zeros(len(arms)))
+    scored = np.array([abilities[f.id].scored for f in facts], bool)
+    general = np.array([abilities[f.id].general for f in facts], float)
+    rows = {arm: row for row, arm in enumerate(arms)}
+    routable = {arm.model for arm in chosen}
+    efforts = tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True))
+    return Board(
+        snapshot=snapshot,
+        pinned_effort=pinned_effort,
+        arms=arms,
+        facts=facts,
+        names=tuple(arm.name for arm in arms),
+        labels=tuple(
+            (a.name, a.model, a.effort, f.name, f.provider) for a, f in zip(arms, facts, strict=True)
+        ),
+        shadowed=frozenset(rows[arm] for arm in arms if arm not in chosen and arm.model in routable),
+        rows=rows,
+        pin_only=np.array([arm not in chosen for arm in arms], bool),
+        success=1 / (1 + np.exp(-logits)),
+        success_logit=logits,
+        sd=np.array([abilities[f.id].sd for f in facts]).reshape(len(arms), len(curves)) * curves[:, 1],
+        scored=scored,
+        place=np.where(scored[:, None], item_response.places(logits - curves[:, 0], fit), 0.0),
+        general=general,
+        effort=efforts,
+        reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),
+        ttft_ms=np.array([entry.ttft_p50_ms for entry in latency]),
+        tokens_per_second=np.maximum([entry.tokens_per_second for entry in latency], 0.1),
+        p_up=np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float),
+        tokenizers=tokenizers,
+        tokenizer_rows=np.array([tokenizers.index(tokenizer_of(f)) for f in facts], int),
+        max_input=limits[:, 0],
+        window=limits[:, 1],
+        max_output=limits[:, 2],
+        tier_over=min((tier.over_input_tokens for model in tiers for tier in model[1:]), default=np.inf),
+        base_prices=base_prices,
+        best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
+    )
+
+
+def _choosable(snapshot: Snapshot, pinned_effort: Effort | None) -> dict[Arm, None]:
+    """The arms the router may choose, in order; at a pinned effort those models that accept exactly it."""
+    if pinned_effort is None:
+        return dict.fromkeys(arm for arm in snapshot.arms if arm.model in snapshot.models)
+    routable = dict.fromkeys(arm.model for arm in snapshot.arms if arm.model in snapshot.models)
+    chosen: dict[Arm, None] = {}
+    for model in routable:
+        facts = snapshot.models[model]
+        if pinned_effort in facts.efforts:
+            chosen[Arm(model, pinned_effort)] = None
+        elif not facts.efforts and pinned_effort is Effort.NONE:
+            chosen[Arm(model)] = None
+    return chosen
+
+
+def _default_arm(facts: ModelFacts, pinned_effort: Effort | None) -> Arm:
+    return Arm(facts.id, None if pinned_effort is None else nearest_effort(facts, pinned_effort))
+
+
+def _latency(snapshot: Snapshot, arm: Arm) -> Latency:
+    """The arm's own, else that of the model's arm nearest in effort."""
+    exact = snapshot.latency.get(arm)
+    if exact is not None:
+        return exact
+    effort = arm.effort or snapshot.models[arm.model].default_effort or Effort.NONE
+    ladder = list(Effort)
+    siblings = [other for other in snapshot.latency if other.model == arm.model]
+    nearest = min(
+        siblings,
+        key=lambda other: abs(ladder.index(other.effort or Effort.NONE) - ladder.index(effort)),
+        default=None,
+    )
+    return UNKNOWN_LATENCY if nearest is None else snapshot.latency[nearest]
+
+
+def _prices(tiers: Iterable[tuple[PriceTier, ...]], input_tokens: Row) -> Prices:
+    unknown = (np.nan, np.nan, np.nan)
+    rows = []
+    for model, tokens in zip(tiers, input_tokens, strict=True):
+        if model:
+            units = unit_prices(model, int(tokens))
+            rows.append((float(units.uncached_input), float(units.output), float(units.cache_read)))
+        else:
+            rows.append(unknown)
+    per_token = np.array(rows, float).reshape(-1, 3) / 1e6
+    return Prices(uncached_input=per_token[:, 0], output=per_token[:, 1], cache_read=per_token[:, 2])
+
+
+def _best_fixed(
+    defaults: list[int],
+    facts: tuple[ModelFacts, ...],
+    scored: npt.NDArray[np.bool_],
+    general: Row,
+    prices: Prices,
+) -> int | None:
+    able = [
+        row
+        for row in defaults
+        if facts[row].status != "limited_access" and np.isfinite(prices.uncached_input[row])
+    ]
+    return max(able, key=lambda row: (scored[row], general[row]), default=None)

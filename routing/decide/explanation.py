@@ -1,0 +1,145 @@
+"""A decision in words a person understands: why this arm, and what would have changed the choice."""
+
+import numpy as np
+
+from routing.decide import preferences as prefer
+from routing.decide.prediction.skills import WORDS, Skill
+from routing.decide.strategies import Candidates, Ranking, winners
+from routing.decide.trace import Entry
+from routing.language.arms import Effort
+from routing.language.chat import Strategy
+
+_EFFORT = {None: "", Effort.NONE.value: " without reasoning"}
+_LEVELS = (
+    (-3.0, "A trivial"),
+    (-1.8, "An easy"),
+    (-0.6, "An ordinary"),
+    (0.6, "A hard"),
+    (99.0, "A very hard"),
+)
+FLIP_WEIGHTS = np.array(  # nearest to today's first
+    [0.95, 1.1, 0.9, 1.2, 0.8, 1.35, 0.7, 1.5, 0.6, 2, 0.5, 3, 0.3, 5, 0.2, 10, 0.1]
+)
+
+
+def reason(strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Entry], *, stream: bool) -> str:
+    """One sentence. `ranked` is what passed the filters, best first."""
+    chosen = ranked[0]
+    prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
+    if len(ranked) == 1:
+        return f"{prompt}: {title(chosen)} is the only model that can answer it."
+    return f"{prompt}: {_because(strategy, ranked, stream=stream)}."
+
+
+def pinned_reason(chosen: Entry) -> str:
+    return f"You asked for {title(chosen)}."
+
+
+def unavailable_reason(asked: str, why: str, chosen: Entry) -> str:
+    return f"You asked for {asked}, which {why}; {title(chosen)} stands in for it."
+
+
+def title(entry: Entry) -> str:
+    """The model's name and, when it has one, its effort in words."""
+    return entry.name + _EFFORT.get(entry.effort, f" at {entry.effort} effort")
+
+
+def usd(amount: float | None) -> str:
+    """A small amount a person can read: "$0.00042"."""
+    if amount is None:
+        return "an unknown price"
+    if amount == 0:
+        return "$0"
+    digits = max(2, 1 - int(np.floor(np.log10(abs(amount)))))
+    return f"${amount:.{digits}f}"
+
+
+def flip(strategy: Strategy, seen: Candidates, entries: list[Entry], made: Ranking, *, stream: bool) -> str:
+    """The smallest change that would have chosen another model. `entries` are in the order of `seen`."""
+    winner = int(made.order[0])
+    if len({entry.model for entry in entries}) < 2:
+        return "Nothing: no other model can answer this request."
+    if strategy in (Strategy.AUTO, Strategy.BALANCED):
+        others = winners(strategy, seen, FLIP_WEIGHTS, stream=stream)
+        for weight, other in zip(FLIP_WEIGHTS.tolist(), others, strict=True):
+            if entries[other].model != entries[winner].model:
+                return f"Would have gone to {title(entries[other])} if cost weighed {_change(weight)}."
+        return "No weight of cost, from a tenth of today's to ten times it, would have chosen another model."
+    runner = next(int(i) for i in made.order[1:] if entries[int(i)].model != entries[winner].model)
+    return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
+
+
+def _level(difficulty: float) -> str:
+    return next(word for bound, word in _LEVELS if difficulty < bound)
+
+
+def _change(weight: float) -> str:
+    if weight < 2:
+        return f"{abs(1 - weight):.0%} {'less' if weight < 1 else 'more'}"
+    return f"{weight:.0f} times as much"
+
+
+def _because(strategy: Strategy, ranked: list[Entry], *, stream: bool) -> str:
+    chosen = ranked[0]
+    sure, cost = _sure(chosen), usd(chosen.cost_usd)
+    match strategy:
+        case Strategy.QUALITY:
+            return f"{title(chosen)} is {sure}, as often as any candidate, for {cost}"
+        case Strategy.COST:
+            return f"{title(chosen)} is the cheapest that is good enough: {sure}, for {cost}"
+        case Strategy.SPEED:
+            what, time = ("start", chosen.ttft_ms) if stream else ("finish", chosen.latency_ms)
+            return f"{title(chosen)} is expected to {what} first, in {_seconds(time)}, and is {sure}"
+        case Strategy.BALANCED:
+            mixed = f"{sure}, for {cost} in {_seconds(chosen.latency_ms)}"
+            return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
+        case Strategy.AUTO:
+            return _auto(ranked, chosen)
+
+
+def _auto(ranked: list[Entry], chosen: Entry) -> str:
+    told = f"{title(chosen)} is {_sure(chosen)}"
+    able = [entry for entry in ranked if entry.competent and entry.cost_usd is not None]
+    best = max(able, key=lambda entry: entry.believed, default=chosen)
+    cheapest = min(able, key=lambda entry: entry.cost_usd or 0.0, default=chosen)
+    gap = best.believed - chosen.believed
+    if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
+        less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)
+        points = f"{gap * 100:.1f} points of the best ({title(best)})"
+        return f"{told}, within {points}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
+    if cheapest.arm == chosen.arm:
+        return f"{told}, as often as any, and is the cheapest at {usd(chosen.cost_usd)}"
+    rest = f"{_percent(cheapest.believed)} for the cheapest good one ({title(cheapest)})"
+    return f"{told}, against {rest}, which is worth its {usd(chosen.cost_usd)}"
+
+
+def _runner_up(strategy: Strategy, chosen: Entry, other: Entry, *, stream: bool) -> str:
+    would = f"Would have gone to {title(other)}"
+    if not other.competent:
+        return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
+    match strategy:
+        case Strategy.QUALITY if chosen.believed - other.believed <= prefer.QUALITY_TIE:
+            return f"{would}, as good within half a point, if it cost less than {usd(chosen.cost_usd)}."
+        case Strategy.QUALITY:
+            gap = (chosen.believed - other.believed) * 100
+            return f"{would} if it were expected to succeed {gap:.1f} points more often."
+        case Strategy.COST:
+            less = 1 - (chosen.cost_usd or 0) / (other.cost_usd or np.inf)
+            return f"{would} if it were more than {less:.0%} cheaper."
+        case _:
+            gap = other.ttft_ms - chosen.ttft_ms if stream else other.latency_ms - chosen.latency_ms
+            return f"{would} if it were more than {max(gap, 0):.0f} ms faster."
+
+
+def _sure(entry: Entry) -> str:
+    if entry.scored:
+        return f"expected to succeed {_percent(entry.believed)} of the time"
+    return f"not measured yet, but expected to succeed at least {_percent(entry.believed)} of the time"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share < 0.985 else f"{min(share, 0.999):.1%}"
+
+
+def _seconds(ms: float) -> str:
+    return f"{ms / 1000:.1f} s"

@@ -1,0 +1,79 @@
+"""Which skills a prompt asks for: P(skill | prompt) from a linear classifier, tools and length.
+
+Tool use and long context show in the request, not in the words; their shares are rules with stated constants.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+
+from routing.decide.prediction import translation as gloss
+from routing.decide.prediction.artefact import Array, Fitted
+
+
+class Skill(StrEnum):
+    CODING = "coding"
+    AGENTIC_CODING = "agentic_coding"
+    COMPETITION_MATH = "competition_math"
+    ARITHMETIC = "arithmetic"
+    SCIENCE = "science"
+    HUMANITIES = "humanities"
+    PROFESSIONAL = "professional"
+    REASONING = "reasoning"
+    WRITING = "writing"
+    CONVERSATION = "conversation"
+    EXTRACTION = "extraction"
+    SUMMARISING = "summarising"
+    TRANSLATION = "translation"
+    TOOL_USE = "tool_use"
+    LONG_CONTEXT = "long_context"
+
+
+SKILLS = tuple(Skill)
+INDEX = {skill: position for position, skill in enumerate(SKILLS)}
+TEXT_SKILLS = SKILLS[: INDEX[Skill.TOOL_USE]]  # those the classifier tells apart
+
+WORDS = {
+    Skill.CODING: "coding",
+    Skill.AGENTIC_CODING: "multi-step coding",
+    Skill.COMPETITION_MATH: "mathematics",
+    Skill.ARITHMETIC: "arithmetic",
+    Skill.SCIENCE: "science",
+    Skill.HUMANITIES: "general knowledge",
+    Skill.PROFESSIONAL: "professional knowledge",
+    Skill.REASONING: "reasoning",
+    Skill.WRITING: "writing",
+    Skill.CONVERSATION: "conversation",
+    Skill.EXTRACTION: "extraction",
+    Skill.SUMMARISING: "summarising",
+    Skill.TRANSLATION: "translation",
+    Skill.TOOL_USE: "tool use",
+    Skill.LONG_CONTEXT: "long-context",
+}
+
+TOOL_SHARE = 0.5  # of the mix when tools are offered: half of it is calling them well, half the task itself
+LONG_FROM, LONG_FULL = 16_000, 128_000  # tokens between which reading a long input becomes the main skill
+LONG_SHARE = 0.6
+
+
+def mix(scaled: Array, read: float, tools: int, input_tokens: int, fit: Fitted) -> Array:
+    """`(n_skills,)` probabilities that sum to 1. `scaled`: see `Fitted.scale`; `read`: `Summary.known`.
+
+    What nobody here can read may ask for anything.
+    """
+    logits = scaled @ fit.skill_weights + fit.skill_bias
+    odds = np.exp(logits - logits.max()) if read >= gloss.READ_FROM else np.ones(len(TEXT_SKILLS), np.float32)
+    shares = np.zeros(len(SKILLS), np.float32)
+    shares[: len(TEXT_SKILLS)] = odds / odds.sum()
+    if tools:
+        shares = _give(shares, Skill.TOOL_USE, TOOL_SHARE)
+    if input_tokens > LONG_FROM:
+        reach = np.log(input_tokens / LONG_FROM) / np.log(LONG_FULL / LONG_FROM)
+        shares = _give(shares, Skill.LONG_CONTEXT, LONG_SHARE * min(1.0, float(reach)))
+    return shares
+
+
+def _give(shares: Array, skill: Skill, share: float) -> Array:
+    given = shares * np.float32(1 - share)
+    given[INDEX[skill]] += np.float32(share)
+    return given

@@ -1,0 +1,157 @@
+"""Reads a question in another language word by word in English, as far as a small dictionary knows it.
+
+What judges a question (embedding, word features, and the heads fitted on them) knows English. A mean of word
+vectors does not mind grammar, so a gloss is nearly as good to it as a translation. `gloss.tsv` has the words
+people use to ask for things, in seven languages, written by hand.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+TABLE = Path(__file__).with_name("translation.tsv")
+FUNCTION_WORDS = 47  # rows of the table up to which words are articles, pronouns and the like
+READ_FROM = 0.3  # share of a foreign script's letters that are known words, for a text to count as read
+LONGEST = 3  # words in a phrase
+SHORTEST_STEM = 3
+
+_LATIN = ("de", "fr", "es")
+_COLUMNS = ("de", "fr", "es", "zh", "ja", "ar", "hi")
+_KANA, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\u4e00-\u9fff]")
+_ARABIC, _DEVANAGARI = re.compile(r"[\u0600-\u06ff]"), re.compile(r"[\u0900-\u097f]")
+_FOREIGN = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff\u0370-\u03ff]")  # Greek is mathematics here
+_WORD = re.compile(r"[\u0900-\u0963\u0970-\u097f]+|[\u0620-\u065f\u066e-\u06d3]+|\w+")
+_LETTERS = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+_SIGNS = str.maketrans("？。，、：！（）；؟،।「」『』", "?.,,:!();?,.''''")
+_PREFIXES = ("", "ال", "و", "ب", "ل", "لل", "ف", "ك", "وال", "بال")
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """`text`: in English as far as it is known. `known`: share of a foreign script's letters read."""
+
+    text: str
+    language: str  # "" where nothing was to be done, or nothing could be
+    known: float
+
+    @property
+    def is_read(self) -> bool:
+        return self.known >= READ_FROM
+
+
+class _Language(msgspec.Struct, frozen=True):
+    words: Mapping[str, str]
+    stems: Mapping[str, str]
+    function_words: frozenset[str]
+
+
+def read(text: str, english: float) -> Reading:
+    """`english`: share of the words that are English function words."""
+    if text.isascii() and english >= 0.2:
+        return Reading(text, "", 1.0)
+    foreign = 0 if text.isascii() else len(_FOREIGN.findall(text))
+    if foreign < 0.3 * max(1, sum(map(str.isalpha, text))):
+        language = _latin(text, english)
+        return Reading(_by_words(text, language)[0] if language else text, language, 1.0)
+    language = _by_script(text)
+    if not language:
+        return Reading(text, "", 0.0)
+    plain = text.translate(_SIGNS)
+    glossed, known = _by_signs(plain, language) if language in ("zh", "ja") else _by_words(plain, language)
+    return Reading(glossed, language, known)
+
+
+def _latin(text: str, english: float) -> str:
+    words = [word.lower() for word in _WORD.findall(text)]
+    counts = {name: sum(map(_languages()[name].function_words.__contains__, words)) for name in _LATIN}
+    best = max(counts, key=lambda name: counts[name])
+    share = counts[best] / max(1, len(words))
+    return best if share > english and (counts[best] > 1 or share >= 0.2) else ""
+
+
+def _by_script(text: str) -> str:
+    marks = {"ja": _KANA, "zh": _HAN, "ar": _ARABIC, "hi": _DEVANAGARI}
+    counts = {name: len(mark.findall(text)) for name, mark in marks.items()}
+    if counts["ja"] and counts["zh"] + counts["ja"] >= max(counts["ar"], counts["hi"]):
+        return "ja"
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] else ""
+
+
+def _by_words(text: str, language: str) -> tuple[str, float]:
+    """Word by word; words nobody knows stay in Latin script and are dropped in others."""
+    lexicon = _languages()[language]
+    found = list(_WORD.finditer(text))
+    told, at, i, known, letters = [], 0, 0, 0, 0
+    while i < len(found):
+        english, taken = _phrase([one.group().lower() for one in found[i : i + LONGEST]], lexicon, language)
+        words = found[i : i + taken]
+        size = sum(len(one.group()) for one in words)
+        foreign = not words[0].group().isascii()
+        told.append(text[at : words[0].start()])
+        if english:
+            told.append(english)
+        elif not foreign or language in _LATIN:
+            told.append(words[0].group())
+        if foreign:
+            letters += size
+            known += size if english else 0
+        at, i = words[-1].end(), i + taken
+    told.append(text[at:])
+    return "".join(told), known / letters if letters else 1.0
+
+
+def _phrase(words: list[str], lexicon: _Language, language: str) -> tuple[str, int]:
+    """English of the longest phrase that begins here, "" for none, and how many words it takes."""
+    for size in range(len(words), 0, -1):
+        english = lexicon.words.get(" ".join(words[:size]))
+        if english:
+            return english, size
+    for prefix in _PREFIXES if language == "ar" else ("",):
+        if words[0].startswith(prefix):
+            word = words[0].removeprefix(prefix)
+            if word in lexicon.words:
+                return lexicon.words[word], 1
+            for end in range(len(word), SHORTEST_STEM - 1, -1):
+                if word[:end] in lexicon.stems:
+                    return lexicon.stems[word[:end]], 1
+    return "", 1
+
+
+def _by_signs(text: str, language: str) -> tuple[str, float]:
+    """The longest known form at each place, for scripts that put no space between words."""
+    words = _languages()[language].words
+    longest = max(map(len, words))
+    told: list[str] = []
+    i = known = letters = 0
+    while i < len(text):
+        size = next((n for n in range(min(longest, len(text) - i), 0, -1) if text[i : i + n] in words), 0)
+        if size:
+            told.append(f" {words[text[i : i + size]]} ")
+            known += size
+            letters += size
+        elif _LETTERS.match(text[i]):
+            letters += 1
+        else:
+            told.append(text[i])
+        i += max(1, size)
+    return re.sub(r" +", " ", "".join(told)).strip(), known / letters if letters else 1.0
+
+
+@cache
+def _languages() -> dict[str, _Language]:
+    words: dict[str, dict[str, str]] = {name: {} for name in _COLUMNS}
+    stems: dict[str, dict[str, str]] = {name: {} for name in _COLUMNS}
+    function: dict[str, set[str]] = {name: set() for name in _COLUMNS}
+    rows = [line.split("\t") for line in TABLE.read_text().splitlines() if not line.startswith("#")]
+    for number, (english, *forms) in enumerate(rows):
+        for name, cell in zip(_COLUMNS, forms, strict=True):
+            for form in filter(None, map(str.strip, cell.lower().split(","))):
+                (stems if form.endswith("*") else words)[name].setdefault(form.removesuffix("*"), english)
+                if number < FUNCTION_WORDS and " " not in form:
+                    function[name].add(form)
+    for name in ("zh", "ja"):
+        words[name] |= {stem: english for stem, english in stems[name].items() if stem not in words[name]}
+    return {name: _Language(words[name], stems[name], frozenset(function[name])) for name in _COLUMNS}

@@ -1,0 +1,246 @@
+"""An answer in OpenAI's shapes: `chat.completion`, and the chunks of a stream."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from routing.doors.shared import reasoning_extension as replay
+from routing.doors.shared import sse
+from routing.doors.shared.answer_facts import extra as extra_facts
+from routing.doors.shared.answer_facts import who
+from routing.doors.shared.enhancement import Enhancement
+from routing.doors.shared.errors import api_error, openai_error
+from routing.doors.shared.tool_calls import tool_call
+from routing.language.chat import (
+    ChatResult,
+    Choice,
+    Finished,
+    FinishReason,
+    LogprobsDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from routing.pipeline import Answer
+from routing.steps.settlement import Settled
+
+
+class Shape(NamedTuple):
+    """What of the form is the caller's choice: usage in a chunk of its own, and the older `function_call`."""
+
+    include_usage: bool = False
+    speaks_functions: bool = False
+
+
+def whole(
+    answer: Answer, result: ChatResult, settled: Settled, shape: Shape, enhancement: Enhancement | None
+) -> bytes:
+    """The body of an answer that is not streamed."""
+    return msgspec.json.encode(
+        {
+            "id": _completion_id(answer),
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": settled.model_used,
+            "choices": [
+                _choice(index, choice, shape.speaks_functions) for index, choice in enumerate(result.choices)
+            ],
+            "usage": usage(settled),
+            "service_tier": "default",
+            "x_routeplex": extra_facts(answer, settled, enhancement),
+        }
+    )
+
+
+def usage(settled: Settled) -> dict[str, Any]:
+    used = settled.usage
+    return {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": used.cache_read_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": used.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+async def stream(answer: Answer, shape: Shape, enhancement: Enhancement | None) -> AsyncGenerator[bytes]:
+    """The frames of a stream, errors included."""
+    chunks = _Chunks(answer, shape, enhancement)
+    sent_at = time.monotonic()
+    try:
+        async with sse.Inflow(answer.events()) as inflow:
+            while (
+                batch := await inflow.take(max(0.0, sent_at + sse.KEEP_ALIVE_S - time.monotonic()))
+            ) is not None:
+                ready = b"".join([chunks.frame(event) for event in batch])
+                if not ready and time.monotonic() - sent_at >= sse.KEEP_ALIVE_S:
+                    ready = sse.KEEP_ALIVE
+                if ready:
+                    yield ready
+                    sent_at = time.monotonic()
+    except Exception as exc:
+        yield sse.event(openai_error(api_error(exc))) + sse.DONE
+        return
+    yield sse.DONE
+
+
+_BEGINNING = {"role": "assistant", "content": "", "refusal": None}
+
+
+class _Chunks:
+    """Turns events into chunks. What ends a choice waits for the settlement, which knows usage and cost."""
+
+    def __init__(self, answer: Answer, shape: Shape, enhancement: Enhancement | None) -> None:
+        self._answer, self._enhancement = answer, enhancement
+        self._include_usage, self._speaks_functions = shape
+        self._opened: set[int] = set()
+        self._finished: list[Finished] = []
+        self._replays: Counter[int] = Counter()  # by choice
+        self._customs: set[tuple[int, int]] = set()  # calls of custom tools, by choice and index
+        self._base = {
+            "id": _completion_id(answer),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": answer.facts.id,
+            "service_tier": "default",
+        }
+        # A text delta is by far the most frequent chunk: all of it but the text is written once.
+        base = sse.event(self._base).decode().removesuffix("}\n\n")
+        self._head = base + ',"choices":[{"index":0,"delta":{"content":'
+        self._tail = '},"logprobs":null,"finish_reason":null}]' + (
+            ',"usage":null' if shape.include_usage else ""
+        )
+        self._tail += "}\n\n"
+
+    def frame(self, event: Any) -> bytes:
+        match event:
+            case TextDelta(choice=0) if 0 in self._opened:
+                return f"{self._head}{sse.quoted(event.text)}{self._tail}".encode("ascii")
+            case TextDelta():
+                return self._delta(event.choice, {"content": event.text})
+            case RefusalDelta():
+                return self._delta(event.choice, {"refusal": event.text})
+            case ToolCallDelta() if self._speaks_functions:
+                return self._delta(event.choice, {"function_call": _function_delta(event)})
+            case ToolCallDelta():
+                return self._delta(event.choice, {"tool_calls": [self._call_delta(event)]})
+            case ReasoningDelta(replay=made) if made is not None:
+                number = self._replays[event.choice]
+                self._replays[event.choice] += 1
+                return self._delta(event.choice, replay.of_message([made], number))
+            case LogprobsDelta():
+                return self._delta(event.choice, {}, {"content": list(event.content), "refusal": None})
+            case Finished():
+                self._finished.append(event)
+            case Settled():
+                return self._end(event)
+        return b""
+
+    def _delta(self, choice: int, delta: dict[str, Any], logprobs: Any = None) -> bytes:
+        return self._opening(choice) + self._chunk(choice, delta, logprobs)
+
+    def _call_delta(self, delta: ToolCallDelta) -> dict[str, Any]:
+        told: dict[str, Any] = {"index": delta.index}
+        place = (delta.choice, delta.index)
+        if delta.is_custom:
+            self._customs.add(place)
+        kind = "custom" if place in self._customs else "function"
+        inner = {"input": delta.arguments} if kind == "custom" else {"arguments": delta.arguments}
+        if delta.id is not None:
+            told |= {"id": delta.id, "type": kind}
+        if delta.name is not None:
+            inner = {"name": delta.name} | inner
+        return told | {kind: inner} | replay.of_call(delta.signature)
+
+    def _opening(self, choice: int) -> bytes:
+        """The chunk that opens a choice, with its role; the first of all says who answers.
+
+        Those before it are opened first: clients take choices to begin in order, and several calls that make
+        one answer do not answer in order.
+        """
+        if choice in self._opened:
+            return b""
+        frames = []
+        for number in range(choice + 1):
+            if number not in self._opened:
+                extra = {} if self._opened else {"x_routeplex": who(self._answer)}
+                self._opened.add(number)
+                frames.append(self._chunk(number, _BEGINNING, extra=extra))
+        return b"".join(frames)
+
+    def _end(self, settled: Settled) -> bytes:
+        """The chunks with the finish reasons; usage comes with the last or, if so asked, after it."""
+        finished = self._finished or [Finished(settled.finish_reason or "stop")]  # type: ignore[arg-type]
+        told = {
+            "model": settled.model_used,  # another than the stream began with, after a rescue
+            "usage": usage(settled),
+            "x_routeplex": extra_facts(self._answer, settled, self._enhancement),
+        }
+        frames = [self._opening(one.choice) for one in finished]
+        for one in finished:
+            extra = told if one is finished[-1] and not self._include_usage else {}
+            reason = _finish(one.reason, self._speaks_functions)
+            frames.append(self._chunk(one.choice, {}, finish=reason, extra=extra))
+        if self._include_usage:
+            frames.append(sse.event(self._base | {"choices": []} | told))
+        return b"".join(frames)
+
+    def _chunk(
+        self,
+        choice: int,
+        delta: dict[str, Any],
+        logprobs: Any = None,
+        finish: str | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> bytes:
+        only = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        chunk = self._base | {"choices": [only]}
+        if self._include_usage:
+            chunk["usage"] = None
+        return sse.event(chunk | (extra or {}))
+
+
+def _finish(reason: FinishReason, speaks_functions: bool) -> str:
+    if speaks_functions and reason is FinishReason.TOOL_CALLS:
+        return "function_call"
+    return str(reason)
+
+
+def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": choice.text if choice.text or not (choice.tool_calls or choice.refusal) else None,
+        "refusal": choice.refusal,
+        "annotations": [],
+    }
+    if choice.tool_calls and speaks_functions:
+        first = choice.tool_calls[0]
+        message["function_call"] = {"name": first.name, "arguments": first.arguments}
+    elif choice.tool_calls:
+        message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
+    message |= replay.of_message(choice.replay)
+    logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": logprobs,
+        "finish_reason": _finish(choice.finish_reason, speaks_functions),
+    }
+
+
+def _function_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    told = {"arguments": delta.arguments}
+    return told if delta.name is None else {"name": delta.name} | told
+
+
+def _completion_id(answer: Answer) -> str:
+    return "chatcmpl-" + answer.request_id.removeprefix("req_")

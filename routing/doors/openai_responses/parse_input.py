@@ -1,0 +1,237 @@
+"""The input items of the Responses API into the neutral language.
+
+Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from routing.doors.openai_responses.parse_options import full_name
+from routing.doors.shared import reasoning_extension as replay
+from routing.doors.shared.findings import Findings, record, text
+from routing.doors.shared.opaque import is_sealed, unseal
+from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url
+from routing.language.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
+from routing.providers.shared.reasoning import of_reasoning_item
+
+MAX_ITEMS = 4 * MAX_MESSAGES  # a message, its reasoning and its calls are items of their own
+DETAILS = ("auto", "low", "high", "original")
+_ITEMS = (
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+    "additional_tools",
+)
+_PART_FIELDS = frozenset(
+    {"type", "text", "refusal", "detail", "image_url", "file_url", "file_data", "filename", "file_id"}
+    | {"prompt_cache_breakpoint", "cache_control", "annotations", "logprobs", "parsed"}
+)
+_ITEM_FIELDS = frozenset(
+    {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace", "arguments"}
+    | {"input", "output", "summary", "encrypted_content", "tools", "caller", "created_by", replay.FIELD}
+)
+_UPLOADED = "Uploaded files are not known here. Send the content or a URL."
+_ROLES = {
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+}
+
+
+def items(raw: Any, bad: Findings, path: str = "input") -> tuple[Message, ...]:
+    """A text, or items; what an assistant said, thought and called in one turn becomes one message."""
+    if isinstance(raw, str):
+        return (Message(Role.USER, (Text(raw),)),)
+    if not isinstance(raw, list):
+        bad.add(path, "Must be a string or a list of items.")
+        return ()
+    if len(raw) > MAX_ITEMS:
+        bad.add(path, f"At most {MAX_ITEMS:,} items are possible; there are {len(raw):,}.")
+        return ()
+    turns = _Turns()
+    for position, one in enumerate(raw):
+        at = f"{path}[{position}]"
+        item = record(one, at, bad)
+        if item is not None:
+            _read(item, turns, at, bad)
+    return turns.done()
+
+
+class _Turns:
+    """The messages so far; the pieces of an assistant's turn wait until it is over."""
+
+    def __init__(self) -> None:
+        self._made: list[Message] = []
+        self._parts: list[Part] = []
+        self._calls: list[ToolCall] = []
+
+    def add(self, message: Message) -> None:
+        self._end_turn()
+        self._made.append(message)
+
+    def say(self, parts: tuple[Part, ...]) -> None:
+        """An assistant's message: a second one is another turn."""
+        if any(isinstance(part, Text | Refusal) for part in self._parts):
+            self._end_turn()
+        self._parts.extend(parts)
+
+    def think(self, made: Opaque) -> None:
+        self._parts.append(made)
+
+    def call(self, call: ToolCall) -> None:
+        self._calls.append(call)
+
+    def done(self) -> tuple[Message, ...]:
+        self._end_turn()
+        return tuple(self._made)
+
+    def _end_turn(self) -> None:
+        if self._parts or self._calls:
+            self._made.append(Message(Role.ASSISTANT, tuple(self._parts), tuple(self._calls)))
+        self._parts, self._calls = [], []
+
+
+def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
+    bad.leave(item, _ITEM_FIELDS, path)
+    match item.get("type", "message"):
+        case "message":
+            _message(item, turns, path, bad)
+        case "function_call":
+            turns.call(_call(item, "arguments", path, bad))
+        case "custom_tool_call":
+            turns.call(msgspec.structs.replace(_call(item, "input", path, bad), is_custom=True))
+        case "function_call_output" | "custom_tool_call_output":
+            turns.add(_output(item, path, bad))
+        case "reasoning":
+            made = _reasoning(item, path, bad)
+            if made is not None:
+                turns.think(made)
+        case "additional_tools":
+            pass  # the tools of all items are read together
+        case "item_reference":
+            bad.add(f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself.")
+        case _:
+            bad.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
+
+
+def _message(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
+    name = item.get("role")
+    role = _ROLES.get(name) if isinstance(name, str) else None
+    if role is None:
+        told = "This field is required." if name is None else f"Must be one of: {', '.join(_ROLES)}."
+        bad.add(f"{path}.role", told)
+        return
+    parts = _content(item.get("content"), role, f"{path}.content", bad)
+    if role is Role.ASSISTANT:
+        turns.say(parts)
+    else:
+        turns.add(Message(role, parts))
+
+
+def _call(item: dict[str, Any], written: str, path: str, bad: Findings) -> ToolCall:
+    """`written`: the field that says what the tool is given."""
+    call_id = text(item, "call_id", path, bad, required=True)
+    name = full_name(item, path, bad)
+    given = text(item, written, path, bad)
+    if item.get(written) is None:
+        bad.add(f"{path}.{written}", "This field is required.")
+    signature = replay.read_call(item, path, bad)
+    return ToolCall(call_id or "", name or "", given or "", signature)
+
+
+def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:
+    call_id = text(item, "call_id", path, bad, required=True)
+    parts = _content(item.get("output"), Role.TOOL, f"{path}.output", bad)
+    return Message(Role.TOOL, parts, tool_call_id=call_id or "")
+
+
+def _reasoning(item: dict[str, Any], path: str, bad: Findings) -> Opaque | None:
+    """What is not encrypted cannot be given back to anyone."""
+    summary = item.get("summary")
+    if summary is not None and not isinstance(summary, list):
+        bad.add(f"{path}.summary", "Must be a list.")
+    encrypted = text(item, "encrypted_content", path, bad)
+    if not encrypted:
+        return None
+    if not is_sealed(encrypted):
+        kept = {name: item.get(name) for name in ("type", "id", "summary", "encrypted_content")}
+        return of_reasoning_item(kept | {"summary": summary or []})
+    made = unseal(encrypted)
+    if made is None:
+        bad.add(f"{path}.encrypted_content", "Is damaged. Send it back as it came, or leave the item out.")
+    return made
+
+
+def _content(raw: Any, role: Role, path: str, bad: Findings) -> tuple[Part, ...]:
+    if isinstance(raw, str):
+        return (Text(raw),)
+    if not isinstance(raw, list):
+        bad.add(path, "This field is required." if raw is None else "Must be a string or a list of parts.")
+        return ()
+    read = [_part(one, _PARTS[role], f"{path}[{position}]", bad) for position, one in enumerate(raw)]
+    return tuple(part for part in read if part is not None)
+
+
+def _part(raw: Any, known: Mapping[str, "_Read"], path: str, bad: Findings) -> Part | None:
+    part = record(raw, path, bad)
+    if part is None:
+        return None
+    kind = part.get("type")
+    read = known.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        told = (
+            "This field is required." if kind is None else f"Must be one of these here: {', '.join(known)}."
+        )
+        bad.add(f"{path}.type", told)
+        return None
+    bad.leave(part, _PART_FIELDS, path)
+    return read(part, path, bad)
+
+
+def _text(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    words = text(raw, "text", path, bad)
+    if raw.get("text") is None:
+        bad.add(f"{path}.text", "This field is required.")
+    return None if words is None else Text(words, cache_mark(raw, path, bad))
+
+
+def _refusal(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    words = text(raw, "refusal", path, bad, required=True)
+    return None if words is None else Refusal(words)
+
+
+def _image(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    if raw.get("file_id") is not None:
+        bad.add(f"{path}.file_id", _UPLOADED)
+        return None
+    detail = text(raw, "detail", path, bad)
+    if detail is not None and detail not in DETAILS:
+        bad.add(f"{path}.detail", f"Must be one of: {', '.join(DETAILS)}.")
+    url = checked_url(raw, "image_url", path, bad, "image/")
+    return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
+
+
+def _file(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+    if raw.get("file_id") is not None:
+        bad.add(f"{path}.file_id", _UPLOADED)
+        return None
+    name = "file_url" if raw.get("file_url") is not None else "file_data"
+    filename = text(raw, "filename", path, bad)
+    url = checked_url(raw, name, path, bad, "")
+    return None if url is None else File(url, filename, cache_mark(raw, path, bad))
+
+
+_Read = Callable[[dict[str, Any], str, Findings], Part | None]
+_SHOWN: dict[str, _Read] = {"input_text": _text, "input_image": _image, "input_file": _file}
+_PARTS: dict[Role, dict[str, _Read]] = {
+    Role.USER: _SHOWN,
+    Role.TOOL: _SHOWN,
+    Role.SYSTEM: {"input_text": _text},
+    Role.ASSISTANT: {"output_text": _text, "refusal": _refusal, "input_text": _text},
+}

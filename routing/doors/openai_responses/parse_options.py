@@ -1,0 +1,255 @@
+"""The Responses API's tools, tool choice, text and reasoning settings into the neutral language."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+import msgspec
+
+from routing.doors.shared.findings import Findings, record, text
+from routing.doors.shared.openai_tools import (
+    MAX_TOOL_NAME,
+    MAX_TOOLS,
+    allowed_tools,
+    custom_tool,
+    flag,
+    function_tool,
+    tool_name,
+)
+from routing.doors.shared.schema_shape import schema
+from routing.language.arms import Effort
+from routing.language.chat import ResponseFormat, Tool, ToolChoice
+
+VERBOSITIES = ("low", "medium", "high")
+SUMMARIES = ("auto", "concise", "detailed")
+OWN = ("function", "custom", "namespace")  # the types of tools that callers run themselves
+LOGPROBS = "message.output_text.logprobs"
+
+
+# What of `reasoning` tunes OpenAI's models alone
+_UNHEEDED = ("context", "mode")
+
+
+class TextSettings(msgspec.Struct, frozen=True):
+    format: ResponseFormat | None = None
+    verbosity: str | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    effort: Effort | None = None
+    summary: str | None = None  # None: not to be shown
+
+
+def has_own(raw: Any) -> bool:
+    """Whether one of the tools is run by the caller."""
+    return isinstance(raw, list) and any(isinstance(one, dict) and one.get("type") in OWN for one in raw)
+
+
+def tools(
+    raw: Any, bad: Findings, path: str = "tools", *, beside_own: bool | None = None
+) -> tuple[Tool, ...]:
+    """`beside_own`: whether the caller has tools of its own, here or elsewhere; None: only here."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        bad.add(path, "Must be a list of tools.")
+        return ()
+    if len(raw) > MAX_TOOLS:
+        bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
+        return ()
+    leaves_hosted = has_own(raw) if beside_own is None else beside_own
+    read: list[Tool] = []
+    names: set[str] = set()
+    for position, one in enumerate(raw):
+        at = f"{path}[{position}]"
+        if leaves_hosted and isinstance(one, dict) and is_hosted(one.get("type")):
+            bad.leave_one(f"{path}[].{one['type']}")
+            continue
+        for tool in _tools_of(one, at, bad):
+            if tool.name and tool.name in names:
+                bad.add(f"{at}.name", "There is another tool of this name.")
+            names.add(tool.name)
+            read.append(tool)
+    return tuple(read)
+
+
+def is_hosted(kind: Any) -> bool:
+    """Whether the API's own provider would run the tool. Beside a caller's own tools it can be done without,
+    as agents do that offer all they know; alone it is what the answer is to come from."""
+    return isinstance(kind, str) and kind not in OWN
+
+
+def namespaces(raw: Any) -> dict[str, tuple[str, str]]:
+    """By the name a tool goes by here, its namespace and its name there; `raw` is found to be right."""
+    return {
+        flat(group["name"], tool["name"]): (group["name"], tool["name"])
+        for group in raw or ()
+        if group.get("type") == "namespace"
+        for tool in group["tools"]
+    }
+
+
+def flat(namespace: str, name: str) -> str:
+    """One name for both, within what every provider takes."""
+    joined = f"{namespace}__{name}"
+    if len(joined) <= MAX_TOOL_NAME:
+        return joined
+    digest = hashlib.blake2b(joined.encode(), digest_size=4).hexdigest()
+    return f"{joined[: MAX_TOOL_NAME - 9]}_{digest}"
+
+
+def additional(items: Any) -> Iterator[tuple[str, Any]]:
+    """Lists of tools that stand among the input items, as agents send them, with their paths."""
+    for position, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict) and item.get("type") == "additional_tools":
+            yield f"input[{position}].tools", item.get("tools")
+
+
+def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoice | None:
+    """Whether it fits the tools is for `check_tool_choice`."""
+    if raw is None:
+        return None
+    if isinstance(raw, str):
+        if raw in ("auto", "none", "required"):
+            return ToolChoice(cast(Literal["auto", "none", "required"], raw))
+        bad.add(path, 'Must be "auto", "none", "required" or name a function.')
+        return None
+    known = record(raw, path, bad)
+    if known is None:
+        return None
+    if known.get("type") == "allowed_tools":
+        return allowed_tools(known, _allowed, bad, path)
+    name = _named(known, path, bad)
+    return ToolChoice("named", name) if name else None
+
+
+def _named(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    if raw.get("type") not in ("function", "custom"):
+        bad.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
+        return None
+    return full_name(raw, path, bad)
+
+
+def _allowed(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    """A hosted tool among those that are allowed is left out as it is among all."""
+    return None if is_hosted(raw.get("type")) else _named(raw, path, bad)
+
+
+def full_name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+    """As a tool goes by here, its namespace included."""
+    name = text(raw, "name", path, bad, required=True)
+    namespace = text(raw, "namespace", path, bad)
+    return flat(namespace, name) if namespace and name else name
+
+
+def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
+    if choice is None:
+        return
+    unknown = set(choice.allowed) - {tool.name for tool in among}
+    if unknown:
+        bad.add("tool_choice.tools", f"None of the tools has the name {min(unknown)!r}.")
+    if choice.mode == "named" and choice.name not in {tool.name for tool in among}:
+        bad.add("tool_choice.name", "None of the tools has this name.")
+    elif choice.mode == "required" and not among:
+        bad.add("tool_choice", "A tool call can be required only when there are tools.")
+
+
+def text_settings(raw: Any, bad: Findings, path: str = "text") -> TextSettings:
+    known = None if raw is None else record(raw, path, bad)
+    if known is None:
+        return TextSettings()
+    _check_names(known, ("format", "verbosity"), path, bad)
+    verbosity = _one_of(known, "verbosity", VERBOSITIES, path, bad)
+    wanted = known.get("format")
+    return TextSettings(None if wanted is None else _format(wanted, f"{path}.format", bad), verbosity)
+
+
+def reasoning(raw: Any, bad: Findings, path: str = "reasoning") -> Reasoning:
+    known = None if raw is None else record(raw, path, bad)
+    if known is None:
+        return Reasoning()
+    _check_names(known, ("effort", "summary", "generate_summary", *_UNHEEDED), path, bad)
+    bad.leave(known, frozenset({"effort", "summary", "generate_summary"}), path)
+    effort = _one_of(known, "effort", tuple(Effort), path, bad)
+    older = _one_of(known, "generate_summary", SUMMARIES, path, bad)
+    summary = _one_of(known, "summary", SUMMARIES, path, bad)
+    return Reasoning(Effort(effort) if effort else None, summary or older)
+
+
+def include(raw: Any, bad: Findings, path: str = "include") -> frozenset[str]:
+    """Encrypted reasoning always is included; what belongs to hosted tools never comes up."""
+    if raw is None:
+        return frozenset()
+    if not isinstance(raw, list):
+        bad.add(path, "Must be a list of strings.")
+        return frozenset()
+    for position, one in enumerate(raw):
+        if not isinstance(one, str):
+            bad.add(f"{path}[{position}]", "Must be a string.")
+    return frozenset(one for one in raw if isinstance(one, str))
+
+
+def _format(raw: Any, path: str, bad: Findings) -> ResponseFormat | None:
+    known = record(raw, path, bad)
+    if known is None:
+        return None
+    kind = known.get("type")
+    if kind in ("text", "json_object"):
+        return ResponseFormat(kind)
+    if kind != "json_schema":
+        bad.add(f"{path}.type", 'Must be "text", "json_object" or "json_schema".')
+        return None
+    return ResponseFormat(
+        "json_schema",
+        name=tool_name(known, path, bad),
+        description=text(known, "description", path, bad),
+        schema=schema(known.get("schema"), f"{path}.schema", bad),
+        strict=flag(known, "strict", path, bad),
+    )
+
+
+def _tools_of(raw: Any, path: str, bad: Findings) -> Iterator[Tool]:
+    """One tool, or those of a namespace under names of their own."""
+    if not isinstance(raw, dict) or raw.get("type") != "namespace":
+        yield _tool(raw, path, bad)
+        return
+    name, inner = tool_name(raw, path, bad) or "", raw.get("tools")
+    about = text(raw, "description", path, bad)
+    if not isinstance(inner, list):
+        bad.add(f"{path}.tools", "Must be a list of tools.")
+        return
+    if len(inner) > MAX_TOOLS:
+        bad.add(f"{path}.tools", f"At most {MAX_TOOLS} tools are possible.")
+        return
+    for position, one in enumerate(inner):
+        tool = _tool(one, f"{path}.tools[{position}]", bad)
+        said = "\n\n".join(filter(None, [about, tool.description])) or None
+        yield msgspec.structs.replace(tool, name=flat(name, tool.name), description=said)
+
+
+def _tool(raw: Any, path: str, bad: Findings) -> Tool:
+    known = record(raw, path, bad)
+    if known is None:
+        return Tool("")
+    kind = known.get("type")
+    if kind == "custom":
+        return custom_tool(known, path, bad, is_flat=True)
+    if kind != "function":
+        told = 'Must be "function" or "custom": no tools are hosted here.'
+        bad.add(f"{path}.type", "This field is required." if kind is None else told)
+        return Tool("")
+    return function_tool(known, path, bad, is_flat=True)
+
+
+def _one_of(raw: dict[str, Any], name: str, among: tuple[str, ...], path: str, bad: Findings) -> str | None:
+    value = raw.get(name)
+    if value is None or (isinstance(value, str) and value in among):
+        return value
+    bad.add(f"{path}.{name}", f"Must be one of: {', '.join(among)}.")
+    return None
+
+
+def _check_names(raw: dict[str, Any], known: tuple[str, ...], path: str, bad: Findings) -> None:
+    for name in raw:
+        if name not in known:
+            bad.add(f"{path}.{name}", "There is no such field.")

@@ -1,0 +1,284 @@
+"""The request log: `GET /api/v1/requests`, newest first, and one request with all that is known of it."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from billing.models import Attempt
+from billing.models import Request as LedgerRow
+from billing.reports.export import Format, chunks
+from core.database import from_database
+from routing.doors.resources.envelope import checked, told
+from routing.doors.resources.openapi import EXPORT_RESPONSES, REQUEST_RESPONSES, REQUESTS_RESPONSES
+from routing.doors.resources.schema import MAX_ID, ExportSerializer, LogSerializer
+from routing.doors.shared.answer_facts import usd
+from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.errors import validation_error
+from routing.language.errors import NotFound
+
+# Only account and time are in the index: of a page's other filters at most so many rows are tested, so that
+# a page may hold fewer rows than asked for and yet have a next one.
+SCAN_ROWS = 20_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND = 32_472_144_000_000_000  # 2999-01-01
+_TOKEN_CLASSES = (
+    "uncached_input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+
+
+class RequestsView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="requests",
+        summary="List this account's requests, newest first",
+        description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is null",
+        parameters=[LogSerializer],
+        responses=REQUESTS_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        asked = checked(LogSerializer, request._request.GET.dict())
+        start = Cursor.parse(asked["cursor"]) if "cursor" in asked else None
+        rows, following = await from_database(_page, self.caller.account_id, asked, start)
+        return told(
+            request._request, [_line(row) for row in rows], next_cursor=str(following) if following else None
+        )
+
+
+class ExportView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="requests_export",
+        summary="Export this account's requests, newest first",
+        description="Every match, streamed as CSV with a line of names, or as one JSON object a line. "
+        "Money in USD to nine decimals. In CSV a text that a spreadsheet would run has a ' before it.",
+        parameters=[ExportSerializer],
+        responses=EXPORT_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponseBase:
+        asked = checked(ExportSerializer, request._request.GET.dict())
+        how = Format(asked["format"])
+        rows = _in_order(self.caller.account_id, {"to": datetime.now(UTC)} | asked, None)
+        parts = chunks(rows.filter(_conditions(asked)), how)
+        headers = {
+            "Content-Disposition": f'attachment; filename="requests.{how}"',
+            "Cache-Control": "no-store",
+        }
+        return StreamingHttpResponse(_read(parts), content_type=how.content_type, headers=headers)
+
+
+class RequestView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="request",
+        summary="See one request: decision, attempts, tokens and prices",
+        responses=REQUEST_RESPONSES,
+    )
+    async def get(self, request: Request, request_id: str) -> HttpResponse:
+        row = await from_database(_one, self.caller.account_id, request_id)
+        if row is None:
+            raise NotFound("This account has no request of that id.")
+        return told(request._request, _whole(row))
+
+
+class Cursor(NamedTuple):
+    """The place of a row in the list; opaque to callers."""
+
+    created_at: datetime
+    id: str
+
+    def __str__(self) -> str:
+        microseconds = (self.created_at - _EPOCH) // timedelta(microseconds=1)
+        return base64.urlsafe_b64encode(f"{microseconds}.{self.id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValidationError for what is no cursor of ours."""
+        try:
+            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
+                "ascii"
+            )
+        except (binascii.Error, ValueError):
+            plain = ""
+        digits, _, row_id = plain.partition(".")
+        is_ours = digits.isdigit() and 0 < len(row_id) <= MAX_ID and row_id.isprintable()
+        if not is_ours or int(digits) > _LAST_MICROSECOND:
+            rule = "Must be the next_cursor of an earlier page."
+            raise validation_error([{"field": "cursor", "message": rule}])
+        return cls(_EPOCH + timedelta(microseconds=int(digits)), row_id)
+
+
+async def _read(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Each part is read in a thread when the caller has taken the one before.
+
+    Not tried again when the database is away: what was read would pass for all there is.
+    """
+
+    def following() -> bytes | None:
+        close_old_connections()
+        return next(parts, None)
+
+    while (part := await sync_to_async(following, thread_sensitive=False)()) is not None:
+        yield part
+
+
+def _page(
+    account_id: int, asked: dict[str, Any], start: Cursor | None
+) -> tuple[list[LedgerRow], Cursor | None]:
+    """Rows older than `start`, and where the next page begins; None: nowhere."""
+    in_order = _in_order(account_id, asked, start)
+    conditions, limit = _conditions(asked), asked["limit"]
+    matching = in_order
+    if conditions:
+        tested = LedgerRow.objects.filter(id__in=in_order.values("id")[:SCAN_ROWS])
+        matching = tested.filter(conditions).order_by("-created_at", "-id")
+    rows = list(matching.select_related("key").defer("trace")[: limit + 1])
+    if len(rows) > limit:
+        return rows[:limit], _place(rows[limit - 1])
+    return rows, _untested(in_order) if conditions else None
+
+
+def _in_order(account_id: int, asked: dict[str, Any], start: Cursor | None) -> QuerySet[LedgerRow]:
+    rows = LedgerRow.objects.filter(account_id=account_id).order_by("-created_at", "-id")
+    if "from" in asked:
+        rows = rows.filter(created_at__gte=asked["from"])
+    if "to" in asked:
+        rows = rows.filter(created_at__lt=asked["to"])
+    if start is not None:  # the first condition is implied, but the one an index range can start from
+        same_time = Q(created_at=start.created_at, id__lt=start.id)
+        rows = rows.filter(created_at__lte=start.created_at).filter(
+            Q(created_at__lt=start.created_at) | same_time
+        )
+    return rows
+
+
+def _conditions(asked: dict[str, Any]) -> Q:
+    columns = {"provider": "provider", "strategy": "strategy", "status": "status", "key": "key_id"}
+    conditions = Q(**{column: asked[name] for name, column in columns.items() if name in asked})
+    if "model" in asked:
+        conditions &= Q(served_model=asked["model"]) | Q(served_model="", routed_model=asked["model"])
+    return conditions
+
+
+def _untested(in_order: QuerySet[LedgerRow]) -> Cursor | None:
+    """The place of the last row tested, if there are rows beyond it."""
+    around = list(in_order.only("id", "created_at")[SCAN_ROWS - 1 : SCAN_ROWS + 1])
+    return _place(around[0]) if len(around) == 2 else None
+
+
+def _place(row: LedgerRow) -> Cursor:
+    return Cursor(row.created_at, row.id)
+
+
+def _one(account_id: int, request_id: str) -> LedgerRow | None:
+    if len(request_id) > MAX_ID or not request_id.isprintable():  # PostgreSQL takes no NUL
+        return None
+    attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
+    rows = LedgerRow.objects.filter(account_id=account_id, pk=request_id).select_related("key")
+    return rows.prefetch_related(attempts, "feedback").first()
+
+
+def _line(row: LedgerRow) -> dict[str, Any]:
+    """A request as the list shows it. Times in ms, money in USD."""
+    return {
+        "id": row.id,
+        "created_at": row.created_at,
+        "settled_at": row.settled_at,
+        "status": row.status,
+        "door": row.door,
+        "routing_mode": row.mode,
+        "strategy": row.strategy,
+        "query_type": row.query_type or None,
+        "requested_model": row.requested_model or None,
+        "routed_model": row.routed_model,
+        "model_used": row.served_model or None,
+        "effort": row.served_effort or None,
+        "provider": row.provider or None,
+        "streamed": row.streamed,
+        "fallback_used": row.fallback_used,
+        "key": {"id": row.key_id, "name": row.key.name, "last_four": row.key.last_four},
+        "usage": _usage(row),
+        "latency_ms": row.latency_ms,
+        "ttft_ms": row.ttft_ms,
+        "finish_reason": row.finish_reason or None,
+        "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
+        "metadata": row.metadata,
+    }
+
+
+def _usage(row: LedgerRow) -> dict[str, Any]:
+    input_tokens = (
+        row.uncached_input_tokens + row.cache_read_tokens + row.cache_write_tokens + row.cache_write_1h_tokens
+    )
+    return {
+        "input_tokens": input_tokens,
+        "output_tokens": row.output_tokens,
+        "total_tokens": input_tokens + row.output_tokens,
+        "cached_input_tokens": row.cache_read_tokens,
+        "internal_reasoning_tokens": row.reasoning_tokens,
+        "cost_usd": usd(row.cost_usd),
+    }
+
+
+def _whole(row: LedgerRow) -> dict[str, Any]:
+    """As the list shows it, with the full decision, the attempts, and how the cost came about."""
+    saved = None if row.baseline_usd is None or row.cost_usd is None else row.baseline_usd - row.cost_usd
+    return _line(row) | {
+        "upstream_model": row.upstream_model or None,
+        "usage_by_class": {name: getattr(row, name) for name in _TOKEN_CLASSES},
+        "usage_estimated": row.usage_estimated,
+        "unit_prices": {name: float(price) for name, price in (row.unit_prices or {}).items()} or None,
+        "price_version": row.price_version or None,
+        "unpriced": row.unpriced,
+        "wasted_usd": usd(row.wasted_usd),
+        "baseline": {
+            "model": row.baseline_model or None,
+            "cost_usd": usd(row.baseline_usd),
+            "saved_usd": usd(saved),
+        },
+        "selection_probability": row.selection_probability,
+        "attempts": [_attempt(one) for one in row.attempts.all()],
+        "feedback": [
+            {"score": one.score, "comment": one.comment or None, "updated_at": one.updated_at}
+            for one in row.feedback.all()
+        ],
+        "fidelity": row.fidelity or None,
+        "decision": msgspec.to_builtins(row.trace),
+    }
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "model": one.model,
+        "effort": one.effort or None,
+        "provider": one.provider,
+        "outcome": one.outcome,
+        "error": {"kind": one.error_kind, "message": one.error_message} if one.error_kind else None,
+        "status_code": one.status_code,
+        "started_at": one.started_at,
+        "latency_ms": one.latency_ms,
+        "ttft_ms": one.ttft_ms,
+        "usage_by_class": {name: getattr(one, name) for name in _TOKEN_CLASSES},
+        "cost_usd": usd(one.cost_usd),
+        "provider_request_id": one.provider_request_id or None,
+    }

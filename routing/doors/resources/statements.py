@@ -1,0 +1,63 @@
+"""Monthly statements: `GET /api/v1/statements`, newest first, and one with its sums by model and by key."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from billing.statements import queries as reading
+from core.database import from_database
+from routing.doors.resources.envelope import told
+from routing.doors.resources.openapi import STATEMENT_RESPONSES, STATEMENTS_RESPONSES
+from routing.doors.shared.answer_facts import usd
+from routing.doors.shared.async_view import AsyncAPIView
+from routing.language.errors import NotFound
+
+
+class StatementsView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="statements",
+        summary="List this account's monthly statements, newest first",
+        responses=STATEMENTS_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        found = await from_database(_all, self.caller.account_id)
+        return told(request._request, found)
+
+
+class StatementView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="statement",
+        summary="See one statement: sums by model and key, and corrections of earlier months",
+        responses=STATEMENT_RESPONSES,
+    )
+    async def get(self, request: Request, number: str) -> HttpResponse:
+        found = await from_database(_one, self.caller.account_id, number)
+        return told(request._request, found)
+
+
+def _all(account_id: int) -> Any:
+    return _plain([reading.header(one) for one in reading.of_account(account_id)])
+
+
+def _one(account_id: int, number: str) -> Any:
+    one = reading.of_account(account_id).filter(number=number).first()
+    if one is None:
+        raise NotFound("This account has no statement of that number.", param="number")
+    return _plain(reading.whole(reading.told(one)))
+
+
+def _plain(value: Any) -> Any:
+    """Money as JSON numbers, at every depth."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return usd(value) if isinstance(value, Decimal) else value

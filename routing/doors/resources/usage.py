@@ -1,0 +1,187 @@
+"""What was used: `GET /api/v1/usage`, totals of a period, and `GET /api/v1/key`, the calling key today."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.caller import Caller, Limits
+from accounts.models import ApiKey
+from accounts.permissions import HasScope
+from billing.ledger.windows import current
+from billing.models import Window
+from billing.reports.measures import Sums
+from billing.reports.queries import Sources
+from core.database import from_database
+from routing.doors.resources.envelope import checked, told
+from routing.doors.resources.openapi import KEY_RESPONSES, USAGE_RESPONSES
+from routing.doors.resources.schema import PeriodSerializer
+from routing.doors.shared.answer_facts import usd
+from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.errors import validation_error
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 366
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The finest grouping kept: all others are sums of it. Model and provider are "" where none answered."""
+
+    day: date
+    model: str
+    provider: str
+    key: tuple[int, str, str]  # id, name, last four
+    total: Sums
+
+
+class UsageView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="usage",
+        summary="Total requests, tokens and cost of a period",
+        description=f"The last {DEFAULT_DAYS} days unless given, {MAX_DAYS} at most. Days are UTC.",
+        parameters=[PeriodSerializer],
+        responses=USAGE_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        since, until = _period(checked(PeriodSerializer, request._request.GET.dict()), datetime.now(UTC))
+        groups = await from_database(_groups, self.caller.account_id, since, until)
+        return told(
+            request._request,
+            {
+                "from": since,
+                "to": until,
+                "totals": _told(sum((one.total for one in groups), Sums())),
+                "by_day": _by(groups, lambda one: {"day": one.day}),
+                "by_model": _by(groups, lambda one: {"model": one.model or None}),
+                "by_provider": _by(groups, lambda one: {"provider": one.provider or None}),
+                "by_key": _by(
+                    groups, lambda one: {"key": dict(zip(("id", "name", "last_four"), one.key, strict=True))}
+                ),
+            },
+        )
+
+
+class KeyView(AsyncAPIView):
+    permission_classes = [HasScope("read")]
+
+    @extend_schema(
+        operation_id="key",
+        summary="See the calling key: scopes, limits, spent and left today",
+        responses=KEY_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        caller = self.caller
+        key, own, of_account = await from_database(_key_today, caller, datetime.now(UTC))
+        scopes = [(caller.key_limits, own), (caller.account_limits, of_account)]
+        data = {
+            "id": key.pk,
+            "name": key.name,
+            "last_four": key.last_four,
+            "account": caller.account_name,
+            "plan": caller.plan,
+            "scopes": sorted(caller.scopes),
+            "allowed_models": sorted(caller.models) or None,
+            "strategy": caller.strategy,
+            "created_at": key.created_at,
+            "expires_at": caller.expires_at,
+            "limits": {"key": _limits(caller.key_limits), "account": _limits(caller.account_limits)},
+            "today": {
+                "requests": own.requests,
+                "spent_usd": usd(own.spent_usd),
+                "spent_tokens": own.spent_tokens,
+                "held_usd": usd(own.held_usd),
+                "left_usd": usd(_left(scopes, lambda limits: limits.daily_usd, _usd_used)),
+                "left_tokens": _left(scopes, lambda limits: limits.daily_tokens, _tokens_used),
+                "resets_at": own.ends_at,
+            },
+        }
+        return told(request._request, data)
+
+
+def _period(asked: dict[str, datetime], now: datetime) -> tuple[datetime, datetime]:
+    """From inclusive, to exclusive; by default whole days up to now."""
+    until = asked.get("to", now)
+    midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
+    since = asked.get("from", midnight - timedelta(days=DEFAULT_DAYS - 1))
+    rule = None
+    if since >= until:
+        rule = "Must be earlier than `to`, which is now unless given."
+    elif until - since > timedelta(days=MAX_DAYS):
+        rule = f"Must be at most {MAX_DAYS} days before `to`."
+    if rule:
+        raise validation_error([{"field": "from", "message": rule}])
+    return since, until
+
+
+def _groups(account_id: int, since: datetime, until: datetime) -> list[Group]:
+    sums = Sources.now(account_id, since, until).sums(
+        since, until, "day", "served_model", "provider", "key_id"
+    )
+    named = ApiKey.objects.filter(account_id=account_id).values_list("pk", "name", "last_four")
+    keys = {key[0]: key for key in named}
+    return [
+        Group(day, model, provider, keys[key], total) for (day, model, provider, key), total in sums.items()
+    ]
+
+
+def _by(groups: Iterable[Group], label: Callable[[Group], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Totals by label: days in order, all else dearest first."""
+    totals: dict[str, tuple[dict[str, Any], Sums]] = {}
+    for one in groups:
+        named = label(one)
+        known = totals.get(repr(named), (named, Sums()))
+        totals[repr(named)] = (named, known[1] + one.total)
+    found = sorted(totals.values(), key=lambda pair: _place(*pair))
+    return [named | _told(total) for named, total in found]
+
+
+def _place(named: dict[str, Any], total: Sums) -> tuple[Any, ...]:
+    return (named["day"],) if "day" in named else (-total.cost_usd, -total.requests, repr(named))
+
+
+def _told(total: Sums) -> dict[str, Any]:
+    return {
+        "requests": total.requests,
+        "input_tokens": total.input_tokens,
+        "output_tokens": total.output_tokens,
+        "total_tokens": total.tokens,
+        "cost_usd": usd(total.cost_usd),
+        "unpriced_requests": total.unpriced,
+    }
+
+
+def _key_today(caller: Caller, now: datetime) -> tuple[ApiKey, Window, Window]:
+    """The key, its day's window and its account's."""
+    own, of_account = (
+        current(scope, pk, Window.Period.DAY, now, caller.time_zone)
+        for scope, pk in (("key", caller.key_id), ("account", caller.account_id))
+    )
+    return ApiKey.objects.get(pk=caller.key_id), own, of_account
+
+
+def _usd_used(window: Window) -> Decimal:
+    return window.spent_usd + window.held_usd
+
+
+def _tokens_used(window: Window) -> int:
+    return window.spent_tokens + window.held_tokens
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    told_limits = msgspec.structs.asdict(limits)
+    return {name: usd(it) if isinstance(it, Decimal) else it for name, it in told_limits.items()}
+
+
+def _left(
+    scopes: Iterable[tuple[Limits, Window]], ceiling: Callable[[Limits], Any], used: Callable[[Window], Any]
+) -> Any:
+    """What the tightest ceiling leaves; None: there is none."""
+    lefts = [max(ceiling(limits) - used(total), 0) for limits, total in scopes if ceiling(limits) is not None]
+    return min(lefts, default=None)

@@ -1,0 +1,108 @@
+"""What all doors tell of an answer besides its words: headers, routing, money."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+
+from routing.decide.decision import Decision
+from routing.doors.shared.enhancement import Enhancement
+from routing.doors.shared.errors import header_value, validation_error
+from routing.execute.attempt import AttemptSummary
+from routing.pipeline import Answer, Context
+from routing.steps.settlement import Settled
+
+_MAX_IDEMPOTENCY_KEY = 255  # characters
+
+
+def context(request: HttpRequest, door: str, received_at: float) -> Context:
+    """The circumstances of a chat request. Raises ValidationError for a bad Idempotency-Key."""
+    key = request.headers.get("Idempotency-Key") or None
+    if key is not None and (len(key) > _MAX_IDEMPOTENCY_KEY or key != header_value(key)):
+        rule = f"Must be at most {_MAX_IDEMPOTENCY_KEY} printable ASCII characters."
+        raise validation_error([{"field": "Idempotency-Key", "message": rule}])
+    return Context(
+        request_id=request.request_id,  # type: ignore[attr-defined]
+        door=door,
+        received_at=received_at,
+        remote_ip=request.META.get("REMOTE_ADDR"),
+        idempotency_key=key,
+    )
+
+
+def headers(answer: Answer, settled: Settled | None = None) -> dict[str, str]:
+    """Of a chat response; `settled` None: a stream, whose cost is not known yet."""
+    facts = answer.facts
+    told = {
+        "X-RoutePlex-Model": facts.id,
+        "X-RoutePlex-Provider": facts.provider,
+        "X-RoutePlex-Strategy": str(answer.strategy),
+        "X-RoutePlex-Fallback-Used": str(settled.fallback_used if settled else answer.fallback_used).lower(),
+        **answer.rate_limit,
+    }
+    if settled is not None and settled.cost_usd is not None:
+        told["X-RoutePlex-Cost-USD"] = f"{settled.cost_usd:f}"
+    return {name: header_value(value) for name, value in told.items()}
+
+
+def usd(amount: Decimal | None) -> float | None:
+    """A JSON number: the shortest that reads back as the same amount, exact to 1e-9 USD."""
+    return None if amount is None else float(round(amount, 9))
+
+
+def routing(decision: Decision, settled: Settled) -> dict[str, Any]:
+    """Why this model answered, for people and programs."""
+    trace = decision.trace
+    told: dict[str, Any] = {
+        "query_type": trace.query_type,
+        "complexity": round(trace.complexity, 4),
+        "reason": trace.reason,
+        "candidates_considered": sum(entry.removed is None for entry in trace.candidates),
+        "attempts": [_attempt(one) for one in settled.attempts],
+    }
+    if settled.rescued:
+        told["rescued"] = True
+    if trace.notes:
+        told["notes"] = list(trace.notes)
+    return told
+
+
+def fidelity(settled: Settled) -> dict[str, Any]:
+    """What became of the request's parameters, and whether the output has the form asked for."""
+    told: dict[str, Any] = {"parameters": msgspec.to_builtins(settled.fidelity.parameters)}
+    if settled.fidelity.output is not None:
+        told["output"] = msgspec.to_builtins(settled.fidelity.output)
+    return told
+
+
+def who(answer: Answer) -> dict[str, Any]:
+    """What of `x_routeplex` is known before the answer."""
+    return {
+        "request_id": answer.request_id,
+        "provider": answer.facts.provider,
+        "strategy": str(answer.strategy),
+        "fallback_used": answer.fallback_used,
+    }
+
+
+def extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> dict[str, Any]:
+    """The object `x_routeplex` of the doors under `/v1`."""
+    told = who(answer) | {
+        "provider": settled.provider,
+        "fallback_used": settled.fallback_used,
+        "cost_usd": usd(settled.cost_usd),
+        "latency_ms": settled.latency_ms,
+        "routing": routing(answer.decision, settled),
+        "fidelity": fidelity(settled),
+    }
+    if enhancement is not None:
+        told["enhancement"] = msgspec.to_builtins(enhancement)
+    return told
+
+
+def _attempt(one: AttemptSummary) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(one)
+    if one.error is None:
+        del told["error"]
+    return told

@@ -1,0 +1,96 @@
+"""DRF's APIView, async from end to end: it checks the same, but never blocks or changes threads."""
+
+import inspect
+from typing import Any, ClassVar, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.caller import Caller
+from routing.doors.shared.errors import error_response
+from routing.language.errors import MethodNotAllowed, NotFound
+from routing.language.ids import new_request_id
+
+
+class AsyncAPIView(APIView):
+    """Write `async def get(self, request, …)`; `request.auth` is the Caller. Exceptions become JSON.
+
+    Authentication classes need `aauthenticate`; permissions must not wait; a throttle's `allow_request`
+    may be a coroutine.
+    """
+
+    http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete"]  # type: ignore[misc]
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, in a view whose permissions need a key."""
+        return cast(Caller, self.request.auth)
+
+    async def dispatch(  # type: ignore[override]
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        if not hasattr(request, "request_id"):
+            request.request_id = new_request_id()  # type: ignore[attr-defined]
+        self.args, self.kwargs = args, kwargs
+        wrapped = self.request = self.initialize_request(request, *args, **kwargs)
+        self.headers: dict[str, str] = {}
+        try:
+            handler = self._handler(request)
+            await self._admit(wrapped)
+            response = await handler(wrapped, *args, **kwargs)
+        except Exception as exc:
+            response = self.handle_exception(exc)
+        response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        if type(response) is HttpResponse:
+            response.headers["Content-Length"] = str(
+                len(response.content)
+            )  # no middleware does it for the chat
+        finished = self.finalize_response(wrapped, response, *args, **kwargs)
+        wrapped.parser_context = {}  # it holds the request that holds it
+        return finished
+
+    def handle_exception(self, exc: Exception) -> Any:
+        return self.get_exception_handler()(exc, self.get_exception_handler_context())
+
+    def get_parser_context(self, http_request: HttpRequest) -> dict[str, Any]:
+        return {}  # not this view: view and request would hold each other
+
+    async def athrottle(self, request: Request) -> None:
+        """Raises Throttled when one of the throttle classes refuses."""
+        for throttle in self.get_throttles():
+            allowed: Any = throttle.allow_request(request, self)
+            if inspect.isawaitable(allowed):
+                allowed = await allowed
+            if not allowed:
+                self.throttled(request, throttle.wait() or 1.0)
+
+    def _handler(self, request: HttpRequest) -> Any:
+        name = (request.method or "").lower()
+        if name in self.http_method_names and hasattr(self, name):
+            return getattr(self, name)
+        allowed = ", ".join(self.allowed_methods)
+        raise MethodNotAllowed(
+            f"{request.method} is not possible here. Use {allowed}.", headers={"Allow": allowed}
+        )
+
+    async def _admit(self, request: Request) -> None:
+        await self._authenticate(request)
+        self.check_permissions(request)
+        await self.athrottle(request)
+
+    async def _authenticate(self, request: Request) -> None:
+        for authenticator in request.authenticators or ():
+            known = await authenticator.aauthenticate(request._request)  # type: ignore[union-attr]
+            if known is not None:
+                request._authenticator = authenticator  # type: ignore[attr-defined]
+                request.user, request.auth = known
+                return
+        request._authenticator = None  # type: ignore[attr-defined]
+        request.user = request.auth = None  # type: ignore[assignment]
+
+
+async def unknown_path(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    """The JSON 404 of the API's unknown paths."""
+    request_id: str = getattr(request, "request_id", None) or new_request_id()
+    return error_response(NotFound("There is nothing at this path."), request.path, request_id)

@@ -1,0 +1,74 @@
+"""What can be chosen: a model's facts, and the arm = (model, reasoning effort) that answers.
+
+Plain values without Django: the adapters, the decision and the catalog all speak of them.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Effort(StrEnum):
+    """Reasoning effort in ascending order; a provider's own words are translated by its adapter."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+class Capability(StrEnum):
+    VISION = "vision"
+    PDF = "pdf"
+    AUDIO_IN = "audio_in"
+    VIDEO_IN = "video_in"
+    TOOLS = "tools"
+    FORCED_TOOLS = "forced_tools"
+    PARALLEL_TOOLS = "parallel_tools"
+    STRUCTURED_OUTPUT = "structured_output"
+    REASONING = "reasoning"
+    SAMPLING = "sampling"  # temperature, top_p and penalties are honoured
+    N = "n"  # several choices in one call
+    LOGPROBS = "logprobs"
+    STOP = "stop"
+    SEED = "seed"
+    LOGIT_BIAS = "logit_bias"
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """One catalog model as the adapters and the decision see it. Windows and caps are in tokens."""
+
+    id: str
+    provider: str  # name of a configured provider
+    dialect: str  # wire format: a key of routing.providers.upstreams
+    upstream_id: str  # what to send as the model's name
+    name: str
+    status: str  # current, legacy, limited_access
+    tier: str  # default or premium
+    context_window: int
+    max_input_tokens: int
+    max_output_tokens: int
+    capabilities: frozenset[Capability]
+    efforts: tuple[Effort, ...] = ()  # those the model accepts, ascending; empty: takes no effort
+    asked_efforts: tuple[Effort, ...] = ()  # those of a model that thinks only when a caller says so
+    default_effort: Effort | None = None  # what the provider does when none is sent
+    quirks: dict[str, Any] = {}
+    released: date | None = None
+    shutdown: date | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class Arm(msgspec.Struct, frozen=True, order=True):
+    """The unit of choice. `effort` None: the model takes none, or its provider's default is meant."""
+
+    model: str
+    effort: Effort | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.effort}" if self.effort else self.model

@@ -1,0 +1,380 @@
+"""The neutral language of a chat: what doors parse into, adapters translate, and pipeline passes along.
+
+Plain, frozen, no Django. Close to OpenAI's chat shape, because most callers speak it, but with one way to
+say each thing. Adapters must not leak their dialect into it: what only one provider understands travels as
+`Opaque` and is handed back to that provider alone.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from billing.usage import Usage
+from routing.language.arms import Effort
+from routing.language.fidelity import Receipt
+
+
+class Role(StrEnum):
+    SYSTEM = "system"  # developer messages too
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class CacheMark(msgspec.Struct, frozen=True):
+    """Caller's wish that the prefix up to here be cached.
+
+    `ttl`: "5m", "1h", "30m" or "12h"; None: as long as the provider does by itself.
+    """
+
+    ttl: str | None = "5m"
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+    cache: CacheMark | None = None
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """`url` is http(s) or a data: URL."""
+
+    url: str
+    detail: str | None = None
+    cache: CacheMark | None = None
+
+
+class File(msgspec.Struct, frozen=True, tag="file"):
+    """A document, as a data: URL or http(s) URL; PDF unless its media type says otherwise."""
+
+    url: str
+    filename: str | None = None
+    cache: CacheMark | None = None
+
+
+class Audio(msgspec.Struct, frozen=True, tag="audio"):
+    """`data` is base64, `format` "wav" or "mp3"."""
+
+    data: str
+    format: str
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    text: str
+
+
+class Opaque(msgspec.Struct, frozen=True, tag="opaque"):
+    """Something one provider must get back unchanged: a thinking block, an encrypted reasoning item."""
+
+    provider: str
+    data: Any
+
+
+Part = Text | Image | File | Audio | Refusal | Opaque
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """`arguments` is JSON text as the model wrote it, or the free text that a custom tool takes.
+
+    `signature` belongs to the provider named in it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    signature: Opaque | None = None
+    is_custom: bool = False
+
+
+class Message(msgspec.Struct, frozen=True):
+    role: Role
+    parts: tuple[Part, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()  # assistant only
+    tool_call_id: str | None = None  # tool only
+    name: str | None = None
+    is_error: bool = False  # tool only: the tool failed
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """What the input of a custom tool must match."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function, or a custom tool: one that takes free text, within `grammar` where it has one."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] = {}  # JSON Schema; of functions only
+    strict: bool | None = None
+    cache: CacheMark | None = None
+    is_custom: bool = False
+    grammar: Grammar | None = None
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """`name` only with mode "named"; `allowed`, with "auto" and "required": only these may be called."""
+
+    mode: Literal["auto", "none", "required", "named"]
+    name: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """What the text must be. `schema` only with kind "json_schema"."""
+
+    kind: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """None means: the provider's default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """One request, as the caller meant it, before any model is chosen."""
+
+    messages: tuple[Message, ...]
+    max_output_tokens: int | None = None  # reasoning included; None: the model's own limit
+    sampling: Sampling = Sampling()
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    effort: Effort | None = None  # pinned by the caller; None: the router chooses
+    thinking_budget: int | None = None  # tokens; the caller's own word for its effort
+    verbosity: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None  # the newer name of `user`; goes before it
+    metadata: dict[str, str] | None = None
+    service_tier: str | None = None
+    extra: dict[str, Any] = {}  # unknown parameters: passed to models of OpenAI's dialect, else dropped
+    unheeded: tuple[str, ...] = ()  # what the caller sent besides, and nobody is told
+
+
+class Mode(StrEnum):
+    SMART = "routeplex-ai"
+    MANUAL = "manual"
+
+
+class Strategy(StrEnum):
+    AUTO = "auto"
+    BALANCED = "balanced"
+    COST = "cost"
+    QUALITY = "quality"
+    SPEED = "speed"
+
+
+class Steering(msgspec.Struct, frozen=True):
+    """What the caller says about routing; None means the key's or account's default."""
+
+    mode: Mode = Mode.SMART
+    model: str | None = None  # manual mode: as the caller wrote it
+    strategy: Strategy | None = None
+    test_mode: bool = False  # only tier "default" models
+    enhance_prompt: bool = False
+    models: tuple[str, ...] = ()  # candidate pool; empty: all allowed
+    fallback: bool | None = None
+    rescue: bool | None = None  # continue a cut stream with the next arm
+    max_cost_usd: float | None = None
+    stream: bool = False
+
+
+# What a completion is made of, in the order it arrives. `choice` counts the n choices from 0.
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """The provider accepted and began. `model`: the name it says it serves; `response_id`: its own id."""
+
+    model: str
+    response_id: str | None = None
+    receipt: Receipt = ()  # what became of the request's parameters
+
+
+class TextDelta(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+    choice: int = 0
+
+
+class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal"):
+    text: str
+    choice: int = 0
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
+    """A readable piece of reasoning (may be empty) and, when a block ends, what its provider wants back."""
+
+    text: str = ""
+    replay: Opaque | None = None
+    choice: int = 0
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
+    """First piece of a call has `id`, `name` and its kind; later pieces only more `arguments`."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    signature: Opaque | None = None
+    choice: int = 0
+    is_custom: bool = False
+
+
+class LogprobsDelta(msgspec.Struct, frozen=True, tag="logprobs"):
+    content: tuple[dict[str, Any], ...]
+    choice: int = 0
+
+
+class UsageReport(msgspec.Struct, frozen=True, tag="usage"):
+    """The provider's latest word on usage: it replaces any earlier one. `calls`: upstream calls it sums."""
+
+    usage: Usage
+    calls: int = 1
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """`stop`: the stop sequence that ended it, where that is known."""
+
+    reason: FinishReason
+    choice: int = 0
+    stop: str | None = None
+
+
+StreamEvent = (
+    Started
+    | TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | LogprobsDelta
+    | UsageReport
+    | Finished
+)
+
+CONTENT_EVENTS = (TextDelta, RefusalDelta, ToolCallDelta, ReasoningDelta)
+
+
+class Choice(msgspec.Struct, frozen=True):
+    text: str
+    finish_reason: FinishReason
+    tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str | None = None
+    reasoning: str = ""
+    replay: tuple[Opaque, ...] = ()
+    logprobs: tuple[dict[str, Any], ...] | None = None
+
+
+class ChatResult(msgspec.Struct, frozen=True):
+    """A whole completion: the stream, collected. `usage` None: the provider reported none."""
+
+    choices: tuple[Choice, ...]
+    usage: Usage | None
+    served_model: str
+    response_id: str | None = None
+
+
+class _ChoiceParts:
+    """The pieces of one choice while they arrive."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.refusal: list[str] = []
+        self.reasoning: list[str] = []
+        self.replay: list[Opaque] = []
+        self.calls: dict[int, dict[str, Any]] = {}
+        self.logprobs: list[dict[str, Any]] = []
+        self.finish: FinishReason | None = None
+
+    def add_call(self, delta: ToolCallDelta) -> None:
+        blank: dict[str, Any] = {"id": "", "name": "", "arguments": [], "signature": None, "is_custom": False}
+        call = self.calls.setdefault(delta.index, blank)
+        call["id"] = delta.id or call["id"]
+        call["is_custom"] = delta.is_custom or call["is_custom"]
+        call["name"] = delta.name or call["name"]
+        call["signature"] = delta.signature or call["signature"]
+        call["arguments"].append(delta.arguments)
+
+    def choice(self) -> Choice:
+        calls = tuple(
+            ToolCall(
+                call["id"], call["name"], "".join(call["arguments"]), call["signature"], call["is_custom"]
+            )
+            for _, call in sorted(self.calls.items())
+        )
+        return Choice(
+            text="".join(self.text),
+            finish_reason=self.finish or FinishReason.STOP,
+            tool_calls=calls,
+            refusal="".join(self.refusal) or None,
+            reasoning="".join(self.reasoning),
+            replay=tuple(self.replay),
+            logprobs=tuple(self.logprobs) or None,
+        )
+
+
+class Collector:
+    """Adds up stream events into a ChatResult; `add` each event, then take `result()`."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _ChoiceParts] = {}
+        self._usage: Usage | None = None
+        self._model = ""
+        self._response_id: str | None = None
+
+    def add(self, event: StreamEvent) -> None:
+        match event:
+            case Started():
+                self._model, self._response_id = event.model, event.response_id
+            case UsageReport():
+                self._usage = event.usage
+            case TextDelta():
+                self._of(event.choice).text.append(event.text)
+            case RefusalDelta():
+                self._of(event.choice).refusal.append(event.text)
+            case ReasoningDelta():
+                parts = self._of(event.choice)
+                parts.reasoning.append(event.text)
+                if event.replay is not None:
+                    parts.replay.append(event.replay)
+            case ToolCallDelta():
+                self._of(event.choice).add_call(event)
+            case LogprobsDelta():
+                self._of(event.choice).logprobs.extend(event.content)
+            case Finished():
+                self._of(event.choice).finish = event.reason
+
+    def result(self) -> ChatResult:
+        choices = tuple(parts.choice() for _, parts in sorted(self._choices.items()))
+        return ChatResult(choices, self._usage, self._model, self._response_id)
+
+    def _of(self, choice: int) -> _ChoiceParts:
+        return self._choices.setdefault(choice, _ChoiceParts())

@@ -1,0 +1,93 @@
+"""What can go wrong with a request after its caller is known (spec/api.md, Errors)."""
+
+from core.errors import ApiError
+
+
+class ValidationError(ApiError):
+    """A field is wrong; `details` lists `{"field", "message"}`."""
+
+    code, status = "validation_error", 400
+
+
+class BadRequest(ApiError):
+    code, status = "bad_request", 400
+
+
+class NotFound(ApiError):
+    code, status = "not_found", 404
+
+
+class MethodNotAllowed(ApiError):
+    code, status = "method_not_allowed", 405
+
+
+class ThreadUnsupported(ApiError):
+    """The Messages API's word for a conversation it cannot hold; its clients go on without, by themselves."""
+
+    code, status = "thread_unsupported_request", 400
+
+
+class UnsupportedParameter(ApiError):
+    """A parameter of an API whose shapes we speak that stands for something we do not have."""
+
+    code, status = "unsupported_parameter", 400
+
+
+class Conflict(ApiError):
+    code, status = "conflict", 409
+
+
+class EmptyMessages(ApiError):
+    code, status = "empty_messages", 400
+
+
+class InvalidMode(ApiError):
+    code, status = "invalid_mode", 400
+
+
+class InvalidModel(ApiError):
+    """No such model; `details` holds near matches."""
+
+    code, status = "invalid_model", 400
+
+
+class NoCapableModel(ApiError):
+    code, status = "no_capable_model", 400
+
+
+class BudgetTooLow(ApiError):
+    code, status = "budget_too_low", 400
+
+
+class ContextLengthExceeded(ApiError):
+    code, status = "context_length_exceeded", 400
+
+
+class ContentPolicyViolation(ApiError):
+    code, status = "content_policy_violation", 400
+
+
+class PayloadTooLarge(ApiError):
+    code, status = "payload_too_large", 413
+
+
+class ProviderError(ApiError):
+    code, status = "provider_error", 502
+
+
+class ProviderTimeout(ApiError):
+    code, status = "provider_timeout", 504
+
+
+class ProviderUnavailable(ApiError):
+    code, status = "provider_unavailable", 503
+
+
+class AllProvidersFailed(ApiError):
+    """Every candidate tried has failed; `details["attempts"]` lists them."""
+
+    code, status = "all_providers_failed", 503
+
+
+class InternalError(ApiError):
+    code, status = "internal_error", 500

@@ -1,0 +1,272 @@
+"""The Anthropic Messages dialect: answers, streamed and whole."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from billing.usage import Usage
+from routing.language.chat import (
+    FinishReason,
+    Opaque,
+    ReasoningDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from routing.providers.shared import error_rules as retry
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.wire import Asked, SseStream, decoded, finished
+from routing.providers.transport.sse import Event
+
+FINISH = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.CONTENT_FILTER,
+}  # pause_turn is missing on purpose: it belongs to server tools, which are never sent
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Any = None
+
+
+class _CacheCreation(msgspec.Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Message(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+    model: str | None = None
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class _Frame(msgspec.Struct):
+    type: str = ""
+    index: int = 0
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_message = msgspec.json.Decoder(_Message)
+
+
+class _OpenBlock:
+    """A content block while it arrives."""
+
+    def __init__(self, block: _Block, call: int | None) -> None:
+        self.block = block
+        self.call = call  # index among the tool calls: blocks of other kinds count for the API only (trap 7)
+        self.thinking: list[str] = []
+        self.signature: list[str] = []
+        self.spelled = False  # a delta of tool input came
+
+
+class Stream(SseStream):
+    """`message_start`, blocks with their deltas, `message_delta`, `message_stop`; pings between."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self._blocks: dict[int, _OpenBlock] = {}
+        self._calls = 0
+        self._counts = _Counts()
+        self._reason: FinishReason | None = None
+        self._stop: str | None = None
+
+    def frame(self, event: Event) -> Iterator[StreamEvent]:
+        frame = _frame.decode(event.data)
+        match frame.type:
+            case "content_block_delta" if frame.delta:
+                yield from self._delta(frame.index, frame.delta)
+            case "message_start" if frame.message:
+                yield Started(frame.message.model or self.asked.model, frame.message.id)
+                if self._counts.add(frame.message.usage):
+                    # What a cut stream will have cost at least: its input. The output is counted as 1 here,
+                    # which only says that it begins (providers.md §3).
+                    counted = self._counts.usage
+                    yield UsageReport(msgspec.structs.replace(counted, output_tokens=0, reasoning_tokens=0))
+            case "content_block_start" if frame.content_block:
+                yield from self._open(frame.index, frame.content_block)
+            case "content_block_stop":
+                yield from self._close(frame.index)
+            case "message_delta":
+                self._counts.add(frame.usage)
+                if frame.delta and frame.delta.stop_reason:
+                    self._reason = finish_reason(frame.delta.stop_reason)
+                    self._stop = frame.delta.stop_sequence
+                    self.complete = True
+            case "message_stop":
+                self.done = True
+            case "error":
+                raise retry.anthropic(200, {}, event.data)
+
+    def closing(self) -> Iterator[StreamEvent]:
+        if self._counts.any:
+            yield UsageReport(self._counts.usage)
+        if self._reason is not None:
+            yield from finished({0: self._reason}, self._stop)
+
+    def _open(self, index: int, block: _Block) -> Iterator[StreamEvent]:
+        call: int | None = None
+        if block.type == "tool_use":
+            call, self._calls = self._calls, self._calls + 1
+            yield ToolCallDelta(call, block.id, block.name)
+        self._blocks[index] = _OpenBlock(block, call)
+        if block.text:
+            yield TextDelta(block.text)
+        if block.thinking:
+            self._blocks[index].thinking.append(block.thinking)
+            yield ReasoningDelta(block.thinking)
+
+    def _delta(self, index: int, delta: _Delta) -> Iterator[StreamEvent]:
+        if delta.text:
+            yield TextDelta(delta.text)
+            return
+        block = self._blocks.get(index)
+        if block is None:
+            return
+        if delta.partial_json and block.call is not None:
+            block.spelled = True
+            yield ToolCallDelta(block.call, arguments=delta.partial_json)
+        if delta.thinking:
+            block.thinking.append(delta.thinking)
+            yield ReasoningDelta(delta.thinking)
+        if delta.signature:
+            block.signature.append(delta.signature)
+
+    def _close(self, index: int) -> Iterator[StreamEvent]:
+        block = self._blocks.pop(index, None)
+        if block is None:
+            return
+        if block.call is not None and not block.spelled:
+            yield ToolCallDelta(block.call, arguments=_arguments(block.block.input))
+        block.block.thinking = "".join(block.thinking)
+        block.block.signature = "".join(block.signature) or block.block.signature
+        yield from _replay(block.block, self.asked.provider)
+
+
+def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+    """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
+    message = decoded(body, _message)
+    if message.type == "error" or message.error:
+        raise retry.anthropic(200, {}, body)
+    if message.content is None or not message.stop_reason:
+        raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no content or no stop reason")
+    yield Started(message.model or asked.model, message.id)
+    calls = 0
+    for block in message.content:
+        if block.type == "text" and block.text:
+            yield TextDelta(block.text)
+        elif block.type == "tool_use":
+            yield ToolCallDelta(calls, block.id, block.name, _arguments(block.input))
+            calls += 1
+        elif block.type == "thinking" and block.thinking:
+            yield ReasoningDelta(block.thinking)
+        yield from _replay(block, asked.provider)
+    counts = _Counts()
+    if counts.add(message.usage):
+        yield UsageReport(counts.usage)
+    yield from finished({0: finish_reason(message.stop_reason)}, message.stop_sequence)
+
+
+def finish_reason(reason: str) -> FinishReason:
+    """Raises UpstreamFailure for reasons that are no end of an answer (trap 11)."""
+    try:
+        return FINISH[reason]
+    except KeyError:
+        raise UpstreamFailure(FailureKind.SERVER, f"the provider ended the answer with {reason!r}") from None
+
+
+def _arguments(value: Any) -> str:
+    return msgspec.json.encode(value if value is not None else {}).decode()
+
+
+def _replay(block: _Block, provider: str) -> Iterator[StreamEvent]:
+    """What the API wants back unchanged: signed thinking and redacted thinking."""
+    if block.type == "thinking" and block.signature:
+        data = {"type": "thinking", "thinking": block.thinking or "", "signature": block.signature}
+        yield ReasoningDelta(replay=Opaque(provider, data))
+    elif block.type == "redacted_thinking" and block.data:
+        yield ReasoningDelta(replay=Opaque(provider, {"type": "redacted_thinking", "data": block.data}))
+
+
+class _Counts:
+    """Usage is cumulative and spread over frames: a later count replaces, an absent one stays (trap 2)."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._counts: dict[str, int] = {}
+
+    def add(self, usage: _Usage | None) -> bool:
+        if usage is None:
+            return False
+        self.any = True
+        written = usage.cache_creation
+        seen = {
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "read": usage.cache_read_input_tokens,
+            "written": usage.cache_creation_input_tokens,
+            "written_1h": written.ephemeral_1h_input_tokens if written else None,
+            "thinking": usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None,
+        }
+        self._counts |= {name: count for name, count in seen.items() if count is not None}
+        return True
+
+    @property
+    def usage(self) -> Usage:
+        """Cached tokens stand beside the input here, not inside it."""
+        count = self._counts.get
+        hour = count("written_1h", 0)
+        return Usage(
+            uncached_input_tokens=count("input", 0),
+            cache_read_tokens=count("read", 0),
+            cache_write_tokens=max(0, count("written", 0) - hour),
+            cache_write_1h_tokens=hour,
+            output_tokens=count("output", 0),
+            reasoning_tokens=count("thinking", 0),
+        )

@@ -1,0 +1,243 @@
+"""The Gemini generateContent dialect: answers; a stream is whole answers in pieces."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from billing.usage import Usage
+from routing.language.chat import (
+    FinishReason,
+    Opaque,
+    ReasoningDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from routing.providers.shared import error_rules as retry
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.wire import Asked, Continues, Heard, SseStream, decoded, finished
+from routing.providers.transport.sse import Event
+
+_FILTERS = (
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+)
+_GOES_ON = "CONTINUATION"  # long answers of Gemini 4 (providers.md §4)
+FINISH = {
+    "STOP": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    _GOES_ON: FinishReason.LENGTH,
+    **dict.fromkeys(_FILTERS, FinishReason.CONTENT_FILTER),
+}
+# The model misspoke: another try or another model may do better (trap 11)
+_MISSPOKEN = frozenset(
+    {
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+    }
+)
+
+
+class _Call(msgspec.Struct):
+    name: str = ""
+    id: str | None = None
+    args: Any = None
+
+
+class _Part(msgspec.Struct, rename="camel"):
+    text: str | None = None
+    thought: bool | None = None
+    thought_signature: str | None = None
+    function_call: _Call | None = None
+
+
+class _Content(msgspec.Struct):
+    parts: list[_Part] | None = None
+
+
+class _Candidate(msgspec.Struct, rename="camel"):
+    content: _Content | None = None
+    finish_reason: str | None = None
+    finish_message: str | None = None
+    continuation_token: str | None = None
+    index: int = 0
+
+
+class _Usage(msgspec.Struct, rename="camel"):
+    prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+
+
+class _Feedback(msgspec.Struct, rename="camel"):
+    block_reason: str | None = None
+    block_reason_message: str | None = None
+
+
+class _Response(msgspec.Struct, rename="camel"):
+    candidates: list[_Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
+    usage_metadata: _Usage | None = None
+    model_version: str | None = None
+    response_id: str | None = None
+    error: Any = None
+
+
+_response = msgspec.json.Decoder(_Response)
+
+
+class Stream(SseStream):
+    """Pieces of the answer, ended by the connection alone."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self._answer = _Answer(asked)
+
+    def frame(self, event: Event) -> Iterator[StreamEvent]:
+        piece = _response.decode(event.data)
+        if piece.error:
+            raise retry.gemini(200, {}, event.data)
+        yield from self._answer.piece(piece)
+        self.complete = self._answer.complete
+
+    def closing(self) -> Iterator[Heard]:
+        yield from self._answer.closing()
+
+
+def whole(body: bytes, asked: Asked) -> Iterator[Heard]:
+    """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
+    response = decoded(body, _response)
+    if response.error:
+        raise retry.gemini(200, {}, body)
+    answer = _Answer(asked)
+    yield from answer.piece(response)
+    if not answer.complete:
+        raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no candidate with a finish reason")
+    yield from answer.closing()
+
+
+class _Answer:
+    """What has been said so far, over all candidates."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._started = False
+        self._usage: Usage | None = None
+        self._candidates: set[int] = set()
+        self._finish: dict[int, FinishReason] = {}
+        self._token: str | None = None  # to go on with, where the answer has one candidate
+        self._calls: dict[int, int] = {}  # candidate → its calls so far
+
+    @property
+    def complete(self) -> bool:
+        return bool(self._finish) and self._candidates <= self._finish.keys()
+
+    def piece(self, piece: _Response) -> Iterator[StreamEvent]:
+        if not self._started:
+            self._started = True
+            yield Started(piece.model_version or self._asked.model, piece.response_id)
+        for candidate in piece.candidates or ():
+            self._candidates.add(candidate.index)
+            parts = candidate.content.parts if candidate.content else None
+            for part in parts or ():
+                yield from self._part(part, candidate.index)
+        if piece.usage_metadata is not None and (usage := _usage(piece.usage_metadata)) != self._usage:
+            self._usage = usage
+            yield UsageReport(usage)
+        if not piece.candidates and piece.prompt_feedback and piece.prompt_feedback.block_reason:
+            reason = piece.prompt_feedback.block_reason
+            raise UpstreamFailure(
+                FailureKind.REFUSED,
+                piece.prompt_feedback.block_reason_message or f"the provider blocked the prompt: {reason}",
+                status=200,
+                provider_code=reason,
+            )
+        for candidate in piece.candidates or ():
+            if candidate.finish_reason:
+                self._finish[candidate.index] = self._reason(candidate)
+                self._token = candidate.continuation_token if candidate.finish_reason == _GOES_ON else None
+
+    def closing(self) -> Iterator[Heard]:
+        """A function call ends with STOP: told by the calls, which may come after the reason."""
+        if self._token and len(self._finish) == 1:
+            yield Continues(self._token)
+            return
+        yield from finished(
+            {
+                index: FinishReason.TOOL_CALLS
+                if reason is FinishReason.STOP and self._calls.get(index)
+                else reason
+                for index, reason in self._finish.items()
+            }
+        )
+
+    def _part(self, part: _Part, choice: int) -> Iterator[StreamEvent]:
+        if part.function_call is not None:
+            yield from self._call(part.function_call, part.thought_signature, choice)
+            return
+        if part.thought:
+            yield ReasoningDelta(part.text or "", choice=choice)
+            return
+        if part.text:
+            yield TextDelta(part.text, choice)
+        if part.thought_signature:
+            replay = Opaque(self._asked.provider, {"textSignature": part.thought_signature})
+            yield ReasoningDelta(replay=replay, choice=choice)
+
+    def _call(self, call: _Call, signature: str | None, choice: int) -> Iterator[StreamEvent]:
+        index = self._calls.get(choice, 0)
+        if index and self._asked.single_call:
+            return  # the API has no switch against parallel calls
+        self._calls[choice] = index + 1
+        own = {"thoughtSignature": signature, "id": call.id}
+        yield ToolCallDelta(
+            index,
+            call.id or f"call_{uuid.uuid4().hex}",
+            call.name,
+            msgspec.json.encode(call.args if call.args is not None else {}).decode(),
+            Opaque(self._asked.provider, {key: value for key, value in own.items() if value})
+            if signature or call.id
+            else None,
+            choice,
+        )
+
+    def _reason(self, candidate: _Candidate) -> FinishReason:
+        reason = candidate.finish_reason or ""
+        if reason in FINISH:
+            return FINISH[reason]
+        kind = FailureKind.MALFORMED if reason in _MISSPOKEN else FailureKind.SERVER
+        raise UpstreamFailure(
+            kind,
+            candidate.finish_message or f"the provider ended the answer with {reason}",
+            status=200,
+            provider_code=reason,
+        )
+
+
+def _usage(usage: _Usage) -> Usage:
+    """Cached tokens are part of the prompt; thoughts are billed output beside the candidates."""
+    prompt = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
+    cached = usage.cached_content_token_count or 0
+    thoughts = usage.thoughts_token_count or 0
+    return Usage(
+        uncached_input_tokens=max(0, prompt - cached),
+        cache_read_tokens=cached,
+        output_tokens=(usage.candidates_token_count or 0) + thoughts,
+        reasoning_tokens=thoughts,
+    )

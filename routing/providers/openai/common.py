@@ -1,0 +1,118 @@
+"""What both of OpenAI's APIs take alike: who asks, forms, cache marks, parameters that are passed through."""
+
+import hashlib
+from typing import Any
+
+from routing.language.arms import ModelFacts
+from routing.language.chat import ChatRequest, File, Image, Message, Part, ResponseFormat, Role, Text
+from routing.providers.shared.receipt import Writer
+from routing.providers.shared.schemas import EMPTY_OBJECT, why_not_strict
+
+MAX_IDENTIFIER = 64  # characters
+CHAT_TTLS = ("30m",)  # of cache marks; 12h is a 400 on Chat Completions (providers.md §1)
+RESPONSES_TTLS = ("30m", "12h")
+Ttls = tuple[str, ...] | None  # the lifetimes an API takes; None: no marks are sent
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
+# What is passed through to models alone whose quirks say that they take it: parameter → quirk
+_BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
+
+
+def identity(request: ChatRequest, told: Writer) -> dict[str, Any]:
+    """What both OpenAI APIs take about the caller, under the same names."""
+    fields: dict[str, Any] = {}
+    if (user := told.user()) is not None:
+        fields["safety_identifier"] = safety_identifier(user)
+        if fields["safety_identifier"] != user:
+            parameter = "user" if request.safety_identifier is None else "safety_identifier"
+            told.adapt(parameter, f"hashed: it is longer than {MAX_IDENTIFIER} characters")
+    if request.metadata:
+        fields["metadata"] = request.metadata
+        told.keep("metadata")
+    if request.service_tier is not None:
+        fields["service_tier"] = request.service_tier
+        told.keep("service_tier")
+    return fields
+
+
+def wire_format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
+    """The `json_schema` object both OpenAI APIs share; not strict where that would refuse the schema."""
+    schema = wanted.schema or EMPTY_OBJECT
+    described: dict[str, Any] = {"name": wanted.name or "answer", "schema": schema}
+    if wanted.description is not None:
+        described["description"] = wanted.description
+    if wanted.strict is not None:
+        described["strict"] = is_strict("response_format", schema, wanted.strict, told)
+    return described
+
+
+def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, told: Writer) -> bool:
+    """Whether to send the schema as strict: a schema that does not fit is refused then."""
+    why = why_not_strict(schema) if wanted else None
+    if why is not None:
+        told.adapt(parameter, f"not strict: {why}")
+    return bool(wanted) and why is None
+
+
+def mentions_json(messages: tuple[Message, ...]) -> bool:
+    """OpenAI refuses json_object unless the word stands somewhere in the messages."""
+    return any("json" in message.text.lower() for message in messages)
+
+
+def safety_identifier(user: str) -> str:
+    """The caller's name for its user, hashed where it is too long for the field."""
+    return (
+        user if len(user) <= MAX_IDENTIFIER else hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
+    )
+
+
+def passed_through(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
+    """The parameters that only OpenAI knows, but for what this model refuses."""
+    fields: dict[str, Any] = {}
+    for name, value in request.extra.items():
+        quirk = _BY_QUIRK.get(name)
+        refused = quirk is not None and model.dialect == "openai" and not model.quirks.get(quirk)
+        if name in _OURS or refused:
+            continue
+        fields[name] = value
+        told.keep(name)
+    if "moderation" in fields:
+        told.adapt("moderation", "what it finds is not handed on")
+    return fields
+
+
+def takes_marks(request: ChatRequest, model: ModelFacts, told: Writer, ttls: tuple[str, ...]) -> bool:
+    """Whether cache marks are sent; `ttls`: the lifetimes this API takes."""
+    if not model.quirks.get("prompt_cache_breakpoints"):
+        told.drop("cache_control", "this model caches long prompts by itself")
+        return False
+    told.keep("cache_control")
+    if any(tool.cache for tool in request.tools):
+        told.adapt("cache_control", "marks on tools are left out")
+    if ttls is RESPONSES_TTLS and any(_marks_words(message) for message in request.messages):
+        told.adapt("cache_control", "marks on the assistant's words are left out")
+    for ttl in told.cache_ttls() - {None, *ttls}:
+        told.adapt("cache_control", f"{ttl} became this model's own lifetime")
+    return True
+
+
+def _marks_words(message: Message) -> bool:
+    return message.role is Role.ASSISTANT and any(
+        isinstance(part, Text) and part.cache is not None for part in message.parts
+    )
+
+
+def only_text(parts: tuple[Part, ...], ttls: Ttls) -> str | None:
+    """The content as a plain text; None: it takes a list of parts."""
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], Text) and not breakpoint_of(parts[0], ttls):
+        return parts[0].text
+    return None
+
+
+def breakpoint_of(part: Part, ttls: Ttls) -> dict[str, Any]:
+    """The field of a part that marks it as the end of a prefix to cache."""
+    if ttls is None or not isinstance(part, Text | Image | File) or part.cache is None:
+        return {}
+    lifetime = {"ttl": part.cache.ttl} if part.cache.ttl in ttls else {}
+    return {"prompt_cache_breakpoint": {"mode": "explicit", **lifetime}}

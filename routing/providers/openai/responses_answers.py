@@ -1,0 +1,262 @@
+"""The Responses dialect: answers, streamed and whole (spec/providers.md §2)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from billing.usage import Usage
+from routing.language.chat import (
+    FinishReason,
+    Opaque,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from routing.providers.openai.chat_answers import usage_of
+from routing.providers.shared import error_rules as retry
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.wire import Asked, SseStream, decoded, finished
+from routing.providers.transport.sse import Event
+
+
+class _Content(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None  # of a custom tool's call
+    content: list[_Content] | None = None
+    summary: list[_Content] | None = None
+    encrypted_content: str | None = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.type in ("function_call", "custom_tool_call")
+
+    @property
+    def is_custom(self) -> bool:
+        return self.type == "custom_tool_call"
+
+    @property
+    def written(self) -> str:
+        """What the call was given."""
+        return (self.input if self.is_custom else self.arguments) or ""
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    output: list[_Item] | None = None
+    usage: _Usage | None = None
+    incomplete_details: _Incomplete | None = None
+    error: dict[str, Any] | None = None
+
+
+class _Frame(msgspec.Struct):
+    type: str = ""
+    response: _Response | None = None
+    item: _Item | None = None
+    item_id: str | None = None
+    output_index: int = 0
+    delta: str | None = None
+    error: Any = None
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_response = msgspec.json.Decoder(_Response)
+
+
+class Stream(SseStream):
+    """Named events from `response.created` to `response.completed`, `incomplete` or `failed`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self._answer = _Answer(asked)
+        self._calls: dict[int, int] = {}  # output index → index among the calls
+        self._spelled: set[int] = set()  # output indexes whose content came in deltas
+
+    def frame(self, event: Event) -> Iterator[StreamEvent]:
+        frame = _frame.decode(event.data)
+        if frame.response is not None:
+            yield from self._answer.start(frame.response)
+        match frame.type:
+            case "response.output_text.delta":
+                self._spelled.add(frame.output_index)
+                if frame.delta:
+                    yield TextDelta(frame.delta)
+            case "response.refusal.delta":
+                self._spelled.add(frame.output_index)
+                if frame.delta:
+                    yield RefusalDelta(frame.delta)
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                self._spelled.add(frame.output_index)
+                if frame.delta:
+                    yield ReasoningDelta(frame.delta)
+            case "response.output_item.added" if frame.item and frame.item.is_call:
+                yield self._opened(frame.output_index, frame.item)
+            case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" if (
+                frame.output_index in self._calls
+            ):
+                self._spelled.add(frame.output_index)
+                if frame.delta:
+                    yield ToolCallDelta(self._calls[frame.output_index], arguments=frame.delta)
+            case "response.output_item.done" if frame.item:
+                yield from self._closed(frame.output_index, frame.item)
+            case "response.completed" | "response.incomplete" if frame.response:
+                self._answer.finish(frame.response)
+                self.complete = self.done = True
+            case "response.failed" | "error":
+                raise _failure(frame, event.data)
+
+    def closing(self) -> Iterator[StreamEvent]:
+        yield from self._answer.closing()
+
+    def _opened(self, output_index: int, item: _Item) -> ToolCallDelta:
+        self._calls[output_index] = self._answer.calls
+        self._answer.calls += 1
+        return ToolCallDelta(self._calls[output_index], item.call_id, item.name, is_custom=item.is_custom)
+
+    def _closed(self, output_index: int, item: _Item) -> Iterator[StreamEvent]:
+        """What of the finished item was not spelled out in deltas."""
+        if item.is_call:
+            if output_index not in self._calls:
+                yield self._opened(output_index, item)
+            if output_index not in self._spelled and item.written:
+                yield ToolCallDelta(self._calls[output_index], arguments=item.written)
+        elif item.type == "reasoning":
+            if item.encrypted_content:
+                yield ReasoningDelta(replay=_replay(item, self.asked.provider))
+        elif output_index not in self._spelled:
+            yield from _said(item)
+
+
+def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+    """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
+    response = decoded(body, _response)
+    if response.error:
+        raise retry.openai(200, {}, body)
+    if response.status not in ("completed", "incomplete"):
+        raise UpstreamFailure(FailureKind.MALFORMED, f"the answer's status is {response.status!r}")
+    answer = _Answer(asked)
+    yield from answer.start(response)
+    for item in response.output or ():
+        match item.type:
+            case "reasoning":
+                for summary in item.summary or ():
+                    yield ReasoningDelta(summary.text or "")
+                if item.encrypted_content:
+                    yield ReasoningDelta(replay=_replay(item, asked.provider))
+            case "function_call" | "custom_tool_call":
+                yield ToolCallDelta(
+                    answer.calls, item.call_id, item.name, item.written, is_custom=item.is_custom
+                )
+                answer.calls += 1
+            case "message":
+                yield from _said(item)
+    answer.finish(response)
+    yield from answer.closing()
+
+
+class _Answer:
+    """What both forms of the answer share: its start, its usage, why it ended."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.calls = 0
+        self._asked = asked
+        self._started = False
+        self._usage: Usage | None = None
+        self._reason: FinishReason | None = None
+
+    def start(self, response: _Response) -> Iterator[StreamEvent]:
+        if not self._started:
+            self._started = True
+            yield Started(response.model or self._asked.model, response.id)
+        if response.usage is not None:
+            self._usage = _usage(response.usage)
+
+    def finish(self, response: _Response) -> None:
+        why = response.incomplete_details.reason if response.incomplete_details else None
+        if response.status == "incomplete" and why == "max_output_tokens":
+            self._reason = FinishReason.LENGTH
+        elif response.status == "incomplete" and why == "content_filter":
+            self._reason = FinishReason.CONTENT_FILTER
+        elif response.status == "incomplete":
+            raise UpstreamFailure(FailureKind.SERVER, f"the provider left the answer incomplete: {why!r}")
+        else:
+            self._reason = FinishReason.TOOL_CALLS if self.calls else FinishReason.STOP
+
+    def closing(self) -> Iterator[StreamEvent]:
+        if self._usage is not None:
+            yield UsageReport(self._usage)
+        if self._reason is not None:
+            yield from finished({0: self._reason})
+
+
+def _said(item: _Item) -> Iterator[StreamEvent]:
+    for content in item.content or ():
+        if content.type == "output_text" and content.text:
+            yield TextDelta(content.text)
+        elif content.type == "refusal" and content.refusal:
+            yield RefusalDelta(content.refusal)
+
+
+def _replay(item: _Item, provider: str) -> Opaque:
+    summary = [{"type": "summary_text", "text": each.text or ""} for each in item.summary or ()]
+    data = {
+        "type": "reasoning",
+        "id": item.id,
+        "summary": summary,
+        "encrypted_content": item.encrypted_content,
+    }
+    return Opaque(provider, data)
+
+
+def _failure(frame: _Frame, data: bytes) -> UpstreamFailure:
+    if frame.response is not None and frame.response.error:
+        data = msgspec.json.encode({"error": frame.response.error})
+    return retry.openai(200, {}, data)
+
+
+def _usage(usage: _Usage) -> Usage:
+    read = usage.input_tokens_details or _InputDetails()
+    wrote = usage.output_tokens_details or _OutputDetails()
+    return usage_of(
+        usage.input_tokens or 0,
+        read.cached_tokens or 0,
+        read.cache_write_tokens or 0,
+        usage.output_tokens or 0,
+        wrote.reasoning_tokens or 0,
+    )

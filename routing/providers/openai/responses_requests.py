@@ -1,0 +1,286 @@
+"""The Responses dialect: requests, wherever Chat Completions would refuse (providers.md §0.1)."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from routing.language.arms import Capability, Effort, ModelFacts
+from routing.language.chat import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    ResponseFormat,
+    Role,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from routing.providers.openai.common import (
+    RESPONSES_TTLS,
+    Ttls,
+    breakpoint_of,
+    identity,
+    is_strict,
+    mentions_json,
+    only_text,
+    passed_through,
+    takes_marks,
+    wire_format,
+)
+from routing.providers.shared import quirks
+from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.receipt import Writer, cache_marks
+from routing.providers.shared.schemas import EMPTY_OBJECT
+from routing.providers.shared.tool_forms import custom_names
+from routing.providers.shared.wire import Wire
+
+PATH = "/responses"
+
+# Parameters of Chat Completions that this API does not know
+_CHAT_ONLY = frozenset(
+    {
+        "prediction",
+        "modalities",
+        "audio",
+        "web_search_options",
+        "functions",
+        "function_call",
+        "logit_bias",
+        "moderation",
+        "max_completion_tokens",
+        "max_tokens",
+        "response_format",
+        "reasoning_effort",
+        "verbosity",
+        "stop",
+        "seed",
+    }
+)
+
+
+def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bool:
+    """Must this request go here, because Chat Completions would refuse it for this model?"""
+    if quirks.only_responses(model):
+        return True
+    if request.tools and quirks.tools_need_responses(model, effort):
+        return True
+    if effort is Effort.MAX and quirks.max_effort_needs_responses(model):
+        return True
+    if model.quirks.get("prompt_cache_breakpoints") and _caches_long(request):
+        return True
+    return any(
+        isinstance(part, File) and not part.url.startswith("data:")  # Chat has no file URLs
+        for message in request.messages
+        for part in message.parts
+    )
+
+
+def _caches_long(request: ChatRequest) -> bool:
+    """Whether a cache is to last twelve hours, which Chat Completions refuses."""
+    options = request.extra.get("prompt_cache_options")
+    asked = options.get("ttl") if isinstance(options, dict) else None
+    return asked == "12h" or any(mark.ttl == "12h" for mark in cache_marks(request))
+
+
+def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
+    """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
+    told = Writer(request, model.provider)
+    known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
+    body = passed_through(msgspec.structs.replace(request, extra=known), model, told)
+    told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
+    told.replayed()
+    told.begins_anew()
+    ttls = RESPONSES_TTLS if takes_marks(request, model, told, RESPONSES_TTLS) else None
+    system, rest = split_system(request.messages)
+    if any(isinstance(part, Text) and breakpoint_of(part, ttls) for one in system for part in one.parts):
+        system, rest = (), request.messages  # instructions are a plain text, without marks
+    instructions = system_text(system)
+    customs = frozenset(call.id for message in rest for call in message.tool_calls if call.is_custom)
+    sends = _Sends(model.provider, customs, ttls)
+    items = [item for message in whole_tool_runs(rest) for item in _items(message, sends)]
+    if not items:  # system text alone
+        items, instructions = [{"role": "user", "content": instructions or "."}], ""
+    body |= {"model": model.upstream_id, "input": items, "store": False}
+    if instructions:
+        body["instructions"] = instructions
+    body |= _thinking(request, model, effort, told)
+    limit = quirks.limited(model, request.max_output_tokens)
+    if limit is not None:
+        body["max_output_tokens"] = limit = max(16, limit)  # the API's minimum
+    told.limit(limit)
+    if request.tools:
+        body |= _tools(request, told)
+    body |= identity(request, told)
+    text = _text(request, model, told)
+    if text:
+        body["text"] = text
+    wants_json = request.response_format is not None and request.response_format.kind == "json_object"
+    if wants_json and not mentions_json(request.messages):
+        body["instructions"] = f"{instructions}\n\nAnswer in JSON.".strip()
+        told.adapt("response_format", "an instruction that asks for JSON is added, as this API demands")
+    if stream:
+        body["stream"] = True
+    cut = told.cut_here(request.stop)
+    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt(), cut=cut)
+
+
+def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
+    if level:
+        fields["reasoning"] = {"effort": level}
+    told.effort(level, model)
+    if Capability.REASONING in model.capabilities:
+        fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
+    if quirks.takes_sampling(model, level or effort):
+        told.keep("temperature", "top_p")
+        if request.sampling.temperature is not None:
+            fields["temperature"] = request.sampling.temperature
+        if request.sampling.top_p is not None:
+            fields["top_p"] = request.sampling.top_p
+    return fields
+
+
+def _tools(request: ChatRequest, told: Writer) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [_tool(tool, told) for tool in request.tools]}
+    if request.tool_choice is not None:
+        fields["tool_choice"] = _choice(request.tool_choice, request.tools)
+    if request.parallel_tool_calls is not None:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    return fields
+
+
+def _text(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if request.response_format is not None:
+        fields["format"] = _format(request.response_format, told)
+    if request.verbosity is not None and Capability.REASONING in model.capabilities:
+        fields["verbosity"] = request.verbosity
+        told.keep("verbosity")
+    return fields
+
+
+def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
+    if wanted.kind != "json_schema":
+        return {"type": wanted.kind}
+    return {"type": "json_schema", **wire_format(wanted, told)}
+
+
+def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
+    if tool.is_custom:
+        return _custom_tool(tool)
+    schema = tool.parameters or EMPTY_OBJECT
+    wire: dict[str, Any] = {
+        "type": "function",
+        "name": tool.name,
+        "parameters": schema,
+        "strict": is_strict("tools", schema, tool.strict, told),  # the server's default is true
+    }
+    if tool.description is not None:
+        wire["description"] = tool.description
+    return wire
+
+
+def _custom_tool(tool: Tool) -> dict[str, Any]:
+    wire: dict[str, Any] = {"type": "custom", "name": tool.name}
+    if tool.description is not None:
+        wire["description"] = tool.description
+    if tool.grammar is not None:
+        wire["format"] = {"type": "grammar", **msgspec.to_builtins(tool.grammar)}
+    return wire
+
+
+def _choice(choice: ToolChoice, tools: tuple[Tool, ...]) -> Any:
+    customs = custom_names(tools)
+
+    def named(name: str) -> dict[str, Any]:
+        return {"type": "custom" if name in customs else "function", "name": name}
+
+    if choice.mode == "named":
+        return named(choice.name or "")
+    if choice.allowed:
+        return {
+            "type": "allowed_tools",
+            "mode": choice.mode,
+            "tools": [named(name) for name in choice.allowed],
+        }
+    return choice.mode
+
+
+class _Sends(NamedTuple):
+    """`provider`: whose reasoning goes back; `customs`: ids of calls of custom tools; `ttls`: of caches."""
+
+    provider: str
+    customs: frozenset[str]
+    ttls: Ttls
+
+
+def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
+    if message.role is Role.TOOL:
+        in_parts = any(
+            isinstance(part, Image | File | Audio) or breakpoint_of(part, sends.ttls)
+            for part in message.parts
+        )
+        output = _content(message.parts, sends.ttls) if in_parts else message.text
+        kind = "custom_tool_call_output" if message.tool_call_id in sends.customs else "function_call_output"
+        yield {"type": kind, "call_id": message.tool_call_id, "output": output}
+        return
+    if message.role is not Role.ASSISTANT:
+        yield {"role": message.role, "content": _content(message.parts, sends.ttls)}
+        return
+    for part in message.parts:  # reasoning comes back before what it led to
+        if isinstance(part, Opaque) and part.provider == sends.provider and _is_reasoning(part.data):
+            yield part.data
+    said = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
+    if said or not message.tool_calls:
+        yield {"role": "assistant", "content": said}
+    for call in message.tool_calls:
+        if call.is_custom:
+            written = {"type": "custom_tool_call", "input": call.arguments}
+        else:
+            written = {"type": "function_call", "arguments": call.arguments or "{}"}
+        yield {**written, "call_id": call.id, "name": call.name}
+
+
+def _is_reasoning(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("type") == "reasoning"
+
+
+def _content(parts: tuple[Part, ...], ttls: Ttls) -> str | list[dict[str, Any]]:
+    if (plain := only_text(parts, ttls)) is not None:
+        return plain
+    return [wire for part in parts if (wire := _part(part, ttls)) is not None]
+
+
+def _part(part: Part, ttls: Ttls) -> dict[str, Any] | None:
+    marked = breakpoint_of(part, ttls)
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text, **marked}
+        case Image():
+            return {
+                "type": "input_image",
+                "image_url": part.url,
+                "detail": part.detail or "auto",
+                **marked,
+            }
+        case File() if part.url.startswith("data:"):
+            return {
+                "type": "input_file",
+                "file_data": part.url,
+                "filename": part.filename or "document.pdf",
+                **marked,
+            }
+        case File():
+            return {"type": "input_file", "file_url": part.url, **marked}
+        case Audio():
+            raise UpstreamFailure(FailureKind.BAD_REQUEST, "this model takes no audio")
+        case _:
+            return None

@@ -1,0 +1,126 @@
+"""What a model rejects, read from the catalog's data: no model is named here.
+
+The phrases are those of catalog/data/catalog.json; a test holds every value there to these tables.
+Operators' own models may carry the same keys.
+"""
+
+import re
+from enum import StrEnum
+from typing import Any
+
+from routing.language.arms import Capability, Effort, ModelFacts
+
+ORDER = tuple(Effort)
+
+
+class SamplingRule(StrEnum):
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHOUT_REASONING = "without reasoning"
+    OLD_VERSION_ONLY = "old API version only"
+
+
+SAMPLING: dict[str, SamplingRule] = {
+    "accepted": SamplingRule.ACCEPTED,
+    "accepted and ignored": SamplingRule.REJECTED,  # no effect today, 400 announced (providers.md §4)
+    "unsupported per models.dev": SamplingRule.REJECTED,
+    "rejected": SamplingRule.REJECTED,
+    "rejected (400)": SamplingRule.REJECTED,
+    "only when reasoning_effort=none": SamplingRule.WITHOUT_REASONING,
+    "accepted with anthropic-version 2023-06-01 only": SamplingRule.OLD_VERSION_ONLY,
+}
+
+MID_SYSTEM_HONOURED = "honoured"
+
+
+def effective_effort(model: ModelFacts, effort: Effort | None) -> Effort | None:
+    """The effort the model will work with: the asked one, else its provider's default."""
+    if effort is not None:
+        return effort
+    if model.default_effort is not None:
+        return model.default_effort
+    default = model.quirks.get("reasoning_default")
+    return Effort(default) if default in ORDER else None
+
+
+def nearest(effort: Effort, accepted: tuple[Effort, ...]) -> Effort | None:
+    """The accepted effort closest to the asked one, the cheaper of two equally close; None: takes none."""
+    if not accepted:
+        return None
+    wanted = ORDER.index(effort)
+    return min(accepted, key=lambda each: (abs(ORDER.index(each) - wanted), ORDER.index(each)))
+
+
+def accepted_efforts(model: ModelFacts, quirk: str) -> tuple[Effort, ...]:
+    """The model's efforts, or where its facts list none, the quirk's."""
+    if model.efforts:
+        return model.efforts
+    return tuple(Effort(name) for name in model.quirks.get(quirk, ()) if name in ORDER)
+
+
+def sampling_rule(model: ModelFacts) -> SamplingRule:
+    phrase = model.quirks.get("sampling_params")
+    if phrase is not None:
+        return SAMPLING.get(phrase, SamplingRule.REJECTED)
+    return SamplingRule.ACCEPTED if Capability.SAMPLING in model.capabilities else SamplingRule.REJECTED
+
+
+def takes_sampling(model: ModelFacts, effort: Effort | None) -> bool:
+    rule = sampling_rule(model)
+    if rule is SamplingRule.WITHOUT_REASONING:
+        return effective_effort(model, effort) is Effort.NONE
+    return rule is not SamplingRule.REJECTED
+
+
+def takes(model: ModelFacts, capability: Capability) -> bool:
+    """Does the model take a parameter of this capability? Models with plain sampling take them all."""
+    return capability in model.capabilities or model.quirks.get("sampling_params") == "accepted"
+
+
+def takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
+    """On Chat Completions stop sequences come and go with sampling, or the facts say otherwise."""
+    if sampling_rule(model) is SamplingRule.REJECTED:
+        return Capability.STOP in model.capabilities
+    return takes_sampling(model, effort)
+
+
+def tools_need_responses(model: ModelFacts, effort: Effort | None) -> bool:
+    """Function tools with reasoning are refused on Chat Completions (providers.md §0.1)."""
+    phrase = str(model.quirks.get("chat_completions_tools", ""))
+    if not phrase.startswith("400"):
+        return False
+    return not phrase.startswith("400 unless") or effective_effort(model, effort) is not Effort.NONE
+
+
+def only_responses(model: ModelFacts) -> bool:
+    return str(model.quirks.get("endpoint", "")).startswith("responses")
+
+
+def max_effort_needs_responses(model: ModelFacts) -> bool:
+    """`max` is refused on Chat Completions by every model; the quirk says who takes it at all."""
+    return "max_effort_endpoint" in model.quirks or Effort.MAX in model.efforts
+
+
+def max_tokens_name(model: ModelFacts, default: str) -> str:
+    phrase = str(model.quirks.get("max_tokens_param", default))
+    return "max_completion_tokens" if phrase.startswith("max_completion_tokens") else "max_tokens"
+
+
+def least_thinking_budget(model: ModelFacts) -> int:
+    """Tokens; 0 where thinking can be switched off. The phrase names the models that cannot."""
+    exception = re.search(r"([\w.-]+) min (\d+), cannot be 0", str(model.quirks.get("thinking", "")))
+    if exception is None or not model.upstream_id.endswith(exception[1]):
+        return 0
+    return int(exception[2])
+
+
+def flag(model: ModelFacts, name: str, default: bool) -> bool:
+    value: Any = model.quirks.get(name)
+    return value if isinstance(value, bool) else default
+
+
+def limited(model: ModelFacts, tokens: int | None) -> int | None:
+    """The caller's output limit, never above the model's own (400 on every provider)."""
+    if tokens is None or model.max_output_tokens <= 0:
+        return tokens
+    return min(tokens, model.max_output_tokens)

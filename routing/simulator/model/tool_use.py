@@ -1,0 +1,60 @@
+"""Whether a simulated model calls a tool, which one, and with which arguments."""
+
+import re
+
+from routing.simulator.model.structured_output import example
+from routing.simulator.shared.prompt import Ask, Call, ToolSpec
+
+# Words of tool names that say nothing on what the tool is for.
+_EMPTY_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "get set find list make call tool function fetch query run the for and with from",
+    )
+)
+_PAIR = re.compile(r"\b([A-Z][\w'-]+) and ([A-Z][\w'-]+)")
+
+
+def calls_for(ask: Ask) -> tuple[Call, ...]:
+    """The calls of this turn: forced by the choice, or asked for by the prompt; none after a result."""
+    if not ask.tools or ask.choice == "none":
+        return ()
+    if ask.choice == "named":
+        chosen = [tool for tool in ask.tools if tool.name == ask.choice_name][:1]
+    elif ask.fresh_results:
+        chosen = []
+    else:
+        chosen = [tool for tool in ask.tools if _asked_for(tool, ask.prompt)]
+        if not chosen and ask.choice == "required":
+            chosen = [ask.tools[0]]
+    calls = [call for tool in chosen for call in _calls_of(tool, ask)]
+    return tuple(calls if ask.parallel else calls[:1])
+
+
+def _asked_for(tool: ToolSpec, prompt: str) -> bool:
+    lowered = prompt.lower()
+    if tool.name.lower() in lowered:
+        return True
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", tool.name).lower())
+    telling = [word for word in words if len(word) > 2 and word not in _EMPTY_WORDS]
+    return any(re.search(rf"\b{word}", lowered) for word in telling)
+
+
+def _calls_of(tool: ToolSpec, ask: Ask) -> list[Call]:
+    """One call; two when the prompt names a pair ("Paris and London")."""
+    pair = _PAIR.search(ask.prompt)
+    if pair is None:
+        return [_call(tool, ask.prompt)]
+    around = ask.prompt[: pair.start()], ask.prompt[pair.end() :]
+    return [_call(tool, around[0] + one + around[1]) for one in pair.groups()]
+
+
+def _call(tool: ToolSpec, prompt: str) -> Call:
+    if tool.is_custom:
+        return Call(tool.name, {}, f"for: {prompt[-200:]}")
+    return Call(tool.name, _arguments(tool, prompt))
+
+
+def _arguments(tool: ToolSpec, prompt: str) -> dict[str, object]:
+    made = example(tool.schema, prompt) if tool.schema else {}
+    return made if isinstance(made, dict) else {}

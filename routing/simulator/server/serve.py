@@ -1,0 +1,181 @@
+"""Sends a reply at the pace of its model, with whatever fault was ordered for it, and keeps the books."""
+
+import zlib
+from functools import cache
+
+import msgspec
+
+from routing.simulator.model.pace import Pace
+from routing.simulator.server.call_log import Call
+from routing.simulator.server.faults import DEFAULT_STALL_S, Fault
+from routing.simulator.shared.prompt import Usage
+from routing.simulator.shared.reply import Frame, Reply
+from routing.simulator.shared.wire import Connection, Headers
+
+_DROP_AFTER = 2  # frames, when a fault in the middle of a stream names no number
+_SLOW_PIECE = 7  # bytes: odd, so that characters and frames are cut
+_SLOW_DELAY_S = 0.002
+_FLOOD = [(f"x-flood-{number}", "f" * 4000) for number in range(300)]
+_BOMB_MB = 128
+# What real streams carry beside the answer: comments, heartbeats, events of a later version of the API.
+_NOISE = (
+    b': keep-alive\n\ndata:\n\nevent: ping\ndata: {"type": "ping"}\n\n'
+    b'event: later.version\ndata: {"type": "later.version", "object": "later.version"}\n\n'
+)
+_HTML = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad "
+    b"Gateway</h1></center>\r\n"
+    b"<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+class Sender:
+    """One reply on its way to one client."""
+
+    def __init__(self, connection: Connection, call: Call, fault: Fault | None, pace: Pace) -> None:
+        self._connection = connection
+        self._call = call
+        self._fault = fault
+        self._kind = fault.kind if fault else None
+        self._pace = pace
+
+    async def before_answer(self) -> bool:
+        """Plays the faults that come before any answer; False when nothing more is to be sent."""
+        match self._kind:
+            case "refuse_connection":
+                # One port serves all providers, so the connection is closed without a byte instead.
+                await self._connection.drop(flush=False)
+                return False
+            case "delay":
+                await self._connection.pause(self._fault_delay(1.0))
+            case "header_flood":
+                await self.whole(200, b"{}", [("content-type", "application/json"), *_FLOOD])
+                return False
+            case "gzip_bomb":
+                headers = [("content-type", "text/event-stream"), ("content-encoding", "gzip")]
+                await self.whole(200, _bomb(), headers)
+                return False
+            case "empty_body":
+                await self.whole(200, b"", [("content-type", "application/json")])
+                return False
+            case "html_error":
+                status = self._fault.status if self._fault and self._fault.status else 502
+                await self.whole(status, _HTML, [("content-type", "text/html")])
+                return False
+        return True
+
+    async def whole(self, status: int, body: bytes, headers: Headers) -> None:
+        self._call.status = status
+        await self._connection.start(status, [*headers, ("content-length", str(len(body)))])
+        await self._connection.write(body, more=False)
+
+    async def reply(self, reply: Reply) -> None:
+        await self._connection.pause(self._pace.first_token(reply.model, reply.usage.reasoning))
+        if reply.frames is None:
+            await self._body(reply)
+        else:
+            await self._stream(reply)
+
+    async def _body(self, reply: Reply) -> None:
+        await self._connection.pause(self._pace.tokens(reply.model, reply.usage.output_tokens))
+        headers = [("content-type", "application/json"), *reply.headers]
+        body = reply.body
+        match self._kind:
+            case "malformed":
+                body = body[: len(body) * 2 // 3]
+            case "error_in_200":
+                body = reply.error
+            case "stall":
+                await self._connection.until_hungup(self._fault_delay(DEFAULT_STALL_S))
+            case "cut":
+                self._call.status = 200
+                await self._connection.start(200, [*headers, ("content-length", str(len(body)))])
+                await self._connection.write(body[: len(body) // 2], more=True)
+                await self._connection.drop(flush=True)
+                return
+        self._call.usage = reply.usage
+        if self._kind == "slow_bytes":
+            self._call.status = 200
+            await self._connection.start(200, [*headers, ("content-length", str(len(body)))])
+            await self._slowly(body)
+            await self._connection.write(b"", more=False)
+        else:
+            await self.whole(200, body, headers)
+
+    async def _stream(self, reply: Reply) -> None:
+        assert reply.frames is not None
+        self._call.status = 200
+        headers = [
+            ("content-type", "text/event-stream; charset=utf-8"),
+            ("cache-control", "no-cache"),
+            *reply.headers,
+        ]
+        await self._connection.start(200, headers)
+        self._call.usage = msgspec.structs.replace(reply.usage, output_tokens=reply.usage.reasoning)
+        for number, frame in enumerate(reply.frames):
+            if self._strikes(number, frame) and await self._strike(reply):
+                return
+            await self._frame(frame, reply)
+        self._call.usage = reply.usage
+        await self._connection.write(b"", more=False)
+
+    def _strikes(self, number: int, frame: Frame) -> bool:
+        if self._kind == "no_closing":  # all of the answer comes, but not the words that say so
+            return frame.data.startswith((b"data: [DONE]", b"event: message_stop"))
+        after = self._fault.after_chunks if self._fault else None
+        if self._kind == "no_done" and after is None:
+            return frame.terminal
+        return self._kind in {"cut", "stall", "malformed", "error_in_200", "no_done", "noise"} and number == (
+            _DROP_AFTER if after is None else after
+        )
+
+    async def _strike(self, reply: Reply) -> bool:
+        """Plays the fault inside the stream; True when the stream is over."""
+        match self._kind:
+            case "cut":
+                await self._connection.drop(flush=True)
+            case "stall":
+                await self._connection.until_hungup(self._fault_delay(DEFAULT_STALL_S))
+                return False
+            case "malformed":
+                await self._connection.write(reply.broken, more=True)
+                return False
+            case "noise":
+                await self._connection.write(_NOISE, more=True)
+                return False
+            case "error_in_200":
+                await self._connection.write(reply.error, more=False)
+            case "no_done" | "no_closing":
+                await self._connection.write(b"", more=False)
+        return True
+
+    async def _frame(self, frame: Frame, reply: Reply) -> None:
+        if self._kind == "slow_bytes":
+            await self._slowly(frame.data)
+        else:
+            await self._connection.write(frame.data, more=True)
+        self._call.chunks += 1
+        self._call.usage = _with_output(self._call.usage, frame.tokens, reply.usage)
+        await self._connection.pause(self._pace.tokens(reply.model, frame.tokens))
+
+    async def _slowly(self, data: bytes) -> None:
+        size = self._fault.piece_bytes if self._fault and self._fault.piece_bytes else _SLOW_PIECE
+        for start in range(0, len(data), size):
+            await self._connection.write(data[start : start + size], more=True)
+            await self._connection.pause(self._fault_delay(_SLOW_DELAY_S))
+
+    def _fault_delay(self, default: float) -> float:
+        given = self._fault.delay_s if self._fault else None
+        return default if given is None else given
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    zeros = bytes(1024 * 1024)
+    return b"".join(packer.compress(zeros) for _ in range(_BOMB_MB)) + packer.flush()
+
+
+def _with_output(usage: Usage, more: int, most: Usage) -> Usage:
+    output = min(usage.output_tokens + more, most.output_tokens)
+    return msgspec.structs.replace(usage, output_tokens=output)

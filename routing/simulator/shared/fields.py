@@ -1,0 +1,95 @@
+"""Checks the fields of a request body against a table, complaining in the dialect's own words."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from routing.simulator.shared.errors import Refused
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+NUMBER = (int, float)
+TEXT = (str,)
+WHOLE = (int,)
+BOOL = (bool,)
+LIST = (list,)
+OBJECT = (dict,)
+ANY = (object,)
+
+
+class Field(msgspec.Struct, frozen=True):
+    """What a field may be; `low` and `high` are inclusive, for lists and texts they bound the length."""
+
+    kinds: tuple[type, ...] = ANY
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+
+class Complaints(Protocol):
+    """One provider's words for each kind of mistake. `path` is like `messages[0].role`."""
+
+    def missing(self, path: str) -> Refused: ...
+    def unknown(self, path: str) -> Refused: ...
+    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> Refused: ...
+    def out_of_range(self, path: str, field: Field, value: Any) -> Refused: ...
+    def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused: ...
+
+
+def check(body: dict[str, Any], table: dict[str, Field], complain: Complaints, where: str = "") -> None:
+    """Raises Refused for the first unknown, missing, mistyped or out-of-range field; null is absent."""
+    for name in body:
+        if name not in table:
+            raise complain.unknown(where + name)
+    for name, field in table.items():
+        value = body.get(name)
+        if value is None:
+            if field.required:
+                raise complain.missing(where + name)
+            continue
+        check_value(value, field, complain, where + name)
+
+
+def check_value(value: Any, field: Field, complain: Complaints, path: str) -> None:
+    is_flag = isinstance(value, bool) and bool not in field.kinds and object not in field.kinds
+    if is_flag or not isinstance(value, field.kinds):
+        raise complain.wrong_type(path, field.kinds, value)
+    if field.choices and isinstance(value, str) and value not in field.choices:
+        raise complain.bad_choice(path, value, field.choices)
+    size = len(value) if isinstance(value, str | list | dict) else value
+    if isinstance(size, int | float) and not isinstance(size, bool):
+        below = field.low is not None and size < field.low
+        above = field.high is not None and size > field.high
+        if below or above:
+            raise complain.out_of_range(path, field, value)
+
+
+def listed(choices: Sequence[str]) -> str:
+    """'a', 'b', and 'c'"""
+    quoted = [f"'{choice}'" for choice in choices]
+    if len(quoted) < 3:
+        return " and ".join(quoted)
+    return ", ".join(quoted[:-1]) + ", and " + quoted[-1]
+
+
+def refusing_misshapen(refusal: Refused) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Turns a reader's stumble over a wrongly shaped nested value into `refusal`.
+
+    The tables above name the fields; how deep a caller can nest the wrong type in them has no end.
+    """
+
+    def wrapped(reader: Callable[_P, _T]) -> Callable[_P, _T]:
+        @functools.wraps(reader)
+        def read(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            try:
+                return reader(*args, **kwargs)
+            except (AttributeError, TypeError, KeyError):
+                raise Refused(refusal.status, refusal.body) from None
+
+        return read
+
+    return wrapped

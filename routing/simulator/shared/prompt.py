@@ -1,0 +1,114 @@
+"""What is asked of a model and what it says, in one form for all dialects of the simulator."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from routing.simulator.model.models import Model
+
+BLOCK_PHRASE = "simulate a blocked prompt"
+"""In a user's text: the provider refuses the prompt before a model sees it."""
+
+LONG_PHRASE = "simulate a long decode"
+"""In a user's text: a model that gives long answers in legs gives this one in three."""
+
+REFUSAL_PHRASE = "simulate a refusal"
+"""In a user's text: the model answers, but declines."""
+
+
+Speaker = Literal["system", "user", "assistant", "tool"]
+ToolMode = Literal["auto", "none", "required", "named"]
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A function; `is_custom`: a tool that takes free text instead of arguments."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    is_custom: bool = False
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One message, flattened. `results` are the texts of tool results in it; `media` counts tokens."""
+
+    role: Speaker
+    text: str = ""
+    results: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()  # the calls an assistant made, as JSON text
+    media: int = 0
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One generation. `max_tokens` includes reasoning; `effort` None where the model doesn't reason."""
+
+    model: Model
+    turns: tuple[Turn, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    choice: ToolMode = "auto"
+    choice_name: str | None = None
+    parallel: bool = True
+    schema: dict[str, Any] | None = None
+    json_object: bool = False
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    effort: str | None = None
+    n: int = 1
+    leg: int = 0  # of a long answer: how many were given
+    continues: str = ""  # a trailing assistant turn to go on from
+
+    @property
+    def prompt(self) -> str:
+        """What the user said last."""
+        return next((turn.text for turn in reversed(self.turns) if turn.role == "user" and turn.text), "")
+
+    @property
+    def system(self) -> str:
+        return "\n".join(turn.text for turn in self.turns if turn.role == "system")
+
+    @property
+    def fresh_results(self) -> tuple[str, ...]:
+        """Tool results that came after the last thing the assistant said, when no later question follows."""
+        found: list[str] = []
+        for turn in reversed(self.turns):
+            if turn.role == "assistant":
+                break
+            if turn.role == "user" and turn.text and not turn.results:
+                return ()
+            found[:0] = turn.results
+        return tuple(found)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """`text`: what a custom tool is given."""
+
+    name: str
+    arguments: dict[str, Any]
+    text: str | None = None
+
+    @property
+    def written(self) -> str:
+        """What the model spells out."""
+        return msgspec.json.encode(self.arguments).decode() if self.text is None else self.text
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What one choice says. `output_tokens` includes `reasoning_tokens`."""
+
+    text: str
+    reasoning: str
+    reasoning_tokens: int
+    output_tokens: int
+    finish: Literal["stop", "length", "stop_sequence", "tool_calls", "refusal", "continuation"]
+    calls: tuple[Call, ...] = ()
+    stop_sequence: str | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Normal form: `input_tokens` includes cached and cache writes; `output_tokens` includes reasoning."""
+
+    input_tokens: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    output_tokens: int = 0
+    reasoning: int = 0

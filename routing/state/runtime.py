@@ -1,0 +1,128 @@
+"""What one web process keeps between requests: connections, breaker, counters, catalog, ledger writer."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from accounts import caller_lookup as callers
+from billing.ledger.ledger import Ledger, apply
+from billing.ledger.limits import Limiter
+from billing.ledger.processes import Heartbeat
+from billing.ledger.rates import DatabaseRates, MemoryRates, Rates
+from billing.ledger.redis_rates import RedisRates
+from billing.ledger.writer import GroupWriter
+from routing.catalog.live import Catalog
+from routing.catalog.live import catalog as shared_catalog
+from routing.catalog.upstreams import extra_providers
+from routing.decide.decision import load as load_decision
+from routing.execute.breaker import Breaker
+from routing.execute.shared_breaker import SharedBreaker
+from routing.learning.account import Learned
+from routing.providers.transport.config import Provider
+from routing.providers.upstreams import Deadlines, Upstreams
+from routing.state import outages, reasoning
+from routing.state.conversations import Conversations
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """Belongs to one event loop; `start` before the first request, `stop` after the last."""
+
+    def __init__(self) -> None:
+        self.catalog: Catalog = shared_catalog
+        self.breaker = Breaker()
+        self._shared_breaker = (
+            SharedBreaker(self.breaker, settings.REDIS_URL, settings.REDIS_PREFIX)
+            if settings.REDIS_URL
+            else None
+        )
+        self.heartbeat = Heartbeat()
+        self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
+        self.conversations = Conversations()
+        self.reasoning = reasoning.Reasoning(reasoning.store())
+        self.learned = Learned()
+        self.upstreams = Upstreams(
+            msgspec.convert([*settings.PROVIDERS, *extra_providers()], list[Provider]),
+            Deadlines(
+                connect_s=settings.CONNECT_TIMEOUT_S,
+                first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
+                idle_s=settings.IDLE_TIMEOUT_S,
+            ),
+        )
+        self._writer = GroupWriter(apply, settings.DATABASE_PATIENCE_S)
+        self.ledger = Ledger(self._writer)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        outages.watch(self.breaker, self.finish)
+
+    async def start(self) -> None:
+        await self.catalog.refresh()
+        await asyncio.to_thread(load_decision)  # now, rather than during the first request
+        await self.heartbeat.start()
+        if self._shared_breaker is not None:
+            await self._shared_breaker.start()
+        self.catalog.start()
+
+    async def stop(self) -> None:
+        """Finish what was begun: settlements first, then the connections."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.catalog.stop()
+        await self.learned.stop()
+        if self._shared_breaker is not None:
+            await self._shared_breaker.stop()
+        await self._writer.close()
+        await self.heartbeat.stop()
+        await self.limiter.close()
+        await self.reasoning.close()
+        await self.upstreams.aclose()
+        await asyncio.to_thread(callers.close)
+
+    def finish(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that must end even when the request that began it is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("unfinished business of a request failed", exc_info=error)
+
+
+def _rates() -> Rates:
+    """Where requests are counted: in Redis, in this process if it is the only one, else in the ledger."""
+    if settings.REDIS_URL:
+        return RedisRates(settings.REDIS_URL, settings.REDIS_PREFIX)
+    return MemoryRates() if settings.WEB_WORKERS == 1 else DatabaseRates()
+
+
+_runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}
+
+
+async def running() -> Runtime:
+    """This event loop's runtime, started if it is not yet."""
+    loop = asyncio.get_running_loop()
+    runtime = _runtimes.get(loop)
+    if runtime is None:
+        runtime = _runtimes[loop] = Runtime()
+        await runtime.start()
+    return runtime
+
+
+def alive() -> list[Runtime]:
+    """The runtimes of this process, one an event loop."""
+    return list(_runtimes.values())
+
+
+async def stop() -> None:
+    """Stop this event loop's runtime, if there is one."""
+    runtime = _runtimes.pop(asyncio.get_running_loop(), None)
+    if runtime is not None:
+        await runtime.stop()

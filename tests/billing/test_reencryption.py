@@ -1,0 +1,122 @@
+"""`manage.py reencrypt`: after it, what was encrypted with an old SECRET_KEY can be read without it."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from django.core.management import CommandError, call_command
+
+from accounts.models import Account, AuditEntry, Plan, User
+from billing import reencryption as resealing
+from billing.alerts.models import AlertChannel
+from billing.models import IdempotentOutcome
+from core.encryption import CannotUnseal, seal, seal_bytes, unseal, unseal_bytes
+
+NOW = datetime.now(UTC)
+OLD, NEW = "old" * 20, "new" * 20
+
+
+def reseal() -> str:
+    out = io.StringIO()
+    call_command("reencrypt", stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def sealed(db: None, settings: Any) -> Account:
+    """An account with a secret of each kind, sealed with what is then the old SECRET_KEY."""
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
+    account = Account.objects.create(name="sealed", plan=Plan.objects.get(pk="unlimited"))
+    for number in range(5):
+        AlertChannel.objects.create(
+            account=account,
+            kind="webhook",
+            address=f"https://{number}.example",
+            secret=seal(f"whsec_{number}"),
+        )
+    AlertChannel.objects.create(account=account, kind="email")  # has no secret
+    user = User.objects.create_user("ada@sealed.example")
+    TOTP.activate(user, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(user)
+    IdempotentOutcome.objects.create(
+        account=account, key="k", request_id="req_1", lease_until=NOW, created_at=NOW,
+        expires_at=NOW + timedelta(days=1), status=200, body=seal_bytes(b"\xff\x00 compressed"),
+    )  # fmt: skip
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    return account
+
+
+def secrets(account: Account) -> list[str]:
+    channels = AlertChannel.objects.filter(account=account, kind="webhook").order_by("pk")
+    return [unseal(bytes(channel.secret or b"")) for channel in channels]
+
+
+def test_afterwards_the_old_key_may_go(sealed: Account, settings: Any) -> None:
+    codes = Authenticator.objects.get(type="recovery_codes").wrap().generate_codes()
+    assert "webhook secrets: 5 encrypted anew, 0 under" in reseal()
+    settings.SECRET_KEY_FALLBACKS = []
+    assert secrets(sealed) == [f"whsec_{number}" for number in range(5)]
+    assert unseal(Authenticator.objects.get(type="totp").data["secret"].encode()) == "JBSWY3DPEHPK3PXP"
+    assert Authenticator.objects.get(type="recovery_codes").wrap().generate_codes() == codes
+    assert unseal_bytes(bytes(IdempotentOutcome.objects.get().body or b"")) == b"\xff\x00 compressed"
+
+
+def test_without_it_the_old_key_may_not_go(sealed: Account, settings: Any) -> None:
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(CannotUnseal):
+        secrets(sealed)
+
+
+def test_a_run_that_was_cut_off_is_gone_on_with(
+    sealed: Account, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    class Cut(Exception): ...
+
+    done = 0
+    real = resealing.reseal
+
+    def until_cut(secret: bytes) -> bytes:
+        nonlocal done
+        done += 1
+        if done > 4:
+            raise Cut
+        return real(secret)
+
+    monkeypatch.setattr(resealing, "BATCH", 2)
+    monkeypatch.setattr(resealing, "reseal", until_cut)
+    with pytest.raises(Cut):
+        reseal()
+    monkeypatch.setattr(resealing, "reseal", real)
+    said = reseal()
+    assert "webhook secrets: 1 encrypted anew, 4 under" in said
+    assert "second factors: 2 encrypted anew, 0 under" in said
+    settings.SECRET_KEY_FALLBACKS = []
+    assert len(secrets(sealed)) == 5
+
+
+def test_twice_is_as_once(sealed: Account) -> None:
+    reseal()
+    before = list(AlertChannel.objects.order_by("pk").values_list("secret", flat=True))
+    assert "webhook secrets: 0 encrypted anew, 5 under" in reseal()
+    assert list(map(bytes, filter(None, before))) == [
+        bytes(secret)
+        for secret in AlertChannel.objects.order_by("pk").values_list("secret", flat=True)
+        if secret
+    ]
+    assert AuditEntry.objects.filter(action="secrets.resealed").count() == 1
+
+
+def test_what_cannot_be_read_is_told_and_left(sealed: Account, settings: Any) -> None:
+    lost = AlertChannel.objects.filter(kind="webhook").order_by("pk")[0]
+    settings.SECRET_KEY = "lost" * 15
+    lost.secret = seal("whsec_lost")
+    lost.save()
+    settings.SECRET_KEY = NEW
+    with pytest.raises(CommandError, match="1 were encrypted with a SECRET_KEY"):
+        reseal()
+    settings.SECRET_KEY = "lost" * 15
+    assert unseal(bytes(AlertChannel.objects.get(pk=lost.pk).secret or b"")) == "whsec_lost"

@@ -1,0 +1,110 @@
+"""A continuation is joined to what was said: nothing is read twice, no word is torn or stuck together."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.execute.continuation_joiner import LEAST_OVERLAP, Seam
+from routing.providers.shared.failures import UpstreamFailure
+
+WORDS = re.findall(
+    r"\w+",
+    "bread was baked long before people wrote down how they made it while grain became flour between two "
+    "heavy stones water salt and wild yeast turned that into something which could rise slowly over night",
+)
+TEXTS = st.lists(st.sampled_from(WORDS), min_size=6, max_size=40, unique=True).map(" ".join)
+SIZES = st.lists(st.integers(1, 9), max_size=30)
+CUTS = st.floats(0.1, 0.95)
+
+
+def joined(said: str, continuation: str, sizes: list[int]) -> str:
+    """The text a reader gets when the continuation comes in pieces of these sizes."""
+    seam, read, at = Seam(said), said, 0
+    for size in sizes:
+        read += seam.feed(continuation[at : at + size])
+        at += size
+    return read + seam.feed(continuation[at:]) + seam.end()
+
+
+@given(whole=TEXTS, where=CUTS, sizes=SIZES)
+def test_a_clean_continuation_makes_the_whole_wherever_it_was_cut(
+    whole: str, where: float, sizes: list[int]
+) -> None:
+    cut = int(len(whole) * where)
+    assert joined(whole[:cut], whole[cut:], sizes) == whole
+
+
+@given(whole=TEXTS, where=CUTS, words=st.integers(1, 12), sizes=SIZES)
+def test_words_that_are_said_again_are_read_once(
+    whole: str, where: float, words: int, sizes: list[int]
+) -> None:
+    said = whole[: int(len(whole) * where)]
+    again = " ".join(said.split(" ")[-words:])
+    if len(again.split()) > 1 or len(again) > 3:
+        assert joined(said, again + whole[len(said) :], sizes) == whole
+
+
+@given(whole=TEXTS, where=CUTS, back=st.integers(LEAST_OVERLAP, 60), sizes=SIZES)
+def test_an_overlap_may_begin_within_a_word(whole: str, where: float, back: int, sizes: list[int]) -> None:
+    cut = max(LEAST_OVERLAP, int(len(whole) * where))
+    assert joined(whole[:cut], whole[max(0, cut - back) :], sizes) == whole
+
+
+@given(whole=TEXTS, where=CUTS, sizes=SIZES)
+def test_an_answer_begun_anew_is_not_read_twice(whole: str, where: float, sizes: list[int]) -> None:
+    cut = max(4, int(len(whole) * where))
+    assert joined(whole[:cut], whole, sizes) == whole
+
+
+def test_an_answer_begun_anew_that_ends_early_adds_nothing() -> None:
+    said = "First, sift the flour twice. Then warm the milk until it steams."
+    assert joined(said, said[:40], [5] * 8) == said
+
+
+def test_another_answer_from_the_beginning_is_a_failure_of_the_arm() -> None:
+    said = "First, sift the flour twice. Then warm the milk until it steams."
+    with pytest.raises(UpstreamFailure):
+        joined(said, "First, sift the flour twice. After that, take three eggs and beat them.", [])
+
+
+SEAMS = [
+    ("The capital of Fra", "nce is Paris.", "The capital of France is Paris."),
+    ("The capital of Fra", "France is Paris.", "The capital of France is Paris."),
+    ("The capital of", "France is Paris.", "The capital of France is Paris."),
+    ("The capital of", "of France is Paris.", "The capital of France is Paris."),
+    ("The capital of ", " France is Paris.", "The capital of France is Paris."),
+    ("The capital of France ", "France is Paris.", "The capital of France is Paris."),
+    ("The capital of France is", "capital of France is Paris.", "The capital of France is Paris."),
+    ("It is 1", "2 o'clock.", "It is 12 o'clock."),
+    ("It was in", "2024.", "It was in 2024."),
+    ("We shaped the lo", "aves.", "We shaped the loaves."),
+    ("Wir sehen das", "Haus an.", "Wir sehen das Haus an."),
+    ("Bread is old,", "and wheat is older.", "Bread is old, and wheat is older."),
+    ("Bread is old.", "Wheat is older.", "Bread is old. Wheat is older."),
+    ("Call foo.", "bar() now.", "Call foo.bar() now."),
+    ("One.\n\n", "\n\nTwo.", "One.\n\nTwo."),
+    ("One.\n\n", "One.\n\nTwo.", "One.\n\nTwo."),
+    ("def f():\n", "    return 1", "def f():\n    return 1"),
+    ('{"a": "b', ' c"}', '{"a": "b c"}'),
+    ('{"a":', "1}", '{"a":1}'),
+    ("[0, 0, 0, 0, 0, ", "0, 0, 0]", "[0, 0, 0, 0, 0, 0, 0, 0]"),
+    ("Two:\n| --- | --- ", "| --- |", "Two:\n| --- | --- | --- |"),
+    ("法国的首", "都是巴黎。", "法国的首都是巴黎。"),
+    ("I", "I think so.", "I think so."),
+    ("Hi", "Hi there.", "Hi there."),
+]
+
+
+@pytest.mark.parametrize(("said", "rest", "whole"), SEAMS)
+def test_words_are_neither_doubled_nor_torn_nor_stuck_together(said: str, rest: str, whole: str) -> None:
+    assert joined(said, rest, []) == whole
+    assert joined(said, rest, [1] * len(rest)) == whole
+
+
+def test_nothing_is_held_back_once_it_is_clear() -> None:
+    seam = Seam("The capital of France is")
+    assert seam.feed(" Paris") == ""
+    assert seam.feed(", and") == " Paris, and"
+    assert seam.feed(" has been") == " has been"
