@@ -11,16 +11,16 @@ import msgspec
 from routing.catalog.snapshot import Snapshot
 from routing.decide import chain
 from routing.decide import preferences as prefer
-from routing.decide import stored_decision as record
+from routing.decide import trace_builder as record
 from routing.decide.arm_table import nearest_effort
 from routing.decide.filters import Reason, Removal
 from routing.decide.forecast import Conversation
 from routing.decide.inputs import Question
 from routing.decide.prediction import artefact
 from routing.decide.scores import View, look
-from routing.decide.stored_decision import Choice
 from routing.decide.strategies import near_ties, rank, value_usd
 from routing.decide.trace import Forecast, Trace
+from routing.decide.trace_builder import Choice
 from routing.language.arms import Arm
 from routing.language.chat import Mode, Strategy
 

@@ -18,10 +18,17 @@ from hypothesis import strategies as st
 from billing.models import Attempt, Request
 from billing.prices.prices import PriceTier, UnitPrices, cost, unit_prices
 from billing.usage import Usage
-from routing.chat import UsageReport
-from routing.providers import anthropic_answer, gemini_answer, openai_chat_answer, openai_responses_answer
-from routing.providers.failures import FailureKind, UpstreamFailure
-from routing.providers.wire import Asked
+from routing.language.chat import UsageReport
+from routing.providers.anthropic import answers as anthropic_answer
+from routing.providers.gemini import answers as gemini_answer
+from routing.providers.openai import (
+    chat_answers as openai_chat_answer,
+)
+from routing.providers.openai import (
+    responses_answers as openai_responses_answer,
+)
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
+from routing.providers.shared.wire import Asked
 
 GOLDEN = Path(__file__).parent / "golden"
 READERS: dict[str, Any] = {
@@ -170,7 +177,7 @@ class Doors:
 async def doors(django_db_setup: None, django_db_blocker: Any) -> AsyncIterator[Doors]:
     """Both doors, whose three providers are one player of golden answers."""
     from routeplex_site.asgi import application
-    from routing import runtime
+    from routing.state import runtime
 
     player = Player()
     server = await asyncio.start_server(player.serve, "127.0.0.1", 0)
