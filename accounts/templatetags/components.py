@@ -61,7 +61,7 @@ def dialog(content: str, id: str, title: str) -> str:  # noqa: A002 - named as t
     return render_to_string("components/dialog.html", {"content": content, "id": id, "title": title})
 
 
-@register.inclusion_tag("components/field.html")
+@register.inclusion_tag("components/forms/field.html")
 def field(bound: BoundField, label: str = "") -> dict[str, object]:
     """A form field with label, help and errors, tied together for screen readers."""
     widget = bound.field.widget
@@ -107,7 +107,7 @@ def time(context: Context, when: datetime | None, format: str = "j M Y, H:i") ->
     }
 
 
-@register.inclusion_tag("components/nav.html", takes_context=True)
+@register.inclusion_tag("layout/nav.html", takes_context=True)
 def nav(context: Context) -> dict[str, object]:
     """The pages there are, with the one whose path is the longest prefix of this page's marked."""
     path = getattr(context.get("request"), "path", "")
@@ -124,7 +124,7 @@ def nav(context: Context) -> dict[str, object]:
     return {"links": [link | {"current": link["url"] == here} for link in links]}
 
 
-@register.inclusion_tag("components/banner.html", takes_context=True)
+@register.inclusion_tag("layout/banner.html", takes_context=True)
 def simulator_banner(context: Context) -> dict[str, object]:
     """Also shown where a page is rendered without a request, as 500.html is."""
     return {"simulator": context.get("simulator", settings.SIMULATOR)}

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from routing.pages.views import home, learning, models, operator, request, requests, savings, start, usage
+from routing.pages.home import views as home
+from routing.pages.learning import views as learning
+from routing.pages.models import views as models
+from routing.pages.operator import views as operator
+from routing.pages.request_detail import views as request
+from routing.pages.requests import views as requests
+from routing.pages.savings import views as savings
+from routing.pages.start import views as start
+from routing.pages.usage import views as usage
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,8 +18,8 @@ urlpatterns = [
     path("start/waiting", start.waiting, name="start_waiting"),
     path("requests/", requests.requests, name="requests"),
     path("requests/tail", requests.tail, name="requests_tail"),
-    path("requests/export.csv", requests.export, {"how": "csv"}, name="requests_csv"),
-    path("requests/export.ndjson", requests.export, {"how": "ndjson"}, name="requests_ndjson"),
+    path("requests/export.csv", requests.export, {"file_format": "csv"}, name="requests_csv"),
+    path("requests/export.ndjson", requests.export, {"file_format": "ndjson"}, name="requests_ndjson"),
     path("requests/<slug:request_id>.json", request.raw, name="request_raw"),
     path("requests/<slug:request_id>/feedback", request.feedback, name="request_feedback"),
     path("requests/<slug:request_id>", request.request_page, name="request"),

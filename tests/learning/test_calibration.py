@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from routing.learning.calibration import FEWEST, SPAN, calibration
 from routing.learning.models import Outcome
-from routing.pages.calibration_plot import BOTTOM, LEFT, RIGHT, TOP, plot
+from routing.pages.operator.chart import BOTTOM, LEFT, RIGHT, TOP, plot
 from tests.pages.conftest import MakeRequest
 
 pytestmark = pytest.mark.django_db

@@ -22,8 +22,8 @@ from billing.reports.rollup import roll_up
 from billing.reports.summary import Summary
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
-from routing.pages import summary
-from routing.pages.attention import findings
+from routing.pages.home import queries
+from routing.pages.home.attention import findings
 from tests.pages.conftest import MakeRequest
 
 
@@ -61,7 +61,7 @@ def test_totals_add_up_exactly(account: Account, make_request: MakeRequest, roll
     make_request(3, status="failed", cost_usd=Decimal(0), baseline_usd=None)
     make_request(4, status="aborted", cost_usd=Decimal(0), baseline_usd=None)
     roll()
-    totals = summary.totals(lately(account))
+    totals = queries.totals(lately(account))
     assert totals.requests == 4
     assert totals.spend_usd == Decimal("0.000000003")
     assert totals.saved_usd == Decimal("0.499999999")  # over those with a baseline
@@ -73,7 +73,7 @@ def test_savings_can_be_negative(
 ) -> None:
     make_request(1, cost_usd=Decimal("0.3"), baseline_usd=Decimal("0.1"))
     roll()
-    assert summary.totals(lately(account)).saved_usd == Decimal("-0.2")
+    assert queries.totals(lately(account)).saved_usd == Decimal("-0.2")
 
 
 def test_percentiles_are_nearest_ranks(
@@ -82,7 +82,7 @@ def test_percentiles_are_nearest_ranks(
     for number, latency in enumerate([100, 200, 300, 400, 20_055]):
         make_request(number, latency_ms=latency)
     roll()
-    totals = summary.totals(lately(account))
+    totals = queries.totals(lately(account))
     assert (totals.p50_ms, totals.p95_ms) == (300, 20_000)  # above 10 s in steps of 100 ms
 
 
@@ -90,7 +90,7 @@ def test_another_accounts_rows_do_not_count(
     account: Account, stranger: Account, make_request: MakeRequest
 ) -> None:
     make_request(1, account=stranger, key=create_key(stranger, "theirs")[0])
-    assert summary.totals(lately(account)) == summary.Totals()
+    assert queries.totals(lately(account)) == queries.Totals()
 
 
 def test_distribution_counts_what_answered(
@@ -101,7 +101,7 @@ def test_distribution_counts_what_answered(
     make_request(4, served_model="large")
     make_request(5, served_model="", status="failed")
     roll()
-    shares = summary.distribution(lately(account))
+    shares = queries.distribution(lately(account))
     assert [(share.model, share.requests, share.share) for share in shares] == [
         ("small", 3, 0.75),
         ("large", 1, 0.25),
@@ -115,7 +115,7 @@ def test_slowest_and_dearest_come_first(
     dear = make_request(2, cost_usd=Decimal(7))
     roll()
     of = lately(account)
-    slowest, dearest = summary.listed(account, of.slowest, of.dearest)
+    slowest, dearest = queries.listed(account, of.slowest, of.dearest)
     assert [rows[0].id for rows in (slowest, dearest)] == [slow.id, dear.id]
 
 
@@ -144,7 +144,7 @@ def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_reque
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
 )
 def test_a_period_is_compared_with_one_as_long(name: str, now: datetime) -> None:
-    period = summary.period_named(name, now)
+    period = queries.period_named(name, now)
     assert period.end - period.start == period.before_end - period.before_start
     assert period.before_end <= period.start or name == "today"
     assert period.before_start < period.start <= period.end == now
@@ -175,7 +175,7 @@ def texts(account: Account) -> str:
     now = timezone.now()
     return " ".join(
         finding.text
-        for finding in findings(account, catalog.snapshot, summary.budget_today(account, now), now)
+        for finding in findings(account, catalog.snapshot, queries.budget_today(account, now), now)
     )
 
 
@@ -207,7 +207,7 @@ def test_held_money_counts_against_the_budget(account: Account, make_request: Ma
     account.daily_usd = Decimal(2)
     make_request(1, cost_usd=Decimal("0.5"), created_at=timezone.now())
     make_request(2, status="open", cost_usd=None, held_usd=Decimal("0.25"), created_at=timezone.now())
-    budget = summary.budget_today(account, timezone.now())
+    budget = queries.budget_today(account, timezone.now())
     assert budget is not None
     assert (budget.spent_usd, budget.held_usd, budget.left_usd) == (
         Decimal("0.5"),

@@ -11,7 +11,7 @@ from billing.models import ModelPrice
 from billing.prices.book import ListedPrice, add_prices
 from routing.catalog.live import catalog
 from routing.catalog.models import Model, RetiredModel
-from routing.pages.model_list import ModelFilters, listed_models
+from routing.pages.models.queries import ModelFilters, listed_models
 
 
 def listed(model: str) -> Any:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.models import Attempt, Request
-from routing.pages.paging import Cursor
-from routing.pages.scatter import HEIGHT, WIDTH, Point, frontier, scatter
-from routing.pages.timeline import WIDTH as TIME_WIDTH
-from routing.pages.timeline import timeline
+from routing.pages.request_detail.scatter import HEIGHT, WIDTH, Point, frontier, scatter
+from routing.pages.request_detail.timeline import WIDTH as TIME_WIDTH
+from routing.pages.request_detail.timeline import timeline
+from routing.pages.requests.paging import Cursor
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 shares = st.floats(0, 1)

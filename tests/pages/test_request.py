@@ -14,7 +14,7 @@ from billing.models import Attempt, Request
 from billing.usage import Usage
 from routing.catalog.live import catalog
 from routing.learning.models import Feedback
-from routing.pages.counterfactual import counterfactuals
+from routing.pages.request_detail.counterfactual import counterfactuals
 from tests.pages.conftest import TRACE, MakeRequest, entry
 
 MakeAttempt = Callable[..., Attempt]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey
 from billing.models import Request
-from routing.pages import request_list
+from routing.pages.requests import queries
 from tests.pages.conftest import MakeRequest, moment
 
 URL = "/requests/"
@@ -136,7 +136,7 @@ def test_a_bad_filter_is_explained_beside_its_field(page: Client) -> None:
 
 
 def test_pages_stay_put_while_rows_arrive(page: Client, make_request: MakeRequest) -> None:
-    size = request_list.PAGE_ROWS
+    size = queries.PAGE_ROWS
     rows = [make_request(number) for number in range(2 * size + 5)]
     newest_first = [row.id for row in reversed(rows)]
     first = page.get(URL)
@@ -153,7 +153,7 @@ def test_pages_stay_put_while_rows_arrive(page: Client, make_request: MakeReques
 
 def test_rows_of_one_moment_are_neither_lost_nor_shown_twice(page: Client, make_request: MakeRequest) -> None:
     now = timezone.now() - timedelta(minutes=1)
-    size = request_list.PAGE_ROWS
+    size = queries.PAGE_ROWS
     made = {make_request(number, created_at=now).id for number in range(size + 7)}
     first = page.get(URL)
     older = re.search(r'href="(/requests/\?before=[^"]+)"', first.content.decode())
@@ -166,7 +166,7 @@ def test_rows_of_one_moment_are_neither_lost_nor_shown_twice(page: Client, make_
 def test_a_rare_filter_stops_looking_and_offers_to_go_on(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_list, "SCAN_ROWS", 10)
+    monkeypatch.setattr(queries, "SCAN_ROWS", 10)
     match = make_request(0, status="failed")
     for number in range(1, 16):
         make_request(number)
@@ -204,7 +204,7 @@ def test_the_tail_waits_until_nothing_can_come_before_a_row(page: Client, make_r
 def test_the_tail_brings_each_new_row_once(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_list, "TAIL_LAG", timedelta(0))
+    monkeypatch.setattr(queries, "TAIL_LAG", timedelta(0))
     known = make_request(1, created_at=timezone.now())
     first = page.get(URL)
     assert ids(first) == [known.id]
@@ -217,7 +217,7 @@ def test_the_tail_brings_each_new_row_once(
 def test_the_tail_keeps_to_the_filters(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_list, "TAIL_LAG", timedelta(0))
+    monkeypatch.setattr(queries, "TAIL_LAG", timedelta(0))
     tail = tail_url(page.get(URL, {"status": "failed"}))
     make_request(1, created_at=timezone.now())
     match = make_request(2, created_at=timezone.now(), status="failed")
@@ -239,13 +239,13 @@ def test_a_row_that_was_open_is_shown_anew_when_it_is_settled(
 def test_a_tail_that_fell_far_behind_draws_the_list_anew(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_list, "TAIL_LAG", timedelta(0))
+    monkeypatch.setattr(queries, "TAIL_LAG", timedelta(0))
     tail = tail_url(page.get(URL))
-    for number in range(request_list.PAGE_ROWS + 1):
+    for number in range(queries.PAGE_ROWS + 1):
         make_request(number, created_at=timezone.now())
     news = page.get(tail, **HTMX)
     assert news["HX-Retarget"] == "#requests"
-    assert len(ids(news)) == request_list.PAGE_ROWS
+    assert len(ids(news)) == queries.PAGE_ROWS
 
 
 def test_live_can_be_paused_and_the_url_says_so(page: Client, make_request: MakeRequest) -> None:

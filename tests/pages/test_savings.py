@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from routing.learning.models import Outcome
-from routing.pages.savings import FEWEST_DAYS, savings
+from routing.pages.savings.queries import FEWEST_DAYS, savings
 from tests.pages.conftest import MakeRequest
 
 

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.keys import create_key
 from accounts.models import Account
 from billing.reports.rollup import roll_up
-from routing.pages.usage import usage
-from routing.pages.usage_chart import chart
+from routing.pages.usage.chart import chart
+from routing.pages.usage.queries import usage
 from tests.pages.conftest import MakeRequest
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -1,0 +1,149 @@
+"""What needs a person's attention first: each finding says what is wrong and where to look.
+
+Bounded like Home's figures: by an account's reports of a day or a week, or by the catalog's few rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import mean
+
+from django.urls import reverse
+
+from accounts.keys import EXPIRING_SOON
+from accounts.models import Account, ApiKey
+from billing.models import Request
+from billing.reports.queries import Sources
+from routing.catalog.models import Model
+from routing.catalog.snapshot import Snapshot
+from routing.pages.home.queries import Budget
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_RETIRING_SOON = timedelta(days=30)
+# Fewer requests say nothing about a rate; above these shares somebody should look. Chosen, not measured.
+_ENOUGH = 20
+_FAILED_SHARE, _FELL_BACK_SHARE = 0.05, 0.2
+_FAILED = (Request.Status.FAILED, Request.Status.EXPIRED)
+_BUDGET_SHARE = Decimal("0.8")  # the first alert's threshold (spec/ledger.md)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`tone` is bad, warn or info; `url` leads to where it can be seen or changed."""
+
+    tone: str
+    text: str
+    url: str = ""
+    link: str = ""
+
+
+def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: datetime) -> list[Finding]:
+    """Worst first."""
+    found = [
+        *_budget(budget),
+        *_last_day(account, now),
+        *_providers(snapshot),
+        *_keys(account, now),
+        *_retiring(account, now),
+    ]
+    return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.tone))
+
+
+def _budget(budget: Budget | None) -> Iterator[Finding]:
+    if budget is None:
+        return
+    ceiling = f"${budget.ceiling_usd.normalize():f}"
+    if budget.spent_usd >= budget.ceiling_usd:
+        yield Finding(
+            "bad", f"Today's budget of {ceiling} is spent: new requests are refused until 00:00 UTC."
+        )
+    elif budget.used_share >= _BUDGET_SHARE:
+        yield Finding("warn", f"{budget.used_share:.0%} of today's budget of {ceiling} is spent.")
+
+
+def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
+    parts = Sources.now(account.pk, now - _DAY, now).summary(now - _DAY, now).parts
+    everything = sum(part.requests for part in parts)
+    failed = sum(part.requests for part in parts if part.status in _FAILED)
+    fell_back = sum(part.fell_back for part in parts)
+    unpriced = sum(part.unpriced for part in parts)
+    seen = reverse("requests") + "?period=24h"
+    if everything >= _ENOUGH and failed / everything > _FAILED_SHARE:
+        text = f"{failed:,} of {everything:,} requests failed in the last 24 hours."
+        yield Finding("bad", text, f"{seen}&status=failed", "Failed requests")
+    if everything >= _ENOUGH and fell_back / everything > _FELL_BACK_SHARE:
+        text = f"{fell_back:,} of {everything:,} requests needed a fallback in the last 24 hours."
+        yield Finding("warn", text, f"{seen}&fallback=yes", "Requests that fell back")
+    if unpriced:
+        text = f"{unpriced:,} requests of the last day went to a model without a known price."
+        yield Finding("warn", text, seen, "Requests")
+
+
+def _providers(snapshot: Snapshot) -> Iterator[Finding]:
+    if not snapshot.models:
+        yield Finding("bad", "No model is available: no provider is configured, or the catalog is empty.")
+        return
+    for provider, health in provider_health(snapshot).items():
+        if health.blocked and health.blocked == health.models:
+            yield Finding("bad", f"{provider} is unavailable: {health.reason}", reverse("models"), "Models")
+        elif health.blocked:
+            text = (
+                f"{health.blocked} of {health.models} models of {provider} are unavailable: {health.reason}"
+            )
+            yield Finding("warn", text, f"{reverse('models')}?provider={provider}", "Models")
+
+
+@dataclass(frozen=True)
+class ProviderHealth:
+    """`status`: healthy, degraded or down. `p_up`: mean share of attempts that did not fail."""
+
+    provider: str
+    models: int
+    blocked: int
+    p_up: float
+    reason: str = ""
+
+    @property
+    def status(self) -> str:
+        if self.blocked == self.models:
+            return "down"
+        return "degraded" if self.blocked or self.p_up < 0.95 else "healthy"
+
+
+def provider_health(snapshot: Snapshot) -> dict[str, ProviderHealth]:
+    models: dict[str, list[str]] = {}
+    for facts in snapshot.models.values():
+        models.setdefault(facts.provider, []).append(facts.id)
+    return {
+        provider: ProviderHealth(
+            provider=provider,
+            models=len(ids),
+            blocked=sum(model in snapshot.blocked for model in ids),
+            p_up=mean(snapshot.p_up.get(model, 1.0) for model in ids),
+            reason=next((snapshot.blocked[model] for model in ids if model in snapshot.blocked), ""),
+        )
+        for provider, ids in sorted(models.items())
+    }
+
+
+def _keys(account: Account, now: datetime) -> Iterator[Finding]:
+    expiring = ApiKey.objects.filter(
+        account=account, revoked_at__isnull=True, expires_at__gt=now, expires_at__lte=now + EXPIRING_SOON
+    )
+    for key in expiring.order_by("expires_at")[:3]:
+        text = f"The key {key.name} (…{key.last_four}) expires on {key.expires_at:%-d %B %Y}."
+        yield Finding("warn", text, f"{reverse('requests')}?key={key.pk}", "Its requests")
+
+
+def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
+    """Models this account used in the last week that are retired within the next 30 days."""
+    ending = Model.objects.filter(shutdown__gte=now.date(), shutdown__lte=(now + _RETIRING_SOON).date())
+    dates = dict(ending.values_list("id", "shutdown"))
+    if not dates:
+        return
+    week = Sources.now(account.pk, now - _WEEK, now).sums(now - _WEEK, now, "served_model")
+    for model in sorted(model for (model,) in week if model in dates):
+        text = f"{model}, which you used this week, is retired on {dates[model]:%-d %B %Y}."
+        yield Finding("info", text, f"{reverse('models')}?q={model}", "The model")

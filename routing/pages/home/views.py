@@ -1,0 +1,90 @@
+"""Home: is all well, and what did it cost? Visitors who are not signed in see what this is."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.access import account_required
+from accounts.models import Account
+from billing.reports.queries import Sources
+from routing.catalog.live import catalog
+from routing.pages.home import queries
+from routing.pages.home.attention import findings, provider_health
+from routing.pages.start.snippets import PLACEHOLDER, openai_snippet
+from routing.pages.viewer import Viewed, viewer_zone
+
+_NOTICED = 0.01  # smaller changes get no colour
+PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days"}
+_BEFORE = {"today": "the same hours of yesterday", "7d": "the 7 days before", "30d": "the 30 days before"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure against the period before, relative; None: nothing to compare. `tone`: good, bad or empty."""
+
+    value: float | None = None
+    tone: str = ""
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    if not request.user.is_authenticated:
+        base_url = request.build_absolute_uri("/").rstrip("/")
+        return render(request, "pages/home/landing.html", {"snippet": openai_snippet(base_url, PLACEHOLDER)})
+    return _dashboard(cast(Viewed, request))
+
+
+@account_required
+def _dashboard(request: Viewed) -> HttpResponse:
+    if not queries.has_requests(request.account):
+        return render(request, "pages/home/empty.html", {"account": request.account})
+    name = request.GET.get("period", "")
+    name = name if name in PERIODS else "7d"
+    return render(request, "pages/home/page.html", _context(request.account, name, request.user))
+
+
+def _context(account: Account, name: str, user: object) -> dict[str, Any]:
+    now = timezone.now().astimezone(viewer_zone(user))
+    period = queries.period_named(name, now)
+    sources = Sources.now(account.pk, period.before_start, period.end)
+    of_period = sources.summary(period.start, period.end)
+    totals = queries.totals(of_period)
+    before = queries.totals(sources.summary(period.before_start, period.before_end))
+    slowest, dearest = queries.listed(account, of_period.slowest, of_period.dearest)
+    snapshot = catalog.snapshot
+    budget = queries.budget_today(account, now)
+    return {
+        "period": name,
+        "periods": [(value, title, value == name) for value, title in PERIODS.items()],
+        "before_words": _BEFORE[name],
+        "totals": totals,
+        "before": before,
+        "changes": _changes(totals, before),
+        "shares": queries.distribution(of_period),
+        "slowest": slowest,
+        "dearest": dearest,
+        "providers": list(provider_health(snapshot).values()),
+        "budget": budget,
+        "findings": findings(account, snapshot, budget, now),
+    }
+
+
+def _changes(now: queries.Totals, before: queries.Totals) -> dict[str, Change]:
+    """Volume and spend are neither good nor bad; failing more or waiting longer is bad."""
+    return {
+        "requests": Change(queries.change(now.requests, before.requests)),
+        "spend": Change(queries.change(now.spend_usd, before.spend_usd)),
+        "success": _judged(queries.change(now.success_rate, before.success_rate), more_is_good=True),
+        "p50": _judged(queries.change(now.p50_ms, before.p50_ms), more_is_good=False),
+        "p95": _judged(queries.change(now.p95_ms, before.p95_ms), more_is_good=False),
+    }
+
+
+def _judged(value: float | None, *, more_is_good: bool) -> Change:
+    if value is None or abs(value) < _NOTICED:
+        return Change(value)
+    return Change(value, "good" if (value > 0) == more_is_good else "bad")

@@ -1,0 +1,1 @@
+"""Learning: what outcomes taught the router about this account, and its switches."""

@@ -1,0 +1,1 @@
+"""Models: which models can answer, their prices, speed, health and expected success."""

@@ -1,0 +1,1 @@
+"""Operator: providers, jobs, prices and ledger checks, for staff."""

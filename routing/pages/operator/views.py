@@ -1,0 +1,185 @@
+"""Operator: is the house in order? For staff only; to anybody else the page does not exist."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import account_required, current_person
+from accounts.models import AuditEntry
+from billing.alerts.job_runs import job_states
+from billing.checks.audit import LATELY, audit, keep, last_audit, tell
+from billing.models import PriceProposal, Repricing
+from billing.prices.forms import PriceForm, TierForms, tiers_of
+from billing.prices.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
+from routing.catalog.models import Model
+from routing.learning.calibration import calibration
+from routing.learning.distribution import COLLAPSE_REQUESTS, COLLAPSE_SHARE, distribution
+from routing.pages.operator import queries
+from routing.pages.operator.chart import plot
+
+Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
+_SHOWN = 8
+
+
+def staff_required(page: Page) -> Page:
+    """404 for everyone else, so that nobody learns what is here."""
+
+    @wraps(page)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not (request.user.is_authenticated and request.user.is_staff):
+            raise Http404
+        return account_required(page)(request, *args, **kwargs)
+
+    return cast(Page, guarded)
+
+
+@require_safe
+@staff_required
+def operator(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    judged = calibration(now)
+    context = {
+        "now": now,
+        "providers": queries.providers(now),
+        "traffic": queries.traffic(now),
+        "unpriced": queries.unpriced_by_model(now),
+        "distribution": distribution(now),
+        "calibration": judged,
+        "calibration_plot": plot(judged),
+        "jobs": job_states(now),
+        "collapse": {"share": COLLAPSE_SHARE, "requests": COLLAPSE_REQUESTS},
+        "processes": queries.web_processes(),
+        "statements": queries.slow_statements(),
+        "audit": last_audit(),
+        "proposals": [_shown(one) for one in PriceProposal.objects.filter(decided_at=None).order_by("model")],
+        "repricings": Repricing.objects.order_by("-pk")[:_SHOWN],
+        "entries": AuditEntry.objects.filter(account=None).order_by("-pk")[:_SHOWN],
+    }
+    return render(request, "pages/operator/page.html", context)
+
+
+@require_POST
+@staff_required
+def audit_now(request: HttpRequest) -> HttpResponse:
+    """Check the last 48 hours, here and now."""
+    now = timezone.now()
+    found = audit(now, now - LATELY)
+    keep(found)
+    tell(found)
+    if found.violations:
+        messages.error(request, f"{found.violations} violations of the ledger's promises, see below.")
+    else:
+        messages.success(request, "Every promise of the ledger holds.")
+    return redirect(reverse("operator") + "#invariants")
+
+
+@require_POST
+@staff_required
+def proposal_accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take over what the list says; a model that vanished from it is switched off instead."""
+    proposal = get_object_or_404(PriceProposal, pk=pk)
+    try:
+        start = _moment(request.POST.get("effective_from", ""))
+        with transaction.atomic():
+            accept(proposal, current_person(request), timezone.now(), start)
+            if proposal.kind == PriceProposal.Kind.VANISHED:
+                Model.objects.filter(pk=proposal.model).update(enabled=False)
+    except (AlreadyDecided, ValueError) as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"Accepted for {proposal.model}.")
+    return redirect(reverse("operator") + "#prices")
+
+
+@require_POST
+@staff_required
+def proposal_reject(request: HttpRequest, pk: int) -> HttpResponse:
+    proposal = get_object_or_404(PriceProposal, pk=pk)
+    try:
+        reject(proposal, current_person(request), timezone.now())
+    except AlreadyDecided as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"Our price of {proposal.model} stays.")
+    return redirect(reverse("operator") + "#prices")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@staff_required
+def price_new(request: HttpRequest) -> HttpResponse:
+    """Enter a price by hand."""
+    now = timezone.now()
+    ids = set(Model.objects.values_list("id", flat=True))
+    ids |= set(PriceProposal.objects.values_list("model", flat=True))
+    with timezone.override("UTC"):
+        initial = _initial(request.GET.get("model", ""), now)
+        form = PriceForm(request.POST or None, models=ids, initial=initial["base"])
+        more = TierForms(request.POST or None, prefix="tiers", initial=initial["more"])
+        if request.method == "POST" and form.is_valid() and more.is_valid():
+            start = form.cleaned_data["effective_from"] or now
+            model = form.cleaned_data["model"]
+            enter_price(model, tiers_of(form, more), start, current_person(request), now)
+            messages.success(request, f"The price of {model} is in force from {start:%Y-%m-%d %H:%M} UTC.")
+            return redirect(reverse("operator") + "#prices")
+    context = {"form": form, "more": more, "model_ids": sorted(ids)}
+    is_refused = form.is_bound and (form.errors or more.total_error_count())
+    return render(request, "pages/operator/price.html", context, status=422 if is_refused else 200)
+
+
+def _initial(model: str, now: datetime) -> dict[str, Any]:
+    """The price in force, to be changed rather than typed again."""
+    tiers = current_tiers(model, now) if model else None
+    if not tiers:
+        return {"base": {"model": model}, "more": []}
+    (_, base), *more = tiers
+    told = {name: f"{usd.normalize():f}" for name, usd in base.items()}
+    return {
+        "base": {"model": model, **told},
+        "more": [
+            {"over": over, **{name: f"{usd.normalize():f}" for name, usd in prices.items()}}
+            for over, prices in more
+        ],
+    }
+
+
+def _moment(text: str) -> datetime | None:
+    """A form's time, UTC; None: now. Raises ValueError."""
+    if not text:
+        return None
+    moment = parse_datetime(text)
+    if moment is None:
+        raise ValueError("That is not a time, such as 2026-12-01T00:00.")
+    return (
+        timezone.make_aware(moment, timezone.get_fixed_timezone(0)) if timezone.is_naive(moment) else moment
+    )
+
+
+def _shown(proposal: PriceProposal) -> dict[str, Any]:
+    """A proposal with its tiers side by side: what is ours, what is listed."""
+    ours = dict(from_json(proposal.current or []))
+    theirs = dict(from_json(proposal.proposed or []))
+    tiers = [
+        {
+            "over": over,
+            "classes": [
+                (name.replace("_", " "), ours.get(over, {}).get(name), theirs.get(over, {}).get(name))
+                for name in ("uncached_input", "cache_read", "cache_write", "output")
+            ],
+        }
+        for over in sorted({*ours, *theirs})
+    ]
+    return {
+        "proposal": proposal,
+        "tiers": tiers,
+        "can_accept": bool(proposal.proposed) or proposal.kind == "vanished",
+    }

@@ -1,0 +1,1 @@
+"""One request: why that model, its attempts, its cost and the alternatives."""

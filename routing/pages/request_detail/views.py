@@ -1,0 +1,128 @@
+"""One request: why that model, what was tried, what it cost, and what the others would have cost."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import account_required
+from accounts.models import Account
+from billing.models import Attempt, Request
+from routing.catalog.live import catalog
+from routing.learning.feedback import give_feedback
+from routing.learning.models import Feedback
+from routing.pages.request_detail.counterfactual import counterfactuals, usage_lines, usage_of
+from routing.pages.request_detail.explanation import Explanation, explanation, kept, points, sorted_candidates
+from routing.pages.request_detail.scatter import scatter
+from routing.pages.request_detail.timeline import timeline
+from routing.pages.viewer import Viewed
+
+_THUMBS = {"up": 1.0, "down": 0.0}
+COMPARED = 8  # models whose cost for the same tokens is shown
+SHOWN = 12  # candidates shown before the rest is opened
+_SORT_TITLES = (
+    ("success", "P(success)"),
+    ("cost", "Expected cost"),
+    ("latency", "Expected latency"),
+    ("up", "P(up)"),
+)
+
+
+@require_GET
+@account_required
+def request_page(request: Viewed, request_id: str) -> HttpResponse:
+    row = _row(request.account, request_id)
+    attempts = list(row.attempts.all())
+    told = explanation(row.trace)
+    sort = request.GET.get("sort", "")
+    ranked = sorted_candidates(told.ranked, sort)
+    context = {
+        "row": row,
+        "told": told,
+        "kept": kept(row.fidelity),
+        "attempts": attempts,
+        "timeline": timeline(row, attempts),
+        "scatter": scatter(points(told)),
+        "sort": sort,
+        "sorts": _SORT_TITLES,
+        "input_tokens": usage_of(row).input_tokens,
+        "metadata": sorted(row.metadata.items()) if isinstance(row.metadata, dict) else [],
+        "ranked": ranked[:SHOWN],
+        "ranked_rest": ranked[SHOWN:],
+        "answered_arm": _arm(row.served_model, row.served_effort),
+        "usage": usage_lines(row),
+        "others": counterfactuals(row, _compared_models(row, told), catalog.price_book),
+        "saved_usd": _saved_usd(row),
+        "score": _score(row),
+        "failed_attempts": [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED],
+    }
+    return render(request, "pages/request_detail/page.html", context)
+
+
+@require_GET
+@account_required
+def raw(request: Viewed, request_id: str) -> JsonResponse:
+    """Everything stored about the request, as it is stored; money as exact decimal text."""
+    row = _row(request.account, request_id)
+    attempts = [_columns(attempt) for attempt in row.attempts.all()]
+    return JsonResponse(
+        _columns(row) | {"attempts": attempts}, json_dumps_params={"indent": 2, "ensure_ascii": False}
+    )
+
+
+@require_POST
+@account_required
+def feedback(request: Viewed, request_id: str) -> HttpResponse:
+    """A thumb up or down from the dashboard; the later one counts."""
+    row = _row(request.account, request_id)
+    score = _THUMBS.get(request.POST.get("thumb", ""))
+    if score is None:
+        return HttpResponseBadRequest("thumb must be up or down.")
+    give_feedback(row, score)
+    if getattr(request, "htmx", False):
+        return render(request, "pages/request_detail/_feedback.html", {"row": row, "score": score})
+    return redirect("request", request_id=row.pk)
+
+
+def _score(row: Request) -> float | None:
+    """What was said on the dashboard about this answer, 0 to 1."""
+    given = Feedback.objects.filter(request=row, key=None).first()
+    return None if given is None else given.score
+
+
+def _row(account: Account, request_id: str) -> Request:
+    """The account's request with key and attempts; another account's is as absent as none."""
+    attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
+    row = Request.objects.filter(account=account, id=request_id).select_related("key")
+    found = row.prefetch_related(attempts).first()
+    if found is None:
+        raise Http404("No such request in this account.")
+    return found
+
+
+def _compared_models(row: Request, told: Explanation) -> list[str]:
+    """The baseline and the models of the best candidates."""
+    models = dict.fromkeys([row.baseline_model, *(candidate.model for candidate in told.ranked)])
+    return [model for model in models if model and model != row.served_model][:COMPARED]
+
+
+def _saved_usd(row: Request) -> Decimal | None:
+    if row.baseline_usd is None or row.cost_usd is None:
+        return None
+    return row.baseline_usd - row.cost_usd
+
+
+def _columns(row: Request | Attempt) -> dict[str, Any]:
+    return {field.attname: _plain(getattr(row, field.attname)) for field in row._meta.concrete_fields}
+
+
+def _plain(value: Any) -> Any:
+    """Decimals digit for digit; the rest as Django's JSON encoder writes it."""
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def _arm(model: str, effort: str) -> str:
+    return f"{model}@{effort}" if effort else model

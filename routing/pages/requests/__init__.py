@@ -1,0 +1,1 @@
+"""Requests: the filtered list, its live tail and its export."""

@@ -1,0 +1,1 @@
+"""Savings: what routing saved against the account's baseline model."""

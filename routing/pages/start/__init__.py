@@ -1,0 +1,1 @@
+"""Start: a key in one click, code to paste, and the arrival of the first request."""

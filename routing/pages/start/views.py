@@ -1,0 +1,76 @@
+"""First run: a key in one click, code that runs, and the page that notices the first request.
+
+The secret exists in one response only, the answer to the POST that made the key: it is in no URL, session,
+cookie or cache, so reloading, going back or another tab cannot show it again.
+"""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.vary import vary_on_headers
+
+from accounts.access import account_required, may_change
+from accounts.audit import record
+from accounts.keys import create_key, status_of
+from accounts.models import Account, ApiKey
+from billing.models import Request
+from routing.pages.start.snippets import PLACEHOLDER, snippets
+from routing.pages.viewer import Viewed, is_fragment
+
+KEY_NAME = "First key"
+_LOOKED_AT = 20  # newest keys among which a usable one is looked for
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@vary_on_headers("HX-Request")
+@account_required
+def start(request: Viewed) -> HttpResponse:
+    """GET shows where the person stands; POST makes a key and shows it this once."""
+    if request.method == "POST":
+        if not may_change(request):
+            raise PermissionDenied("Viewers can look at this account but not make keys.")
+        with transaction.atomic():
+            key, secret = create_key(request.account, KEY_NAME, created_by=request.user)  # type: ignore[arg-type]
+            record(request.account, request.user, "key.created", str(key))
+        context = _context(request, key, secret)
+    else:
+        context = _context(request, _usable_key(request.account), None)
+    template = "pages/start/_start.html" if is_fragment(request) else "pages/start/page.html"
+    return render(request, template, context)
+
+
+@require_GET
+@never_cache
+@account_required
+def waiting(request: Viewed) -> HttpResponse:
+    """The line that waits, or the link it turns into once a request has arrived."""
+    return render(request, "pages/start/_waiting.html", {"arrived": _newest_request(request.account)})
+
+
+def _context(request: Viewed, key: ApiKey | None, secret: str | None) -> dict[str, Any]:
+    base_url = request.build_absolute_uri("/").rstrip("/")
+    return {
+        "key": key,
+        "secret": secret,
+        "may_change": may_change(request),
+        "snippets": snippets(base_url, secret or PLACEHOLDER),
+        "arrived": _newest_request(request.account),
+    }
+
+
+def _usable_key(account: Account) -> ApiKey | None:
+    now = timezone.now()
+    newest = ApiKey.objects.filter(account=account).order_by("-created_at")[:_LOOKED_AT]
+    return next((key for key in newest if status_of(key, now) in ("active", "expiring")), None)
+
+
+def _newest_request(account: Account) -> Request | None:
+    rows = Request.objects.filter(account=account).order_by("-created_at", "-id")
+    return rows.only("id", "created_at", "status", "served_model", "routed_model").first()

@@ -1,1 +1,0 @@
-"""One module a screen: each view parses the URL, calls a query, renders a template."""
