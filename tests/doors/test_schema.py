@@ -29,7 +29,7 @@ from routing.doors.openai_responses import (
     schema as responses_schema,
 )
 from routing.doors.shared.fields import StrictSerializer
-from routing.doors.shared.openai_messages import Findings, messages
+from routing.doors.shared.openai_messages import FieldErrors, messages
 from routing.doors.shared.openai_tools import (
     function_call,
     functions,
@@ -103,15 +103,15 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
         sent = msgspec.convert(body, struct)
     except msgspec.ValidationError:
         return False
-    bad = Findings()
-    messages(sent.messages, bad)
+    errors = FieldErrors()
+    messages(sent.messages, errors)
     for read, name in ((tools, "tools"), (tool_choice, "tool_choice"), (stop, "stop")):
-        read(getattr(sent, name), bad)
+        read(getattr(sent, name), errors)
     if getattr(sent, "functions", None) is not None:
-        functions(sent.functions, bad)
-    function_call(getattr(sent, "function_call", None), bad)
-    response_format(sent.response_format, bad)
-    return not bad.found
+        functions(sent.functions, errors)
+    function_call(getattr(sent, "function_call", None), errors)
+    response_format(sent.response_format, errors)
+    return not errors.details
 
 
 TOOLS = [{"type": "function", "name": "look"}]
@@ -151,9 +151,9 @@ def test_struct_and_serializer_have_the_same_fields(struct: Any, serializer: typ
 @settings(max_examples=300, deadline=None)
 def test_the_parsers_take_anything_and_say_where(value: Any) -> None:
     for read in (messages, tools, tool_choice, stop, response_format):
-        bad = Findings()
-        read(value, bad)
-        assert all(one["field"].startswith(read.__name__) and one["message"] for one in bad.found)
+        errors = FieldErrors()
+        read(value, errors)
+        assert all(one["field"].startswith(read.__name__) and one["message"] for one in errors.details)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,6 @@ BLOCKS = st.recursive(
 def test_the_other_doors_parsers_take_anything_and_say_where(read: Any, value: Any) -> None:
     said = [[{"role": role, "content": [value]}] for role in ("user", "assistant")]
     for sent in (value, [value], *said):
-        bad = Findings()
-        read(sent, bad, "there")
-        assert all(one["field"].startswith("there") and one["message"] for one in bad.found)
+        errors = FieldErrors()
+        read(sent, errors, "there")
+        assert all(one["field"].startswith("there") and one["message"] for one in errors.details)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from routing.doors.anthropic_messages import parse_messages as messages_parse
 from routing.doors.openai_responses import parse_input as responses_parse
 from routing.doors.shared import openai_messages as parse
-from routing.doors.shared.findings import Findings
+from routing.doors.shared.field_errors import FieldErrors
 from routing.language.arms import ModelFacts
 from routing.language.chat import ChatRequest, File, Image, Message, Refusal, Role, Text, Tool
 from routing.providers.anthropic import requests as anthropic
@@ -145,21 +145,21 @@ def _texts(role: str, text: str) -> Iterator[Said]:
 
 
 def read_back(kind: str, body: dict[str, Any]) -> tuple[Message, ...]:
-    bad = Findings()
+    errors = FieldErrors()
     match kind:
         case "openai_chat":
-            messages = parse.messages(body["messages"], bad)
+            messages = parse.messages(body["messages"], errors)
         case "openai_responses":
             system = (Message(Role.SYSTEM, (Text(body["instructions"]),)),) if "instructions" in body else ()
-            messages = (*system, *responses_parse.items(body["input"], bad))
+            messages = (*system, *responses_parse.items(body["input"], errors))
         case "anthropic":
             messages = (
-                *messages_parse.system(body.get("system"), bad),
-                *messages_parse.messages(body["messages"], bad),
+                *messages_parse.system(body.get("system"), errors),
+                *messages_parse.messages(body["messages"], errors),
             )
         case _:
             return tuple(_gemini(body))
-    assert bad.found == []
+    assert errors.details == []
     return messages
 
 
@@ -217,9 +217,9 @@ def in_call_order(said: list[Said]) -> list[Said]:
 def test_nothing_said_is_lost(
     kind: str, model: ModelFacts, build: Any, sent: list[dict[str, Any]], streamed: bool
 ) -> None:
-    bad = Findings()
-    messages = parse.messages(sent, bad)
-    assert bad.found == []
+    errors = FieldErrors()
+    messages = parse.messages(sent, errors)
+    assert errors.details == []
     asked = plain(ChatRequest(messages, tools=TOOLS), model).request
     body = accepted(kind, build(asked, model, None, stream=streamed).body)
     back = read_back(kind, body)

@@ -1,6 +1,6 @@
 """Anthropic's messages and system blocks into the neutral language.
 
-Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
+Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from routing.doors.shared import reasoning_extension as replay
-from routing.doors.shared.findings import Findings, record, text
-from routing.doors.shared.opaque import is_sealed, unseal
+from routing.doors.shared.field_errors import FieldErrors, record, text
+from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url, is_base64
 from routing.language.chat import CacheMark, File, Image, Message, Opaque, Part, Role, Text, ToolCall
 from routing.providers.shared.reasoning import of_thinking_block
@@ -26,23 +26,23 @@ _ROLES = ("user", "assistant", "system")
 _UPLOADED = "Uploaded files are not known here. Send the content or a URL."
 
 
-def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, ...]:
+def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Message, ...]:
     """Up to 1000 messages; results of tools become messages of their own."""
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of messages.")
+        errors.add(path, "Must be a list of messages.")
         return ()
     if len(raw) > MAX_MESSAGES:
-        bad.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
+        errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    read = (_message(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    read = (_message(one, f"{path}[{position}]", errors) for position, one in enumerate(raw))
     return tuple(message for several in read for message in several)
 
 
-def system(raw: Any, bad: Findings, path: str = "system") -> tuple[Message, ...]:
+def system(raw: Any, errors: FieldErrors, path: str = "system") -> tuple[Message, ...]:
     """A text or text blocks."""
     if raw is None:
         return ()
-    parts = _texts(raw, path, bad)
+    parts = _texts(raw, path, errors)
     return (Message(Role.SYSTEM, parts),) if parts else ()
 
 
@@ -64,39 +64,39 @@ def _marked_last(parts: tuple[Part, ...], mark: CacheMark | None) -> tuple[Part,
     return (*parts[:-1], msgspec.structs.replace(last, cache=mark))
 
 
-def _message(raw: Any, path: str, bad: Findings) -> tuple[Message, ...]:
-    known = record(raw, path, bad)
+def _message(raw: Any, path: str, errors: FieldErrors) -> tuple[Message, ...]:
+    known = record(raw, path, errors)
     if known is None:
         return ()
-    bad.leave(known, frozenset({"role", "content"}), path)
+    errors.ignore_unknown(known, frozenset({"role", "content"}), path)
     role, at = known.get("role"), f"{path}.content"
     if role not in _ROLES:
         told = "This field is required." if role is None else f"Must be one of: {', '.join(_ROLES)}."
-        bad.add(f"{path}.role", told)
+        errors.add(f"{path}.role", told)
         return ()
     content = known.get("content")
     if content is None:
-        bad.add(at, "This field is required.")
+        errors.add(at, "This field is required.")
         return ()
     if role == "system":
-        return (Message(Role.SYSTEM, _texts(content, at, bad)),)
+        return (Message(Role.SYSTEM, _texts(content, at, errors)),)
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(blocks, list):
-        bad.add(at, "Must be a string or a list of blocks.")
+        errors.add(at, "Must be a string or a list of blocks.")
         return ()
-    return (_assistant(blocks, at, bad),) if role == "assistant" else _user(blocks, at, bad)
+    return (_assistant(blocks, at, errors),) if role == "assistant" else _user(blocks, at, errors)
 
 
-def _texts(raw: Any, path: str, bad: Findings) -> tuple[Part, ...]:
+def _texts(raw: Any, path: str, errors: FieldErrors) -> tuple[Part, ...]:
     if isinstance(raw, str):
         return (Text(raw),)
     if not isinstance(raw, list):
-        bad.add(path, "Must be a string or a list of text blocks.")
+        errors.add(path, "Must be a string or a list of text blocks.")
         return ()
-    return _blocks(raw, {"text": _text}, path, bad)
+    return _blocks(raw, {"text": _text}, path, errors)
 
 
-def _user(blocks: list[Any], path: str, bad: Findings) -> tuple[Message, ...]:
+def _user(blocks: list[Any], path: str, errors: FieldErrors) -> tuple[Message, ...]:
     """In the order given: each result of a tool its own message, what is between them the user's."""
     made: list[Message] = []
     parts: list[Part] = []
@@ -106,66 +106,66 @@ def _user(blocks: list[Any], path: str, bad: Findings) -> tuple[Message, ...]:
             if parts:
                 made.append(Message(Role.USER, tuple(parts)))
                 parts = []
-            made.append(_tool_result(block, at, bad))
+            made.append(_tool_result(block, at, errors))
         else:
-            parts.extend(_block(block, _USER, at, bad, others=("tool_result",)))
+            parts.extend(_block(block, _USER, at, errors, others=("tool_result",)))
     if parts or not made:
         made.append(Message(Role.USER, tuple(parts)))
     return tuple(made)
 
 
-def _assistant(blocks: list[Any], path: str, bad: Findings) -> Message:
+def _assistant(blocks: list[Any], path: str, errors: FieldErrors) -> Message:
     parts: list[Part] = []
     calls: list[ToolCall] = []
     for position, block in enumerate(blocks):
         at = f"{path}[{position}]"
         if isinstance(block, dict) and block.get("type") == "tool_use":
-            calls.append(_tool_use(block, at, bad))
+            calls.append(_tool_use(block, at, errors))
         else:
-            parts.extend(_block(block, _ASSISTANT, at, bad, others=("tool_use",)))
+            parts.extend(_block(block, _ASSISTANT, at, errors, others=("tool_use",)))
     return Message(Role.ASSISTANT, tuple(parts), tuple(calls))
 
 
-def _tool_use(raw: dict[str, Any], path: str, bad: Findings) -> ToolCall:
-    call_id = text(raw, "id", path, bad, required=True)
-    name = text(raw, "name", path, bad, required=True)
-    bad.leave(raw, _CALL_FIELDS, path)
-    given = record(raw.get("input"), f"{path}.input", bad) or {}
-    signature = replay.read_call(raw, path, bad)
+def _tool_use(raw: dict[str, Any], path: str, errors: FieldErrors) -> ToolCall:
+    call_id = text(raw, "id", path, errors, required=True)
+    name = text(raw, "name", path, errors, required=True)
+    errors.ignore_unknown(raw, _CALL_FIELDS, path)
+    given = record(raw.get("input"), f"{path}.input", errors) or {}
+    signature = replay.read_call(raw, path, errors)
     return ToolCall(call_id or "", name or "", msgspec.json.encode(given).decode(), signature)
 
 
-def _tool_result(raw: dict[str, Any], path: str, bad: Findings) -> Message:
-    call_id = text(raw, "tool_use_id", path, bad, required=True)
+def _tool_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> Message:
+    call_id = text(raw, "tool_use_id", path, errors, required=True)
     is_error = raw.get("is_error")
     if is_error is not None and not isinstance(is_error, bool):
-        bad.add(f"{path}.is_error", "Must be true or false.")
+        errors.add(f"{path}.is_error", "Must be true or false.")
     content, at = raw.get("content"), f"{path}.content"
     parts: tuple[Part, ...] = ()
     if isinstance(content, str):
         parts = (Text(content),)
     elif isinstance(content, list):
-        parts = _blocks(content, _USER, at, bad)
+        parts = _blocks(content, _USER, at, errors)
     elif content is not None:
-        bad.add(at, "Must be a string or a list of blocks.")
-    bad.leave(raw, _RESULT_FIELDS, path)
-    parts = _marked_last(parts, cache_mark(raw, path, bad))
+        errors.add(at, "Must be a string or a list of blocks.")
+    errors.ignore_unknown(raw, _RESULT_FIELDS, path)
+    parts = _marked_last(parts, cache_mark(raw, path, errors))
     return Message(Role.TOOL, parts, tool_call_id=call_id or "", is_error=is_error is True)
 
 
-_Read = Callable[[dict[str, Any], str, Findings], tuple[Part, ...]]
+_Read = Callable[[dict[str, Any], str, FieldErrors], tuple[Part, ...]]
 
 
-def _blocks(raw: list[Any], known: Mapping[str, _Read], path: str, bad: Findings) -> tuple[Part, ...]:
+def _blocks(raw: list[Any], known: Mapping[str, _Read], path: str, errors: FieldErrors) -> tuple[Part, ...]:
     return tuple(
-        part for position, one in enumerate(raw) for part in _block(one, known, f"{path}[{position}]", bad)
+        part for position, one in enumerate(raw) for part in _block(one, known, f"{path}[{position}]", errors)
     )
 
 
 def _block(
-    raw: Any, known: Mapping[str, _Read], path: str, bad: Findings, others: tuple[str, ...] = ()
+    raw: Any, known: Mapping[str, _Read], path: str, errors: FieldErrors, others: tuple[str, ...] = ()
 ) -> tuple[Part, ...]:
-    block = record(raw, path, bad)
+    block = record(raw, path, errors)
     if block is None:
         return ()
     kind = block.get("type")
@@ -173,130 +173,132 @@ def _block(
     if read is None:
         possible = ", ".join((*known, *others))
         told = "This field is required." if kind is None else f"Must be one of these here: {possible}."
-        bad.add(f"{path}.type", told)
+        errors.add(f"{path}.type", told)
         return ()
-    bad.leave(block, _FIELDS, path)
-    return read(block, path, bad)
+    errors.ignore_unknown(block, _FIELDS, path)
+    return read(block, path, errors)
 
 
-def _text(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
-    words = text(raw, "text", path, bad)
+def _text(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
+    words = text(raw, "text", path, errors)
     if raw.get("text") is None:
-        bad.add(f"{path}.text", "This field is required.")
-    mark = cache_mark(raw, path, bad)
+        errors.add(f"{path}.text", "This field is required.")
+    mark = cache_mark(raw, path, errors)
     return () if words is None else (Text(words, mark),)
 
 
-def _image(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
-    url = _source(raw, path, bad, IMAGE_TYPES)
-    mark = cache_mark(raw, path, bad)
+def _image(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
+    url = _source(raw, path, errors, IMAGE_TYPES)
+    mark = cache_mark(raw, path, errors)
     return () if url is None else (Image(url, None, mark),)
 
 
-def _document(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
+def _document(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
     """A PDF is a file; what is text already is text to every model."""
-    title = text(raw, "title", path, bad)
-    before = tuple(Text(one) for one in (title, text(raw, "context", path, bad)) if one)
-    _refuse_citations(raw, path, bad)
-    source, at, mark = raw.get("source"), f"{path}.source", cache_mark(raw, path, bad)
+    title = text(raw, "title", path, errors)
+    before = tuple(Text(one) for one in (title, text(raw, "context", path, errors)) if one)
+    _refuse_citations(raw, path, errors)
+    source, at, mark = raw.get("source"), f"{path}.source", cache_mark(raw, path, errors)
     kind = source.get("type") if isinstance(source, dict) else None
     if isinstance(source, dict) and kind == "text":
-        words = text(source, "data", at, bad, required=True)
+        words = text(source, "data", at, errors, required=True)
         return () if words is None else (*before, Text(words, mark))
     if isinstance(source, dict) and kind == "content":
         content = source.get("content")
         if isinstance(content, str):
             return (*before, Text(content, mark))
         if isinstance(content, list):
-            inner = _blocks(content, {"text": _text, "image": _image}, f"{at}.content", bad)
+            inner = _blocks(content, {"text": _text, "image": _image}, f"{at}.content", errors)
             return (*before, *_marked_last(inner, mark))
-        bad.add(f"{at}.content", "Must be a string or a list of blocks.")
+        errors.add(f"{at}.content", "Must be a string or a list of blocks.")
         return ()
-    url = _source(raw, path, bad, ("application/pdf",), others=("text", "content"))
+    url = _source(raw, path, errors, ("application/pdf",), others=("text", "content"))
     return () if url is None else (*before[1 if title else 0 :], File(url, title, mark))
 
 
-def _search_result(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
+def _search_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
     """Found text, with where it stands; to every model it is text."""
-    title = text(raw, "title", path, bad, required=True)
-    source = text(raw, "source", path, bad, required=True)
+    title = text(raw, "title", path, errors, required=True)
+    source = text(raw, "source", path, errors, required=True)
     content = raw.get("content")
     if not isinstance(content, list):
-        bad.add(f"{path}.content", "Must be a list of text blocks.")
+        errors.add(f"{path}.content", "Must be a list of text blocks.")
         return ()
-    _refuse_citations(raw, path, bad)
+    _refuse_citations(raw, path, errors)
     found = [
-        part for part in _blocks(content, {"text": _text}, f"{path}.content", bad) if isinstance(part, Text)
+        part
+        for part in _blocks(content, {"text": _text}, f"{path}.content", errors)
+        if isinstance(part, Text)
     ]
-    mark = cache_mark(raw, path, bad) or next((part.cache for part in found if part.cache), None)
+    mark = cache_mark(raw, path, errors) or next((part.cache for part in found if part.cache), None)
     said = "\n\n".join(part.text for part in found)
     return (Text(f"{title} ({source})\n\n{said}", mark),)
 
 
-def _refuse_citations(raw: dict[str, Any], path: str, bad: Findings) -> None:
+def _refuse_citations(raw: dict[str, Any], path: str, errors: FieldErrors) -> None:
     cited = raw.get("citations")
     if cited is not None and (not isinstance(cited, dict) or cited.get("enabled")):
-        bad.add(f"{path}.citations", "Citations are not possible here. Leave them out or disabled.")
+        errors.add(f"{path}.citations", "Citations are not possible here. Leave them out or disabled.")
 
 
 def _source(
     raw: dict[str, Any],
     path: str,
-    bad: Findings,
+    errors: FieldErrors,
     media: tuple[str, ...],
     others: tuple[str, ...] = (),
 ) -> str | None:
     """The URL of what is given as base64 or by URL."""
     at = f"{path}.source"
-    source = record(raw.get("source"), at, bad)
+    source = record(raw.get("source"), at, errors)
     if source is None:
         return None
     kind = source.get("type")
     if kind == "url":
-        url = checked_url(source, "url", at, bad, "")
+        url = checked_url(source, "url", at, errors, "")
         if url is not None and url[:5].lower() == "data:":
-            bad.add(f"{at}.url", "Must be an http(s) URL.")
+            errors.add(f"{at}.url", "Must be an http(s) URL.")
         return url
     if kind == "file":
-        bad.add(f"{at}.type", _UPLOADED)
+        errors.add(f"{at}.type", _UPLOADED)
         return None
     if kind != "base64":
-        bad.add(f"{at}.type", f"Must be one of: {', '.join(('base64', 'url', *others))}.")
+        errors.add(f"{at}.type", f"Must be one of: {', '.join(('base64', 'url', *others))}.")
         return None
-    media_type, data = source.get("media_type"), text(source, "data", at, bad, required=True)
+    media_type, data = source.get("media_type"), text(source, "data", at, errors, required=True)
     if media_type not in media:
-        bad.add(f"{at}.media_type", f"Must be one of: {', '.join(media)}.")
+        errors.add(f"{at}.media_type", f"Must be one of: {', '.join(media)}.")
     if data is not None and not is_base64(data):
-        bad.add(f"{at}.data", "Is not valid base64.")
+        errors.add(f"{at}.data", "Is not valid base64.")
     return f"data:{media_type};base64,{data}"
 
 
-def _thinking(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
+def _thinking(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
     """As it was given; what has no signature cannot be given back to anyone."""
-    words, signature = text(raw, "thinking", path, bad), text(raw, "signature", path, bad)
+    words, signature = text(raw, "thinking", path, errors), text(raw, "signature", path, errors)
     for name, value in (("thinking", words), ("signature", signature)):
         if value is None and raw.get(name) is None:
-            bad.add(f"{path}.{name}", "This field is required.")
+            errors.add(f"{path}.{name}", "This field is required.")
     if words is None or not signature:
         return ()
-    if is_sealed(signature):
-        return _unsealed(signature, f"{path}.signature", bad)
+    if is_encoded_opaque(signature):
+        return _unsealed(signature, f"{path}.signature", errors)
     return (of_thinking_block({"type": "thinking", "thinking": words, "signature": signature}),)
 
 
-def _redacted(raw: dict[str, Any], path: str, bad: Findings) -> tuple[Part, ...]:
-    data = text(raw, "data", path, bad, required=True)
+def _redacted(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
+    data = text(raw, "data", path, errors, required=True)
     if data is None:
         return ()
-    if is_sealed(data):
-        return _unsealed(data, f"{path}.data", bad)
+    if is_encoded_opaque(data):
+        return _unsealed(data, f"{path}.data", errors)
     return (of_thinking_block({"type": "redacted_thinking", "data": data}),)
 
 
-def _unsealed(sealed: str, path: str, bad: Findings) -> tuple[Opaque, ...]:
-    made = unseal(sealed)
+def _unsealed(sealed: str, path: str, errors: FieldErrors) -> tuple[Opaque, ...]:
+    made = decode_opaque(sealed)
     if made is None:
-        bad.add(path, "Is damaged. Send it back as it came, or leave the block out.")
+        errors.add(path, "Is damaged. Send it back as it came, or leave the block out.")
         return ()
     return (made,)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from routing.doors.shared.findings import Findings, record, text
+from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.openai_messages import cache_mark, mark_of
 from routing.doors.shared.openai_tools import MAX_TOOLS, flag, tool_name
 from routing.doors.shared.schema_shape import schema
@@ -39,14 +39,14 @@ class Output(msgspec.Struct, frozen=True):
     format: ResponseFormat | None = None
 
 
-def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
+def tools(raw: Any, errors: FieldErrors, path: str = "tools") -> tuple[Tool, ...]:
     if raw is None:
         return ()
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of tools.")
+        errors.add(path, "Must be a list of tools.")
         return ()
     if len(raw) > MAX_TOOLS:
-        bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
+        errors.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
     hosted = [isinstance(one, dict) and is_hosted(one.get("type")) for one in raw]
     read: list[Tool] = []
@@ -54,11 +54,11 @@ def tools(raw: Any, bad: Findings, path: str = "tools") -> tuple[Tool, ...]:
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
         if hosted[position] and not all(hosted):
-            bad.leave_one(f"{path}[].{one['type']}")
+            errors.ignore(f"{path}[].{one['type']}")
             continue
-        tool = _tool(one, at, bad)
+        tool = _tool(one, at, errors)
         if tool.name and tool.name in names:
-            bad.add(f"{at}.name", "There is another tool of this name.")
+            errors.add(f"{at}.name", "There is another tool of this name.")
         names.add(tool.name)
         read.append(tool)
     return tuple(read)
@@ -69,12 +69,12 @@ def is_hosted(kind: Any) -> bool:
     return isinstance(kind, str) and kind != "custom"
 
 
-def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> Choice:
+def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> Choice:
     """Whether it fits the tools is for `check_tool_choice`."""
-    known = None if raw is None else record(raw, path, bad)
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return Choice()
-    alone = flag(known, "disable_parallel_tool_use", path, bad)
+    alone = flag(known, "disable_parallel_tool_use", path, errors)
     parallel = None if alone is None else not alone
     match known.get("type"):
         case "auto":
@@ -84,117 +84,119 @@ def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> Choice:
         case "none":
             return Choice(ToolChoice("none"), parallel)
         case "tool":
-            name = text(known, "name", path, bad, required=True)
+            name = text(known, "name", path, errors, required=True)
             return Choice(ToolChoice("named", name) if name else None, parallel)
-    bad.add(f"{path}.type", 'Must be "auto", "any", "tool" or "none".')
+    errors.add(f"{path}.type", 'Must be "auto", "any", "tool" or "none".')
     return Choice()
 
 
-def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
+def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], errors: FieldErrors) -> None:
     if choice is None:
         return
     if choice.mode == "named" and choice.name not in {tool.name for tool in among}:
-        bad.add("tool_choice.name", "None of the tools has this name.")
+        errors.add("tool_choice.name", "None of the tools has this name.")
     elif choice.mode == "required" and not among:
-        bad.add("tool_choice", "A tool call can be required only when there are tools.")
+        errors.add("tool_choice", "A tool call can be required only when there are tools.")
 
 
-def thinking(raw: Any, bad: Findings, path: str = "thinking") -> Thinking:
-    known = None if raw is None else record(raw, path, bad)
+def thinking(raw: Any, errors: FieldErrors, path: str = "thinking") -> Thinking:
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return Thinking()
     kind = known.get("type")
     if kind in ("disabled", "between_tools"):
         return Thinking(Effort.NONE)
     if kind not in ("enabled", "adaptive"):
-        bad.add(f"{path}.type", 'Must be "enabled", "adaptive", "disabled" or "between_tools".')
+        errors.add(f"{path}.type", 'Must be "enabled", "adaptive", "disabled" or "between_tools".')
         return Thinking()
     if known.get("display") not in (None, "summarized", "omitted"):
-        bad.add(f"{path}.display", 'Must be "summarized" or "omitted".')
+        errors.add(f"{path}.display", 'Must be "summarized" or "omitted".')
     if kind == "adaptive":
         return Thinking(shown=True)
     budget = known.get("budget_tokens")
     if not isinstance(budget, int) or isinstance(budget, bool):
         told = "This field is required." if budget is None else "Must be an integer."
-        bad.add(f"{path}.budget_tokens", told)
+        errors.add(f"{path}.budget_tokens", told)
         return Thinking(shown=True)
     if not MIN_BUDGET <= budget <= MAX_TOKENS:
-        bad.add(f"{path}.budget_tokens", f"Must be between {MIN_BUDGET} and {MAX_TOKENS}.")
+        errors.add(f"{path}.budget_tokens", f"Must be between {MIN_BUDGET} and {MAX_TOKENS}.")
     effort = next((effort for most, effort in _EFFORTS if budget <= most), Effort.XHIGH)
     return Thinking(effort, shown=True, budget=budget)
 
 
-def cache(raw: Any, bad: Findings, path: str = "cache_control") -> CacheMark | None:
+def cache(raw: Any, errors: FieldErrors, path: str = "cache_control") -> CacheMark | None:
     """The mark for the end of the whole request."""
-    return None if raw is None else mark_of(raw, path, bad)
+    return None if raw is None else mark_of(raw, path, errors)
 
 
-def output_config(raw: Any, bad: Findings, path: str = "output_config") -> Output:
-    known = None if raw is None else record(raw, path, bad)
+def output_config(raw: Any, errors: FieldErrors, path: str = "output_config") -> Output:
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return Output()
     effort = known.get("effort")
     if effort is not None and effort not in _LEVELS:
-        bad.add(f"{path}.effort", f"Must be one of: {', '.join(_LEVELS)}.")
+        errors.add(f"{path}.effort", f"Must be one of: {', '.join(_LEVELS)}.")
         effort = None
     wanted, at = known.get("format"), f"{path}.format"
-    form = None if wanted is None else record(wanted, at, bad)
+    form = None if wanted is None else record(wanted, at, errors)
     if form is None:
         return Output(Effort(effort) if effort else None)
     if form.get("type") != "json_schema":
-        bad.add(f"{at}.type", 'Must be "json_schema".')
+        errors.add(f"{at}.type", 'Must be "json_schema".')
     made = ResponseFormat(
         "json_schema",
         name=_SCHEMA_NAME,
-        schema=schema(form.get("schema"), f"{at}.schema", bad),
+        schema=schema(form.get("schema"), f"{at}.schema", errors),
         strict=True,
     )
     return Output(Effort(effort) if effort else None, made)
 
 
-def user(raw: Any, bad: Findings, path: str = "metadata") -> str | None:
+def user(raw: Any, errors: FieldErrors, path: str = "metadata") -> str | None:
     """`metadata.user_id`."""
-    known = None if raw is None else record(raw, path, bad)
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return None
     for name in known:
         if name != "user_id":
-            bad.add(f"{path}.{name}", "There is no such field.")
-    read = text(known, "user_id", path, bad)
+            errors.add(f"{path}.{name}", "There is no such field.")
+    read = text(known, "user_id", path, errors)
     if read is not None and len(read) > MAX_USER:
-        bad.add(f"{path}.user_id", f"Must have at most {MAX_USER} characters.")
+        errors.add(f"{path}.user_id", f"Must have at most {MAX_USER} characters.")
     return read
 
 
-def stops(raw: Any, bad: Findings, path: str = "stop_sequences") -> tuple[str, ...]:
+def stops(raw: Any, errors: FieldErrors, path: str = "stop_sequences") -> tuple[str, ...]:
     if raw is None:
         return ()
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of strings.")
+        errors.add(path, "Must be a list of strings.")
         return ()
     if len(raw) > MAX_STOPS:
-        bad.add(path, f"At most {MAX_STOPS} stop sequences are possible.")
+        errors.add(path, f"At most {MAX_STOPS} stop sequences are possible.")
         return ()
     for position, one in enumerate(raw):
         if not isinstance(one, str):
-            bad.add(f"{path}[{position}]", "Must be a string.")
+            errors.add(f"{path}[{position}]", "Must be a string.")
         elif not one:
-            bad.add(f"{path}[{position}]", "Must not be empty.")
+            errors.add(f"{path}[{position}]", "Must not be empty.")
     return tuple(one for one in raw if isinstance(one, str))
 
 
-def _tool(raw: Any, path: str, bad: Findings) -> Tool:
-    known = record(raw, path, bad)
+def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
+    known = record(raw, path, errors)
     if known is None:
         return Tool("")
     if known.get("type") not in (None, "custom"):
-        bad.add(f"{path}.type", 'Only tools of your own are possible here: leave it out, or send "custom".')
+        errors.add(
+            f"{path}.type", 'Only tools of your own are possible here: leave it out, or send "custom".'
+        )
         return Tool("")
-    bad.leave(known, _TOOL_FIELDS, path)
+    errors.ignore_unknown(known, _TOOL_FIELDS, path)
     return Tool(
-        name=tool_name(known, path, bad) or "",
-        description=text(known, "description", path, bad),
-        parameters=schema(known.get("input_schema"), f"{path}.input_schema", bad) or {},
-        strict=flag(known, "strict", path, bad),
-        cache=cache_mark(known, path, bad),
+        name=tool_name(known, path, errors) or "",
+        description=text(known, "description", path, errors),
+        parameters=schema(known.get("input_schema"), f"{path}.input_schema", errors) or {},
+        strict=flag(known, "strict", path, errors),
+        cache=cache_mark(known, path, errors),
     )

@@ -12,7 +12,7 @@ from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra, who
 from routing.doors.shared.enhancement import Enhancement
 from routing.doors.shared.errors import api_error, messages_error
-from routing.doors.shared.opaque import seal
+from routing.doors.shared.opaque import encode_opaque
 from routing.language.chat import (
     Finished,
     FinishReason,
@@ -165,7 +165,7 @@ class _Blocks:
         else:
             if self._open != "thinking":
                 yield from self._start("thinking", _EMPTY_THINKING)
-            signature = seal(made) if block is None else block["signature"]
+            signature = encode_opaque(made) if block is None else block["signature"]
             yield self._delta({"type": "signature_delta", "signature": signature})
         yield from self.close()
 

@@ -10,8 +10,8 @@ from msgspec import Meta
 from routing.doors.anthropic_messages import parse_messages as messages_parse
 from routing.doors.anthropic_messages import parse_options as options
 from routing.doors.shared import fields
+from routing.doors.shared.field_errors import FieldErrors
 from routing.doors.shared.fields import ParsedField, StrictSerializer, optional
-from routing.doors.shared.findings import Findings
 from routing.doors.shared.openai_messages import MAX_MESSAGES, are_blank
 from routing.doors.shared.openai_tools import MAX_TOOLS
 from routing.doors.shared.steering import steering
@@ -129,7 +129,7 @@ class _ObjectField(ParsedField):
 @extend_schema_field({})
 class _AsideField(ParsedField):
     def __init__(self, told: str) -> None:
-        super().__init__(lambda raw, bad, path: raw, required=False, allow_null=True, help_text=told)
+        super().__init__(lambda raw, errors, path: raw, required=False, allow_null=True, help_text=told)
 
 
 def _unheeded() -> _AsideField:
@@ -195,21 +195,21 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     except msgspec.ValidationError:
         raise fields.refusal(MessagesSerializer, raw) from None
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
-    bad = Findings()
+    errors = FieldErrors()
     for name in beta:
-        bad.leave_one(name)
-    request, thinking = _request(sent, chosen, bad)
+        errors.ignore(name)
+    request, thinking = _request(sent, chosen, errors)
     if thinking.budget is not None and thinking.budget >= sent.max_tokens:
-        bad.add("thinking.budget_tokens", "Must be less than max_tokens.")
+        errors.add("thinking.budget_tokens", "Must be less than max_tokens.")
     request = msgspec.structs.replace(
         request,
         max_output_tokens=sent.max_tokens,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p, top_k=sent.top_k),
-        stop=options.stops(sent.stop_sequences, bad),
-        user=options.user(sent.metadata, bad),
+        stop=options.stops(sent.stop_sequences, errors),
+        user=options.user(sent.metadata, errors),
         service_tier=_TIERS[sent.service_tier] if sent.service_tier else None,
     )
-    _check(request, bad)
+    _check(request, errors)
     return MessagesAsk(request, chosen, thinking.shown)
 
 
@@ -222,9 +222,9 @@ def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
     except msgspec.ValidationError:
         raise fields.refusal(CountSerializer, raw) from None
     chosen = steering(sent.model, headers, stream=False)
-    bad = Findings()
-    request, thinking = _request(sent, chosen, bad)
-    _check(request, bad)
+    errors = FieldErrors()
+    request, thinking = _request(sent, chosen, errors)
+    _check(request, errors)
     return MessagesAsk(request, chosen, thinking.shown)
 
 
@@ -250,27 +250,27 @@ def _refuse(raw: dict[str, Any]) -> None:
             raise UnsupportedParameter(f"{name} is not possible here. Leave it out.", param=name)
 
 
-def _request(sent: _Countable, chosen: Steering, bad: Findings) -> tuple[ChatRequest, options.Thinking]:
-    tools = options.tools(sent.tools, bad)
-    choice = options.tool_choice(sent.tool_choice, bad)
-    options.check_tool_choice(choice.tool, tools, bad)
-    thinking = options.thinking(sent.thinking, bad)
-    output = options.output_config(sent.output_config, bad)
-    said = messages_parse.messages(sent.messages, bad)
-    if (mark := options.cache(sent.cache_control, bad)) is not None:
+def _request(sent: _Countable, chosen: Steering, errors: FieldErrors) -> tuple[ChatRequest, options.Thinking]:
+    tools = options.tools(sent.tools, errors)
+    choice = options.tool_choice(sent.tool_choice, errors)
+    options.check_tool_choice(choice.tool, tools, errors)
+    thinking = options.thinking(sent.thinking, errors)
+    output = options.output_config(sent.output_config, errors)
+    said = messages_parse.messages(sent.messages, errors)
+    if (mark := options.cache(sent.cache_control, errors)) is not None:
         said = messages_parse.marked_last(said, mark)
     aside = (name for name in _UNHEEDED if getattr(sent, name) not in (None, _TAKEN.get(name)))
     request = ChatRequest(
-        messages=(*messages_parse.system(sent.system, bad), *said),
+        messages=(*messages_parse.system(sent.system, errors), *said),
         tools=tools,
         tool_choice=choice.tool,
         parallel_tool_calls=choice.parallel,
         response_format=output.format,
         effort=output.effort or thinking.effort or _default_effort(chosen, thinking),
         thinking_budget=thinking.budget,
-        unheeded=(*aside, *bad.unheeded),
+        unheeded=(*aside, *errors.ignored),
     )
-    if not bad.found and are_blank(said):
+    if not errors.details and are_blank(said):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request, thinking
 
@@ -280,6 +280,6 @@ def _default_effort(chosen: Steering, thinking: options.Thinking) -> Effort | No
     return Effort.HIGH if thinking.shown and chosen.mode is Mode.MANUAL else None
 
 
-def _check(request: ChatRequest, bad: Findings) -> None:
-    if bad.found:
-        raise bad.error()
+def _check(request: ChatRequest, errors: FieldErrors) -> None:
+    if errors.details:
+        raise errors.error()

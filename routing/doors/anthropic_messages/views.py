@@ -18,7 +18,7 @@ from routing.doors.shared.body import json_object
 from routing.doors.shared.count_tokens import input_tokens
 from routing.doors.shared.enhancement import enhanced
 from routing.doors.shared.errors import MESSAGES_REQUEST_ID
-from routing.doors.shared.idempotency import once
+from routing.doors.shared.idempotency import run_idempotently
 from routing.doors.shared.steering import HEADERS
 from routing.pipeline import answer
 
@@ -70,7 +70,7 @@ class MessagesView(_View):
             headers = answer_facts.headers(begun, settled)
             return HttpResponse(body, content_type="application/json", headers=headers)
 
-        return await once(request._request, self.caller, context, respond)
+        return await run_idempotently(request._request, self.caller, context, respond)
 
 
 class CountTokensView(_View):

@@ -123,26 +123,26 @@ def read(raw: dict[str, Any]) -> NativeAsk:
 
 
 def _request(sent: NativeChat) -> ChatRequest:
-    bad = parse.Findings()
-    tools = parse_tools.tools(sent.tools, bad)
-    choice = parse_tools.tool_choice(sent.tool_choice, bad)
-    parse_tools.check_tool_choice(choice, tools, bad)
+    errors = parse.FieldErrors()
+    tools = parse_tools.tools(sent.tools, errors)
+    choice = parse_tools.tool_choice(sent.tool_choice, errors)
+    parse_tools.check_tool_choice(choice, tools, errors)
     request = ChatRequest(
-        messages=parse.messages(sent.messages, bad),
+        messages=parse.messages(sent.messages, errors),
         max_output_tokens=sent.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p, seed=sent.seed),
-        stop=parse_tools.stop(sent.stop, bad),
+        stop=parse_tools.stop(sent.stop, errors),
         tools=tools,
         tool_choice=choice,
-        response_format=parse_tools.response_format(sent.response_format, bad),
+        response_format=parse_tools.response_format(sent.response_format, errors),
         effort=sent.reasoning_effort,
         user=sent.user,
         metadata=sent.metadata,
     )
-    if bad.found:
-        raise bad.error()
-    if bad.unheeded:
-        request = msgspec.structs.replace(request, unheeded=tuple(bad.unheeded))
+    if errors.details:
+        raise errors.error()
+    if errors.ignored:
+        request = msgspec.structs.replace(request, unheeded=tuple(errors.ignored))
     if parse.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request

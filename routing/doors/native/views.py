@@ -14,7 +14,7 @@ from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
 from routing.doors.shared.enhancement import enhanced
-from routing.doors.shared.idempotency import once
+from routing.doors.shared.idempotency import run_idempotently
 from routing.doors.shared.wire_types import IDEMPOTENCY_KEY
 from routing.pipeline import answer
 
@@ -66,4 +66,4 @@ class ChatView(AsyncAPIView):
                 headers=answer_facts.headers(begun, settled),
             )
 
-        return await once(request._request, self.caller, context, respond)
+        return await run_idempotently(request._request, self.caller, context, respond)

@@ -173,17 +173,17 @@ def _refuse(raw: dict[str, Any]) -> None:
 
 
 def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
-    bad = parse.Findings()
-    tools, choice = _tools(sent, bad)
+    errors = parse.FieldErrors()
+    tools, choice = _tools(sent, errors)
     aside = (*_SPOKEN, _SEARCH, *_STORED)
     extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in aside}
     if len(extra) > MAX_UNKNOWN or any(len(name) > MAX_UNKNOWN_NAME for name in extra):
         told = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
-        bad.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], told)
+        errors.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], told)
     if sent.top_logprobs and not sent.logprobs:
-        bad.add("top_logprobs", "Needs logprobs to be true.")
+        errors.add("top_logprobs", "Needs logprobs to be true.")
     request = ChatRequest(
-        messages=parse.messages(sent.messages, bad),
+        messages=parse.messages(sent.messages, errors),
         max_output_tokens=sent.max_completion_tokens or sent.max_tokens,
         sampling=Sampling(
             temperature=sent.temperature,
@@ -194,14 +194,14 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
             seed=sent.seed,
             logit_bias=sent.logit_bias,
         ),
-        stop=parse_tools.stop(sent.stop, bad),
+        stop=parse_tools.stop(sent.stop, errors),
         n=sent.n or 1,
         logprobs=bool(sent.logprobs),
         top_logprobs=sent.top_logprobs,
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=False if sent.functions else sent.parallel_tool_calls,
-        response_format=parse_tools.response_format(sent.response_format, bad),
+        response_format=parse_tools.response_format(sent.response_format, errors),
         effort=sent.reasoning_effort,
         verbosity=sent.verbosity,
         user=sent.user,
@@ -210,24 +210,27 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
         service_tier=sent.service_tier,
         extra=extra,
     )
-    unheeded = (*(name for name in _STORED if raw.get(name)), *bad.unheeded)
+    unheeded = (*(name for name in _STORED if raw.get(name)), *errors.ignored)
     if unheeded:
         request = msgspec.structs.replace(request, unheeded=unheeded)
-    if bad.found:
-        raise bad.error()
+    if errors.details:
+        raise errors.error()
     if parse.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request
 
 
-def _tools(sent: OpenAIChat, bad: parse.Findings) -> tuple[tuple[Tool, ...], ToolChoice | None]:
+def _tools(sent: OpenAIChat, errors: parse.FieldErrors) -> tuple[tuple[Tool, ...], ToolChoice | None]:
     """Tools, or the older functions: not both."""
     if sent.functions is None and sent.function_call is None:
-        tools, choice = parse_tools.tools(sent.tools, bad), parse_tools.tool_choice(sent.tool_choice, bad)
+        tools, choice = (
+            parse_tools.tools(sent.tools, errors),
+            parse_tools.tool_choice(sent.tool_choice, errors),
+        )
     else:
-        tools = () if sent.functions is None else parse_tools.functions(sent.functions, bad)
-        choice = parse_tools.function_call(sent.function_call, bad)
+        tools = () if sent.functions is None else parse_tools.functions(sent.functions, errors)
+        choice = parse_tools.function_call(sent.function_call, errors)
         if sent.tools or sent.tool_choice is not None:
-            bad.add("functions", "Must not stand beside tools or tool_choice. Use tools alone.")
-    parse_tools.check_tool_choice(choice, tools, bad)
+            errors.add("functions", "Must not stand beside tools or tool_choice. Use tools alone.")
+    parse_tools.check_tool_choice(choice, tools, errors)
     return tools, choice

@@ -14,7 +14,7 @@ from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
 from routing.doors.shared.enhancement import enhanced
-from routing.doors.shared.idempotency import once
+from routing.doors.shared.idempotency import run_idempotently
 from routing.doors.shared.steering import HEADERS
 from routing.pipeline import answer
 
@@ -61,7 +61,7 @@ class CompletionsView(AsyncAPIView):
                 headers=answer_facts.headers(begun, settled),
             )
 
-        return await once(request._request, self.caller, context, respond)
+        return await run_idempotently(request._request, self.caller, context, respond)
 
 
 @extend_schema(exclude=True)

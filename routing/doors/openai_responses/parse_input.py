@@ -1,6 +1,6 @@
 """The input items of the Responses API into the neutral language.
 
-Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
+Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,8 @@ import msgspec
 
 from routing.doors.openai_responses.parse_options import full_name
 from routing.doors.shared import reasoning_extension as replay
-from routing.doors.shared.findings import Findings, record, text
-from routing.doors.shared.opaque import is_sealed, unseal
+from routing.doors.shared.field_errors import FieldErrors, record, text
+from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url
 from routing.language.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
 from routing.providers.shared.reasoning import of_reasoning_item
@@ -44,22 +44,22 @@ _ROLES = {
 }
 
 
-def items(raw: Any, bad: Findings, path: str = "input") -> tuple[Message, ...]:
+def items(raw: Any, errors: FieldErrors, path: str = "input") -> tuple[Message, ...]:
     """A text, or items; what an assistant said, thought and called in one turn becomes one message."""
     if isinstance(raw, str):
         return (Message(Role.USER, (Text(raw),)),)
     if not isinstance(raw, list):
-        bad.add(path, "Must be a string or a list of items.")
+        errors.add(path, "Must be a string or a list of items.")
         return ()
     if len(raw) > MAX_ITEMS:
-        bad.add(path, f"At most {MAX_ITEMS:,} items are possible; there are {len(raw):,}.")
+        errors.add(path, f"At most {MAX_ITEMS:,} items are possible; there are {len(raw):,}.")
         return ()
     turns = _Turns()
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
-        item = record(one, at, bad)
+        item = record(one, at, errors)
         if item is not None:
-            _read(item, turns, at, bad)
+            _read(item, turns, at, errors)
     return turns.done()
 
 
@@ -97,89 +97,91 @@ class _Turns:
         self._parts, self._calls = [], []
 
 
-def _read(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
-    bad.leave(item, _ITEM_FIELDS, path)
+def _read(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -> None:
+    errors.ignore_unknown(item, _ITEM_FIELDS, path)
     match item.get("type", "message"):
         case "message":
-            _message(item, turns, path, bad)
+            _message(item, turns, path, errors)
         case "function_call":
-            turns.call(_call(item, "arguments", path, bad))
+            turns.call(_call(item, "arguments", path, errors))
         case "custom_tool_call":
-            turns.call(msgspec.structs.replace(_call(item, "input", path, bad), is_custom=True))
+            turns.call(msgspec.structs.replace(_call(item, "input", path, errors), is_custom=True))
         case "function_call_output" | "custom_tool_call_output":
-            turns.add(_output(item, path, bad))
+            turns.add(_output(item, path, errors))
         case "reasoning":
-            made = _reasoning(item, path, bad)
+            made = _reasoning(item, path, errors)
             if made is not None:
                 turns.think(made)
         case "additional_tools":
             pass  # the tools of all items are read together
         case "item_reference":
-            bad.add(f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself.")
+            errors.add(
+                f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself."
+            )
         case _:
-            bad.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
+            errors.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
 
 
-def _message(item: dict[str, Any], turns: _Turns, path: str, bad: Findings) -> None:
+def _message(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -> None:
     name = item.get("role")
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
         told = "This field is required." if name is None else f"Must be one of: {', '.join(_ROLES)}."
-        bad.add(f"{path}.role", told)
+        errors.add(f"{path}.role", told)
         return
-    parts = _content(item.get("content"), role, f"{path}.content", bad)
+    parts = _content(item.get("content"), role, f"{path}.content", errors)
     if role is Role.ASSISTANT:
         turns.say(parts)
     else:
         turns.add(Message(role, parts))
 
 
-def _call(item: dict[str, Any], written: str, path: str, bad: Findings) -> ToolCall:
+def _call(item: dict[str, Any], written: str, path: str, errors: FieldErrors) -> ToolCall:
     """`written`: the field that says what the tool is given."""
-    call_id = text(item, "call_id", path, bad, required=True)
-    name = full_name(item, path, bad)
-    given = text(item, written, path, bad)
+    call_id = text(item, "call_id", path, errors, required=True)
+    name = full_name(item, path, errors)
+    given = text(item, written, path, errors)
     if item.get(written) is None:
-        bad.add(f"{path}.{written}", "This field is required.")
-    signature = replay.read_call(item, path, bad)
+        errors.add(f"{path}.{written}", "This field is required.")
+    signature = replay.read_call(item, path, errors)
     return ToolCall(call_id or "", name or "", given or "", signature)
 
 
-def _output(item: dict[str, Any], path: str, bad: Findings) -> Message:
-    call_id = text(item, "call_id", path, bad, required=True)
-    parts = _content(item.get("output"), Role.TOOL, f"{path}.output", bad)
+def _output(item: dict[str, Any], path: str, errors: FieldErrors) -> Message:
+    call_id = text(item, "call_id", path, errors, required=True)
+    parts = _content(item.get("output"), Role.TOOL, f"{path}.output", errors)
     return Message(Role.TOOL, parts, tool_call_id=call_id or "")
 
 
-def _reasoning(item: dict[str, Any], path: str, bad: Findings) -> Opaque | None:
+def _reasoning(item: dict[str, Any], path: str, errors: FieldErrors) -> Opaque | None:
     """What is not encrypted cannot be given back to anyone."""
     summary = item.get("summary")
     if summary is not None and not isinstance(summary, list):
-        bad.add(f"{path}.summary", "Must be a list.")
-    encrypted = text(item, "encrypted_content", path, bad)
+        errors.add(f"{path}.summary", "Must be a list.")
+    encrypted = text(item, "encrypted_content", path, errors)
     if not encrypted:
         return None
-    if not is_sealed(encrypted):
+    if not is_encoded_opaque(encrypted):
         kept = {name: item.get(name) for name in ("type", "id", "summary", "encrypted_content")}
         return of_reasoning_item(kept | {"summary": summary or []})
-    made = unseal(encrypted)
+    made = decode_opaque(encrypted)
     if made is None:
-        bad.add(f"{path}.encrypted_content", "Is damaged. Send it back as it came, or leave the item out.")
+        errors.add(f"{path}.encrypted_content", "Is damaged. Send it back as it came, or leave the item out.")
     return made
 
 
-def _content(raw: Any, role: Role, path: str, bad: Findings) -> tuple[Part, ...]:
+def _content(raw: Any, role: Role, path: str, errors: FieldErrors) -> tuple[Part, ...]:
     if isinstance(raw, str):
         return (Text(raw),)
     if not isinstance(raw, list):
-        bad.add(path, "This field is required." if raw is None else "Must be a string or a list of parts.")
+        errors.add(path, "This field is required." if raw is None else "Must be a string or a list of parts.")
         return ()
-    read = [_part(one, _PARTS[role], f"{path}[{position}]", bad) for position, one in enumerate(raw)]
+    read = [_part(one, _PARTS[role], f"{path}[{position}]", errors) for position, one in enumerate(raw)]
     return tuple(part for part in read if part is not None)
 
 
-def _part(raw: Any, known: Mapping[str, "_Read"], path: str, bad: Findings) -> Part | None:
-    part = record(raw, path, bad)
+def _part(raw: Any, known: Mapping[str, "_Read"], path: str, errors: FieldErrors) -> Part | None:
+    part = record(raw, path, errors)
     if part is None:
         return None
     kind = part.get("type")
@@ -188,46 +190,46 @@ def _part(raw: Any, known: Mapping[str, "_Read"], path: str, bad: Findings) -> P
         told = (
             "This field is required." if kind is None else f"Must be one of these here: {', '.join(known)}."
         )
-        bad.add(f"{path}.type", told)
+        errors.add(f"{path}.type", told)
         return None
-    bad.leave(part, _PART_FIELDS, path)
-    return read(part, path, bad)
+    errors.ignore_unknown(part, _PART_FIELDS, path)
+    return read(part, path, errors)
 
 
-def _text(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
-    words = text(raw, "text", path, bad)
+def _text(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
+    words = text(raw, "text", path, errors)
     if raw.get("text") is None:
-        bad.add(f"{path}.text", "This field is required.")
-    return None if words is None else Text(words, cache_mark(raw, path, bad))
+        errors.add(f"{path}.text", "This field is required.")
+    return None if words is None else Text(words, cache_mark(raw, path, errors))
 
 
-def _refusal(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
-    words = text(raw, "refusal", path, bad, required=True)
+def _refusal(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
+    words = text(raw, "refusal", path, errors, required=True)
     return None if words is None else Refusal(words)
 
 
-def _image(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+def _image(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     if raw.get("file_id") is not None:
-        bad.add(f"{path}.file_id", _UPLOADED)
+        errors.add(f"{path}.file_id", _UPLOADED)
         return None
-    detail = text(raw, "detail", path, bad)
+    detail = text(raw, "detail", path, errors)
     if detail is not None and detail not in DETAILS:
-        bad.add(f"{path}.detail", f"Must be one of: {', '.join(DETAILS)}.")
-    url = checked_url(raw, "image_url", path, bad, "image/")
-    return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
+        errors.add(f"{path}.detail", f"Must be one of: {', '.join(DETAILS)}.")
+    url = checked_url(raw, "image_url", path, errors, "image/")
+    return None if url is None else Image(url, detail, cache_mark(raw, path, errors))
 
 
-def _file(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+def _file(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     if raw.get("file_id") is not None:
-        bad.add(f"{path}.file_id", _UPLOADED)
+        errors.add(f"{path}.file_id", _UPLOADED)
         return None
     name = "file_url" if raw.get("file_url") is not None else "file_data"
-    filename = text(raw, "filename", path, bad)
-    url = checked_url(raw, name, path, bad, "")
-    return None if url is None else File(url, filename, cache_mark(raw, path, bad))
+    filename = text(raw, "filename", path, errors)
+    url = checked_url(raw, name, path, errors, "")
+    return None if url is None else File(url, filename, cache_mark(raw, path, errors))
 
 
-_Read = Callable[[dict[str, Any], str, Findings], Part | None]
+_Read = Callable[[dict[str, Any], str, FieldErrors], Part | None]
 _SHOWN: dict[str, _Read] = {"input_text": _text, "input_image": _image, "input_file": _file}
 _PARTS: dict[Role, dict[str, _Read]] = {
     Role.USER: _SHOWN,

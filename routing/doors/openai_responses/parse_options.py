@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from routing.doors.shared.findings import Findings, record, text
+from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.openai_tools import (
     MAX_TOOL_NAME,
     MAX_TOOLS,
@@ -46,16 +46,16 @@ def has_own(raw: Any) -> bool:
 
 
 def tools(
-    raw: Any, bad: Findings, path: str = "tools", *, beside_own: bool | None = None
+    raw: Any, errors: FieldErrors, path: str = "tools", *, beside_own: bool | None = None
 ) -> tuple[Tool, ...]:
     """`beside_own`: whether the caller has tools of its own, here or elsewhere; None: only here."""
     if raw is None:
         return ()
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of tools.")
+        errors.add(path, "Must be a list of tools.")
         return ()
     if len(raw) > MAX_TOOLS:
-        bad.add(path, f"At most {MAX_TOOLS} tools are possible.")
+        errors.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
     leaves_hosted = has_own(raw) if beside_own is None else beside_own
     read: list[Tool] = []
@@ -63,11 +63,11 @@ def tools(
     for position, one in enumerate(raw):
         at = f"{path}[{position}]"
         if leaves_hosted and isinstance(one, dict) and is_hosted(one.get("type")):
-            bad.leave_one(f"{path}[].{one['type']}")
+            errors.ignore(f"{path}[].{one['type']}")
             continue
-        for tool in _tools_of(one, at, bad):
+        for tool in _tools_of(one, at, errors):
             if tool.name and tool.name in names:
-                bad.add(f"{at}.name", "There is another tool of this name.")
+                errors.add(f"{at}.name", "There is another tool of this name.")
             names.add(tool.name)
             read.append(tool)
     return tuple(read)
@@ -105,151 +105,153 @@ def additional(items: Any) -> Iterator[tuple[str, Any]]:
             yield f"input[{position}].tools", item.get("tools")
 
 
-def tool_choice(raw: Any, bad: Findings, path: str = "tool_choice") -> ToolChoice | None:
+def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> ToolChoice | None:
     """Whether it fits the tools is for `check_tool_choice`."""
     if raw is None:
         return None
     if isinstance(raw, str):
         if raw in ("auto", "none", "required"):
             return ToolChoice(cast(Literal["auto", "none", "required"], raw))
-        bad.add(path, 'Must be "auto", "none", "required" or name a function.')
+        errors.add(path, 'Must be "auto", "none", "required" or name a function.')
         return None
-    known = record(raw, path, bad)
+    known = record(raw, path, errors)
     if known is None:
         return None
     if known.get("type") == "allowed_tools":
-        return allowed_tools(known, _allowed, bad, path)
-    name = _named(known, path, bad)
+        return allowed_tools(known, _allowed, errors, path)
+    name = _named(known, path, errors)
     return ToolChoice("named", name) if name else None
 
 
-def _named(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+def _named(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
     if raw.get("type") not in ("function", "custom"):
-        bad.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
+        errors.add(f"{path}.type", 'Must be "function", "custom" or, for several, "allowed_tools".')
         return None
-    return full_name(raw, path, bad)
+    return full_name(raw, path, errors)
 
 
-def _allowed(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+def _allowed(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
     """A hosted tool among those that are allowed is left out as it is among all."""
-    return None if is_hosted(raw.get("type")) else _named(raw, path, bad)
+    return None if is_hosted(raw.get("type")) else _named(raw, path, errors)
 
 
-def full_name(raw: dict[str, Any], path: str, bad: Findings) -> str | None:
+def full_name(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
     """As a tool goes by here, its namespace included."""
-    name = text(raw, "name", path, bad, required=True)
-    namespace = text(raw, "namespace", path, bad)
+    name = text(raw, "name", path, errors, required=True)
+    namespace = text(raw, "namespace", path, errors)
     return flat(namespace, name) if namespace and name else name
 
 
-def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], bad: Findings) -> None:
+def check_tool_choice(choice: ToolChoice | None, among: tuple[Tool, ...], errors: FieldErrors) -> None:
     if choice is None:
         return
     unknown = set(choice.allowed) - {tool.name for tool in among}
     if unknown:
-        bad.add("tool_choice.tools", f"None of the tools has the name {min(unknown)!r}.")
+        errors.add("tool_choice.tools", f"None of the tools has the name {min(unknown)!r}.")
     if choice.mode == "named" and choice.name not in {tool.name for tool in among}:
-        bad.add("tool_choice.name", "None of the tools has this name.")
+        errors.add("tool_choice.name", "None of the tools has this name.")
     elif choice.mode == "required" and not among:
-        bad.add("tool_choice", "A tool call can be required only when there are tools.")
+        errors.add("tool_choice", "A tool call can be required only when there are tools.")
 
 
-def text_settings(raw: Any, bad: Findings, path: str = "text") -> TextSettings:
-    known = None if raw is None else record(raw, path, bad)
+def text_settings(raw: Any, errors: FieldErrors, path: str = "text") -> TextSettings:
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return TextSettings()
-    _check_names(known, ("format", "verbosity"), path, bad)
-    verbosity = _one_of(known, "verbosity", VERBOSITIES, path, bad)
+    _check_names(known, ("format", "verbosity"), path, errors)
+    verbosity = _one_of(known, "verbosity", VERBOSITIES, path, errors)
     wanted = known.get("format")
-    return TextSettings(None if wanted is None else _format(wanted, f"{path}.format", bad), verbosity)
+    return TextSettings(None if wanted is None else _format(wanted, f"{path}.format", errors), verbosity)
 
 
-def reasoning(raw: Any, bad: Findings, path: str = "reasoning") -> Reasoning:
-    known = None if raw is None else record(raw, path, bad)
+def reasoning(raw: Any, errors: FieldErrors, path: str = "reasoning") -> Reasoning:
+    known = None if raw is None else record(raw, path, errors)
     if known is None:
         return Reasoning()
-    _check_names(known, ("effort", "summary", "generate_summary", *_UNHEEDED), path, bad)
-    bad.leave(known, frozenset({"effort", "summary", "generate_summary"}), path)
-    effort = _one_of(known, "effort", tuple(Effort), path, bad)
-    older = _one_of(known, "generate_summary", SUMMARIES, path, bad)
-    summary = _one_of(known, "summary", SUMMARIES, path, bad)
+    _check_names(known, ("effort", "summary", "generate_summary", *_UNHEEDED), path, errors)
+    errors.ignore_unknown(known, frozenset({"effort", "summary", "generate_summary"}), path)
+    effort = _one_of(known, "effort", tuple(Effort), path, errors)
+    older = _one_of(known, "generate_summary", SUMMARIES, path, errors)
+    summary = _one_of(known, "summary", SUMMARIES, path, errors)
     return Reasoning(Effort(effort) if effort else None, summary or older)
 
 
-def include(raw: Any, bad: Findings, path: str = "include") -> frozenset[str]:
+def include(raw: Any, errors: FieldErrors, path: str = "include") -> frozenset[str]:
     """Encrypted reasoning always is included; what belongs to hosted tools never comes up."""
     if raw is None:
         return frozenset()
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of strings.")
+        errors.add(path, "Must be a list of strings.")
         return frozenset()
     for position, one in enumerate(raw):
         if not isinstance(one, str):
-            bad.add(f"{path}[{position}]", "Must be a string.")
+            errors.add(f"{path}[{position}]", "Must be a string.")
     return frozenset(one for one in raw if isinstance(one, str))
 
 
-def _format(raw: Any, path: str, bad: Findings) -> ResponseFormat | None:
-    known = record(raw, path, bad)
+def _format(raw: Any, path: str, errors: FieldErrors) -> ResponseFormat | None:
+    known = record(raw, path, errors)
     if known is None:
         return None
     kind = known.get("type")
     if kind in ("text", "json_object"):
         return ResponseFormat(kind)
     if kind != "json_schema":
-        bad.add(f"{path}.type", 'Must be "text", "json_object" or "json_schema".')
+        errors.add(f"{path}.type", 'Must be "text", "json_object" or "json_schema".')
         return None
     return ResponseFormat(
         "json_schema",
-        name=tool_name(known, path, bad),
-        description=text(known, "description", path, bad),
-        schema=schema(known.get("schema"), f"{path}.schema", bad),
-        strict=flag(known, "strict", path, bad),
+        name=tool_name(known, path, errors),
+        description=text(known, "description", path, errors),
+        schema=schema(known.get("schema"), f"{path}.schema", errors),
+        strict=flag(known, "strict", path, errors),
     )
 
 
-def _tools_of(raw: Any, path: str, bad: Findings) -> Iterator[Tool]:
+def _tools_of(raw: Any, path: str, errors: FieldErrors) -> Iterator[Tool]:
     """One tool, or those of a namespace under names of their own."""
     if not isinstance(raw, dict) or raw.get("type") != "namespace":
-        yield _tool(raw, path, bad)
+        yield _tool(raw, path, errors)
         return
-    name, inner = tool_name(raw, path, bad) or "", raw.get("tools")
-    about = text(raw, "description", path, bad)
+    name, inner = tool_name(raw, path, errors) or "", raw.get("tools")
+    about = text(raw, "description", path, errors)
     if not isinstance(inner, list):
-        bad.add(f"{path}.tools", "Must be a list of tools.")
+        errors.add(f"{path}.tools", "Must be a list of tools.")
         return
     if len(inner) > MAX_TOOLS:
-        bad.add(f"{path}.tools", f"At most {MAX_TOOLS} tools are possible.")
+        errors.add(f"{path}.tools", f"At most {MAX_TOOLS} tools are possible.")
         return
     for position, one in enumerate(inner):
-        tool = _tool(one, f"{path}.tools[{position}]", bad)
+        tool = _tool(one, f"{path}.tools[{position}]", errors)
         said = "\n\n".join(filter(None, [about, tool.description])) or None
         yield msgspec.structs.replace(tool, name=flat(name, tool.name), description=said)
 
 
-def _tool(raw: Any, path: str, bad: Findings) -> Tool:
-    known = record(raw, path, bad)
+def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
+    known = record(raw, path, errors)
     if known is None:
         return Tool("")
     kind = known.get("type")
     if kind == "custom":
-        return custom_tool(known, path, bad, is_flat=True)
+        return custom_tool(known, path, errors, is_flat=True)
     if kind != "function":
         told = 'Must be "function" or "custom": no tools are hosted here.'
-        bad.add(f"{path}.type", "This field is required." if kind is None else told)
+        errors.add(f"{path}.type", "This field is required." if kind is None else told)
         return Tool("")
-    return function_tool(known, path, bad, is_flat=True)
+    return function_tool(known, path, errors, is_flat=True)
 
 
-def _one_of(raw: dict[str, Any], name: str, among: tuple[str, ...], path: str, bad: Findings) -> str | None:
+def _one_of(
+    raw: dict[str, Any], name: str, among: tuple[str, ...], path: str, errors: FieldErrors
+) -> str | None:
     value = raw.get(name)
     if value is None or (isinstance(value, str) and value in among):
         return value
-    bad.add(f"{path}.{name}", f"Must be one of: {', '.join(among)}.")
+    errors.add(f"{path}.{name}", f"Must be one of: {', '.join(among)}.")
     return None
 
 
-def _check_names(raw: dict[str, Any], known: tuple[str, ...], path: str, bad: Findings) -> None:
+def _check_names(raw: dict[str, Any], known: tuple[str, ...], path: str, errors: FieldErrors) -> None:
     for name in raw:
         if name not in known:
-            bad.add(f"{path}.{name}", "There is no such field.")
+            errors.add(f"{path}.{name}", "There is no such field.")

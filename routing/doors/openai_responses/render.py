@@ -14,7 +14,7 @@ from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra, who
 from routing.doors.shared.enhancement import Enhancement
 from routing.doors.shared.errors import api_error
-from routing.doors.shared.opaque import seal
+from routing.doors.shared.opaque import encode_opaque
 from routing.language.chat import (
     Finished,
     FinishReason,
@@ -254,7 +254,7 @@ class _Output:
         if self._open is None or self._open["type"] != "reasoning":
             yield from self._begin("rs", {"type": "reasoning", "summary": []})
         assert self._open is not None
-        self._open["encrypted_content"] = seal(made)
+        self._open["encrypted_content"] = encode_opaque(made)
         yield from self.close()
 
     def _call(self, event: ToolCallDelta) -> Iterator[Event]:

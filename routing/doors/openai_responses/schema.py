@@ -11,8 +11,8 @@ from routing.doors.openai_chat.schema import MAX_TIER, OpenAIChat
 from routing.doors.openai_responses import parse_input as responses_parse
 from routing.doors.openai_responses import parse_options as options
 from routing.doors.shared import fields
+from routing.doors.shared.field_errors import FieldErrors
 from routing.doors.shared.fields import ParsedField, StrictSerializer, optional
-from routing.doors.shared.findings import Findings
 from routing.doors.shared.openai_messages import are_blank
 from routing.doors.shared.openai_tools import MAX_TOOLS
 from routing.doors.shared.steering import steering
@@ -116,7 +116,7 @@ class _IncludeField(ParsedField):
 class _RefusedField(ParsedField):
     def __init__(self) -> None:
         told = "Refused: nothing is stored here."
-        super().__init__(lambda raw, bad, path: raw, required=False, allow_null=True, help_text=told)
+        super().__init__(lambda raw, errors, path: raw, required=False, allow_null=True, help_text=told)
 
 
 class ResponsesSerializer(StrictSerializer):
@@ -174,14 +174,14 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
     except msgspec.ValidationError:
         raise fields.refusal(ResponsesSerializer, raw) from None
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
-    bad = Findings()
-    _leave_unknown(raw, bad)
-    tools, namespaces = _tools(sent, bad)
-    choice = options.tool_choice(sent.tool_choice, bad)
-    options.check_tool_choice(choice, tools, bad)
-    text, reasoning = options.text_settings(sent.text, bad), options.reasoning(sent.reasoning, bad)
-    included = options.include(sent.include, bad)
-    said = responses_parse.items(sent.input, bad)
+    errors = FieldErrors()
+    _leave_unknown(raw, errors)
+    tools, namespaces = _tools(sent, errors)
+    choice = options.tool_choice(sent.tool_choice, errors)
+    options.check_tool_choice(choice, tools, errors)
+    text, reasoning = options.text_settings(sent.text, errors), options.reasoning(sent.reasoning, errors)
+    included = options.include(sent.include, errors)
+    said = responses_parse.items(sent.input, errors)
     system = (Message(Role.SYSTEM, (Text(sent.instructions),)),) if sent.instructions else ()
     request = ChatRequest(
         messages=(*system, *said),
@@ -200,36 +200,38 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
         metadata=sent.metadata,
         service_tier=sent.service_tier,
         extra={name: raw[name] for name in _OPENAI_ONLY if raw.get(name) is not None},
-        unheeded=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *bad.unheeded),
+        unheeded=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *errors.ignored),
     )
-    if bad.found:
-        raise bad.error()
+    if errors.details:
+        raise errors.error()
     if are_blank(said):
         raise EmptyMessages("The input is empty. Send at least one item with content.", param="input")
     return ResponsesAsk(request, chosen, reasoning, _echo(sent, request), namespaces)
 
 
-def _tools(sent: Responses, bad: Findings) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
+def _tools(sent: Responses, errors: FieldErrors) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
     """All that may be called, the latest of each name, and the namespaces they are from."""
     lists = [("tools", sent.tools), *options.additional(sent.input)]
     own = any(options.has_own(raw) for _, raw in lists)
-    tools = {tool.name: tool for path, raw in lists for tool in options.tools(raw, bad, path, beside_own=own)}
+    tools = {
+        tool.name: tool for path, raw in lists for tool in options.tools(raw, errors, path, beside_own=own)
+    }
     if len(tools) > MAX_TOOLS:
-        bad.add("tools", f"At most {MAX_TOOLS} tools are possible, with those of namespaces and items.")
-    if bad.found:
+        errors.add("tools", f"At most {MAX_TOOLS} tools are possible, with those of namespaces and items.")
+    if errors.details:
         return (), {}
     return tuple(tools.values()), {
         name: place for _, raw in lists for name, place in options.namespaces(raw).items()
     }
 
 
-def _leave_unknown(raw: dict[str, Any], bad: Findings) -> None:
+def _leave_unknown(raw: dict[str, Any], errors: FieldErrors) -> None:
     """Agents send more than is known here; but who means the other API's parameters is told so."""
     known = frozenset(Responses.__struct_fields__)
     for name in raw.keys() - known:
         if name in OpenAIChat.__struct_fields__:
-            bad.add(name, "Is a parameter of /v1/chat/completions, not of this path.")
-    bad.leave(raw, known, "")
+            errors.add(name, "Is a parameter of /v1/chat/completions, not of this path.")
+    errors.ignore_unknown(raw, known, "")
 
 
 _NOTHING = (None, False, "disabled")

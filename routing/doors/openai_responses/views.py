@@ -17,7 +17,7 @@ from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
 from routing.doors.shared.count_tokens import input_tokens
 from routing.doors.shared.enhancement import enhanced
-from routing.doors.shared.idempotency import once
+from routing.doors.shared.idempotency import run_idempotently
 from routing.doors.shared.steering import HEADERS
 from routing.pipeline import answer
 
@@ -58,7 +58,7 @@ class ResponsesView(AsyncAPIView):
             headers = answer_facts.headers(begun, settled)
             return HttpResponse(body, content_type="application/json", headers=headers)
 
-        return await once(request._request, self.caller, context, respond)
+        return await run_idempotently(request._request, self.caller, context, respond)
 
 
 class InputTokensView(AsyncAPIView):

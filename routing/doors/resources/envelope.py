@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest, HttpResponse
 
-from routing.doors.shared.errors import field_errors, meta, validation_error
+from routing.doors.shared.errors import flat_details, meta, validation_error
 from routing.doors.shared.fields import StrictSerializer
 
 
@@ -20,5 +20,5 @@ def checked(serializer: type[StrictSerializer], sent: Mapping[str, Any]) -> dict
     """What was sent, read; null as good as absent. Raises ValidationError naming every wrong field."""
     read = serializer(data=sent)
     if not read.is_valid():
-        raise validation_error(list(field_errors(read.errors)))
+        raise validation_error(list(flat_details(read.errors)))
     return {name: value for name, value in read.validated_data.items() if value is not None}

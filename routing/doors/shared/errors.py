@@ -140,7 +140,7 @@ def api_error(exc: Exception) -> ApiError:
     return InternalError("Something went wrong on our side. Try again.")
 
 
-def field_errors(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
+def flat_details(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
     """A serializer's errors, flat: `{"field": "messages[2].content", "message": …}`."""
     if isinstance(errors, Mapping):
         for name, inner in errors.items():
@@ -148,11 +148,11 @@ def field_errors(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
                 own = f"[{name}]"
             else:
                 own = "" if name == api_settings.NON_FIELD_ERRORS_KEY else str(name)
-            yield from field_errors(inner, joined(field, own))
+            yield from flat_details(inner, joined(field, own))
     elif isinstance(errors, list | tuple):
         for position, inner in enumerate(errors):
             at = f"{field}[{position}]" if isinstance(inner, Mapping | list) and inner else field
-            yield from field_errors(inner, at)
+            yield from flat_details(inner, at)
     else:
         yield {"field": field, "message": str(errors)}
 
@@ -177,7 +177,7 @@ def validation_error(details: list[dict[str, str]]) -> ValidationError:
 def _of_drf(exc: drf.APIException) -> ApiError:
     match exc:
         case drf.ValidationError():
-            return validation_error(list(field_errors(exc.detail)))
+            return validation_error(list(flat_details(exc.detail)))
         case drf.MethodNotAllowed():
             return MethodNotAllowed(str(exc.detail))
         case drf.NotFound():

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
-from routing.doors.shared.errors import field_errors, validation_error
-from routing.doors.shared.openai_messages import Findings
+from routing.doors.shared.errors import flat_details, validation_error
+from routing.doors.shared.openai_messages import FieldErrors
 from routing.language.errors import ValidationError
 
 
@@ -38,7 +38,7 @@ def refusal(serializer: type[StrictSerializer], raw: Any) -> ValidationError:
     checked = serializer(data=raw)
     if checked.is_valid():
         raise AssertionError(f"{serializer.__name__} takes what its struct does not")
-    return validation_error(list(field_errors(checked.errors)))
+    return validation_error(list(flat_details(checked.errors)))
 
 
 def optional(field: type[serializers.Field[Any, Any, Any, Any]], **options: Any) -> Any:
@@ -122,18 +122,18 @@ class Metadata(serializers.DictField):
 class ParsedField(serializers.Field[Any, Any, Any, Any]):
     """A field that a function of the neutral parser reads."""
 
-    def __init__(self, parse: Callable[[Any, Findings, str], Any], **options: Any) -> None:
+    def __init__(self, parse: Callable[[Any, FieldErrors, str], Any], **options: Any) -> None:
         super().__init__(**options)
         self._parse = parse
 
     def to_internal_value(self, data: Any) -> Any:
-        bad = Findings()
-        read = self._parse(data, bad, "")
-        if bad.found:
+        errors = FieldErrors()
+        read = self._parse(data, errors, "")
+        if errors.details:
             raise serializers.ValidationError(
-                [bad.found[0]["message"]]
-                if not bad.found[0]["field"]
-                else {one["field"]: one["message"] for one in bad.found}
+                [errors.details[0]["message"]]
+                if not errors.details[0]["field"]
+                else {one["field"]: one["message"] for one in errors.details}
             )
         return read
 

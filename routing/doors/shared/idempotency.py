@@ -51,7 +51,9 @@ _Place = tuple[asyncio.AbstractEventLoop, int, str, str]
 _under_way: dict[_Place, asyncio.Event] = {}
 
 
-async def once(request: HttpRequest, caller: Caller, context: Context, respond: Respond) -> HttpResponseBase:
+async def run_idempotently(
+    request: HttpRequest, caller: Caller, context: Context, respond: Respond
+) -> HttpResponseBase:
     """The response of `respond`, or the one that was given before under the same key.
 
     Raises IdempotencyConflict, IdempotencyInProgress, IdempotencyNotReplayable and, when the key cannot be

@@ -1,6 +1,7 @@
-"""What one provider wants back, as an opaque text that clients of another dialect carry for it.
+"""Writes a provider's opaque data as one string, for clients of APIs that have no field for it.
 
-Neither secret nor trusted: at most its own provider refuses it, and then the turn goes on without.
+Clients send the string back unchanged. It is neither secret nor trusted: if a client alters it, its own
+provider refuses it, and the turn continues without it.
 """
 
 import base64
@@ -10,23 +11,23 @@ import msgspec
 
 from routing.language.chat import Opaque
 
-_MARK = "rp1."
+_PREFIX = "rp1."
 _decoder = msgspec.json.Decoder(tuple[str, dict])  # type: ignore[type-arg]
 
 
-def seal(made: Opaque) -> str:
-    return _MARK + base64.urlsafe_b64encode(msgspec.json.encode((made.provider, made.data))).decode()
+def encode_opaque(part: Opaque) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(msgspec.json.encode((part.provider, part.data))).decode()
 
 
-def is_sealed(text: str) -> bool:
-    """Whether it came from here; it may still be damaged."""
-    return text.startswith(_MARK)
+def is_encoded_opaque(text: str) -> bool:
+    """Return whether `encode_opaque` wrote this text; it may have been damaged since."""
+    return text.startswith(_PREFIX)
 
 
-def unseal(text: str) -> Opaque | None:
-    """None when it is damaged."""
+def decode_opaque(text: str) -> Opaque | None:
+    """The part that was encoded; None when the text is damaged."""
     try:
-        provider, data = _decoder.decode(base64.urlsafe_b64decode(text.removeprefix(_MARK)))
+        provider, data = _decoder.decode(base64.urlsafe_b64decode(text.removeprefix(_PREFIX)))
     except (binascii.Error, ValueError, RecursionError):
         return None
     return Opaque(provider, data)

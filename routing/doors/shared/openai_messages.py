@@ -1,6 +1,6 @@
 """OpenAI's messages and parts, as both chat doors take them, into the neutral language.
 
-Each function adds what is wrong to `Findings`, with the path of the field, and returns what it could read.
+Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
 """
 
 import binascii
@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from routing.doors.shared import reasoning_extension as replay
-from routing.doors.shared.findings import Findings as Findings  # what a reader of messages needs besides
-from routing.doors.shared.findings import record as record
-from routing.doors.shared.findings import text as text
+from routing.doors.shared.field_errors import (
+    FieldErrors as FieldErrors,
+)  # what a reader of messages needs besides
+from routing.doors.shared.field_errors import record as record
+from routing.doors.shared.field_errors import text as text
 from routing.language.chat import Audio, CacheMark, File, Image, Message, Part, Refusal, Role, Text, ToolCall
 
 MAX_MESSAGES = 1000
@@ -42,15 +44,15 @@ _PART_FIELDS = frozenset(
 )
 
 
-def messages(raw: Any, bad: Findings, path: str = "messages") -> tuple[Message, ...]:
+def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Message, ...]:
     """1 to 1000 messages; an empty list is for the door to refuse in its own words."""
     if not isinstance(raw, list):
-        bad.add(path, "Must be a list of messages.")
+        errors.add(path, "Must be a list of messages.")
         return ()
     if len(raw) > MAX_MESSAGES:
-        bad.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
+        errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    read = (_message(one, f"{path}[{position}]", bad) for position, one in enumerate(raw))
+    read = (_message(one, f"{path}[{position}]", errors) for position, one in enumerate(raw))
     return _numbered(read) if any(_is_older(one) for one in raw) else tuple(read)
 
 
@@ -79,39 +81,41 @@ def are_blank(read: tuple[Message, ...]) -> bool:
     return not any(_has_content(message) for message in read)
 
 
-def cache_mark(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
+def cache_mark(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> CacheMark | None:
     """`cache_control` as Anthropic's users write it, or OpenAI's `prompt_cache_breakpoint`."""
     value = raw.get("cache_control")
-    return _breakpoint(raw, path, bad) if value is None else mark_of(value, f"{path}.cache_control", bad)
+    return (
+        _breakpoint(raw, path, errors) if value is None else mark_of(value, f"{path}.cache_control", errors)
+    )
 
 
-def mark_of(value: Any, at: str, bad: Findings) -> CacheMark | None:
+def mark_of(value: Any, at: str, errors: FieldErrors) -> CacheMark | None:
     """What stands in `cache_control`."""
-    mark = record(value, at, bad)
+    mark = record(value, at, errors)
     if mark is None:
         return None
     if mark.get("type") != "ephemeral":
-        bad.add(f"{at}.type", 'Must be "ephemeral".')
+        errors.add(f"{at}.type", 'Must be "ephemeral".')
     ttl = mark.get("ttl", "5m")
     if ttl not in ("5m", "1h"):
-        bad.add(f"{at}.ttl", 'Must be "5m" or "1h".')
+        errors.add(f"{at}.ttl", 'Must be "5m" or "1h".')
         return None
     return CacheMark(ttl)
 
 
-def _breakpoint(raw: Mapping[str, Any], path: str, bad: Findings) -> CacheMark | None:
+def _breakpoint(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> CacheMark | None:
     value = raw.get("prompt_cache_breakpoint")
     if value is None:
         return None
     at = f"{path}.prompt_cache_breakpoint"
-    mark = record(value, at, bad)
+    mark = record(value, at, errors)
     if mark is None:
         return None
     if mark.get("mode") != "explicit":
-        bad.add(f"{at}.mode", 'Must be "explicit".')
+        errors.add(f"{at}.mode", 'Must be "explicit".')
     ttl = mark.get("ttl")
     if ttl not in (None, *TTLS):
-        bad.add(f"{at}.ttl", 'Must be "30m" or "12h".')
+        errors.add(f"{at}.ttl", 'Must be "30m" or "12h".')
         return None
     return CacheMark(ttl)
 
@@ -122,145 +126,145 @@ def _has_content(message: Message) -> bool:
     )
 
 
-def _message(raw: Any, path: str, bad: Findings) -> Message:
-    known = record(raw, path, bad)
+def _message(raw: Any, path: str, errors: FieldErrors) -> Message:
+    known = record(raw, path, errors)
     if known is None:
         return Message(Role.USER)
     role_name = known.get("role")
     role = ROLES.get(role_name) if isinstance(role_name, str) else None
     if role is None:
         told = "This field is required." if role_name is None else f"Must be one of: {', '.join(ROLES)}."
-        bad.add(f"{path}.role", told)
+        errors.add(f"{path}.role", told)
         role = Role.USER
-    bad.leave(known, _FIELDS, path)
+    errors.ignore_unknown(known, _FIELDS, path)
     is_older = role_name == "function"
-    calls = _tool_calls(known, role, path, bad)
-    parts = _content(known, role, bool(calls), path, bad)
+    calls = _tool_calls(known, role, path, errors)
+    parts = _content(known, role, bool(calls), path, errors)
     if role is Role.ASSISTANT:
-        parts = (*replay.read_message(known, path, bad), *parts)
+        parts = (*replay.read_message(known, path, errors), *parts)
     identity = None
     if role is Role.TOOL:
-        identity = "" if is_older else text(known, "tool_call_id", path, bad, required=True)
+        identity = "" if is_older else text(known, "tool_call_id", path, errors, required=True)
     return Message(
         role=role,
         parts=parts,
         tool_calls=calls,
         tool_call_id=identity,
-        name=text(known, "name", path, bad, required=is_older),
+        name=text(known, "name", path, errors, required=is_older),
     )
 
 
 def _content(
-    raw: Mapping[str, Any], role: Role, has_calls: bool, path: str, bad: Findings
+    raw: Mapping[str, Any], role: Role, has_calls: bool, path: str, errors: FieldErrors
 ) -> tuple[Part, ...]:
     at, content = f"{path}.content", raw.get("content")
     parts: tuple[Part, ...] = ()
     if isinstance(content, str):
         parts = (Text(content),)
     elif isinstance(content, list):
-        read = [_part(part, role, f"{at}[{position}]", bad) for position, part in enumerate(content)]
+        read = [_part(part, role, f"{at}[{position}]", errors) for position, part in enumerate(content)]
         parts = tuple(part for part in read if part is not None)
     elif content is not None:
-        bad.add(at, "Must be a string or a list of parts.")
+        errors.add(at, "Must be a string or a list of parts.")
     elif not (role is Role.ASSISTANT and (has_calls or raw.get("refusal") is not None)):
-        bad.add(at, "This field is required.")
-    if role is Role.ASSISTANT and (refusal := text(raw, "refusal", path, bad)):
+        errors.add(at, "This field is required.")
+    if role is Role.ASSISTANT and (refusal := text(raw, "refusal", path, errors)):
         parts = (*parts, Refusal(refusal))
     return parts
 
 
-def _part(raw: Any, role: Role, path: str, bad: Findings) -> Part | None:
-    known = record(raw, path, bad)
+def _part(raw: Any, role: Role, path: str, errors: FieldErrors) -> Part | None:
+    known = record(raw, path, errors)
     if known is None:
         return None
     kind = known.get("type")
     read = _PARTS[role].get(kind) if isinstance(kind, str) else None
     if read is None:
         if kind is None:
-            bad.add(f"{path}.type", "This field is required.")
+            errors.add(f"{path}.type", "This field is required.")
         else:
             possible = ", ".join(_PARTS[role])
-            bad.add(f"{path}.type", f"Must be one of these in a message of role {role}: {possible}.")
+            errors.add(f"{path}.type", f"Must be one of these in a message of role {role}: {possible}.")
         return None
-    bad.leave(known, _PART_FIELDS, path)
-    return read(known, path, bad)
+    errors.ignore_unknown(known, _PART_FIELDS, path)
+    return read(known, path, errors)
 
 
-def _text_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
-    words = text(raw, "text", path, bad)
+def _text_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
+    words = text(raw, "text", path, errors)
     if words is None:
         if raw.get("text") is None:
-            bad.add(f"{path}.text", "This field is required.")
+            errors.add(f"{path}.text", "This field is required.")
         return None
-    return Text(words, cache_mark(raw, path, bad))
+    return Text(words, cache_mark(raw, path, errors))
 
 
-def _refusal_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
-    words = text(raw, "refusal", path, bad, required=True)
+def _refusal_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
+    words = text(raw, "refusal", path, errors, required=True)
     return None if words is None else Refusal(words)
 
 
-def _image_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+def _image_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     at = f"{path}.image_url"
     value = raw.get("image_url")
-    image = {"url": value} if isinstance(value, str) else record(value, at, bad)
+    image = {"url": value} if isinstance(value, str) else record(value, at, errors)
     if image is None:
         return None
-    detail = text(image, "detail", at, bad)
+    detail = text(image, "detail", at, errors)
     if detail not in (None, "auto", "low", "high", "original"):
-        bad.add(f"{at}.detail", 'Must be "auto", "low", "high" or "original".')
-    url = checked_url(image, "url", at, bad, "image/")
-    return None if url is None else Image(url, detail, cache_mark(raw, path, bad))
+        errors.add(f"{at}.detail", 'Must be "auto", "low", "high" or "original".')
+    url = checked_url(image, "url", at, errors, "image/")
+    return None if url is None else Image(url, detail, cache_mark(raw, path, errors))
 
 
-def _file_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+def _file_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     at = f"{path}.file"
-    file = record(raw.get("file"), at, bad)
+    file = record(raw.get("file"), at, errors)
     if file is None:
         return None
     if file.get("file_id") is not None:
-        bad.add(f"{at}.file_id", "Uploaded files are not known here. Send the content in file_data.")
+        errors.add(f"{at}.file_id", "Uploaded files are not known here. Send the content in file_data.")
         return None
-    filename = text(file, "filename", at, bad)
-    url = checked_url(file, "file_data", at, bad, "")
-    return None if url is None else File(url, filename, cache_mark(raw, path, bad))
+    filename = text(file, "filename", at, errors)
+    url = checked_url(file, "file_data", at, errors, "")
+    return None if url is None else File(url, filename, cache_mark(raw, path, errors))
 
 
-def _audio_part(raw: dict[str, Any], path: str, bad: Findings) -> Part | None:
+def _audio_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     at = f"{path}.input_audio"
-    audio = record(raw.get("input_audio"), at, bad)
+    audio = record(raw.get("input_audio"), at, errors)
     if audio is None:
         return None
-    data = text(audio, "data", at, bad, required=True)
+    data = text(audio, "data", at, errors, required=True)
     kind = audio.get("format")
     if kind not in ("wav", "mp3"):
-        bad.add(f"{at}.format", 'Must be "wav" or "mp3".')
+        errors.add(f"{at}.format", 'Must be "wav" or "mp3".')
         return None
     if data is not None and not is_base64(data):
-        bad.add(f"{at}.data", "Is not valid base64.")
+        errors.add(f"{at}.data", "Is not valid base64.")
     return None if data is None else Audio(data, kind)
 
 
-def checked_url(raw: Mapping[str, Any], name: str, path: str, bad: Findings, media: str) -> str | None:
+def checked_url(raw: Mapping[str, Any], name: str, path: str, errors: FieldErrors, media: str) -> str | None:
     """An http(s) or data: URL whose content is of that media."""
-    url, at = text(raw, name, path, bad, required=True), f"{path}.{name}"
+    url, at = text(raw, name, path, errors, required=True), f"{path}.{name}"
     if url is None:
         return None
     scheme = url[:8].lower()
     if scheme.startswith(("http://", "https://")):
         if len(url) > 8192 or not url.split("://", 1)[1].strip("/") or any(c <= " " for c in url):
-            bad.add(at, "Is not a valid URL.")
+            errors.add(at, "Is not a valid URL.")
         return url
     if not scheme.startswith("data:"):
-        bad.add(at, "Must be an http(s) URL or a data: URL.")
+        errors.add(at, "Must be an http(s) URL or a data: URL.")
         return url
     head, comma, data = url[5:].partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        bad.add(at, "A data: URL must read data:TYPE;base64,CONTENT.")
+        errors.add(at, "A data: URL must read data:TYPE;base64,CONTENT.")
     elif not head.lower().startswith(media):
-        bad.add(at, f"The type of the data: URL must be {media}….")
+        errors.add(at, f"The type of the data: URL must be {media}….")
     elif not data or not is_base64(data):
-        bad.add(at, "The content of the data: URL is not valid base64.")
+        errors.add(at, "The content of the data: URL is not valid base64.")
     return url
 
 
@@ -272,52 +276,54 @@ def is_base64(data: str) -> bool:
     return True
 
 
-def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, bad: Findings) -> tuple[ToolCall, ...]:
+def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, errors: FieldErrors) -> tuple[ToolCall, ...]:
     value, at = raw.get("tool_calls"), f"{path}.tool_calls"
     older = raw.get("function_call")
     if value is None and older is None:
         return ()
     if role is not Role.ASSISTANT:
-        bad.add(at, "Only messages of role assistant have tool calls.")
+        errors.add(at, "Only messages of role assistant have tool calls.")
         return ()
     if value is None:
-        return (_function(older, f"{path}.function_call", bad),)
+        return (_function(older, f"{path}.function_call", errors),)
     if older is not None:
-        bad.add(f"{path}.function_call", "Must not stand beside tool_calls.")
+        errors.add(f"{path}.function_call", "Must not stand beside tool_calls.")
     if not isinstance(value, list):
-        bad.add(at, "Must be a list.")
+        errors.add(at, "Must be a list.")
         return ()
-    return tuple(_tool_call(one, f"{at}[{position}]", bad) for position, one in enumerate(value))
+    return tuple(_tool_call(one, f"{at}[{position}]", errors) for position, one in enumerate(value))
 
 
-def _tool_call(raw: Any, path: str, bad: Findings) -> ToolCall:
-    known = record(raw, path, bad)
+def _tool_call(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
+    known = record(raw, path, errors)
     if known is None:
         return ToolCall("", "", "")
     kind = known.get("type", "function")
-    call_id = text(known, "id", path, bad, required=True) or ""
-    signature = replay.read_call(known, path, bad)
+    call_id = text(known, "id", path, errors, required=True) or ""
+    signature = replay.read_call(known, path, errors)
     if kind == "custom":
         at = f"{path}.custom"
-        custom = record(known.get("custom"), at, bad) or {"name": "", "input": ""}
-        name = text(custom, "name", at, bad)
-        return ToolCall(call_id, name or "", text(custom, "input", at, bad) or "", signature, is_custom=True)
+        custom = record(known.get("custom"), at, errors) or {"name": "", "input": ""}
+        name = text(custom, "name", at, errors)
+        return ToolCall(
+            call_id, name or "", text(custom, "input", at, errors) or "", signature, is_custom=True
+        )
     if kind != "function":
-        bad.add(f"{path}.type", 'Must be "function" or "custom".')
-    called = _function(known.get("function"), f"{path}.function", bad)
+        errors.add(f"{path}.type", 'Must be "function" or "custom".')
+    called = _function(known.get("function"), f"{path}.function", errors)
     return msgspec.structs.replace(called, id=call_id, signature=signature)
 
 
-def _function(raw: Any, path: str, bad: Findings) -> ToolCall:
+def _function(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
     """A call without its id."""
-    function = record(raw, path, bad)
+    function = record(raw, path, errors)
     if function is None:
         return ToolCall("", "", "")
-    name = text(function, "name", path, bad, required=True)
-    return ToolCall("", name or "", text(function, "arguments", path, bad) or "")
+    name = text(function, "name", path, errors, required=True)
+    return ToolCall("", name or "", text(function, "arguments", path, errors) or "")
 
 
-_Read = Callable[[dict[str, Any], str, Findings], Part | None]
+_Read = Callable[[dict[str, Any], str, FieldErrors], Part | None]
 _PARTS: dict[Role, dict[str, _Read]] = {
     Role.SYSTEM: {"text": _text_part},
     Role.USER: {

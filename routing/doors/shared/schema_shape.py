@@ -6,7 +6,7 @@ when there is one.
 
 from typing import Any
 
-from routing.doors.shared.findings import Findings, record
+from routing.doors.shared.field_errors import FieldErrors, record
 
 _SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -14,46 +14,46 @@ _MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSc
 _TEXTS = ("description", "title", "format", "pattern", "$ref", "$schema", "$id")
 
 
-def schema(raw: Any, path: str, bad: Findings) -> dict[str, Any] | None:
+def schema(raw: Any, path: str, errors: FieldErrors) -> dict[str, Any] | None:
     """The schema; what is misshapen in it is named."""
-    read = record(raw, path, bad)
+    read = record(raw, path, errors)
     if read is not None:
-        _check(read, path, bad)
+        _check(read, path, errors)
     return read
 
 
-def _check(part: Any, path: str, bad: Findings) -> None:
+def _check(part: Any, path: str, errors: FieldErrors) -> None:
     if isinstance(part, bool):
         return
     if not isinstance(part, dict):
-        bad.add(path, "Must be a JSON Schema: an object, true or false.")
+        errors.add(path, "Must be a JSON Schema: an object, true or false.")
         return
     for name, value in part.items():
         at = f"{path}.{name}"
         if value is None:
             continue  # as good as absent
         if name in _SCHEMAS and not (name == "items" and isinstance(value, list)):
-            _check(value, at, bad)
+            _check(value, at, errors)
         elif name in (*_LISTS, "items"):  # older drafts list the items of a tuple
             if not isinstance(value, list):
-                bad.add(at, "Must be a list of JSON Schemas.")
+                errors.add(at, "Must be a list of JSON Schemas.")
                 continue
             for position, inner in enumerate(value):
-                _check(inner, f"{at}[{position}]", bad)
+                _check(inner, f"{at}[{position}]", errors)
         elif name in _MAPS:
             if not isinstance(value, dict):
-                bad.add(at, "Must be an object of JSON Schemas.")
+                errors.add(at, "Must be an object of JSON Schemas.")
                 continue
             for key, inner in value.items():
-                _check(inner, f"{at}.{key}", bad)
+                _check(inner, f"{at}.{key}", errors)
         elif name in _TEXTS and not isinstance(value, str):
-            bad.add(at, "Must be a string.")
+            errors.add(at, "Must be a string.")
         elif name == "required" and not _are_texts(value):
-            bad.add(at, "Must be a list of strings.")
+            errors.add(at, "Must be a list of strings.")
         elif name == "enum" and not isinstance(value, list):
-            bad.add(at, "Must be a list.")
+            errors.add(at, "Must be a list.")
         elif name == "type" and not (isinstance(value, str) or _are_texts(value)):
-            bad.add(at, "Must be a string or a list of strings.")
+            errors.add(at, "Must be a string or a list of strings.")
 
 
 def _are_texts(value: Any) -> bool:
