@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.members import pending_for
 from accounts.models import User
 from accounts.registration import open_account
-from core.encryption import seal, unseal
+from core.encryption import decrypt, encrypt
 
 INVITED = "invited"  # in a visitor's session: the invitation whose link they opened
 
@@ -65,7 +65,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """The secrets of authenticator apps lie sealed in the database."""
 
     def encrypt(self, text: str) -> str:
-        return seal(text).decode("ascii")
+        return encrypt(text).decode("ascii")
 
     def decrypt(self, encrypted_text: str) -> str:
-        return unseal(encrypted_text.encode("ascii"))
+        return decrypt(encrypted_text.encode("ascii"))

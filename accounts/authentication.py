@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.caller import Caller
-from accounts.caller_lookup import CHALLENGE, caller_of, caller_of_sync
+from accounts.caller_lookup import CHALLENGE, find_caller, find_caller_sync
 from core.errors import ApiError, Unauthenticated
 
 _KEY_HEADERS = ("api-key", "x-api-key")  # some clients of the OpenAI door send these (spec/api.md)
@@ -39,7 +39,7 @@ class KeyAuthentication(BaseAuthentication):
         secret = secret_in(request.headers)
         if secret is None:
             return None
-        caller = caller_of_sync(secret, _remote_ip(request))
+        caller = find_caller_sync(secret, _remote_ip(request))
         return KeyPrincipal(caller), caller
 
     async def aauthenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
@@ -47,7 +47,7 @@ class KeyAuthentication(BaseAuthentication):
         secret = secret_in(request.headers)
         if secret is None:
             return None
-        caller = await caller_of(secret, _remote_ip(request))
+        caller = await find_caller(secret, _remote_ip(request))
         return KeyPrincipal(caller), caller
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,7 +1,7 @@
-"""From a secret to the Caller it stands for: out of memory when seen in the last 2 s, else by one query.
+"""Finds the Caller an API key belongs to: from memory if it was looked up in the last 2 s, else by one query.
 
-The memory lets a chat request in without asking the database; its short life makes a revocation take effect
-within 2 s in every process.
+The memory saves a chat request the query; entries live only 2 s, so a revocation takes effect within 2 s in
+every process.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from msgspec.structs import asdict
 
 from accounts.caller import Caller, Limits
 from accounts.key_format import digest_of, well_formed
-from accounts.models import ApiKey, LimitFields
+from accounts.models import Account, ApiKey, LimitFields
 from core.database import from_database_on
 from core.errors import ExpiredApiKey, InvalidApiKey, PermissionDenied
 
-TTL_S = 2.0  # spec/reliability.md: revocation takes effect within 2 seconds on every process
+TTL_S = 2.0  # how long a revoked key may still work in another process
 _KNOWN_KEPT = 20_000  # callers, about 1 kB each
 _UNKNOWN_KEPT = 5_000  # kept apart, so that guessing cannot push callers out
 _TOUCH_EVERY = timedelta(minutes=1)
@@ -35,52 +35,58 @@ _log = logging.getLogger(__name__)
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-async def caller_of(secret: str, remote_ip: str | None) -> Caller:
-    """Who holds this secret.
+async def find_caller(secret: str, remote_ip: str | None) -> Caller:
+    """The caller whose API key this is.
 
     Raises InvalidApiKey, ExpiredApiKey or PermissionDenied (not from this address).
     """
     digest = _digest_of_well_formed(secret)
-    found, caller = _memory.get(digest)
-    if not found:
+    is_cached, caller = _memory.get(digest)
+    if not is_cached:
         caller = await _load_once(digest)
     return _admitted(caller, remote_ip)
 
 
-def caller_of_sync(secret: str, remote_ip: str | None) -> Caller:
-    """As `caller_of`, for views that are not async; a miss asks the database in this thread."""
+def find_caller_sync(secret: str, remote_ip: str | None) -> Caller:
+    """As `find_caller`, for views that are not async; a miss queries the database in this thread."""
     digest = _digest_of_well_formed(secret)
-    found, caller = _memory.get(digest)
-    if not found:
+    is_cached, caller = _memory.get(digest)
+    if not is_cached:
         with _sync_loading:
-            found, caller = _memory.get(digest)
-            if not found:
+            is_cached, caller = _memory.get(digest)
+            if not is_cached:
                 caller, touch_is_due = _load(digest)
                 if caller is not None and touch_is_due:
                     _touch(caller.key_id)
     return _admitted(caller, remote_ip)
 
 
-def limits_of(row: LimitFields) -> Limits:
-    """The ceilings of a plan, an account or a key by themselves."""
+def own_limits(row: LimitFields) -> Limits:
+    """The ceilings set on a plan, an account or a key itself, without those it inherits."""
     return Limits(**{name: getattr(row, name) for name in Limits.__struct_fields__})
 
 
-def forget(digest: str) -> None:
-    """Ask the database the next time: the key has changed."""
+def limits_in_force(account: Account) -> Limits:
+    """An account's own ceilings, and its plan's where the account has none of its own."""
+    own, of_plan = asdict(own_limits(account)), asdict(own_limits(account.plan))
+    return Limits(**{name: of_plan[name] if value is None else value for name, value in own.items()})
+
+
+def forget_caller(digest: str) -> None:
+    """Read the key from the database next time: it has changed."""
     _memory.drop(digest)
 
 
-def forget_all() -> None:
+def forget_all_callers() -> None:
     _memory.clear()
 
 
-def close() -> None:
-    """Let go of the loading threads' database connections, waiting for what they do."""
+def close_connections() -> None:
+    """Close the loading threads' database connections, after the queries under way."""
     gate = threading.Barrier(_LOADERS)
 
     def close_here() -> None:
-        gate.wait()  # so that each thread gets one
+        gate.wait()  # blocks the thread until each of the others has a call too
         connections.close_all()
 
     for done in [_loaders.submit(close_here) for _ in range(_LOADERS)]:
@@ -88,7 +94,7 @@ def close() -> None:
 
 
 class _Memory:
-    """Digest → Caller, or None for a digest nobody has; bounded, oldest out first."""
+    """Digest → Caller, or None for a digest of no key; bounded, the oldest entry is dropped first."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
@@ -130,7 +136,7 @@ _memory = _Memory()
 _sync_loading = threading.Lock()
 _LOADERS = 2
 _loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="callers")
-# One load at a time for a digest in a loop; those who come meanwhile wait for it.
+# One query at a time for a digest in an event loop; concurrent requests with the same key await it.
 _loading: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[tuple[Caller | None, bool]]] = {}
 
 
@@ -146,16 +152,18 @@ async def _load_once(digest: str) -> Caller | None:
     if task is None:
         task = _loading[loop, digest] = loop.create_task(from_database_on(_loaders, _load, digest))
         task.add_done_callback(lambda _: _loading.pop((loop, digest)))
-    caller, touch_is_due = await asyncio.shield(task)  # one who hangs up leaves the others their answer
+    caller, touch_is_due = await asyncio.shield(
+        task
+    )  # a caller that disconnects must not cancel the query for the others
     if caller is not None and touch_is_due:
         _loaders.submit(_touch_in_thread, caller.key_id)
     return caller
 
 
 def _load(digest: str) -> tuple[Caller | None, bool]:
-    """Ask the database and remember the answer, whose life counts from before the question.
+    """Query the database and remember the result; its 2 s count from before the query.
 
-    Also says whether the key's last use is due to be written down.
+    Returns also whether it is time to store when the key was last used.
     """
     until = time.monotonic() + TTL_S
     key = ApiKey.objects.select_related("account__plan").filter(digest=digest, revoked_at=None).first()
@@ -169,17 +177,14 @@ def _load(digest: str) -> tuple[Caller | None, bool]:
 
 def _caller_from(key: ApiKey) -> Caller:
     account = key.account
-    own, of_plan = asdict(limits_of(account)), asdict(limits_of(account.plan))
     return Caller(
         key_id=key.pk,
         key_name=key.name,
         account_id=account.pk,
         account_name=account.name,
         plan=account.plan_id,
-        key_limits=limits_of(key),
-        account_limits=Limits(
-            **{name: of_plan[name] if ceiling is None else ceiling for name, ceiling in own.items()}
-        ),
+        key_limits=own_limits(key),
+        account_limits=limits_in_force(account),
         scopes=frozenset(key.scopes),
         models=frozenset(key.allowed_models),
         ip_networks=tuple(key.ip_networks),
@@ -228,7 +233,7 @@ def _network(text: str) -> _Network:
 
 
 def _touch_in_thread(key_id: int) -> None:
-    """Write the use down after the caller was answered; a failure costs only that."""
+    """Store the last use while the request goes on; a failure is only logged."""
     try:
         _touch(key_id)
     except DatabaseError:

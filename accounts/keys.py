@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.caller import Limits
-from accounts.caller_lookup import forget, limits_of
+from accounts.caller_lookup import forget_caller, own_limits
 from accounts.key_format import digest_of, new_secret
 from accounts.models import Account, ApiKey, User
 
@@ -57,7 +57,7 @@ def revoke(key: ApiKey) -> None:
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
-    transaction.on_commit(lambda: forget(key.digest))
+    transaction.on_commit(lambda: forget_caller(key.digest))
 
 
 def rotate(key: ApiKey, overlap: timedelta, *, by: User | None = None) -> tuple[ApiKey, str]:
@@ -76,7 +76,7 @@ def rotate(key: ApiKey, overlap: timedelta, *, by: User | None = None) -> tuple[
             old.name,
             created_by=by,
             scopes=old.scopes,
-            limits=limits_of(old),
+            limits=own_limits(old),
             strategy=old.strategy,
             fallback=old.fallback,
             expires_at=now + lifetime if lifetime else None,
@@ -86,7 +86,7 @@ def rotate(key: ApiKey, overlap: timedelta, *, by: User | None = None) -> tuple[
         ends = now + overlap
         old.expires_at = min(old.expires_at, ends) if old.expires_at else ends
         old.save(update_fields=["expires_at"])
-        transaction.on_commit(lambda: forget(old.digest))
+        transaction.on_commit(lambda: forget_caller(old.digest))
     return new, secret
 
 

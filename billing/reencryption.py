@@ -1,7 +1,7 @@
-"""Puts what lies encrypted in the database under the present SECRET_KEY, so that an old one can be let go.
+"""Encrypts the secrets in the database again with the current SECRET_KEY, so that an old one can be removed.
 
-What is under it already is left alone, so a run that was cut off is gone on with by the next. Each batch is a
-transaction of its own with its rows locked: nobody's change is lost, and nobody waits for long.
+Secrets that use the current key already are skipped, so an interrupted run can simply be started again. Each
+batch is a short transaction that locks its rows: no concurrent change is lost.
 """
 
 from collections import Counter
@@ -16,25 +16,25 @@ from django.db.models import QuerySet
 from accounts.audit import record
 from billing.alerts.models import AlertChannel
 from billing.models import IdempotentOutcome
-from core.encryption import CannotUnseal, is_sealed_anew, reseal
+from core.encryption import CannotDecrypt, reencrypt, uses_current_key
 
-BATCH = 100  # rows; an answer kept for its Idempotency-Key may be a megabyte
+BATCH = 100  # rows; the outcome stored for an Idempotency-Key may be a megabyte
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """One kind of secret. `read` and `put` tell a row's sealed secrets by name; `field` is their column."""
+class SecretStore:
+    """A table with secrets in the column `field`. `load` and `store` map a row to its secrets by name."""
 
     name: str
     rows: Callable[[], QuerySet[Any]]
     field: str
-    read: Callable[[Any], dict[str, bytes]]
-    put: Callable[[Any, dict[str, bytes]], None]
+    load: Callable[[Any], dict[str, bytes]]
+    store: Callable[[Any, dict[str, bytes]], None]
 
 
 @dataclass(frozen=True)
-class Resealed:
-    """How many rows of a shelf were encrypted anew, were so already, or could not be read."""
+class Reencrypted:
+    """Rows of a store that were encrypted anew, used the current key already, or could not be decrypted."""
 
     name: str
     anew: int
@@ -42,75 +42,75 @@ class Resealed:
     unreadable: int
 
 
-def reseal_all(by: str) -> Iterator[Resealed]:
-    """Shelf by shelf, as each is done; an act of the operator, which the audit log tells when it is over."""
-    done = []
-    for shelf in SHELVES:
-        done.append(_reseal(shelf))
-        yield done[-1]
-    if any(one.anew for one in done):
-        record(None, by, "secrets.resealed", detail={one.name: one.anew for one in done})
+def reencrypt_all(by: str) -> Iterator[Reencrypted]:
+    """Yield the counts of each store as it is finished; the audit log gets one entry at the end."""
+    finished = []
+    for store in STORES:
+        finished.append(_reencrypt_store(store))
+        yield finished[-1]
+    if any(counts.anew for counts in finished):
+        record(None, by, "secrets.resealed", detail={counts.name: counts.anew for counts in finished})
 
 
-def _reseal(shelf: Shelf) -> Resealed:
-    seen: Counter[str] = Counter()
+def _reencrypt_store(store: SecretStore) -> Reencrypted:
+    results: Counter[str] = Counter()
     last = 0
-    while pks := list(shelf.rows().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    while pks := list(store.rows().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
         last = pks[-1]
         with transaction.atomic():
-            for row in shelf.rows().select_for_update().filter(pk__in=pks):
-                seen[_reseal_row(shelf, row)] += 1
-    return Resealed(shelf.name, seen["anew"], seen["already"], seen["unreadable"])
+            for row in store.rows().select_for_update().filter(pk__in=pks):
+                results[_reencrypt_row(store, row)] += 1
+    return Reencrypted(store.name, results["anew"], results["already"], results["unreadable"])
 
 
-def _reseal_row(shelf: Shelf, row: Any) -> str:
-    secrets = shelf.read(row)
-    if all(is_sealed_anew(sealed) for sealed in secrets.values()):
+def _reencrypt_row(store: SecretStore, row: Any) -> str:
+    secrets = store.load(row)
+    if all(uses_current_key(encrypted) for encrypted in secrets.values()):
         return "already"
     try:
-        shelf.put(row, {name: reseal(sealed) for name, sealed in secrets.items()})
-    except CannotUnseal:
+        store.store(row, {name: reencrypt(encrypted) for name, encrypted in secrets.items()})
+    except CannotDecrypt:
         return "unreadable"
-    row.save(update_fields=[shelf.field])
+    row.save(update_fields=[store.field])
     return "anew"
 
 
 def _column(name: str) -> tuple[Callable[[Any], dict[str, bytes]], Callable[[Any, dict[str, bytes]], None]]:
-    """Of a row with one secret in a column."""
+    """`load` and `store` of rows with one secret in a column."""
 
-    def read(row: Any) -> dict[str, bytes]:
+    def load(row: Any) -> dict[str, bytes]:
         return {name: bytes(getattr(row, name))}
 
-    def put(row: Any, sealed: dict[str, bytes]) -> None:
-        setattr(row, name, sealed[name])
+    def store(row: Any, encrypted: dict[str, bytes]) -> None:
+        setattr(row, name, encrypted[name])
 
-    return read, put
+    return load, store
 
 
-def _factor_secrets(row: Authenticator) -> dict[str, bytes]:
-    """An app's secret, or the seed that recovery codes are made from."""
+def _load_factor_secrets(row: Authenticator) -> dict[str, bytes]:
+    """The secret of an authenticator app, or the seed of recovery codes."""
     return {name: row.data[name].encode() for name in ("secret", "seed") if name in row.data}
 
 
-def _put_factor_secrets(row: Authenticator, sealed: dict[str, bytes]) -> None:
-    row.data |= {name: value.decode() for name, value in sealed.items()}
+def _store_factor_secrets(row: Authenticator, encrypted: dict[str, bytes]) -> None:
+    row.data |= {name: value.decode() for name, value in encrypted.items()}
 
 
-SHELVES = (
-    Shelf(
+STORES = (
+    SecretStore(
         "webhook secrets",
         lambda: AlertChannel.objects.filter(secret__isnull=False),
         "secret",
         *_column("secret"),
     ),
-    Shelf(
+    SecretStore(
         "second factors",
         Authenticator.objects.all,
         "data",
-        _factor_secrets,
-        _put_factor_secrets,
+        _load_factor_secrets,
+        _store_factor_secrets,
     ),
-    Shelf(
+    SecretStore(
         "answers under an Idempotency-Key",
         lambda: IdempotentOutcome.objects.filter(body__isnull=False),
         "body",

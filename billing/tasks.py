@@ -1,4 +1,4 @@
-"""Celery tasks of money: sweep what was left open, forget, keep and ask for prices, audit the ledger."""
+"""Celery tasks of money: expire abandoned requests, delete old rows, refresh prices, audit the ledger."""
 
 import logging
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 from genai_prices import UpdatePrices
 
-from billing.checks.audit import LATELY, audit, keep, tell
+from billing.checks.audit import LATELY, alert_broken, audit, store_audit
 from billing.ledger.idempotency import forget_expired
 from billing.ledger.sweeper import sweep
 from billing.prices.proposals import note_unpriced
@@ -67,5 +67,5 @@ def audit_ledger() -> None:
 
 def _audit(now: datetime, since: datetime | None) -> None:
     found = audit(now, since)
-    keep(found)
-    tell(found)
+    store_audit(found)
+    alert_broken(found)

@@ -1,7 +1,7 @@
-"""Secrets that we must be able to read again, such as webhook secrets: encrypted in the database.
+"""Encrypts the secrets in the database that we must be able to read again, such as webhook secrets.
 
-Authenticated encryption (Fernet) with a key derived from SECRET_KEY; what was sealed with one that is now
-among SECRET_KEY_FALLBACKS can still be read, so the key can be changed without losing anything.
+Authenticated encryption (Fernet) with a key derived from SECRET_KEY. What was encrypted with a key that is
+now among SECRET_KEY_FALLBACKS can still be decrypted, so SECRET_KEY can be changed without losing anything.
 """
 
 import base64
@@ -15,51 +15,51 @@ from django.conf import settings
 _PURPOSE = b"routeplex secrets at rest v1"  # the same SECRET_KEY signs sessions: never the same key for both
 
 
-class CannotUnseal(Exception):
-    """Sealed with a SECRET_KEY that is neither the present one nor among SECRET_KEY_FALLBACKS."""
+class CannotDecrypt(Exception):
+    """Encrypted with a SECRET_KEY that is neither the current one nor among SECRET_KEY_FALLBACKS."""
 
 
-def seal(text: str) -> bytes:
-    """Encrypt a secret for the database."""
-    return seal_bytes(text.encode())
+def encrypt(text: str) -> bytes:
+    return encrypt_bytes(text.encode())
 
 
-def seal_bytes(content: bytes) -> bytes:
-    return _box(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS).encrypt(content)
+def encrypt_bytes(content: bytes) -> bytes:
+    return _fernet(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS).encrypt(content)
 
 
-def unseal(sealed: bytes) -> str:
-    """The secret again. Raises CannotUnseal."""
-    return unseal_bytes(sealed).decode()
+def decrypt(encrypted: bytes) -> str:
+    """Raises CannotDecrypt."""
+    return decrypt_bytes(encrypted).decode()
 
 
-def unseal_bytes(sealed: bytes) -> bytes:
-    """Raises CannotUnseal."""
-    box = _box(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+def decrypt_bytes(encrypted: bytes) -> bytes:
+    """Raises CannotDecrypt."""
+    fernet = _fernet(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     try:
-        return box.decrypt(bytes(sealed))  # PostgreSQL hands out a memoryview
+        return fernet.decrypt(bytes(encrypted))  # PostgreSQL returns a memoryview
     except InvalidToken:
-        raise CannotUnseal(
+        raise CannotDecrypt(
             "This was encrypted with another SECRET_KEY. Add the old one to SECRET_KEY_FALLBACKS."
         ) from None
 
 
-def reseal(sealed: bytes) -> bytes:
-    """The same secret under the present SECRET_KEY, after which the old one may go. Raises CannotUnseal."""
-    return seal_bytes(unseal_bytes(sealed))
+def reencrypt(encrypted: bytes) -> bytes:
+    """Encrypt a secret again with the current SECRET_KEY, so that a fallback can go. Raises CannotDecrypt."""
+    return encrypt_bytes(decrypt_bytes(encrypted))
 
 
-def is_sealed_anew(sealed: bytes) -> bool:
-    """Whether it lies under the present SECRET_KEY, so that no fallback is needed for it."""
+def uses_current_key(encrypted: bytes) -> bool:
+    """True: no fallback is needed to decrypt it."""
     try:
-        _box(settings.SECRET_KEY).decrypt(bytes(sealed))
+        _fernet(settings.SECRET_KEY).decrypt(bytes(encrypted))
     except InvalidToken:
         return False
     return True
 
 
 @lru_cache(maxsize=8)
-def _box(*secret_keys: str) -> MultiFernet:
+def _fernet(*secret_keys: str) -> MultiFernet:
+    """Encrypts with the first key, decrypts with any of them."""
     return MultiFernet([Fernet(_derived(key)) for key in secret_keys])
 
 

@@ -1,4 +1,4 @@
-"""Alerts: what nobody should learn from the bill, told by e-mail and signed webhook.
+"""Alerts about budgets, providers, prices and jobs, sent by e-mail and signed webhook.
 
-Other parts raise with `from billing.alerts.publish import raise_alert, resolve_alert`; delivery is a job's.
+Other packages call `billing.alerts.publish`: `raise_alert` and `resolve_alert`; a Celery task delivers.
 """

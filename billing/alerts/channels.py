@@ -2,18 +2,16 @@
 
 import base64
 import secrets
-from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from accounts.models import Account, Member, User
-from billing.alerts.models import Alert, AlertChannel, ChannelKind, Delivery
-from core.encryption import seal
+from billing.alerts.models import AlertChannel, ChannelKind, Delivery
+from core.encryption import encrypt
 from core.outbound import check_url
 
 MOST_CHANNELS = 10
 _SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
-_BETWEEN_TESTS = timedelta(seconds=10)
 
 
 class ChannelError(Exception):
@@ -53,7 +51,7 @@ def add_webhook(account: Account, url: str, by: User | None) -> tuple[AlertChann
 def rotate_secret(channel: AlertChannel) -> str:
     """A new secret, in force for the next message and for tries under way."""
     secret = _new_secret()
-    channel.secret = seal(secret)
+    channel.secret = encrypt(secret)
     channel.save(update_fields=["secret"])
     return secret
 
@@ -74,31 +72,6 @@ def remove(channel: AlertChannel) -> None:
         channel.delete()
 
 
-def may_test(channel: AlertChannel, now: datetime) -> bool:
-    lately = Delivery.objects.filter(channel=channel, created_at__gt=now - _BETWEEN_TESTS)
-    return not lately.filter(alert__kind="test").exists()
-
-
-def send_test(channel: AlertChannel, now: datetime) -> Delivery:
-    """Raises ChannelError when the last test was just now."""
-    from billing.alerts.publish import send  # which needs this module
-
-    if not may_test(channel, now):
-        raise ChannelError("A test was sent just now. Wait ten seconds.")
-    with transaction.atomic():
-        alert = Alert.objects.create(
-            account=channel.account,
-            kind="test",
-            subject="Test of an alert channel",
-            message="This is a test: alerts of this account arrive here.",
-            severity=Alert.Severity.INFO,
-            raised_at=now,
-            resolved_at=now,
-        )
-        send(alert, now, only=channel)
-    return alert.deliveries.get()
-
-
 def _add(account: Account, kind: str, address: str, secret: str | None, by: User | None) -> AlertChannel:
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)  # two forms may come at once
@@ -112,7 +85,7 @@ def _add(account: Account, kind: str, address: str, secret: str | None, by: User
             account=account,
             kind=kind,
             address=address,
-            secret=seal(secret) if secret else None,
+            secret=encrypt(secret) if secret else None,
             created_by=by,
         )
 

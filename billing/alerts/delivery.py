@@ -21,7 +21,7 @@ from accounts.models import User
 from billing.alerts.channels import recipients
 from billing.alerts.messages import email_subject, email_text, webhook_body
 from billing.alerts.models import AlertChannel, ChannelKind, Delivery
-from core.encryption import CannotUnseal, unseal
+from core.encryption import CannotDecrypt, decrypt
 from core.outbound import OutboundError, post
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ async def _post(delivery: Delivery) -> Outcome:
             "webhook-signature": signature,
         }
         answer = await post(delivery.address, body, headers, within_s=_ANSWER_WITHIN_S)
-    except (OutboundError, CannotUnseal) as error:
+    except (OutboundError, CannotDecrypt) as error:
         return Outcome(False, error=str(error))
     except (EmptyWebhookSecretError, ValueError):
         return Outcome(False, error="The secret is not one: whsec_ and at least 24 bytes in base64.")
@@ -98,7 +98,7 @@ async def _post(delivery: Delivery) -> Outcome:
 def _secret(delivery: Delivery) -> str:
     if delivery.channel is None:
         return str(settings.OPERATOR_WEBHOOK_SECRET)
-    return unseal(bytes(delivery.channel.secret or b""))
+    return decrypt(bytes(delivery.channel.secret or b""))
 
 
 def _mail(delivery: Delivery) -> Outcome:

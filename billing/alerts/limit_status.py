@@ -1,4 +1,4 @@
-"""Where an account and its keys stand against their limits: spent, held and left, until when."""
+"""What an account and its keys have spent, hold and have left of their limits, and when these reset."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Q
-from msgspec.structs import asdict
 
 from accounts.caller import Limits
-from accounts.caller_lookup import limits_of
+from accounts.caller_lookup import limits_in_force, own_limits
 from accounts.models import Account, ApiKey
 from billing.ledger.windows import spans
 from billing.models import Window
@@ -18,8 +17,8 @@ Amount = Decimal | int
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One limit of money or tokens, now. `unit`: usd or tokens; amounts in it."""
+class LimitStatus:
+    """One limit of USD or tokens and what is used of it. `unit`: usd or tokens, of all amounts."""
 
     scope: str  # account or key
     scope_id: int
@@ -44,18 +43,12 @@ class Standing:
         return _share(self.held, self.limit)
 
 
-def limits_in_force(account: Account) -> Limits:
-    """An account's own limits, and its plan's where it has none of its own."""
-    own, of_plan = asdict(limits_of(account)), asdict(limits_of(account.plan))
-    return Limits(**{name: of_plan[name] if value is None else value for name, value in own.items()})
-
-
-def standings_of(
+def limit_statuses(
     account: Account, keys: Iterable[ApiKey], now: datetime
-) -> dict[tuple[str, int], list[Standing]]:
-    """By (scope, id), day before month and USD before tokens; scopes without such limits have none."""
+) -> dict[tuple[str, int], list[LimitStatus]]:
+    """By (scope, id), day before month and USD before tokens; empty for scopes without such limits."""
     limits: dict[tuple[str, int], Limits] = {("account", account.pk): limits_in_force(account)}
-    limits |= {("key", key.pk): limits_of(key) for key in keys}
+    limits |= {("key", key.pk): own_limits(key) for key in keys}
     key_ids = [pk for scope, pk in limits if scope == "key"]
     windows = Window.objects.filter(
         Q(scope="account", scope_id=account.pk) | Q(scope="key", scope_id__in=key_ids),
@@ -63,12 +56,12 @@ def standings_of(
         ends_at__gt=now,
         time_zone=account.time_zone,
     )
-    by_scope = {(one.scope, one.scope_id, one.period): one for one in windows}
+    by_scope = {(window.scope, window.scope_id, window.period): window for window in windows}
     return {
         (scope, pk): [
-            standing
+            status
             for span in spans(now, account.time_zone)
-            for standing in standings_in(
+            for status in statuses_in(
                 by_scope.get((scope, pk, span.period))
                 or Window(
                     scope=scope,
@@ -84,20 +77,20 @@ def standings_of(
     }
 
 
-def standings_in(window: Window, limits: Limits) -> Sequence[Standing]:
-    """What these limits set for this window."""
+def statuses_in(window: Window, limits: Limits) -> Sequence[LimitStatus]:
+    """The limits that apply to this window."""
     if window.period == Window.Period.DAY:
         usd, tokens = limits.daily_usd, limits.daily_tokens
     else:
         usd, tokens = limits.monthly_usd, limits.monthly_tokens
-    found = []
+    statuses = []
     for unit, limit, spent, held in (
         ("usd", usd, Decimal(window.spent_usd), Decimal(window.held_usd)),
         ("tokens", tokens, window.spent_tokens, window.held_tokens),
     ):
         if limit is not None:
-            found.append(
-                Standing(
+            statuses.append(
+                LimitStatus(
                     window.scope,
                     window.scope_id,
                     window.period,
@@ -109,9 +102,9 @@ def standings_in(window: Window, limits: Limits) -> Sequence[Standing]:
                     window.ends_at,
                 )
             )
-    return found
+    return statuses
 
 
 def _share(part: Amount, whole: Amount) -> Decimal:
-    """Of 1; a limit of nothing is used up."""
+    """A fraction of 1; 1 when `whole` is 0, because a limit of 0 is used up."""
     return Decimal(part) / Decimal(whole) if whole else Decimal(1)

@@ -54,7 +54,7 @@ def audit(now: datetime, since: datetime | None = None, account_id: int | None =
     return Audit(now, since, took_ms, figures, checks)
 
 
-def keep(audit: Audit) -> LedgerAudit:
+def store_audit(audit: Audit) -> LedgerAudit:
     """Store the result, and forget those of long ago."""
     LedgerAudit.objects.filter(at__lt=audit.at - _KEPT).delete()
     return LedgerAudit.objects.create(
@@ -66,7 +66,7 @@ def keep(audit: Audit) -> LedgerAudit:
     )
 
 
-def tell(audit: Audit) -> None:
+def alert_broken(audit: Audit) -> None:
     """Alert the operator of each broken promise; when all was looked at, take back what holds again."""
     for check in audit.checks:
         once_key = f"invariant.{check.name}"

@@ -26,7 +26,7 @@ class Cap(msgspec.Struct, frozen=True):
     tokens: int | None
 
 
-class Wish(msgspec.Struct, frozen=True):
+class HoldRequest(msgspec.Struct, frozen=True):
     """What a request would like to set aside, and the least it can do with; USD and tokens."""
 
     usd: Decimal
@@ -36,7 +36,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What was set aside. `usd` or `tokens` below the wish: the answer must be cut to fit."""
+    """What was set aside. `usd` or `tokens` below what was wanted: the answer must be cut to fit."""
 
     usd: Decimal
     tokens: int
@@ -80,19 +80,21 @@ def caps_of(caller: Caller) -> tuple[Cap, ...]:
     return tuple(caps)
 
 
-def take(windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], wish: Wish) -> Hold:
-    """Set aside what the caps leave of the wish. Raises Exhausted; nothing is set aside then."""
-    usd, tokens = wish.usd, wish.tokens
+def take(
+    windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], wanted: HoldRequest
+) -> Hold:
+    """Set aside what the caps leave of what is wanted. Raises Exhausted; nothing is set aside then."""
+    usd, tokens = wanted.usd, wanted.tokens
     for cap, window in _matched(windows.of(payer, moment), caps, payer.time_zone):
         if cap.usd is not None:
             usd_left = cap.usd - window.spent_usd - window.held_usd
-            if usd_left < wish.least_usd or usd_left <= 0:
-                raise Exhausted(cap, window, "usd", wish.least_usd)
+            if usd_left < wanted.least_usd or usd_left <= 0:
+                raise Exhausted(cap, window, "usd", wanted.least_usd)
             usd = min(usd, usd_left)
         if cap.tokens is not None:
             tokens_left = cap.tokens - window.spent_tokens - window.held_tokens
-            if tokens_left < wish.least_tokens:
-                raise Exhausted(cap, window, "tokens", wish.least_tokens)
+            if tokens_left < wanted.least_tokens:
+                raise Exhausted(cap, window, "tokens", wanted.least_tokens)
             tokens = min(tokens, tokens_left)
     windows.apply(Change(payer, moment, requests=1, held_usd=usd, held_tokens=tokens))
     return Hold(usd, tokens)

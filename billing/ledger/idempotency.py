@@ -19,7 +19,7 @@ from django.db.models.functions import Length
 
 from billing.ledger.sweeper import sweep
 from billing.models import IdempotentOutcome, Request, WebProcess
-from core.encryption import CannotUnseal, seal_bytes, unseal_bytes
+from core.encryption import CannotDecrypt, decrypt_bytes, encrypt_bytes
 from core.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -206,8 +206,8 @@ def _kept(row: IdempotentOutcome) -> Outcome:
     body = None
     if row.body is not None:
         try:
-            body = unseal_bytes(bytes(row.body))
-        except CannotUnseal as error:  # charged all the same: it must not run again
+            body = decrypt_bytes(bytes(row.body))
+        except CannotDecrypt as error:  # charged all the same: it must not run again
             logger.error("the outcome of request %s cannot be told again: %s", row.request_id, error)
     return Outcome(row.request_id, row.status, row.headers or {}, body)
 
@@ -216,8 +216,8 @@ def _sealed(account_id: int, outcome: Outcome) -> bytes | None:
     """None: more than we keep; then a second try is refused rather than charged again."""
     if outcome.body is None or len(outcome.body) > MOST_BYTES:
         return None
-    sealed = seal_bytes(outcome.body)
-    return sealed if _shelves.takes(account_id, len(sealed)) else None
+    encrypted = encrypt_bytes(outcome.body)
+    return encrypted if _shelves.takes(account_id, len(encrypted)) else None
 
 
 class _Shelves:

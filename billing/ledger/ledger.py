@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from billing.ledger import rates, windows
-from billing.ledger.holds import Cap, Exhausted, Hold, Wish, take
+from billing.ledger.holds import Cap, Exhausted, Hold, HoldRequest, take
 from billing.ledger.rates import RateRule
 from billing.ledger.windows import Change, LockedWindows, Payer
 from billing.ledger.writer import GroupWriter, Write
@@ -27,7 +27,7 @@ ZERO = Decimal(0)
 _IN_COMMIT_S = 2.0  # longer than any commit of a database that is well
 
 
-class Terms(msgspec.Struct, frozen=True):
+class OpenTerms(msgspec.Struct, frozen=True):
     """On what a request may be opened: its payer, the caps on it, what it wishes to hold.
 
     `rates` are checked against the ledger itself, for when no counter is at hand.
@@ -35,7 +35,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     payer: Payer
     caps: tuple[Cap, ...] = ()
-    wish: Wish = Wish(ZERO, ZERO, 0, 0)
+    hold_request: HoldRequest = HoldRequest(ZERO, ZERO, 0, 0)
     rates: tuple[RateRule, ...] = ()
 
 
@@ -80,7 +80,7 @@ class Ledger:
         self._turns: dict[int, asyncio.Lock] = {}
         self._freed: dict[int, asyncio.Event] = {}
 
-    async def open(self, row: Request, terms: Terms) -> Hold:
+    async def open(self, row: Request, terms: OpenTerms) -> Hold:
         """Commit the row, with its hold, before anything is sent upstream.
 
         Raises Exhausted or RateLimited (nothing is written then), and ServiceUnavailable. A row whose
@@ -143,7 +143,7 @@ def _unread(done: asyncio.Future[None]) -> None:
 class _Open(Write):
     must_be_kept = False
 
-    def __init__(self, row: Request, terms: Terms) -> None:
+    def __init__(self, row: Request, terms: OpenTerms) -> None:
         self.row, self.terms = row, terms
 
 
@@ -191,7 +191,7 @@ def _hold(one: _Open, locked: LockedWindows, arrivals: rates.Arrivals) -> Hold |
     terms, row = one.terms, one.row
     try:
         arrivals.check(terms.rates, row.created_at)
-        hold = take(locked, terms.payer, row.created_at, terms.caps, terms.wish)
+        hold = take(locked, terms.payer, row.created_at, terms.caps, terms.hold_request)
     except (Exhausted, rates.RateLimited) as refusal:
         return refusal
     arrivals.add(terms.payer)

@@ -51,14 +51,14 @@ class DailyCostLimitExceeded(ApiError):
 
 
 def over_limit(spent: Exhausted, now: datetime) -> ApiError:
-    """The caller's 429: which limit, what is spent, held and left of it, and when it starts anew."""
+    """The caller's 429: which limit, what is spent, held and left of it, and when it resets."""
     cap, least = spent.cap, spent.least
     period = "today" if cap.period == Window.Period.DAY else "this month"
     wait_s = _HELD_FOR_S if spent.may_pass else (spent.ends_at - now).total_seconds()
     message = f"This {cap.scope} has spent {_amount(spent.spent)} of its {_amount(spent.limit)} {period}"
     message += f" and holds {_amount(spent.held)} for requests under way" if spent.held else ""
     message += f"; this request needs at least {_amount(least)}. " if least else ". "
-    message += f"The limit starts anew at {spent.ends_at:%Y-%m-%d %H:%M} UTC."
+    message += f"The limit resets at {spent.ends_at:%Y-%m-%d %H:%M} UTC."
     error: type[ApiError] = QuotaExceeded
     if cap.period == Window.Period.DAY:
         error = DailyCostLimitExceeded if spent.unit == "usd" else DailyLimitExceeded
@@ -131,7 +131,7 @@ class Limiter:
                 admission.uncounted = rules
         return admission
 
-    async def look(self, caller: Caller, request_id: str, now: datetime) -> Admission:
+    async def check(self, caller: Caller, request_id: str, now: datetime) -> Admission:
         """As `admit`, for what opens no request: it counts once and is over."""
         admission = await self.admit(caller, request_id, now)
         if admission.uncounted:

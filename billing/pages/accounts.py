@@ -12,9 +12,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import current_person, staff_required
 from accounts.audit import record
-from accounts.caller_lookup import forget
+from accounts.caller_lookup import forget_caller, limits_in_force
 from accounts.models import Account
-from billing.alerts.limit_status import limits_in_force
 from billing.models import Window
 from billing.pages.forms import AccountLimitsForm, changes
 
@@ -55,7 +54,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
                 record(found, current_person(request), "limits.changed", found.name, changes(form))
                 digests = list(found.keys.values_list("digest", flat=True))
                 for digest in digests:
-                    transaction.on_commit(partial(forget, digest))
+                    transaction.on_commit(partial(forget_caller, digest))
         messages.success(request, f"Saved. {found.name} follows within 2 seconds.")
         return redirect("operator_account", pk=pk)
     context = {

@@ -18,6 +18,7 @@ from accounts.forms.keys import ConfirmNameForm
 from billing.alerts import channels
 from billing.alerts.channels import ChannelError
 from billing.alerts.models import AlertChannel, ChannelKind
+from billing.alerts.publish import send_test
 from billing.pages.forms import EmailForm, WebhookForm
 from core.outbound import OutboundError
 
@@ -63,7 +64,7 @@ def email_new(request: HttpRequest) -> HttpResponse:
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     channel = _channel_or_404(request, pk)
     try:
-        channels.send_test(channel, timezone.now())
+        send_test(channel, timezone.now())
         messages.success(request, f"A test is on its way to {channel.name}; the log below shows it arrive.")
     except ChannelError as error:
         messages.warning(request, str(error))

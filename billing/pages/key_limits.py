@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access import change_required, current_account, current_person
 from accounts.audit import record
-from accounts.caller_lookup import forget
+from accounts.caller_lookup import forget_caller
 from accounts.models import ApiKey
 from billing.pages.forms import LIMITS, KeyLimitsForm, changes
 
@@ -24,7 +24,7 @@ def key_limits(request: HttpRequest, pk: int) -> HttpResponse:
             with transaction.atomic():
                 key.save(update_fields=list(LIMITS))
                 record(account, current_person(request), "limits.changed", str(key), changes(form))
-                transaction.on_commit(lambda: forget(key.digest))
+                transaction.on_commit(lambda: forget_caller(key.digest))
         messages.success(request, f"Saved. {key.name} follows within 2 seconds.")
         return redirect("limits")
     context = {"form": form, "key": key, "account": account}

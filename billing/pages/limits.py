@@ -12,12 +12,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account, may_change
-from accounts.caller_lookup import limits_of
+from accounts.caller_lookup import limits_in_force, own_limits
 from accounts.models import Account, ApiKey
 from billing.alerts.budgets import THRESHOLDS
 from billing.alerts.channels import default_channel
 from billing.alerts.delivery import PAUSES
-from billing.alerts.limit_status import Standing, limits_in_force, standings_of
+from billing.alerts.limit_status import LimitStatus, limit_statuses
 from billing.alerts.models import Alert, AlertChannel, Delivery
 from billing.ledger.rates import RateRule, figures_of
 from billing.models import Request
@@ -39,7 +39,7 @@ class Bar:
     """A limit as a row of the page; `spent` and `held` are widths in percent of the bar."""
 
     title: str
-    standing: Standing
+    standing: LimitStatus
     spent: str
     held: str
     tone: str
@@ -65,7 +65,7 @@ def limits(request: HttpRequest) -> HttpResponse:
     """`before` is the delivery to go on from in the log."""
     account, now = current_account(request), timezone.now()
     keys = _working_keys(account, now)
-    standings = standings_of(account, keys[:_KEYS_SHOWN], now)
+    standings = limit_statuses(account, keys[:_KEYS_SHOWN], now)
     default_channel(account)
     context = {
         "account": account,
@@ -92,7 +92,7 @@ def _working_keys(account: Account, now: datetime) -> list[ApiKey]:
     return list(working.order_by("-pk")[: _KEYS_SHOWN + 1])
 
 
-def _bar(standing: Standing) -> Bar:
+def _bar(standing: LimitStatus) -> Bar:
     spent = min(standing.spent_share, Decimal(1))
     held = min(standing.held_share, 1 - spent)
     tone = "bad" if spent >= _FULL else "warn" if spent >= Decimal("0.8") else ""
@@ -117,7 +117,7 @@ def _rates(account: Account, now: datetime) -> list[Rate]:
 
 
 def _key_rates(key: ApiKey) -> list[str]:
-    own = limits_of(key)
+    own = own_limits(key)
     told = (
         (own.requests_per_minute, "requests/min"),
         (own.tokens_per_minute, "tokens/min"),

@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account
-from billing.statements import queries as reading
+from billing.statements import queries
 from billing.statements.models import Statement
 
 _SHOWN = 120  # ten years
@@ -17,7 +17,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 @account_required
 def statements(request: HttpRequest) -> HttpResponse:
     account = current_account(request)
-    context = {"account": account, "statements": reading.of_account(account.pk)[:_SHOWN]}
+    context = {"account": account, "statements": queries.account_statements(account.pk)[:_SHOWN]}
     return render(request, "billing/statements.html", context)
 
 
@@ -25,26 +25,28 @@ def statements(request: HttpRequest) -> HttpResponse:
 @account_required
 def statement(request: HttpRequest, number: str) -> HttpResponse:
     one = _find(request, number)
-    return render(request, "billing/statement.html", {"told": reading.told(one), "statement": one})
+    return render(
+        request, "billing/statement.html", {"told": queries.statement_detail(one), "statement": one}
+    )
 
 
 @require_safe
 @account_required
 def as_csv(request: HttpRequest, number: str) -> HttpResponse:
     one = _find(request, number)
-    return _file(reading.as_csv(one), "text/csv; charset=utf-8", f"statement-{one.number}.csv")
+    return _file(queries.as_csv(one), "text/csv; charset=utf-8", f"statement-{one.number}.csv")
 
 
 @require_safe
 @account_required
 def as_json(request: HttpRequest, number: str) -> HttpResponse:
     one = _find(request, number)
-    content = _json.encode(reading.whole(reading.told(one)))
+    content = _json.encode(queries.detail_fields(queries.statement_detail(one)))
     return _file(content, "application/json", f"statement-{one.number}.json")
 
 
 def _find(request: HttpRequest, number: str) -> Statement:
-    return get_object_or_404(reading.of_account(current_account(request).pk), number=number)
+    return get_object_or_404(queries.account_statements(current_account(request).pk), number=number)
 
 
 def _file(content: bytes, content_type: str, name: str) -> HttpResponse:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import account_required, change_required, current_account, current_person, may_change
 from billing.reports.measures import usd
-from billing.stripe_meter.client import NotNow, NotReached, NotTaken, on
+from billing.stripe_meter.client import CallRefused, NoAnswer, TryLater, is_enabled
 from billing.stripe_meter.metering import due_nano
 from billing.stripe_meter.models import MeterEvent, StripeCustomer, Subscription
 from billing.stripe_meter.subscriptions import checkout_url, current, portal_url
@@ -70,9 +70,9 @@ def portal(request: HttpRequest) -> HttpResponse:
 def _sent_to(request: HttpRequest, url: Callable[[], str]) -> HttpResponse:
     try:
         return redirect(url())
-    except NotReached:
+    except NoAnswer:
         words = "Stripe does not answer now. Nothing was changed; try again in a few minutes."
-    except (NotTaken, NotNow):
+    except (CallRefused, TryLater):
         words = "Stripe refused this. Nothing was changed; tell whoever runs this RoutePlex."
     messages.error(request, words)
     return redirect("payment")
@@ -83,5 +83,5 @@ def _back() -> str:
 
 
 def _stripe_or_404() -> None:
-    if not on():
+    if not is_enabled():
         raise Http404

@@ -1,7 +1,7 @@
 """How an account's requests of a time went: what Home shows, as a value that can be added to another.
 
 Latencies are counted by their first digits, true to 1 %, so that percentiles can be told of any union; the
-slowest and the dearest requests are kept by id.
+slowest and the most expensive requests are kept by id.
 """
 
 import math
@@ -15,7 +15,7 @@ from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Whe
 from billing.models import Request
 from billing.reports.measures import nano_sum, usd
 
-LISTED = 5  # slowest and dearest requests kept
+LISTED = 5  # slowest and most expensive requests kept
 _TOKENS = (
     F("uncached_input_tokens")
     + F("cache_read_tokens")
@@ -52,7 +52,8 @@ class Summary(msgspec.Struct):
     parts: list[Part] = []
     latencies: dict[int, int] = {}  # of successes: rounded ms → how many
     slowest: list[Extreme] = []
-    dearest: list[Extreme] = []
+    # Stored under its earlier name in the hours that are rolled up already.
+    most_expensive: list[Extreme] = msgspec.field(default_factory=list, name="dearest")
 
     @property
     def spend_usd(self) -> Decimal:
@@ -77,14 +78,14 @@ def summarise(rows: QuerySet[Request]) -> Summary:
         )
     )
     slowest = rows.filter(latency_ms__isnull=False).order_by("-latency_ms", "-id")
-    dearest = rows.filter(cost_usd__gt=0).order_by("-cost_usd", "-id")
+    most_expensive = rows.filter(cost_usd__gt=0).order_by("-cost_usd", "-id")
     return Summary(
         parts=[Part(*line[:3], *map(int, line[3:])) for line in parts],
         latencies=_latencies(rows),
         slowest=[Extreme(ms or 0, pk) for ms, pk in slowest.values_list("latency_ms", "id")[:LISTED]],
-        dearest=[
+        most_expensive=[
             Extreme(int((cost or Decimal(0)).scaleb(9)), pk)
-            for cost, pk in dearest.values_list("cost_usd", "id")[:LISTED]
+            for cost, pk in most_expensive.values_list("cost_usd", "id")[:LISTED]
         ],
     )
 
@@ -94,7 +95,7 @@ def merged(summaries: Iterable[Summary]) -> Summary:
     parts: dict[tuple[str, str, str], Part] = {}
     latencies: Counter[int] = Counter()
     slowest: list[Extreme] = []
-    dearest: list[Extreme] = []
+    most_expensive: list[Extreme] = []
     for one in summaries:
         for part in one.parts:
             place = (part.model, part.provider, part.status)
@@ -102,12 +103,12 @@ def merged(summaries: Iterable[Summary]) -> Summary:
         for ms, count in one.latencies.items():
             latencies[ms] += count
         slowest += one.slowest
-        dearest += one.dearest
+        most_expensive += one.most_expensive
     return Summary(
         parts=list(parts.values()),
         latencies=dict(latencies),
         slowest=sorted(slowest, reverse=True)[:LISTED],
-        dearest=sorted(dearest, reverse=True)[:LISTED],
+        most_expensive=sorted(most_expensive, reverse=True)[:LISTED],
     )
 
 

@@ -27,15 +27,15 @@ _TOKENS = (
 ZERO = Decimal(0)
 
 
-def make_statements(now: datetime) -> int:
+def generate_statements(now: datetime) -> int:
     """Make what is due; returns how many were made. Twice at once or again later makes nothing twice."""
     asked = Request.objects.filter(account=OuterRef("pk"))
     accounts = Account.objects.filter(Exists(asked)).order_by("pk").values_list("pk", flat=True)
-    return sum(_make(pk, now) for pk in accounts.iterator())
+    return sum(_generate(pk, now) for pk in accounts.iterator())
 
 
 @transaction.atomic
-def _make(account_id: int, now: datetime) -> int:
+def _generate(account_id: int, now: datetime) -> int:
     # One run at a time for an account; requests, which refer to it, are opened meanwhile.
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     before = list(Statement.objects.filter(account=account).order_by("starts_at"))

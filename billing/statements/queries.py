@@ -1,4 +1,4 @@
-"""Statements as they are told: the list, and one with its sums by model, by key and by corrected month."""
+"""Reading statements: the list, and one statement with its sums by model, by key and by corrected month."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -32,8 +32,8 @@ class Line(msgspec.Struct, frozen=True):
     cost_usd: Decimal
 
 
-class Told(msgspec.Struct, frozen=True):
-    """One statement, both groupings dearest first. `corrections`: number and USD."""
+class StatementDetail(msgspec.Struct, frozen=True):
+    """One statement, both groupings most expensive first. `corrections`: number and USD."""
 
     statement: Statement
     models: list[Line]
@@ -41,15 +41,15 @@ class Told(msgspec.Struct, frozen=True):
     corrections: list[tuple[str, Decimal]]
 
 
-def of_account(account_id: int) -> QuerySet[Statement]:
+def account_statements(account_id: int) -> QuerySet[Statement]:
     """Newest first."""
     return Statement.objects.filter(account_id=account_id)
 
 
-def told(statement: Statement) -> Told:
+def statement_detail(statement: Statement) -> StatementDetail:
     lines = list(statement.lines.select_related("corrects").order_by("pk"))
     usage = [line for line in lines if line.corrects is None]
-    return Told(
+    return StatementDetail(
         statement=statement,
         models=_grouped(usage, lambda line: (line.provider, line.model or "none answered")),
         keys=_grouped(usage, lambda line: ("", line.key_name)),
@@ -57,7 +57,7 @@ def told(statement: Statement) -> Told:
     )
 
 
-def header(statement: Statement) -> dict[str, Any]:
+def header_fields(statement: Statement) -> dict[str, Any]:
     """As the API and the JSON file have it; money with nine decimals."""
     return {
         "number": statement.number,
@@ -73,13 +73,13 @@ def header(statement: Statement) -> dict[str, Any]:
     }
 
 
-def whole(one: Told) -> dict[str, Any]:
-    return header(one.statement) | {
+def detail_fields(detail: StatementDetail) -> dict[str, Any]:
+    return header_fields(detail.statement) | {
         "by_model": [
-            {"provider": line.provider or None, "model": line.name} | _sums(line) for line in one.models
+            {"provider": line.provider or None, "model": line.name} | _sums(line) for line in detail.models
         ],
-        "by_key": [{"key": line.name} | _sums(line) for line in one.keys],
-        "corrections": [{"statement": number, "cost_usd": nine(usd)} for number, usd in one.corrections],
+        "by_key": [{"key": line.name} | _sums(line) for line in detail.keys],
+        "corrections": [{"statement": number, "cost_usd": nine(usd)} for number, usd in detail.corrections],
     }
 
 

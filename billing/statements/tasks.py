@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from billing.statements.generation import make_statements
+from billing.statements.generation import generate_statements
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task
 def make_due_statements() -> None:
-    made = make_statements(datetime.now(UTC))
+    made = generate_statements(datetime.now(UTC))
     if made:
         logger.info("made %d statements", made)

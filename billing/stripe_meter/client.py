@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 
 
-class NotTaken(Exception):
+class CallRefused(Exception):
     """Stripe refused the call; trying it again would not help. The text is Stripe's."""
 
 
-class NotReached(Exception):
+class NoAnswer(Exception):
     """No answer, or one that does not say whether the call was taken."""
 
 
-class NotNow(Exception):
+class TryLater(Exception):
     """Stripe has not taken it and says so: too many calls, or a key it does not know."""
 
 
-def on() -> bool:
+def is_enabled() -> bool:
     return bool(settings.STRIPE_SECRET_KEY)
 
 
@@ -46,15 +46,15 @@ def _client(key: str, base: str) -> "stripe.StripeClient":
     )
 
 
-def sorted_error(error: Exception) -> Exception:
+def classified_error(error: Exception) -> Exception:
     """What a Stripe error means to the caller; any other error as it is."""
     import stripe
 
     if isinstance(error, stripe.RateLimitError | stripe.AuthenticationError | stripe.PermissionError):
-        return NotNow(_said(error))
+        return TryLater(_said(error))
     if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError | stripe.CardError):
-        return NotTaken(_said(error))
-    return NotReached(_said(error)) if isinstance(error, stripe.StripeError) else error
+        return CallRefused(_said(error))
+    return NoAnswer(_said(error)) if isinstance(error, stripe.StripeError) else error
 
 
 def _said(error: Exception) -> str:

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 
 from billing.alerts.publish import raise_alert, resolve_alert
 from billing.reports.queries import Sources
-from billing.stripe_meter.client import NotNow, NotReached, NotTaken, client, sorted_error
+from billing.stripe_meter.client import CallRefused, NoAnswer, TryLater, classified_error, client
 from billing.stripe_meter.models import MeterEvent, StripeCustomer, Subscription
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def send(now: datetime) -> int:
         if event is not None:
             try:
                 sent += _tell(event, now)
-            except NotNow as error:
+            except TryLater as error:
                 _left(event, State.PENDING, str(error))
                 logger.warning("Stripe takes no events now: %s", error)
                 raise_alert(
@@ -129,13 +129,13 @@ def _tell(event: MeterEvent, now: datetime) -> bool:
             }
         )
     except Exception as error:
-        known = sorted_error(error)
-        if isinstance(known, NotTaken) and _ALREADY in str(known):
+        known = classified_error(error)
+        if isinstance(known, CallRefused) and _ALREADY in str(known):
             _left(event, State.SENT)
             return True
-        if isinstance(known, NotTaken):
+        if isinstance(known, CallRefused):
             _give_up(event, str(known))
-        elif isinstance(known, NotReached):
+        elif isinstance(known, NoAnswer):
             _left(event, State.UNKNOWN, str(known))
         else:
             raise known from error

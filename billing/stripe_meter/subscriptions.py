@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import Account
-from billing.stripe_meter.client import client, sorted_error
+from billing.stripe_meter.client import classified_error, client
 from billing.stripe_meter.models import StripeCustomer, Subscription
 
 LIVE = ("active", "trialing", "past_due", "unpaid", "paused")
@@ -23,7 +23,7 @@ def current(account: Account) -> Subscription | None:
 
 
 def checkout_url(account: Account, email: str, back: str) -> str:
-    """Where the account enters how it pays. Raises NotTaken, NotReached, NotNow."""
+    """Where the account enters how it pays. Raises CallRefused, NoAnswer, TryLater."""
     customer = _customer(account, email)
     try:
         session = client().v1.checkout.sessions.create(
@@ -37,30 +37,30 @@ def checkout_url(account: Account, email: str, back: str) -> str:
             }
         )
     except Exception as error:
-        raise sorted_error(error) from error
+        raise classified_error(error) from error
     return str(session.url)
 
 
 def portal_url(customer: StripeCustomer, back: str) -> str:
-    """Where invoices, cards and the cancellation are. Raises NotTaken, NotReached, NotNow."""
+    """Where invoices, cards and the cancellation are. Raises CallRefused, NoAnswer, TryLater."""
     try:
         session = client().v1.billing_portal.sessions.create(
             {"customer": customer.customer_id, "return_url": back}
         )
     except Exception as error:
-        raise sorted_error(error) from error
+        raise classified_error(error) from error
     return str(session.url)
 
 
 def refresh(customer: StripeCustomer) -> None:
-    """Make our subscriptions of the customer what Stripe's are. Raises NotTaken, NotReached, NotNow."""
+    """Make our subscriptions of the customer what Stripe's are. Raises CallRefused, NoAnswer, TryLater."""
     try:
         listed = client().v1.subscriptions.list(
             {"customer": customer.customer_id, "status": "all", "limit": 100}
         )
         found = [one for one in listed.auto_paging_iter() if _is_metered(one)]
     except Exception as error:
-        raise sorted_error(error) from error
+        raise classified_error(error) from error
     with transaction.atomic():
         StripeCustomer.objects.select_for_update().get(pk=customer.pk)
         for one in found:
@@ -86,7 +86,7 @@ def _customer(account: Account, email: str) -> StripeCustomer:
             {"idempotency_key": f"routeplex-customer-{account.pk}"},
         )
     except Exception as error:
-        raise sorted_error(error) from error
+        raise classified_error(error) from error
     return StripeCustomer.objects.get_or_create(account=account, defaults={"customer_id": made.id})[0]
 
 

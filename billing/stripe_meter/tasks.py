@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from billing.stripe_meter.client import on
+from billing.stripe_meter.client import is_enabled
 from billing.stripe_meter.metering import meter, send
 
 
 @shared_task
 def meter_usage() -> None:
-    if on():
+    if is_enabled():
         meter(datetime.now(UTC))
         send(datetime.now(UTC))

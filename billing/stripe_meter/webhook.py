@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from billing.alerts.publish import raise_alert, resolve_alert
-from billing.stripe_meter.client import NotNow, NotReached, NotTaken, on
+from billing.stripe_meter.client import CallRefused, NoAnswer, TryLater, is_enabled
 from billing.stripe_meter.models import StripeCustomer, WebhookEvent
 from billing.stripe_meter.subscriptions import refresh
 
@@ -22,7 +22,7 @@ _HEARD = ("checkout.session.completed", "customer.subscription.", "invoice.payme
 @require_POST
 def webhook(request: HttpRequest) -> HttpResponse:
     """200: done, or not for us; 400: not signed by Stripe; 503: Stripe is to send it again."""
-    if not on():
+    if not is_enabled():
         raise Http404
     import stripe
 
@@ -43,7 +43,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
     if customer is not None:
         try:
             refresh(customer)
-        except (NotTaken, NotReached, NotNow) as error:
+        except (CallRefused, NoAnswer, TryLater) as error:
             logger.warning("Stripe says %s changed and does not tell how: %s", kind, error)
             return _said(503, "Send it again later.")
         _tell_account(kind, customer)

@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from core.encryption import CannotUnseal, seal_bytes, unseal_bytes
+from core.encryption import CannotDecrypt, decrypt_bytes, encrypt_bytes
 from routing.language.chat import (
     ChatRequest,
     Message,
@@ -196,7 +196,7 @@ class RedisStore:
         if time.monotonic() < self._away_until:
             return
         try:
-            await self._redis.set(self._name(key), seal_bytes(turn), ex=self._seconds)
+            await self._redis.set(self._name(key), encrypt_bytes(turn), ex=self._seconds)
         except _GONE as error:
             self._leave(error)
 
@@ -223,8 +223,8 @@ class RedisStore:
 
 def _unsealed(kept: bytes | None) -> bytes | None:
     try:
-        return None if kept is None else unseal_bytes(kept)
-    except CannotUnseal:  # the SECRET_KEY was changed meanwhile
+        return None if kept is None else decrypt_bytes(kept)
+    except CannotDecrypt:  # the SECRET_KEY was changed meanwhile
         return None
 
 

@@ -81,7 +81,7 @@ class Runtime:
         await self.limiter.close()
         await self.reasoning.close()
         await self.upstreams.aclose()
-        await asyncio.to_thread(callers.close)
+        await asyncio.to_thread(callers.close_connections)
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that must end even when the request that began it is cancelled."""

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from accounts.caller import Caller
 from billing.ledger.holds import Exhausted
-from billing.ledger.ledger import Terms
+from billing.ledger.ledger import OpenTerms
 from billing.ledger.limits import Admission, over_limit
 from billing.models import Request
 from core.errors import ApiError, ServiceUnavailable
@@ -70,7 +70,7 @@ async def look(asked: Asked, runtime: Runtime) -> Decision:
     """The decision a request would get now, without opening one. Counts in the rates; raises as `enter`."""
     put, snapshot = question(asked.request, asked.steering, asked.caller, runtime, asked.at)
     learning = await runtime.learned.of(asked.caller.account_id)
-    admission = await runtime.limiter.look(asked.caller, asked.request_id, asked.at)
+    admission = await runtime.limiter.check(asked.caller, asked.request_id, asked.at)
     try:
         return decided(put, snapshot, admission.budget_left_usd, 0.0, learning)
     except OverBudget:
@@ -155,7 +155,7 @@ async def _open(
         asked.request_id, asked.door, asked.request, asked.steering, asked.caller, decision, asked.at
     )
     row.owner = runtime.heartbeat.owner
-    terms = Terms(admission.payer, admission.caps, purse.wish(left, whole=whole), admission.uncounted)
+    terms = OpenTerms(admission.payer, admission.caps, purse.wish(left, whole=whole), admission.uncounted)
     try:
         purse.hold = await runtime.ledger.open(row, terms)
     except (asyncio.CancelledError, ServiceUnavailable) as error:  # it may be in the ledger all the same

@@ -12,7 +12,7 @@ from decimal import ROUND_FLOOR, Decimal
 import msgspec
 from django.conf import settings
 
-from billing.ledger.holds import Cap, Hold, Wish
+from billing.ledger.holds import Cap, Hold, HoldRequest
 from billing.prices.prices import USD_QUANTUM, PriceBook, UnitPrices, cost, unit_prices
 from billing.usage import Usage
 from routing.decide.decision import Decision
@@ -50,7 +50,7 @@ class Purse:
         self._facts, self._book, self._moment, self._caps = facts, book, moment, caps
         self.hold: Hold | None = None  # once it is taken
 
-    def wish(self, left_usd: Decimal | None, *, whole: bool = False) -> Wish:
+    def wish(self, left_usd: Decimal | None, *, whole: bool = False) -> HoldRequest:
         """What to set aside: the chain's dearest arm at its longest. `left_usd`: what caps leave.
 
         The least to do with is a short answer, or with `whole` what the first arm most likely needs.
@@ -59,14 +59,14 @@ class Purse:
         if not self._caps:  # nobody is limited: what is held only shows what is under way
             first = self._expected[arms[0]]
             expected = Decimal(str(first.cost_usd or 0)).quantize(USD_QUANTUM)
-            return Wish(expected, Decimal(0), first.input_tokens + first.output_tokens, 0)
+            return HoldRequest(expected, Decimal(0), first.input_tokens + first.output_tokens, 0)
         longest = {arm: self._longest(arm, left_usd) for arm in arms}
         enough, least = arms, self._short
         if whole:
             enough = arms[:1]
             likely = max(LIKELY_WHOLE * self._expected[arms[0]].output_tokens, self._short)
             least = min(longest[arms[0]], likely)
-        return Wish(
+        return HoldRequest(
             usd=max(self._cost(arm, longest[arm]) for arm in arms),
             least_usd=min(self._cost(arm, least) for arm in enough),
             tokens=max(self._input(arm) + longest[arm] * self._request.n for arm in arms),

@@ -16,11 +16,11 @@ PASSWORD = "correct-horse-9"
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(settings: Any) -> Iterator[None]:
-    callers.forget_all()
+    callers.forget_all_callers()
     if settings.REDIS_URL:
         cache.clear()  # the throttles' counts; in the database they end with the test's transaction
     yield
-    callers.close()
+    callers.close_connections()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from accounts.authentication import KeyAuthentication, OptionalKeyAuthentication, secret_in
-from accounts.caller_lookup import caller_of
+from accounts.caller_lookup import find_caller
 from accounts.key_format import new_secret
 from accounts.keys import create_key
 from accounts.models import User
@@ -124,7 +124,7 @@ async def test_the_async_way_says_the_same(account: Any, api_key: str) -> None:
     principal, caller = found
     assert principal.is_authenticated
     assert caller.account_id == account.pk
-    assert caller == await caller_of(api_key, None)
+    assert caller == await find_caller(api_key, None)
     with pytest.raises(InvalidApiKey):
         await KeyAuthentication().aauthenticate(bad)
     assert await OptionalKeyAuthentication().aauthenticate(bad) is None

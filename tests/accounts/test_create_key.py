@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.caller import Limits
-from accounts.caller_lookup import caller_of_sync
+from accounts.caller_lookup import find_caller_sync
 from accounts.key_format import well_formed
 from accounts.models import Account, User
 
@@ -25,7 +25,7 @@ def test_it_prints_only_the_key_and_the_key_works() -> None:
     printed = create_key("--email", "ci@example.com")
     assert printed == printed.strip() + "\n"
     assert well_formed(printed.strip())
-    caller = caller_of_sync(printed.strip(), None)
+    caller = find_caller_sync(printed.strip(), None)
     assert caller.account_name == "ci"
     assert caller.plan == "unlimited"
     assert caller.key_limits == caller.account_limits == Limits()
@@ -36,14 +36,14 @@ def test_the_key_gets_exactly_the_limits_given() -> None:
     secret = create_key(
         "--email", "ci@example.com", "--name", "nightly", "--daily-usd", "2.5", "--rpm", "60"
     ).strip()
-    caller = caller_of_sync(secret, None)
+    caller = find_caller_sync(secret, None)
     assert caller.key_name == "nightly"
     assert caller.key_limits == Limits(daily_usd=Decimal("2.5"), requests_per_minute=60)
 
 
 def test_it_uses_the_account_there_is() -> None:
-    first = caller_of_sync(create_key("--email", "ci@example.com").strip(), None)
-    second = caller_of_sync(create_key("--email", "CI@example.com").strip(), None)
+    first = find_caller_sync(create_key("--email", "ci@example.com").strip(), None)
+    second = find_caller_sync(create_key("--email", "CI@example.com").strip(), None)
     assert first.account_id == second.account_id
     assert User.objects.filter(email__iexact="ci@example.com").count() == 1
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts import model_ids
 from accounts.caller import Limits
-from accounts.caller_lookup import caller_of_sync, forget_all
+from accounts.caller_lookup import find_caller_sync, forget_all_callers
 from accounts.keys import KeyNotUsable, create_key, revoke, rotate
 from accounts.models import Account, ApiKey, Member, User
 from core.errors import InvalidApiKey
@@ -50,7 +50,7 @@ def test_a_new_key_is_shown_once_and_works(browser: Client, their_account: Accou
     made = new_key(browser)
     secret = secret_on(made)
     assert "no-store" in made["Cache-Control"]
-    assert caller_of_sync(secret, None).account_id == their_account.pk
+    assert find_caller_sync(secret, None).account_id == their_account.pk
     listed = browser.get("/keys/").content.decode()
     assert secret not in listed
     assert f"…{secret[-4:]}" in listed
@@ -123,9 +123,9 @@ def test_a_bad_field_is_named_and_no_key_made(
 def test_a_revoked_key_stops_and_stays_in_the_list_of_all(browser: Client, their_account: Account) -> None:
     key, secret = create_key(their_account, "laptop")
     browser.post(f"/keys/{key.pk}/revoke/", {"name": "laptop"})
-    forget_all()  # the commit, which forgets it, never comes in a test
+    forget_all_callers()  # the commit, which forgets it, never comes in a test
     with pytest.raises(InvalidApiKey):
-        caller_of_sync(secret, None)
+        find_caller_sync(secret, None)
     assert key.last_four not in browser.get("/keys/").content.decode().split("toasts")[0]
     assert key.last_four in browser.get("/keys/?show=all").content.decode()
 
@@ -135,7 +135,7 @@ def test_revoking_needs_the_name(browser: Client, their_account: Account) -> Non
     response = browser.post(f"/keys/{key.pk}/revoke/", {"name": "Laptop"})
     assert response.status_code == 422
     assert "That is not the name" in response.content.decode()
-    assert caller_of_sync(secret, None)
+    assert find_caller_sync(secret, None)
 
 
 def test_a_rotated_key_keeps_working_for_the_overlap(browser: Client, their_account: Account) -> None:
@@ -150,7 +150,7 @@ def test_a_rotated_key_keeps_working_for_the_overlap(browser: Client, their_acco
     )
     path = f"/keys/{old.pk}/rotate/"
     new_secret = secret_on(browser.post(path, form_of(browser, path, overlap="24")))
-    before, after = caller_of_sync(old_secret, "10.1.1.1"), caller_of_sync(new_secret, "10.1.1.1")
+    before, after = find_caller_sync(old_secret, "10.1.1.1"), find_caller_sync(new_secret, "10.1.1.1")
     assert before.key_id != after.key_id
     for field in ("key_name", "key_limits", "scopes", "models", "ip_networks", "strategy"):
         assert getattr(before, field) == getattr(after, field)
@@ -191,7 +191,7 @@ def test_another_accounts_key_is_not_there(browser: Client, stranger: User, meth
     key, secret = create_key(stranger.accounts.get(), "theirs")
     response = getattr(browser, method)(f"/keys/{key.pk}/{verb}/", {"name": "theirs", "overlap": "0"})
     assert response.status_code == 404
-    assert caller_of_sync(secret, None).expires_at is None
+    assert find_caller_sync(secret, None).expires_at is None
     assert "theirs" not in browser.get("/keys/?show=all").content.decode()
 
 
@@ -207,7 +207,7 @@ def test_a_viewer_looks_but_does_not_touch(browser: Client, person: User, their_
     for path in ("/keys/new/", f"/keys/{key.pk}/rotate/", f"/keys/{key.pk}/revoke/"):
         assert browser.post(path, {"name": "laptop"}).status_code == 403
     assert browser.post("/settings/", {"save_account": "", "name": "mine"}).status_code == 403
-    assert caller_of_sync(secret, None)
+    assert find_caller_sync(secret, None)
 
 
 def test_forms_need_their_csrf_token(person: User) -> None:

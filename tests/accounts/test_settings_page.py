@@ -7,7 +7,7 @@ from django.template import Context, Template
 from django.test import Client
 
 from accounts import model_ids
-from accounts.caller_lookup import caller_of_sync
+from accounts.caller_lookup import find_caller_sync
 from accounts.keys import create_key
 from accounts.models import User
 
@@ -29,7 +29,7 @@ def _catalog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_accounts_defaults_reach_its_callers(browser: Client, person: User) -> None:
     assert browser.post("/settings/", DEFAULTS).status_code == 302
-    caller = caller_of_sync(create_key(person.accounts.get(), "laptop")[1], None)
+    caller = find_caller_sync(create_key(person.accounts.get(), "laptop")[1], None)
     assert caller.account_name == "Lab"
     assert caller.strategy == "quality"
     assert caller.baseline_model == "gpt-4.1"

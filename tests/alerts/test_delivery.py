@@ -13,13 +13,12 @@ from billing.alerts.channels import (
     default_channel,
     remove,
     rotate_secret,
-    send_test,
     switch,
 )
 from billing.alerts.checks import check_operator_webhook
 from billing.alerts.delivery import PAUSES, deliver_due
 from billing.alerts.models import Alert, AlertChannel, Delivery
-from billing.alerts.publish import raise_alert, resolve_alert
+from billing.alerts.publish import raise_alert, resolve_alert, send_test
 from tests.alerts.conftest import Receiver, make_account
 
 pytestmark = pytest.mark.django_db

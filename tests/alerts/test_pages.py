@@ -18,7 +18,7 @@ from billing.alerts.delivery import deliver_due
 from billing.alerts.models import AlertChannel, Delivery
 from billing.alerts.publish import raise_alert
 from billing.models import Request
-from core.encryption import unseal
+from core.encryption import decrypt
 from tests.alerts.conftest import Receiver, make_account
 
 pytestmark = pytest.mark.django_db
@@ -112,14 +112,14 @@ def test_a_bad_url_is_refused_in_words(page: Client, url: str, words: str) -> No
 def test_a_channel_is_switched_rotated_and_removed_by_name(
     page: Client, account: Account, channel: AlertChannel
 ) -> None:
-    old = unseal(bytes(channel.secret or b""))
+    old = decrypt(bytes(channel.secret or b""))
     path = f"/limits/channels/{channel.pk}"
     page.post(f"{path}/off/")
     assert not AlertChannel.objects.get(pk=channel.pk).enabled
     page.post(f"{path}/on/")
     assert AlertChannel.objects.get(pk=channel.pk).enabled
     made = page.post(f"{path}/secret/").content.decode()
-    new = unseal(bytes(AlertChannel.objects.get(pk=channel.pk).secret or b""))
+    new = decrypt(bytes(AlertChannel.objects.get(pk=channel.pk).secret or b""))
     assert new != old
     assert new in made
     assert Webhook(new)

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan
-from billing.ledger.holds import Wish
-from billing.ledger.ledger import Settlement, Terms, _Open, _Settle, apply, usage_fields
+from billing.ledger.holds import HoldRequest
+from billing.ledger.ledger import OpenTerms, Settlement, _Open, _Settle, apply, usage_fields
 from billing.ledger.windows import Payer
 from billing.models import Attempt, Request
 from billing.prices.book import load_price_book
@@ -48,7 +48,15 @@ class Books:
         }
         row = Request(**defaults | columns)
         with transaction.atomic():
-            apply([_Open(row, Terms(self.payer, wish=Wish(Decimal("0.5"), Decimal(0), 5000, 0)))], False)
+            apply(
+                [
+                    _Open(
+                        row,
+                        OpenTerms(self.payer, hold_request=HoldRequest(Decimal("0.5"), Decimal(0), 5000, 0)),
+                    )
+                ],
+                False,
+            )
         return row
 
     def settled(

@@ -16,7 +16,7 @@ from django.db.models import F
 
 from accounts.models import Plan
 from billing.alerts.models import Alert
-from billing.checks.audit import audit, consistent_view, keep, last_audit, tell
+from billing.checks.audit import alert_broken, audit, consistent_view, last_audit, store_audit
 from billing.checks.invariants import INVARIANTS
 from billing.checks.provider_usage import compare
 from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Window
@@ -186,7 +186,7 @@ def test_the_command_fails_when_a_promise_is_broken(books: Books, capsys: pytest
 
 def test_the_last_result_is_kept_and_those_of_long_ago_are_not(books: Books) -> None:
     LedgerAudit.objects.create(at=NOW - timedelta(days=91), took_ms=1, result={})
-    kept = keep(audit(NOW, account_id=books.account.pk))
+    kept = store_audit(audit(NOW, account_id=books.account.pk))
     assert last_audit() == kept
     assert kept.result["figures"]["accepted"] == 6
     assert LedgerAudit.objects.filter(at__lt=NOW).count() == 0
@@ -209,12 +209,12 @@ def test_an_alert_is_taken_back_by_a_whole_audit_only(books: Books) -> None:
 
     held = _of(books).get(unpriced=True).held_usd
     _of(books).filter(unpriced=True).update(held_usd=0)
-    tell(audit(NOW, account_id=books.account.pk))
+    alert_broken(audit(NOW, account_id=books.account.pk))
     assert is_open()
     _of(books).filter(unpriced=True).update(held_usd=held)
-    tell(audit(NOW, NOW, books.account.pk))
+    alert_broken(audit(NOW, NOW, books.account.pk))
     assert is_open(), "what was not looked at may be broken still"
-    tell(audit(NOW, account_id=books.account.pk))
+    alert_broken(audit(NOW, account_id=books.account.pk))
     assert not is_open()
 
 

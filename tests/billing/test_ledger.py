@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, OperationalError
 
-from billing.ledger.holds import Cap, Exhausted, Hold, Wish
-from billing.ledger.ledger import Ledger, Settlement, Terms, apply
+from billing.ledger.holds import Cap, Exhausted, Hold, HoldRequest
+from billing.ledger.ledger import Ledger, OpenTerms, Settlement, apply
 from billing.ledger.sweeper import sweep
 from billing.ledger.writer import GroupWriter
 from billing.models import Attempt, Request, WebProcess, Window
@@ -35,16 +35,16 @@ def settlement_of(row: Request, **fields: object) -> Settlement:
     return Settlement(**defaults | fields)  # type: ignore[arg-type]
 
 
-def terms_of(row: Request, *caps: Cap, usd: str = "0", least: str = "0", tokens: int = 0) -> Terms:
-    return Terms(payer_of(row), caps, Wish(Decimal(usd), Decimal(least), tokens, 0))
+def terms_of(row: Request, *caps: Cap, usd: str = "0", least: str = "0", tokens: int = 0) -> OpenTerms:
+    return OpenTerms(payer_of(row), caps, HoldRequest(Decimal(usd), Decimal(least), tokens, 0))
 
 
 def key_cap(row: Request, usd: str) -> Cap:
     return Cap("key", row.key_id, "day", Decimal(usd), None)
 
 
-async def opened(ledger: Ledger, row: Request, *caps: Cap, **wish: Any) -> Hold:
-    return await ledger.open(row, terms_of(row, *caps, **wish))
+async def opened(ledger: Ledger, row: Request, *caps: Cap, **hold_request: Any) -> Hold:
+    return await ledger.open(row, terms_of(row, *caps, **hold_request))
 
 
 async def settled(ledger: Ledger, row: Request, **fields: object) -> Request:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.caller import Caller, Limits
-from billing.ledger.ledger import Ledger, Settlement, Terms
+from billing.ledger.ledger import Ledger, OpenTerms, Settlement
 from billing.ledger.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
 from billing.ledger.rates import MemoryRates
 from billing.ledger.windows import spans
@@ -44,7 +44,7 @@ def caller_of(row: Request, **limits: Any) -> Caller:
 
 
 async def spend(ledger: Ledger, row: Request, usd: str, tokens: int) -> None:
-    await ledger.open(row, Terms(payer_of(row)))
+    await ledger.open(row, OpenTerms(payer_of(row)))
     end = Settlement(
         request_id=row.pk,
         status=Request.Status.SUCCEEDED,
@@ -94,11 +94,11 @@ async def test_a_spent_budget_refuses_until_its_window_ends(
 async def test_what_is_left_counts_what_others_hold(
     ledger: Ledger, limiter: Limiter, new_row: NewRow
 ) -> None:
-    from billing.ledger.holds import Wish
+    from billing.ledger.holds import HoldRequest
 
     row, caller = new_row(), caller_of(new_row(), daily_usd=Decimal("0.01"))
-    wish = Wish(Decimal("0.006"), Decimal(0), 0, 0)
-    await ledger.open(row, Terms(payer_of(row), (), wish))
+    hold_request = HoldRequest(Decimal("0.006"), Decimal(0), 0, 0)
+    await ledger.open(row, OpenTerms(payer_of(row), (), hold_request))
     admission = await limiter.admit(caller, "req_1", datetime.now(UTC))
     assert admission.budget_left_usd == Decimal("0.004")
 

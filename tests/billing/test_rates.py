@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from accounts.caller import Caller, Limits
-from billing.ledger.ledger import Ledger, Settlement, Terms
+from billing.ledger.ledger import Ledger, OpenTerms, Settlement
 from billing.ledger.limits import Limiter, RateLimited
 from billing.ledger.rates import DatabaseRates, MemoryRates, Rates
 from billing.ledger.redis_rates import RedisRates
@@ -44,7 +44,7 @@ class Gate:
             account_limits=account,
         )
         admission = await self.limiter.admit(caller, row.pk, at)
-        await self._ledger.open(row, Terms(payer_of(row), rates=admission.uncounted))
+        await self._ledger.open(row, OpenTerms(payer_of(row), rates=admission.uncounted))
         self._open.append((row, admission))
         return admission.headers
 

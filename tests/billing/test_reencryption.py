@@ -11,16 +11,16 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.core.management import CommandError, call_command
 
 from accounts.models import Account, AuditEntry, Plan, User
-from billing import reencryption as resealing
+from billing import reencryption
 from billing.alerts.models import AlertChannel
 from billing.models import IdempotentOutcome
-from core.encryption import CannotUnseal, seal, seal_bytes, unseal, unseal_bytes
+from core.encryption import CannotDecrypt, decrypt, decrypt_bytes, encrypt, encrypt_bytes
 
 NOW = datetime.now(UTC)
 OLD, NEW = "old" * 20, "new" * 20
 
 
-def reseal() -> str:
+def reencrypt() -> str:
     out = io.StringIO()
     call_command("reencrypt", stdout=out)
     return out.getvalue()
@@ -36,7 +36,7 @@ def sealed(db: None, settings: Any) -> Account:
             account=account,
             kind="webhook",
             address=f"https://{number}.example",
-            secret=seal(f"whsec_{number}"),
+            secret=encrypt(f"whsec_{number}"),
         )
     AlertChannel.objects.create(account=account, kind="email")  # has no secret
     user = User.objects.create_user("ada@sealed.example")
@@ -44,7 +44,7 @@ def sealed(db: None, settings: Any) -> Account:
     RecoveryCodes.activate(user)
     IdempotentOutcome.objects.create(
         account=account, key="k", request_id="req_1", lease_until=NOW, created_at=NOW,
-        expires_at=NOW + timedelta(days=1), status=200, body=seal_bytes(b"\xff\x00 compressed"),
+        expires_at=NOW + timedelta(days=1), status=200, body=encrypt_bytes(b"\xff\x00 compressed"),
     )  # fmt: skip
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
     return account
@@ -52,22 +52,22 @@ def sealed(db: None, settings: Any) -> Account:
 
 def secrets(account: Account) -> list[str]:
     channels = AlertChannel.objects.filter(account=account, kind="webhook").order_by("pk")
-    return [unseal(bytes(channel.secret or b"")) for channel in channels]
+    return [decrypt(bytes(channel.secret or b"")) for channel in channels]
 
 
 def test_afterwards_the_old_key_may_go(sealed: Account, settings: Any) -> None:
     codes = Authenticator.objects.get(type="recovery_codes").wrap().generate_codes()
-    assert "webhook secrets: 5 encrypted anew, 0 under" in reseal()
+    assert "webhook secrets: 5 encrypted anew, 0 under" in reencrypt()
     settings.SECRET_KEY_FALLBACKS = []
     assert secrets(sealed) == [f"whsec_{number}" for number in range(5)]
-    assert unseal(Authenticator.objects.get(type="totp").data["secret"].encode()) == "JBSWY3DPEHPK3PXP"
+    assert decrypt(Authenticator.objects.get(type="totp").data["secret"].encode()) == "JBSWY3DPEHPK3PXP"
     assert Authenticator.objects.get(type="recovery_codes").wrap().generate_codes() == codes
-    assert unseal_bytes(bytes(IdempotentOutcome.objects.get().body or b"")) == b"\xff\x00 compressed"
+    assert decrypt_bytes(bytes(IdempotentOutcome.objects.get().body or b"")) == b"\xff\x00 compressed"
 
 
 def test_without_it_the_old_key_may_not_go(sealed: Account, settings: Any) -> None:
     settings.SECRET_KEY_FALLBACKS = []
-    with pytest.raises(CannotUnseal):
+    with pytest.raises(CannotDecrypt):
         secrets(sealed)
 
 
@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
     class Cut(Exception): ...
 
     done = 0
-    real = resealing.reseal
+    real = reencryption.reencrypt
 
     def until_cut(secret: bytes) -> bytes:
         nonlocal done
@@ -86,12 +86,12 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
             raise Cut
         return real(secret)
 
-    monkeypatch.setattr(resealing, "BATCH", 2)
-    monkeypatch.setattr(resealing, "reseal", until_cut)
+    monkeypatch.setattr(reencryption, "BATCH", 2)
+    monkeypatch.setattr(reencryption, "reencrypt", until_cut)
     with pytest.raises(Cut):
-        reseal()
-    monkeypatch.setattr(resealing, "reseal", real)
-    said = reseal()
+        reencrypt()
+    monkeypatch.setattr(reencryption, "reencrypt", real)
+    said = reencrypt()
     assert "webhook secrets: 1 encrypted anew, 4 under" in said
     assert "second factors: 2 encrypted anew, 0 under" in said
     settings.SECRET_KEY_FALLBACKS = []
@@ -99,9 +99,9 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
 
 
 def test_twice_is_as_once(sealed: Account) -> None:
-    reseal()
+    reencrypt()
     before = list(AlertChannel.objects.order_by("pk").values_list("secret", flat=True))
-    assert "webhook secrets: 0 encrypted anew, 5 under" in reseal()
+    assert "webhook secrets: 0 encrypted anew, 5 under" in reencrypt()
     assert list(map(bytes, filter(None, before))) == [
         bytes(secret)
         for secret in AlertChannel.objects.order_by("pk").values_list("secret", flat=True)
@@ -113,10 +113,10 @@ def test_twice_is_as_once(sealed: Account) -> None:
 def test_what_cannot_be_read_is_told_and_left(sealed: Account, settings: Any) -> None:
     lost = AlertChannel.objects.filter(kind="webhook").order_by("pk")[0]
     settings.SECRET_KEY = "lost" * 15
-    lost.secret = seal("whsec_lost")
+    lost.secret = encrypt("whsec_lost")
     lost.save()
     settings.SECRET_KEY = NEW
     with pytest.raises(CommandError, match="1 were encrypted with a SECRET_KEY"):
-        reseal()
+        reencrypt()
     settings.SECRET_KEY = "lost" * 15
-    assert unseal(bytes(AlertChannel.objects.get(pk=lost.pk).secret or b"")) == "whsec_lost"
+    assert decrypt(bytes(AlertChannel.objects.get(pk=lost.pk).secret or b"")) == "whsec_lost"

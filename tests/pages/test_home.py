@@ -115,7 +115,7 @@ def test_slowest_and_dearest_come_first(
     dear = make_request(2, cost_usd=Decimal(7))
     roll()
     of = lately(account)
-    slowest, dearest = queries.listed(account, of.slowest, of.dearest)
+    slowest, dearest = queries.listed(account, of.slowest, of.most_expensive)
     assert [rows[0].id for rows in (slowest, dearest)] == [slow.id, dear.id]
 
 

@@ -146,11 +146,11 @@ def test_summaries_of_hours_add_up_to_that_of_the_ledger(books: Books) -> None:
     roll_up(LATER)
     whole = summarise(Request.objects.filter(account=books.account))
     found = Sources.now(books.account.pk, START, LATER).summary(START, LATER)
-    assert (found.parts, found.latencies, found.slowest, found.dearest) == (
+    assert (found.parts, found.latencies, found.slowest, found.most_expensive) == (
         merged([whole]).parts,
         whole.latencies,
         whole.slowest,
-        whole.dearest,
+        whole.most_expensive,
     )
 
 

@@ -16,7 +16,7 @@ from accounts.models import Account, Invitation, Member, Plan, User
 from billing.alerts.models import AlertChannel
 from billing.models import Request
 from billing.statements.models import Statement
-from core.encryption import seal
+from core.encryption import encrypt
 from routing.language.ids import new_request_id
 
 _numbers = itertools.count(1)
@@ -95,7 +95,7 @@ def make_tenant(role: str = Member.Role.OWNER) -> Tenant:
         trace={},
     )
     channel = AlertChannel.objects.create(
-        account=account, kind="webhook", address="https://hooks.example/zebra", secret=seal("whsec_zebra")
+        account=account, kind="webhook", address="https://hooks.example/zebra", secret=encrypt("whsec_zebra")
     )
     statement = Statement.objects.create(
         account=account,

@@ -17,7 +17,7 @@ from billing.checks.audit import audit
 from billing.models import Repricing, Request
 from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
 from billing.prices.repricing import reprice, undo
-from billing.statements.generation import GRACE, make_statements
+from billing.statements.generation import GRACE, generate_statements
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import month_start, months
 from billing.usage import Usage
@@ -59,8 +59,8 @@ def broken(books: Books) -> set[str]:
 class TestOneMonth:
     def test_it_is_made_once_the_month_is_over(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        assert make_statements(NOVEMBER) == 0
-        assert make_statements(NOVEMBER + GRACE) == 1
+        assert generate_statements(NOVEMBER) == 0
+        assert generate_statements(NOVEMBER + GRACE) == 1
         (one,) = statements(books)
         assert one.number == f"2026-10-{books.account.pk:06d}"
         assert (one.starts_at, one.ends_at, one.requests) == (OCTOBER, NOVEMBER, 1)
@@ -69,7 +69,7 @@ class TestOneMonth:
     def test_its_lines_say_which_key_and_model_used_what(self, books: Books) -> None:
         for model in ("m", "n", "n"):
             books.settled(OCTOBER + DAY, (model, SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         m, n = StatementLine.objects.filter(statement__account=books.account).order_by("model")
         assert (m.model, m.requests, n.model, n.requests) == ("m", 1, "n", 2)
         assert (n.uncached_input_tokens, n.cache_read_tokens, n.output_tokens) == (2468, 14, 178)
@@ -78,24 +78,24 @@ class TestOneMonth:
 
     def test_making_it_again_changes_nothing(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        assert [make_statements(NOVEMBER + HOUR), make_statements(NOVEMBER + DAY)] == [1, 0]
+        assert [generate_statements(NOVEMBER + HOUR), generate_statements(NOVEMBER + DAY)] == [1, 0]
 
     def test_it_waits_for_what_is_open(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
         open_ = books.opened(NOVEMBER - HOUR)
-        assert make_statements(NOVEMBER + HOUR) == 0
+        assert generate_statements(NOVEMBER + HOUR) == 0
         Request.objects.filter(pk=open_.pk).delete()
-        assert make_statements(NOVEMBER + HOUR) == 1
+        assert generate_statements(NOVEMBER + HOUR) == 1
 
     def test_of_a_month_without_requests_there_is_none(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
         books.settled(DECEMBER + DAY, ("m", SOME))
-        assert make_statements(JANUARY + HOUR) == 2
+        assert generate_statements(JANUARY + HOUR) == 2
         assert [one.number[:7] for one in statements(books)] == ["2026-10", "2026-12"]
 
     def test_it_keeps_the_name_a_key_had(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         books.key.name = "renamed"
         books.key.save()
         assert StatementLine.objects.get(statement__account=books.account).key_name == "books"
@@ -104,12 +104,12 @@ class TestOneMonth:
 class TestCorrections:
     def test_a_price_that_is_corrected_later_is_on_the_next_statement(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         frozen = statements(books)[0].total_usd
         priced("m", "2")
         batch = reprice("m", OCTOBER, NOVEMBER, reason="typo", by="me", now=NOVEMBER + DAY)
         books.settled(NOVEMBER + DAY, ("n", SOME))
-        make_statements(DECEMBER + HOUR)
+        generate_statements(DECEMBER + HOUR)
         october, november = statements(books)
         assert october.total_usd == frozen
         assert november.corrections_usd == batch.usd_after - batch.usd_before > 0
@@ -119,12 +119,12 @@ class TestCorrections:
 
     def test_taking_it_back_is_a_correction_too(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         priced("m", "2")
         batch = reprice("m", OCTOBER, NOVEMBER, reason="typo", by="me", now=NOVEMBER + DAY)
-        make_statements(DECEMBER + HOUR)
+        generate_statements(DECEMBER + HOUR)
         undo(batch, by="me", now=DECEMBER + DAY)
-        make_statements(JANUARY + HOUR)
+        generate_statements(JANUARY + HOUR)
         corrections = [one.corrections_usd for one in statements(books)]
         assert corrections[0] == 0
         assert corrections[1] == -corrections[2] > 0
@@ -132,12 +132,12 @@ class TestCorrections:
 
     def test_what_had_no_price_is_charged_when_it_has_one(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("unknown", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         (october,) = statements(books)
         assert (october.unpriced, october.total_usd) == (1, 0)
         priced("unknown", "5")
         reprice("unknown", OCTOBER, NOVEMBER, reason="listed now", by="me", now=NOVEMBER + DAY)
-        make_statements(DECEMBER + HOUR)
+        generate_statements(DECEMBER + HOUR)
         assert statements(books)[1].corrections_usd == ledger(books, DECEMBER) > 0
 
 
@@ -168,7 +168,7 @@ class TestMonths:
         Account.objects.filter(pk=books.account.pk).update(time_zone=zone)
         books.settled(begin - timedelta(seconds=1), ("m", SOME))
         books.settled(begin, ("m", SOME))
-        make_statements(JANUARY + DAY)
+        generate_statements(JANUARY + DAY)
         september, october = statements(books)
         assert (september.requests, september.ends_at) == (1, begin)
         assert (october.requests, october.starts_at) == (1, begin)
@@ -200,12 +200,12 @@ def test_all_statements_together_are_the_ledger(books: Books, steps: list[tuple[
         elif what == "undo" and (batch := Repricing.objects.filter(undone_at=None).order_by("-pk").first()):
             undo(batch, by="me", now=now)
         elif what == "make":
-            make_statements(now)
-    make_statements(now)
+            generate_statements(now)
+    generate_statements(now)
     # A correction is on the next statement: one more month, in which something is used, has them all.
     later = now + 40 * DAY
     fresh.settled(later, ("m", SOME))
-    make_statements(later + 40 * DAY)
+    generate_statements(later + 40 * DAY)
     billed = Statement.objects.filter(account=fresh.account).aggregate(usd=Sum("total_usd"))["usd"]
     assert round(billed, 9) == ledger(fresh, later + DAY)
     assert broken(fresh) == set()
@@ -215,7 +215,7 @@ class TestTheAudit:
     @pytest.fixture(autouse=True)
     def made(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         assert broken(books) == set()
 
     def test_it_finds_a_line_that_was_changed(self, books: Books) -> None:
@@ -255,7 +255,7 @@ class TestPages:
 
     def test_the_list_and_one(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         (one,) = statements(books)
         text = page.get("/statements/").content.decode()
         assert one.number in text
@@ -266,7 +266,7 @@ class TestPages:
 
     def test_as_csv_and_json(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         (one,) = statements(books)
         _, row = page.get(f"/statements/{one.number}.csv").content.decode().splitlines()
         assert row == f"{one.number},usage,books,books,m,,1,0,1234,7,0,0,89,9,{one.total_usd}"
@@ -277,7 +277,7 @@ class TestPages:
     def test_anothers_are_not_found(self, books: Books, page: Client) -> None:
         stranger = Books()
         stranger.settled(OCTOBER + DAY, ("m", SOME))
-        make_statements(NOVEMBER + HOUR)
+        generate_statements(NOVEMBER + HOUR)
         (theirs,) = statements(stranger)
         for ending in ("/", ".csv", ".json"):
             assert page.get(f"/statements/{theirs.number}{ending}").status_code == 404
@@ -288,7 +288,7 @@ class TestPages:
         for months_ in range(1, 4):
             books.settled(OCTOBER - 31 * months_ * DAY, ("m", SOME))
             Statement.objects.filter(account=books.account).delete()
-            make_statements(NOVEMBER + HOUR)
+            generate_statements(NOVEMBER + HOUR)
             with CaptureQueriesContext(connection) as queries:
                 page.get("/statements/")
             counts.append(len(queries))

@@ -9,7 +9,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.checks.audit import Audit, audit, keep, tell
+from billing.checks.audit import Audit, alert_broken, audit, store_audit
 from billing.checks.provider_usage import TOLERANCE, Compared, compare
 from billing.management.timestamps import moment
 
@@ -41,8 +41,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         result = audit(timezone.now(), options["since"], options["account"])
         if options["account"] is None:
-            keep(result)
-            tell(result)
+            store_audit(result)
+            alert_broken(result)
         compared = _compared(options["provider_report"], options["since"], options["until"])
         off = [one for one in compared if one.off_by > options["tolerance"]]
         if options["json"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.reencryption import reseal_all
+from billing.reencryption import reencrypt_all
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         unreadable = 0
-        for one in reseal_all(by=_actor()):
+        for one in reencrypt_all(by=_actor()):
             self.stdout.write(
                 f"{one.name}: {one.anew} encrypted anew, {one.already} under the present key already"
                 + (f", {one.unreadable} UNREADABLE" if one.unreadable else "")

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.permissions import HasScope
-from billing.statements import queries as reading
+from billing.statements import queries
 from core.database import from_database
 from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import STATEMENT_RESPONSES, STATEMENTS_RESPONSES
@@ -44,14 +44,14 @@ class StatementView(AsyncAPIView):
 
 
 def _all(account_id: int) -> Any:
-    return _plain([reading.header(one) for one in reading.of_account(account_id)])
+    return _plain([queries.header_fields(one) for one in queries.account_statements(account_id)])
 
 
 def _one(account_id: int, number: str) -> Any:
-    one = reading.of_account(account_id).filter(number=number).first()
+    one = queries.account_statements(account_id).filter(number=number).first()
     if one is None:
         raise NotFound("This account has no statement of that number.", param="number")
-    return _plain(reading.whole(reading.told(one)))
+    return _plain(queries.detail_fields(queries.statement_detail(one)))
 
 
 def _plain(value: Any) -> Any:

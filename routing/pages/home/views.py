@@ -54,7 +54,7 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
     of_period = sources.summary(period.start, period.end)
     totals = queries.totals(of_period)
     before = queries.totals(sources.summary(period.before_start, period.before_end))
-    slowest, dearest = queries.listed(account, of_period.slowest, of_period.dearest)
+    slowest, dearest = queries.listed(account, of_period.slowest, of_period.most_expensive)
     snapshot = catalog.snapshot
     budget = queries.budget_today(account, now)
     return {

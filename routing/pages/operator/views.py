@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import account_required, current_person
 from accounts.models import AuditEntry
 from billing.alerts.job_runs import job_states
-from billing.checks.audit import LATELY, audit, keep, last_audit, tell
+from billing.checks.audit import LATELY, alert_broken, audit, last_audit, store_audit
 from billing.models import PriceProposal, Repricing
 from billing.prices.forms import PriceForm, TierForms, tiers_of
 from billing.prices.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
@@ -74,8 +74,8 @@ def audit_now(request: HttpRequest) -> HttpResponse:
     """Check the last 48 hours, here and now."""
     now = timezone.now()
     found = audit(now, now - LATELY)
-    keep(found)
-    tell(found)
+    store_audit(found)
+    alert_broken(found)
     if found.violations:
         messages.error(request, f"{found.violations} violations of the ledger's promises, see below.")
     else:
