@@ -11,6 +11,7 @@ import msgspec
 from billing.prices.prices import PriceTier, UnitPrices
 from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
 from routing.language.arms import Arm, Capability, Effort, ModelFacts
+from routing.providers.adapters import api_facts
 
 DATA = Path(__file__).parents[1] / "routing/catalog/data"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -83,6 +84,7 @@ def facts(row: dict[str, Any]) -> ModelFacts:
         quirks=quirks,
         released=day(row.get("release_date")),
         shutdown=day(row.get("shutdown_date")),
+        tokenizer=api_facts(DIALECTS[row["provider"]]).tokenizer,
     )
 
 

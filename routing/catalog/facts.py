@@ -5,34 +5,39 @@ vocabulary here; the quirks themselves travel along for the adapters.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from routing.catalog.models import Model
-from routing.language.arms import Capability, Effort, ModelFacts
+import msgspec
 
-# By dialect: what every model of that wire format takes (spec/providers.md §1 to 4 and 6).
-_DIALECT_CAPABILITIES: dict[str, frozenset[Capability]] = {
-    "openai": frozenset({Capability.N}),
-    "openai_chat": frozenset(
-        {Capability.N, Capability.STOP, Capability.SEED, Capability.LOGPROBS, Capability.LOGIT_BIAS}
-    ),
-    "anthropic": frozenset({Capability.STOP}),
-    "gemini": frozenset({Capability.STOP, Capability.SEED}),
-}
-# Sampling that is accepted without conditions brings its companions on OpenAI's wire.
-_WITH_SAMPLING: dict[str, frozenset[Capability]] = {
-    "openai": frozenset({Capability.STOP, Capability.SEED, Capability.LOGPROBS, Capability.LOGIT_BIAS}),
-}
+from routing.catalog.models import Model
+from routing.language.arms import ApiFacts, Capability, Effort, ModelFacts
+
+
+def _no_facts(dialect: str) -> ApiFacts:
+    return ApiFacts()
+
+
+_api_facts: Callable[[str], ApiFacts] = _no_facts
 _ALL_EFFORTS = tuple(Effort)
 # "…; 2.5-pro min 128, cannot be 0": the one of its kind that cannot stop thinking
 _NEVER_ZERO = re.compile(r"([\w.-]+) min \d+, cannot be 0")
 
 
+def read_api_facts_from(api_facts: Callable[[str], ApiFacts]) -> None:
+    """Set where the facts of a provider's API come from, by its dialect.
+
+    The catalog does not import the providers; `routing.apps` connects the two when Django starts.
+    """
+    global _api_facts
+    _api_facts = api_facts
+
+
 def facts_of(row: Model, dialect: str) -> ModelFacts:
-    """`dialect` is the wire format of the row's provider."""
+    """`dialect` names the API of the row's provider."""
+    api = _api_facts(dialect)
     efforts = efforts_of(row.id, row.quirks)
-    return ModelFacts(
+    facts = ModelFacts(
         id=row.id,
         provider=row.provider,
         dialect=dialect,
@@ -43,7 +48,7 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
         context_window=row.context_window,
         max_input_tokens=row.max_input_tokens,
         max_output_tokens=row.max_output_tokens,
-        capabilities=_capabilities(row, dialect),
+        capabilities=_capabilities(row, api),
         efforts=efforts,
         asked_efforts=() if efforts else _asked_efforts(row.quirks),
         default_effort=_default_effort(row.quirks, efforts),
@@ -51,7 +56,13 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
         released=row.released,
         shutdown=row.shutdown,
         aliases=tuple(row.match.get("equals", ())),
+        tokenizer=api.tokenizer,
     )
+    if api.second_api is None:
+        return facts
+    second = api.second_api(facts)
+    has = facts.capabilities - {Capability.N} if second.always else facts.capabilities
+    return msgspec.structs.replace(facts, second_api=second, capabilities=has)
 
 
 def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
@@ -92,14 +103,11 @@ def _default_effort(quirks: Mapping[str, Any], efforts: tuple[Effort, ...]) -> E
     return Effort.HIGH if Effort.HIGH in efforts else efforts[-1]
 
 
-def _capabilities(row: Model, dialect: str) -> frozenset[Capability]:
-    has = {Capability(name) for name in row.capabilities}
-    has |= _DIALECT_CAPABILITIES.get(dialect, frozenset())
+def _capabilities(row: Model, api: ApiFacts) -> frozenset[Capability]:
+    has = {Capability(name) for name in row.capabilities} | api.capabilities
     if Capability.TOOLS in has and row.quirks.get("forced_tool_choice", True):
         has.add(Capability.FORCED_TOOLS)
     # Conditions ("only at effort none", "older API version only") do not count: the caller insists or not.
     if row.quirks.get("sampling_params", "accepted") == "accepted":
-        has |= {Capability.SAMPLING} | _WITH_SAMPLING.get(dialect, frozenset())
-    if str(row.quirks.get("endpoint", "")).startswith("responses"):
-        has.discard(Capability.N)  # providers.md §2: the Responses API gives one answer
+        has |= {Capability.SAMPLING} | api.with_sampling
     return frozenset(has)

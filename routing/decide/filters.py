@@ -11,7 +11,7 @@ import numpy.typing as npt
 from routing.decide.arm_table import Board
 from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image
-from routing.providers.shared.choices import MOST_CALLS
+from routing.language.choices import MOST_CALLS
 
 Row = npt.NDArray[np.float64]
 

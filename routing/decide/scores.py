@@ -26,7 +26,7 @@ from routing.decide.prediction import (
 from routing.decide.prediction.tokens import InputSize
 from routing.decide.strategies import Candidates
 from routing.language.chat import ChatRequest, Mode
-from routing.providers.shared.choices import calls
+from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
 
@@ -109,7 +109,7 @@ def _calls(request: ChatRequest, board: Board) -> Row | int:
     if request.n == 1:
         return 1
     arms = zip(board.facts, board.arms, strict=True)
-    return np.array([calls(request, facts, arm.effort) for facts, arm in arms], float)
+    return np.array([upstream_calls(request, facts, arm.effort) for facts, arm in arms], float)
 
 
 def _share(p: Row) -> Row:

@@ -28,7 +28,7 @@ from routing.language.chat import (
     TextDelta,
     ToolCallDelta,
 )
-from routing.providers.shared.choices import calls
+from routing.language.choices import upstream_calls
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.upstreams import Upstreams
 
@@ -100,7 +100,7 @@ class Execution:
         seam = Seam(self._said.text)
         request = self._request_for(attempt.arm)
         attempt.most_output_tokens = request.max_output_tokens
-        attempt.calls = calls(request, attempt.facts, attempt.arm.effort)
+        attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
         upstream = self._upstreams.complete(
             request,
             attempt.facts,

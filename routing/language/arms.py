@@ -3,9 +3,10 @@
 Plain values without Django: the adapters, the decision and the catalog all speak of them.
 """
 
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,12 +41,34 @@ class Capability(StrEnum):
     LOGIT_BIAS = "logit_bias"
 
 
+class Tokenizer(StrEnum):
+    """Families of tokenizers; a model's family decides how many tokens a text is for it."""
+
+    O200K = "o200k"
+    CLAUDE_3 = "claude-3"  # Claude 3 to 4.6
+    CLAUDE_4_7 = "claude-4.7"  # and later
+    GEMINI = "gemini-2"
+
+
+class SecondApi(msgspec.Struct, frozen=True):
+    """The requests that a model's main API refuses: they go to its provider's second API.
+
+    The second API returns one choice a call. `with_tools` lists efforts as sent; None: no effort is sent.
+    """
+
+    always: bool = False
+    with_tools: tuple[Effort | None, ...] = ()
+    with_efforts: tuple[Effort, ...] = ()
+    with_file_urls: bool = False
+    with_cache_lifetimes: tuple[str, ...] = ()
+
+
 class ModelFacts(msgspec.Struct, frozen=True):
     """One catalog model as the adapters and the decision see it. Windows and caps are in tokens."""
 
     id: str
     provider: str  # name of a configured provider
-    dialect: str  # wire format: a key of routing.providers.upstreams
+    dialect: str  # names the adapter of its provider's API in routing.providers.adapters
     upstream_id: str  # what to send as the model's name
     name: str
     status: str  # current, legacy, limited_access
@@ -61,6 +84,17 @@ class ModelFacts(msgspec.Struct, frozen=True):
     released: date | None = None
     shutdown: date | None = None
     aliases: tuple[str, ...] = ()
+    tokenizer: Tokenizer = Tokenizer.O200K  # its API's; routing.catalog.tokenizers knows the exceptions
+    second_api: SecondApi | None = None  # None: its provider has one API
+
+
+class ApiFacts(NamedTuple):
+    """What a provider's API takes from every model behind it; each adapter states its own."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    with_sampling: frozenset[Capability] = frozenset()  # only of models that take sampling unconditionally
+    tokenizer: Tokenizer = Tokenizer.O200K
+    second_api: Callable[[ModelFacts], SecondApi] | None = None  # from a model's quirks and efforts
 
 
 class Arm(msgspec.Struct, frozen=True, order=True):

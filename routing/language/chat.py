@@ -5,6 +5,7 @@ say each thing. Adapters must not leak their dialect into it: what only one prov
 `Opaque` and is handed back to that provider alone.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -171,6 +172,13 @@ class ChatRequest(msgspec.Struct, frozen=True):
     service_tier: str | None = None
     extra: dict[str, Any] = {}  # unknown parameters: passed to models of OpenAI's dialect, else dropped
     unheeded: tuple[str, ...] = ()  # what the caller sent besides, and nobody is told
+
+
+def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
+    """Yield the caller's cache marks, those of tools first."""
+    parts = (part for message in request.messages for part in message.parts)
+    marked = (part for part in parts if isinstance(part, Text | Image | File))
+    yield from (item.cache for item in (*request.tools, *marked) if item.cache is not None)
 
 
 class Mode(StrEnum):

@@ -13,7 +13,7 @@ import msgspec
 from routing.decide.decision import Conversation
 from routing.language.arms import Arm
 from routing.language.chat import ChatRequest, Message, Role
-from routing.providers.shared.reasoning import bare
+from routing.providers.shared.reasoning import message_without_reasoning
 
 MOST_CONVERSATIONS = 50_000  # about 300 bytes each
 _SHORTEST_TOKENS = 1024  # no provider caches a shorter prefix (spec/providers.md §1 and 3: 512 to 4096)
@@ -54,5 +54,5 @@ def _before_last_answer(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def _key(account_id: int, messages: tuple[Message, ...]) -> bytes:
     digest = hashlib.blake2b(digest_size=16, key=account_id.to_bytes(8))
     # What clients carry for providers, or we recall for them, does not make it another conversation.
-    digest.update(msgspec.msgpack.encode([bare(message) for message in messages]))
+    digest.update(msgspec.msgpack.encode([message_without_reasoning(message) for message in messages]))
     return digest.digest()

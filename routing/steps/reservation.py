@@ -18,7 +18,7 @@ from billing.usage import Usage
 from routing.decide.decision import Decision
 from routing.language.arms import Arm, ModelFacts
 from routing.language.chat import ChatRequest
-from routing.providers.shared.choices import calls
+from routing.language.choices import upstream_calls
 
 # Our count of the input against a provider's own: 18 % off at worst on the texts measured in
 # decide/tokens.py, and a provider's hidden tool instructions (Anthropic documents up to 804 tokens) come on
@@ -110,7 +110,7 @@ class Purse:
         """Of all calls the choices take."""
         margin = TOOLS_EXTRA if self._request.tools else INPUT_EXTRA
         once = math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
-        return once * calls(self._request, self._facts[arm.model], arm.effort)
+        return once * upstream_calls(self._request, self._facts[arm.model], arm.effort)
 
     def _cost(self, arm: Arm, output_tokens: int) -> Decimal:
         """At most, with every input token at its dearest class."""

@@ -28,7 +28,7 @@ from routing.providers.openai import (
     responses_answers as openai_responses_answer,
 )
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked
+from routing.providers.shared.wire import CallContext
 
 GOLDEN = Path(__file__).parent / "golden"
 READERS: dict[str, Any] = {
@@ -63,7 +63,7 @@ def tiers(told: dict[str, Any]) -> tuple[PriceTier, ...]:
 
 def reported(body: Path, dialect: str | None = None) -> Usage | None:
     """The last usage an adapter reads out of the answer."""
-    reader, asked = READERS[dialect or body.parent.name], Asked("provider", "asked-model")
+    reader, asked = READERS[dialect or body.parent.name], CallContext("provider", "asked-model")
     if body.suffix == ".json":
         events = list(reader.whole(body.read_bytes(), asked))
     else:

@@ -6,8 +6,10 @@ from typing import Any
 
 from routing.catalog.facts import facts_of
 from routing.catalog.models import Model
-from routing.language.arms import ModelFacts
+from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
+from routing.providers.adapters import ADAPTERS
+from routing.providers.shared.tool_forms import Plain, plain
 
 CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}
@@ -51,7 +53,17 @@ UNFORCED_CLAUDE = MODELS["claude-opus-5-5"]
 GEMINI = MODELS["gemini-3.5-flash"]
 OLD_GEMINI = MODELS["gemini-2.5-flash"]
 LOCAL = ModelFacts(
-    "llama", "local", "openai_chat", "llama3:8b", "Llama", "current", "default", 8192, 8192, 2048, frozenset()
+    id="llama",
+    provider="local",
+    dialect="openai_chat",
+    upstream_id="llama3:8b",
+    name="Llama",
+    status="current",
+    tier="default",
+    context_window=8192,
+    max_input_tokens=8192,
+    max_output_tokens=2048,
+    capabilities=frozenset({Capability.N}),
 )
 
 
@@ -77,3 +89,8 @@ def result(identity: str, text: str = "4 °C", *, is_error: bool = False) -> Mes
 
 def asking(*messages: Message, **fields: Any) -> ChatRequest:
     return ChatRequest(messages or (user("What is the capital of France?"),), **fields)
+
+
+def in_plain_forms(request: ChatRequest, model: ModelFacts) -> Plain:
+    """The request with the tool forms that the model's API takes."""
+    return plain(request, model, native=ADAPTERS[model.dialect].has_custom_tools)

@@ -31,7 +31,7 @@ from routing.providers.openai import (
     responses_answers as openai_responses_answer,
 )
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked
+from routing.providers.shared.wire import CallContext
 from tests.providers import recorded
 
 MODULES: dict[str, Any] = {
@@ -53,10 +53,10 @@ WHOLES = {
     "gemini": recorded.GEMINI_WHOLE,
 }
 each_dialect = pytest.mark.parametrize("dialect", MODULES)
-ASKED = Asked("provider", "asked-model")
+ASKED = CallContext("provider", "asked-model")
 
 
-def heard(dialect: str, *pieces: bytes, asked: Asked = ASKED) -> list[StreamEvent]:
+def heard(dialect: str, *pieces: bytes, asked: CallContext = ASKED) -> list[StreamEvent]:
     decoder = MODULES[dialect].Stream(asked)
     events = [event for piece in pieces for event in decoder.feed(piece)]
     return [*events, *decoder.end()]

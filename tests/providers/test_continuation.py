@@ -5,7 +5,7 @@ import pytest
 from billing.usage import Usage
 from routing.language.arms import Effort
 from routing.language.chat import FinishReason, Started, ToolCallDelta, UsageReport
-from routing.providers.gemini.requests import follow
+from routing.providers.gemini.requests import follow_up
 from routing.providers.shared.continuation import MOST_LEGS, Legs
 from routing.providers.shared.wire import Wire
 from tests.conftest import Simulator
@@ -54,17 +54,17 @@ def test_calls_are_counted_on_over_legs_and_only_the_first_begins() -> None:
     assert legs.of(ToolCallDelta(1, "b", "look")) == ToolCallDelta(1, "b", "look")
     used = Usage(uncached_input_tokens=10, output_tokens=60)
     assert legs.of(UsageReport(used)) == UsageReport(used, 1)
-    following = legs.following(wire, "t", follow)
+    following = legs.following(wire, "t", follow_up)
     assert following is not None
     assert following.body == b'{"continuationToken":"t","generationConfig":{"maxOutputTokens":70}}'
     assert legs.of(Started("m")) is None
     assert legs.of(ToolCallDelta(0, "c", "look")) == ToolCallDelta(2, "c", "look")
     assert legs.of(UsageReport(used)) == UsageReport(used + used, 2)
-    assert legs.following(wire, "t", follow) is None, "nothing is left of the limit"
+    assert legs.following(wire, "t", follow_up) is None, "nothing is left of the limit"
 
 
 def test_an_answer_without_end_is_ended() -> None:
     legs, count = Legs(None), 1
-    while legs.following(Wire("/", b"{}"), "t", follow) is not None:
+    while legs.following(Wire("/", b"{}"), "t", follow_up) is not None:
         count += 1
     assert count == MOST_LEGS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from routing.providers.shared import error_rules as retry
+from routing.providers.adapters import ADAPTERS
 from routing.providers.shared.failures import ACTIONS, FailureKind, UpstreamFailure
 
 K = FailureKind
@@ -116,7 +116,7 @@ TABLE = [
 
 def classified(dialect: str, status: int, body: bytes, **headers: str) -> UpstreamFailure:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    failure: UpstreamFailure = getattr(retry, dialect)(status, names, body)
+    failure: UpstreamFailure = ADAPTERS[dialect].classify(status, names, body)
     return failure
 
 

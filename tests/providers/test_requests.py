@@ -24,6 +24,7 @@ from routing.language.chat import (
     ToolCall,
     ToolChoice,
 )
+from routing.language.choices import needs_second_api
 from routing.providers.anthropic import requests as anthropic
 from routing.providers.gemini import requests as gemini
 from routing.providers.openai import chat_requests as openai_chat
@@ -196,12 +197,12 @@ def test_responses_is_used_exactly_where_chat_would_refuse(
     model: str, effort: Effort | None, tools: bool, expected: bool
 ) -> None:
     request = asking(tools=(WEATHER,) if tools else ())
-    assert openai_responses.needed(request, MODELS[model], effort) is expected
+    assert needs_second_api(request, MODELS[model], effort) is expected
 
 
 def test_a_file_by_url_needs_responses() -> None:
     request = asking(user(File("https://example.com/a.pdf")))
-    assert openai_responses.needed(request, CHAT, None)
+    assert needs_second_api(request, CHAT, None)
     assert responses(request)["input"][0]["content"] == [
         {"type": "input_file", "file_url": "https://example.com/a.pdf"}
     ]

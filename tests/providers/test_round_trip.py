@@ -24,7 +24,6 @@ from routing.providers.anthropic import requests as anthropic
 from routing.providers.gemini import requests as gemini
 from routing.providers.openai import chat_requests as openai_chat
 from routing.providers.openai import responses_requests as openai_responses
-from routing.providers.shared.tool_forms import plain
 from tests.providers.facts import (
     CHAT,
     CLAUDE,
@@ -35,6 +34,7 @@ from tests.providers.facts import (
     OLD_GEMINI,
     PIXEL,
     RESPONSES,
+    in_plain_forms,
 )
 from tests.providers.strict import accepted
 
@@ -220,7 +220,7 @@ def test_nothing_said_is_lost(
     errors = FieldErrors()
     messages = parse.messages(sent, errors)
     assert errors.details == []
-    asked = plain(ChatRequest(messages, tools=TOOLS), model).request
+    asked = in_plain_forms(ChatRequest(messages, tools=TOOLS), model).request
     body = accepted(kind, build(asked, model, None, stream=streamed).body)
     back = read_back(kind, body)
     assert in_call_order(list(told(back))) == in_call_order(list(told(messages)))

@@ -22,8 +22,8 @@ from routing.language.chat import (
     ToolCallDelta,
     ToolChoice,
 )
-from routing.providers.shared.tool_forms import FreeText, Unwrapper, plain
-from tests.providers.facts import MODELS
+from routing.providers.shared.tool_forms import FreeText, Unwrapper
+from tests.providers.facts import MODELS, in_plain_forms
 
 NATIVE, OLDER, CLAUDE, GEMINI = "gpt-5.2", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash"
 QUERY = Tool("query", "Asks the database", is_custom=True, grammar=Grammar("lark", "start: /.+/"))
@@ -38,7 +38,7 @@ REQUEST = ChatRequest(HISTORY, tools=(QUERY, LOOK))
 
 @pytest.mark.parametrize("model", [OLDER, CLAUDE, GEMINI])
 def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None:
-    told = plain(REQUEST, MODELS[model])
+    told = in_plain_forms(REQUEST, MODELS[model])
     assert told.customs == {"query"}
     assert told.changes == (("tools", "custom tools are functions with one text"),)
     query, look = told.request.tools
@@ -51,7 +51,7 @@ def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None
 
 
 def test_who_knows_custom_tools_gets_them_as_they_are() -> None:
-    told = plain(REQUEST, MODELS[NATIVE])
+    told = in_plain_forms(REQUEST, MODELS[NATIVE])
     assert told.request is REQUEST
     assert (told.changes, told.customs) == ((), frozenset())
 
@@ -60,7 +60,7 @@ def test_who_knows_custom_tools_gets_them_as_they_are() -> None:
 def test_what_may_not_be_called_is_told_or_left_out(model: str, left: int) -> None:
     choice = ToolChoice("required", allowed=("look",))
     asked = ChatRequest(HISTORY[:1], tools=(LOOK, Tool("feel")), tool_choice=choice)
-    told = plain(asked, MODELS[model])
+    told = in_plain_forms(asked, MODELS[model])
     assert len(told.request.tools) == left
     assert bool(told.changes) is (left == 1)
     assert told.request.tool_choice is not None

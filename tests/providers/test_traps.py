@@ -26,9 +26,9 @@ from routing.language.chat import (
     ToolCallDelta,
     ToolChoice,
 )
-from routing.providers.shared import schemas
+from routing.providers.openai.schemas import why_not_strict
 from routing.providers.shared.failures import FailureKind
-from routing.providers.shared.wire import Asked
+from routing.providers.shared.wire import CallContext
 from tests.providers import recorded, strict
 from tests.providers.conftest import Caller
 from tests.providers.facts import (
@@ -175,7 +175,7 @@ CLOSED = {"type": "object", "additionalProperties": False}
 def test_trap_4_what_openais_strict_mode_refuses_is_sent_without_it(
     schema: dict[str, Any], fits: bool
 ) -> None:
-    assert schemas.fits_openai_strict(schema) is fits
+    assert (why_not_strict(schema) is None) is fits
     tool = Tool("f", None, schema, strict=True)
     wanted = ResponseFormat("json_schema", "x", schema=schema, strict=True)
     body = chat(asking(tools=(tool,), response_format=wanted))
@@ -252,7 +252,7 @@ def test_trap_8_foreign_calls_skip_geminis_validation_on_the_first_call_only() -
 
 
 def test_trap_8_geminis_own_signature_and_id_come_back() -> None:
-    answer = collected(heard("gemini", recorded.GEMINI, asked=Asked(GEMINI.provider, "x"))).choices[0]
+    answer = collected(heard("gemini", recorded.GEMINI, asked=CallContext(GEMINI.provider, "x"))).choices[0]
     calls = answer.tool_calls
     history = (user("Hi"), assistant("", *calls), result(calls[0].id), result(calls[1].id))
     contents = google(asking(*history))["contents"]
@@ -341,7 +341,7 @@ def test_trap_13_calls_of_the_responses_api_are_one_message() -> None:
 
 
 def test_trap_13_and_become_items_again_after_their_reasoning() -> None:
-    (choice,) = collected(heard("responses", recorded.RESPONSES, asked=Asked("openai", "x"))).choices
+    (choice,) = collected(heard("responses", recorded.RESPONSES, asked=CallContext("openai", "x"))).choices
     said = Message(Role.ASSISTANT, (*choice.replay, Text(choice.text)), choice.tool_calls)
     items = responses(asking(user("Hi"), said, result("call_a"), result("call_b")))["input"]
     assert [item.get("type", item.get("role")) for item in items] == [
@@ -414,7 +414,7 @@ async def test_traps_1_to_10_in_one_conversation_are_taken_by_every_provider(
 
 
 def test_no_parallel_calls_on_gemini_means_the_first() -> None:
-    asked = Asked("google", "x", single_call=True)
+    asked = CallContext("google", "x", single_call=True)
     (choice,) = collected(heard("gemini", recorded.GEMINI, asked=asked)).choices
     assert [call.name for call in choice.tool_calls] == ["get_weather"]
 

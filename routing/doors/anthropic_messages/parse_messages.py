@@ -13,7 +13,7 @@ from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url, is_base64
 from routing.language.chat import CacheMark, File, Image, Message, Opaque, Part, Role, Text, ToolCall
-from routing.providers.shared.reasoning import of_thinking_block
+from routing.providers.anthropic.thinking import from_thinking_block
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _FIELDS = frozenset(
@@ -283,7 +283,7 @@ def _thinking(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part
         return ()
     if is_encoded_opaque(signature):
         return _unsealed(signature, f"{path}.signature", errors)
-    return (of_thinking_block({"type": "thinking", "thinking": words, "signature": signature}),)
+    return (from_thinking_block({"type": "thinking", "thinking": words, "signature": signature}),)
 
 
 def _redacted(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
@@ -292,7 +292,7 @@ def _redacted(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part
         return ()
     if is_encoded_opaque(data):
         return _unsealed(data, f"{path}.data", errors)
-    return (of_thinking_block({"type": "redacted_thinking", "data": data}),)
+    return (from_thinking_block({"type": "redacted_thinking", "data": data}),)
 
 
 def _unsealed(sealed: str, path: str, errors: FieldErrors) -> tuple[Opaque, ...]:

@@ -23,7 +23,7 @@ from routing.language.chat import (
     ToolCallDelta,
 )
 from routing.pipeline import Answer
-from routing.providers.shared.reasoning import thinking_block
+from routing.providers.anthropic.thinking import thinking_block
 from routing.steps.settlement import Settled
 
 Event = dict[str, Any]

@@ -14,7 +14,7 @@ from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url
 from routing.language.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
-from routing.providers.shared.reasoning import of_reasoning_item
+from routing.providers.openai.reasoning import from_reasoning_item
 
 MAX_ITEMS = 4 * MAX_MESSAGES  # a message, its reasoning and its calls are items of their own
 DETAILS = ("auto", "low", "high", "original")
@@ -163,7 +163,7 @@ def _reasoning(item: dict[str, Any], path: str, errors: FieldErrors) -> Opaque |
         return None
     if not is_encoded_opaque(encrypted):
         kept = {name: item.get(name) for name in ("type", "id", "summary", "encrypted_content")}
-        return of_reasoning_item(kept | {"summary": summary or []})
+        return from_reasoning_item(kept | {"summary": summary or []})
     made = decode_opaque(encrypted)
     if made is None:
         errors.add(f"{path}.encrypted_content", "Is damaged. Send it back as it came, or leave the item out.")

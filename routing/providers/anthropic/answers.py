@@ -16,9 +16,9 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.providers.shared import error_rules as retry
+from routing.providers.anthropic.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked, SseStream, decoded, finished
+from routing.providers.shared.wire import CallContext, SseStream, decoded, finished
 from routing.providers.transport.sse import Event
 
 FINISH = {
@@ -109,7 +109,7 @@ class _OpenBlock:
 class Stream(SseStream):
     """`message_start`, blocks with their deltas, `message_delta`, `message_stop`; pings between."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         super().__init__(asked)
         self._blocks: dict[int, _OpenBlock] = {}
         self._calls = 0
@@ -142,7 +142,7 @@ class Stream(SseStream):
             case "message_stop":
                 self.done = True
             case "error":
-                raise retry.anthropic(200, {}, event.data)
+                raise classify(200, {}, event.data)
 
     def closing(self) -> Iterator[StreamEvent]:
         if self._counts.any:
@@ -189,11 +189,11 @@ class Stream(SseStream):
         yield from _replay(block.block, self.asked.provider)
 
 
-def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     message = decoded(body, _message)
     if message.type == "error" or message.error:
-        raise retry.anthropic(200, {}, body)
+        raise classify(200, {}, body)
     if message.content is None or not message.stop_reason:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no content or no stop reason")
     yield Started(message.model or asked.model, message.id)

@@ -22,6 +22,7 @@ from routing.language.chat import (
     Text,
     ToolCall,
 )
+from routing.providers.anthropic.thinking import is_thinking
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import wrapped_system
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
@@ -90,15 +91,6 @@ def _assistant(message: Message, provider: str) -> Iterator[Block]:
             yield marked(text_block(part.text), part.cache if isinstance(part, Text) else None)
     for call in message.tool_calls:
         yield {"type": "tool_use", "id": _tool_id(call.id), "name": call.name, "input": _arguments(call)}
-
-
-def is_thinking(part: Part, provider: str) -> bool:
-    return (
-        isinstance(part, Opaque)
-        and part.provider == provider
-        and isinstance(part.data, dict)
-        and part.data.get("type") in ("thinking", "redacted_thinking")
-    )
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

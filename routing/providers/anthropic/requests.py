@@ -10,20 +10,20 @@ from routing.providers.anthropic.messages import (
     LIFETIMES,
     PLACEHOLDER,
     Block,
-    is_thinking,
     marked,
     text_block,
     turns,
 )
+from routing.providers.anthropic.schemas import (
+    MOST_STRICT_TOOLS,
+    for_structured_output,
+    why_not_structured_output,
+)
+from routing.providers.anthropic.thinking import is_thinking
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.shared.receipt import Writer
-from routing.providers.shared.schemas import (
-    EMPTY_OBJECT,
-    MOST_STRICT_TOOLS,
-    for_anthropic_output,
-    why_not_anthropic_output,
-)
+from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.wire import Wire
 
 PATH = "/v1/messages"
@@ -182,7 +182,7 @@ def _tools(request: ChatRequest, model: ModelFacts, notes: list[str], told: Writ
     fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
     for tool, wire in zip(request.tools, fields["tools"], strict=True):
         if tool.strict and (why := _why_not_strict(request)) is None:
-            adapted = for_anthropic_output(wire["input_schema"])
+            adapted = for_structured_output(wire["input_schema"])
             wire |= {"input_schema": adapted.schema, "strict": True}
             for change in adapted.changes:
                 told.adapt("tools", change)
@@ -229,8 +229,8 @@ def _why_not_strict(request: ChatRequest) -> str | None:
     wanted = request.response_format
     if wanted is not None and wanted.schema:
         schemas.append(wanted.schema)
-    alone = (why for schema in schemas if (why := why_not_anthropic_output(schema)))
-    return next(alone, None) or why_not_anthropic_output({"anyOf": schemas})
+    alone = (why for schema in schemas if (why := why_not_structured_output(schema)))
+    return next(alone, None) or why_not_structured_output({"anyOf": schemas})
 
 
 def _format(request: ChatRequest, body: dict[str, Any], notes: list[str], told: Writer) -> dict[str, Any]:
@@ -242,11 +242,11 @@ def _format(request: ChatRequest, body: dict[str, Any], notes: list[str], told: 
         told.adapt("response_format", "asked for in words")
         return {}
     schema = wanted.schema or EMPTY_OBJECT
-    if why := why_not_anthropic_output(schema):
+    if why := why_not_structured_output(schema):
         notes.append(TO_SCHEMA + msgspec.json.encode(schema).decode())
         told.adapt("response_format", f"asked for in words: {why}")
         return {}
-    adapted = for_anthropic_output(schema)
+    adapted = for_structured_output(schema)
     for change in adapted.changes:
         told.adapt("response_format", change)
     config = dict(body.get("output_config", {}))

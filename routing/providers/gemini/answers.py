@@ -17,9 +17,9 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.providers.shared import error_rules as retry
+from routing.providers.gemini.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked, Continues, Heard, SseStream, decoded, finished
+from routing.providers.shared.wire import CallContext, Continues, SseStream, WireEvent, decoded, finished
 from routing.providers.transport.sse import Event
 
 _FILTERS = (
@@ -105,26 +105,26 @@ _response = msgspec.json.Decoder(_Response)
 class Stream(SseStream):
     """Pieces of the answer, ended by the connection alone."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         super().__init__(asked)
         self._answer = _Answer(asked)
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         piece = _response.decode(event.data)
         if piece.error:
-            raise retry.gemini(200, {}, event.data)
+            raise classify(200, {}, event.data)
         yield from self._answer.piece(piece)
         self.complete = self._answer.complete
 
-    def closing(self) -> Iterator[Heard]:
+    def closing(self) -> Iterator[WireEvent]:
         yield from self._answer.closing()
 
 
-def whole(body: bytes, asked: Asked) -> Iterator[Heard]:
+def whole(body: bytes, asked: CallContext) -> Iterator[WireEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     response = decoded(body, _response)
     if response.error:
-        raise retry.gemini(200, {}, body)
+        raise classify(200, {}, body)
     answer = _Answer(asked)
     yield from answer.piece(response)
     if not answer.complete:
@@ -135,7 +135,7 @@ def whole(body: bytes, asked: Asked) -> Iterator[Heard]:
 class _Answer:
     """What has been said so far, over all candidates."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         self._asked = asked
         self._started = False
         self._usage: Usage | None = None
@@ -173,7 +173,7 @@ class _Answer:
                 self._finish[candidate.index] = self._reason(candidate)
                 self._token = candidate.continuation_token if candidate.finish_reason == _GOES_ON else None
 
-    def closing(self) -> Iterator[Heard]:
+    def closing(self) -> Iterator[WireEvent]:
         """A function call ends with STOP: told by the calls, which may come after the reason."""
         if self._token and len(self._finish) == 1:
             yield Continues(self._token)

@@ -1,6 +1,7 @@
 """The Gemini generateContent dialect: requests (its answers are read in gemini_answer)."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -22,11 +23,12 @@ from routing.language.chat import (
     Tool,
     ToolChoice,
 )
+from routing.providers.gemini.schemas import adapted_schema
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs, wrapped_system
 from routing.providers.shared.media import guessed_type, inline
 from routing.providers.shared.receipt import Writer
-from routing.providers.shared.schemas import EMPTY_OBJECT, for_gemini
+from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.wire import Wire
 
 BASE = "/v1beta/models/"  # a superset of v1 (providers.md §0.3)
@@ -96,7 +98,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     )
 
 
-def follow(wire: Wire, token: str, left: int | None) -> Wire:
+def follow_up(wire: Wire, token: str, left: int | None) -> Wire:
     """The request for the next leg of a long answer: the same, with the token it gave (providers.md §4)."""
     body = msgspec.json.decode(wire.body) | {"continuationToken": token}
     if left is not None:
@@ -156,11 +158,19 @@ def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int 
     if not kind.startswith("thinkingBudget"):
         return {}
     if effort is Effort.NONE:
-        return {"thinkingBudget": quirks.least_thinking_budget(model)}
+        return {"thinkingBudget": _least_thinking_budget(model)}
     wanted = BUDGETS[effort] if budget is None else min(budget, MOST_BUDGET)
     if limit and wanted >= limit:  # thoughts count in it: leave as much for the answer
-        wanted = max(limit // 2, quirks.least_thinking_budget(model))
+        wanted = max(limit // 2, _least_thinking_budget(model))
     return {"thinkingBudget": wanted, "includeThoughts": True}
+
+
+def _least_thinking_budget(model: ModelFacts) -> int:
+    """Tokens; 0 where thinking can be switched off. The phrase names the models that cannot."""
+    exception = re.search(r"([\w.-]+) min (\d+), cannot be 0", str(model.quirks.get("thinking", "")))
+    if exception is None or not model.upstream_id.endswith(exception[1]):
+        return 0
+    return int(exception[2])
 
 
 def _format(request: ChatRequest, told: Writer) -> _Wire:
@@ -169,7 +179,7 @@ def _format(request: ChatRequest, told: Writer) -> _Wire:
         return {}
     config: _Wire = {"responseMimeType": "application/json"}
     if wanted.kind == "json_schema":
-        adapted = for_gemini(wanted.schema or EMPTY_OBJECT)
+        adapted = adapted_schema(wanted.schema or EMPTY_OBJECT)
         config["responseJsonSchema"] = adapted.schema
         for change in adapted.changes:
             told.adapt("response_format", change)
@@ -181,7 +191,7 @@ def _tool(tool: Tool, told: Writer) -> _Wire:
     if tool.description is not None:
         wire["description"] = tool.description
     if tool.parameters.get("properties"):
-        adapted = for_gemini(tool.parameters)
+        adapted = adapted_schema(tool.parameters)
         wire["parametersJsonSchema"] = adapted.schema
         for change in adapted.changes:
             told.adapt("tools", change)

@@ -17,9 +17,9 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.providers.shared import error_rules as retry
+from routing.providers.openai.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked, SseStream, decoded, finished
+from routing.providers.shared.wire import CallContext, SseStream, decoded, finished
 from routing.providers.transport.sse import Event
 
 FINISH = {
@@ -112,7 +112,7 @@ def usage_of(prompt: int, cached: int, written: int, completion: int, reasoning:
 class Stream(SseStream):
     """Chunks of `chat.completion.chunk`, closed by `[DONE]`."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         super().__init__(asked)
         self._answer = _Answer(asked)
 
@@ -122,7 +122,7 @@ class Stream(SseStream):
             return
         chunk = _completion.decode(event.data)
         if chunk.error:
-            raise retry.openai(200, {}, event.data)
+            raise classify(200, {}, event.data)
         yield from self._answer.chunk(chunk)
         self.complete = self._answer.complete
 
@@ -130,11 +130,11 @@ class Stream(SseStream):
         yield from self._answer.closing()
 
 
-def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     completion = decoded(body, _completion)
     if completion.error:
-        raise retry.openai(200, {}, body)
+        raise classify(200, {}, body)
     if not completion.choices:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no choices")
     for choice in completion.choices:
@@ -148,7 +148,7 @@ def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
 class _Answer:
     """What has been said so far, over all choices."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         self._asked = asked
         self._started = False
         self._usage: Usage | None = None

@@ -49,7 +49,7 @@ MAX_STOPS = 4
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for OpenAI itself: what the model refuses is left out."""
     told = Writer(request, model.provider)
-    body = _common(request, model, told, stream=stream)
+    body = _common(request, model, told, stream=stream, official=True)
     accepted = quirks.accepted_efforts(model, "reasoning_efforts")
     level = quirks.nearest(effort, tuple(each for each in accepted if each != Effort.MAX)) if effort else None
     if level:
@@ -60,7 +60,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
         if request.logprobs:
             body |= _logprobs(request, told)
     cut = request.stop
-    if request.stop and quirks.takes_stop(model, level or effort):
+    if request.stop and _takes_stop(model, level or effort):
         body["stop"], cut = request.stop[:MAX_STOPS], request.stop[MAX_STOPS:]
         told.keep("stop")
     if request.sampling.seed is not None and quirks.takes(model, Capability.SEED):
@@ -73,7 +73,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     limit = quirks.limited(model, request.max_output_tokens)
     told.limit(limit)
     if limit is not None:
-        body[quirks.max_tokens_name(model, "max_completion_tokens")] = limit
+        body[_max_tokens_name(model, "max_completion_tokens")] = limit
     body |= identity(request, told)
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
         body["verbosity"] = request.verbosity
@@ -84,7 +84,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
 def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for any compatible server: everything the caller said, in the words most of them know."""
     told = Writer(request, model.provider)
-    body = _common(request, model, told, stream=stream)
+    body = _common(request, model, told, stream=stream, official=False)
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         body["reasoning_effort"] = level
@@ -104,18 +104,20 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     limit = quirks.limited(model, request.max_output_tokens)
     told.limit(limit)
     if limit is not None:
-        body[quirks.max_tokens_name(model, "max_tokens")] = limit
+        body[_max_tokens_name(model, "max_tokens")] = limit
     if (user := told.user()) is not None:
         body["user"] = user
     return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt())
 
 
-def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool) -> dict[str, Any]:
-    body = passed_through(request, model, told)
+def _common(
+    request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool, official: bool
+) -> dict[str, Any]:
+    body = passed_through(request, model, told, official=official)
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
     told.begins_anew()
     body["model"] = model.upstream_id
-    ttls = CHAT_TTLS if model.dialect == "openai" and takes_marks(request, model, told, CHAT_TTLS) else None
+    ttls = CHAT_TTLS if official and takes_marks(request, model, told, CHAT_TTLS) else None
     body["messages"] = messages = list(_messages(request, told, ttls))
     if request.tools:
         body["tools"] = [_tool(tool, told) for tool in request.tools]
@@ -133,6 +135,18 @@ def _common(request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bo
         if quirks.flag(model, "stream_usage", default=True):
             body["stream_options"] = {"include_usage": True}
     return body
+
+
+def _max_tokens_name(model: ModelFacts, default: str) -> str:
+    phrase = str(model.quirks.get("max_tokens_param", default))
+    return "max_completion_tokens" if phrase.startswith("max_completion_tokens") else "max_tokens"
+
+
+def _takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
+    """On Chat Completions stop sequences come and go with sampling, or the facts say otherwise."""
+    if quirks.sampling_rule(model) is quirks.SamplingRule.REJECTED:
+        return Capability.STOP in model.capabilities
+    return quirks.takes_sampling(model, effort)
 
 
 def _sampling(sampling: Sampling, told: Writer) -> dict[str, Any]:

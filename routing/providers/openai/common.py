@@ -5,8 +5,9 @@ from typing import Any
 
 from routing.language.arms import ModelFacts
 from routing.language.chat import ChatRequest, File, Image, Message, Part, ResponseFormat, Role, Text
+from routing.providers.openai.schemas import why_not_strict
 from routing.providers.shared.receipt import Writer
-from routing.providers.shared.schemas import EMPTY_OBJECT, why_not_strict
+from routing.providers.shared.schemas import EMPTY_OBJECT
 
 MAX_IDENTIFIER = 64  # characters
 CHAT_TTLS = ("30m",)  # of cache marks; 12h is a 400 on Chat Completions (providers.md §1)
@@ -65,12 +66,14 @@ def safety_identifier(user: str) -> str:
     )
 
 
-def passed_through(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
-    """The parameters that only OpenAI knows, but for what this model refuses."""
+def passed_through(
+    request: ChatRequest, model: ModelFacts, told: Writer, *, official: bool
+) -> dict[str, Any]:
+    """The parameters that only OpenAI knows. `official`: for OpenAI's own models, whose quirks allow some."""
     fields: dict[str, Any] = {}
     for name, value in request.extra.items():
         quirk = _BY_QUIRK.get(name)
-        refused = quirk is not None and model.dialect == "openai" and not model.quirks.get(quirk)
+        refused = quirk is not None and official and not model.quirks.get(quirk)
         if name in _OURS or refused:
             continue
         fields[name] = value

@@ -18,9 +18,9 @@ from routing.language.chat import (
     UsageReport,
 )
 from routing.providers.openai.chat_answers import usage_of
-from routing.providers.shared import error_rules as retry
+from routing.providers.openai.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import Asked, SseStream, decoded, finished
+from routing.providers.shared.wire import CallContext, SseStream, decoded, finished
 from routing.providers.transport.sse import Event
 
 
@@ -102,7 +102,7 @@ _response = msgspec.json.Decoder(_Response)
 class Stream(SseStream):
     """Named events from `response.created` to `response.completed`, `incomplete` or `failed`."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         super().__init__(asked)
         self._answer = _Answer(asked)
         self._calls: dict[int, int] = {}  # output index → index among the calls
@@ -163,11 +163,11 @@ class Stream(SseStream):
             yield from _said(item)
 
 
-def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
+def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     response = decoded(body, _response)
     if response.error:
-        raise retry.openai(200, {}, body)
+        raise classify(200, {}, body)
     if response.status not in ("completed", "incomplete"):
         raise UpstreamFailure(FailureKind.MALFORMED, f"the answer's status is {response.status!r}")
     answer = _Answer(asked)
@@ -193,7 +193,7 @@ def whole(body: bytes, asked: Asked) -> Iterator[StreamEvent]:
 class _Answer:
     """What both forms of the answer share: its start, its usage, why it ended."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         self.calls = 0
         self._asked = asked
         self._started = False
@@ -247,7 +247,7 @@ def _replay(item: _Item, provider: str) -> Opaque:
 def _failure(frame: _Frame, data: bytes) -> UpstreamFailure:
     if frame.response is not None and frame.response.error:
         data = msgspec.json.encode({"error": frame.response.error})
-    return retry.openai(200, {}, data)
+    return classify(200, {}, data)
 
 
 def _usage(usage: _Usage) -> Usage:

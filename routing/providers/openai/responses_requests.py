@@ -33,10 +33,11 @@ from routing.providers.openai.common import (
     takes_marks,
     wire_format,
 )
+from routing.providers.openai.reasoning import is_reasoning_item
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.receipt import Writer, cache_marks
+from routing.providers.shared.receipt import Writer
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.tool_forms import custom_names
 from routing.providers.shared.wire import Wire
@@ -65,35 +66,11 @@ _CHAT_ONLY = frozenset(
 )
 
 
-def needed(request: ChatRequest, model: ModelFacts, effort: Effort | None) -> bool:
-    """Must this request go here, because Chat Completions would refuse it for this model?"""
-    if quirks.only_responses(model):
-        return True
-    if request.tools and quirks.tools_need_responses(model, effort):
-        return True
-    if effort is Effort.MAX and quirks.max_effort_needs_responses(model):
-        return True
-    if model.quirks.get("prompt_cache_breakpoints") and _caches_long(request):
-        return True
-    return any(
-        isinstance(part, File) and not part.url.startswith("data:")  # Chat has no file URLs
-        for message in request.messages
-        for part in message.parts
-    )
-
-
-def _caches_long(request: ChatRequest) -> bool:
-    """Whether a cache is to last twelve hours, which Chat Completions refuses."""
-    options = request.extra.get("prompt_cache_options")
-    asked = options.get("ttl") if isinstance(options, dict) else None
-    return asked == "12h" or any(mark.ttl == "12h" for mark in cache_marks(request))
-
-
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
     told = Writer(request, model.provider)
     known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
-    body = passed_through(msgspec.structs.replace(request, extra=known), model, told)
+    body = passed_through(msgspec.structs.replace(request, extra=known), model, told, official=True)
     told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     told.replayed()
     told.begins_anew()
@@ -236,7 +213,7 @@ def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
         yield {"role": message.role, "content": _content(message.parts, sends.ttls)}
         return
     for part in message.parts:  # reasoning comes back before what it led to
-        if isinstance(part, Opaque) and part.provider == sends.provider and _is_reasoning(part.data):
+        if isinstance(part, Opaque) and is_reasoning_item(part, sends.provider):
             yield part.data
     said = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
     if said or not message.tool_calls:
@@ -247,10 +224,6 @@ def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
         else:
             written = {"type": "function_call", "arguments": call.arguments or "{}"}
         yield {**written, "call_id": call.id, "name": call.name}
-
-
-def _is_reasoning(data: Any) -> bool:
-    return isinstance(data, dict) and data.get("type") == "reasoning"
 
 
 def _content(parts: tuple[Part, ...], ttls: Ttls) -> str | list[dict[str, Any]]:

@@ -5,18 +5,14 @@ that no answer costs more than was held for it, what a further leg reads counts 
 token of input is never dearer than one of output.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from billing.usage import Usage
 from routing.language.chat import Started, StreamEvent, ToolCallDelta, UsageReport
+from routing.providers.shared.adapter import FollowUp
 from routing.providers.shared.wire import Wire
 
 MOST_LEGS = 16  # of one answer; what is longer ends by length
-
-# The request for the next leg, given the token and how many output tokens are left of the limit
-Follow = Callable[[Wire, str, int | None], Wire]
 
 
 class Legs:
@@ -42,7 +38,7 @@ class Legs:
                 return msgspec.structs.replace(event, index=index)
         return event
 
-    def following(self, wire: Wire, token: str, follow: Follow) -> Wire | None:
+    def following(self, wire: Wire, token: str, follow_up: FollowUp) -> Wire | None:
         """The request for the next leg; None: there may be no more."""
         if self._left is not None:
             read = self._now.input_tokens + self._now.output_tokens  # by the next leg
@@ -51,4 +47,4 @@ class Legs:
         self._calls_before, self._count = self._calls, self._count + 1
         if self._count > MOST_LEGS or (self._left is not None and self._left <= 0):
             return None
-        return follow(wire, token, self._left)
+        return follow_up(wire, token, self._left)

@@ -5,7 +5,10 @@ import mimetypes
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from routing.language.chat import File, Image
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
+
+Kinds = tuple[type[Image] | type[File], ...]
 
 
 class Inline(NamedTuple):

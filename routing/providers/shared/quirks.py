@@ -4,7 +4,6 @@ The phrases are those of catalog/data/catalog.json; a test holds every value the
 Operators' own models may carry the same keys.
 """
 
-import re
 from enum import StrEnum
 from typing import Any
 
@@ -75,43 +74,6 @@ def takes_sampling(model: ModelFacts, effort: Effort | None) -> bool:
 def takes(model: ModelFacts, capability: Capability) -> bool:
     """Does the model take a parameter of this capability? Models with plain sampling take them all."""
     return capability in model.capabilities or model.quirks.get("sampling_params") == "accepted"
-
-
-def takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
-    """On Chat Completions stop sequences come and go with sampling, or the facts say otherwise."""
-    if sampling_rule(model) is SamplingRule.REJECTED:
-        return Capability.STOP in model.capabilities
-    return takes_sampling(model, effort)
-
-
-def tools_need_responses(model: ModelFacts, effort: Effort | None) -> bool:
-    """Function tools with reasoning are refused on Chat Completions (providers.md §0.1)."""
-    phrase = str(model.quirks.get("chat_completions_tools", ""))
-    if not phrase.startswith("400"):
-        return False
-    return not phrase.startswith("400 unless") or effective_effort(model, effort) is not Effort.NONE
-
-
-def only_responses(model: ModelFacts) -> bool:
-    return str(model.quirks.get("endpoint", "")).startswith("responses")
-
-
-def max_effort_needs_responses(model: ModelFacts) -> bool:
-    """`max` is refused on Chat Completions by every model; the quirk says who takes it at all."""
-    return "max_effort_endpoint" in model.quirks or Effort.MAX in model.efforts
-
-
-def max_tokens_name(model: ModelFacts, default: str) -> str:
-    phrase = str(model.quirks.get("max_tokens_param", default))
-    return "max_completion_tokens" if phrase.startswith("max_completion_tokens") else "max_tokens"
-
-
-def least_thinking_budget(model: ModelFacts) -> int:
-    """Tokens; 0 where thinking can be switched off. The phrase names the models that cannot."""
-    exception = re.search(r"([\w.-]+) min (\d+), cannot be 0", str(model.quirks.get("thinking", "")))
-    if exception is None or not model.upstream_id.endswith(exception[1]):
-        return 0
-    return int(exception[2])
 
 
 def flag(model: ModelFacts, name: str, default: bool) -> bool:

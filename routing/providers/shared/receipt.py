@@ -6,9 +6,9 @@ What an adapter does not speak of counts as dropped: a forgotten parameter must 
 from collections.abc import Iterator
 
 from routing.language.arms import Capability, Effort, ModelFacts
-from routing.language.chat import Audio, CacheMark, ChatRequest, File, Image, Part, Role, Text
+from routing.language.chat import Audio, ChatRequest, File, Image, Part, Role, cache_marks
 from routing.language.fidelity import Kept, Receipt, Verdict
-from routing.providers.shared.reasoning import replays
+from routing.providers.shared.reasoning import carried_reasoning
 
 UNKNOWN = "this model or its API does not take it"
 UNHEEDED = "nothing here takes it"
@@ -84,7 +84,7 @@ class Writer:
 
     def replayed(self) -> None:
         """This provider's own reasoning goes back to it, any other's stays here."""
-        whose = {made.provider == self._provider for made in replays(self._request)}
+        whose = {carried.provider == self._provider for carried in carried_reasoning(self._request)}
         if whose == {True}:
             self.keep("reasoning")
         elif whose == {False}:
@@ -149,7 +149,7 @@ def asked(request: ChatRequest) -> Iterator[str]:
             yield name
     if any(True for _ in cache_marks(request)):
         yield "cache_control"
-    if any(True for _ in replays(request)):
+    if any(True for _ in carried_reasoning(request)):
         yield "reasoning"
     if begins_answer(request):
         yield "prefill"
@@ -159,11 +159,6 @@ def begins_answer(request: ChatRequest) -> bool:
     """Whether the last message is the assistant's, for the model to go on with."""
     last = request.messages[-1] if request.messages else None
     return last is not None and last.role is Role.ASSISTANT and not last.tool_calls
-
-
-def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
-    marked = (part for part in _parts(request) if isinstance(part, Text | Image | File))
-    yield from (one.cache for one in (*request.tools, *marked) if one.cache is not None)
 
 
 def _parts(request: ChatRequest) -> Iterator[Part]:

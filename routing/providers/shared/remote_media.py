@@ -11,13 +11,11 @@ import msgspec
 from core.outbound import OutboundError, fetch
 from routing.language.chat import ChatRequest, File, Image, Message, Part
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.media import guessed_type
+from routing.providers.shared.media import Kinds, guessed_type
 
 MOST_BYTES = 15_000_000  # each: in base64 20 MB, which is what a whole request to Gemini may have
 MOST_URLS = 16
 WITHIN_S = 10.0
-
-Kinds = tuple[type[Image] | type[File], ...]
 
 
 def remote_kinds(request: ChatRequest, kinds: Kinds) -> tuple[str, ...]:

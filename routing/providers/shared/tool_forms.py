@@ -26,9 +26,8 @@ class Plain(msgspec.Struct, frozen=True):
     customs: frozenset[str] = frozenset()
 
 
-def plain(request: ChatRequest, model: ModelFacts) -> Plain:
-    """The request as this model can be told it."""
-    native = model.dialect == "openai"
+def plain(request: ChatRequest, model: ModelFacts, *, native: bool) -> Plain:
+    """The request in forms this model takes. `native`: its API has custom tools and allowed tools itself."""
     changes: list[tuple[str, str]] = []
     choice = request.tool_choice
     if choice is not None and choice.allowed and not native:

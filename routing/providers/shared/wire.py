@@ -27,10 +27,10 @@ class Continues(NamedTuple):
     token: str
 
 
-Heard = StreamEvent | Continues  # what a decoder makes of an answer
+WireEvent = StreamEvent | Continues  # what a decoder makes of an answer
 
 
-class Asked(NamedTuple):
+class CallContext(NamedTuple):
     """What was asked, as far as the answer's meaning depends on it."""
 
     provider: str  # owner of opaque data in the answer
@@ -45,10 +45,10 @@ class Decoder(Protocol):
     done: bool  # the protocol said that nothing follows
     complete: bool  # a finish reason came: a cut from here on loses nothing
 
-    def feed(self, piece: bytes) -> Iterator[Heard]:
+    def feed(self, piece: bytes) -> Iterator[WireEvent]:
         """Raises UpstreamFailure: an error inside the stream, or malformed."""
 
-    def end(self) -> Iterator[Heard]:
+    def end(self) -> Iterator[WireEvent]:
         """The rest, after the last byte. Raises UpstreamFailure (truncated) without a finish reason."""
 
 
@@ -63,20 +63,20 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 class SseStream:
     """The part of a decoder that all dialects share; a dialect adds `frame` and `closing`."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: CallContext) -> None:
         self.asked = asked
         self.frames = 0
         self.done = False
         self.complete = False
         self._sse = SseDecoder()
 
-    def feed(self, piece: bytes) -> Iterator[Heard]:
+    def feed(self, piece: bytes) -> Iterator[WireEvent]:
         for event in self._sse.feed(piece):
             if self.done:
                 return
             yield from self._judged(event)
 
-    def end(self) -> Iterator[Heard]:
+    def end(self) -> Iterator[WireEvent]:
         if not self.done:
             for event in self._sse.end():
                 yield from self._judged(event, at_end=True)
@@ -88,7 +88,7 @@ class SseStream:
         """The events one frame means. Raises ValueError when it is not the dialect's."""
         raise NotImplementedError
 
-    def closing(self) -> Iterator[Heard]:
+    def closing(self) -> Iterator[WireEvent]:
         """What was held back until the end: the latest usage, then the finish reasons."""
         raise NotImplementedError
 

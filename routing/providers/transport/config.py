@@ -1,22 +1,17 @@
 """How one upstream is reached: its dialect, address, credential and deadlines."""
 
-from typing import Literal
-
 import msgspec
-
-Dialect = Literal["openai", "openai_chat", "anthropic", "gemini"]
 
 
 class Provider(msgspec.Struct, frozen=True):
     """One configured upstream.
 
-    `dialect` "openai" speaks Chat Completions or Responses as each model demands; "openai_chat" is any
-    OpenAI-compatible server (Ollama, vLLM, …) and speaks Chat Completions alone. `base_url` includes the
-    version for the OpenAI dialects (`https://api.openai.com/v1`) and excludes it for the others.
+    `dialect` names its adapter in `routing.providers.adapters`. `base_url` comes before the adapter's paths;
+    for OpenAI's APIs it includes the version (`https://api.openai.com/v1`).
     """
 
     name: str
-    dialect: Dialect
+    dialect: str
     base_url: str
     api_key: str = ""
     headers: dict[str, str] = {}  # sent with every call, e.g. OpenAI-Organization

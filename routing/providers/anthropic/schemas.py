@@ -1,0 +1,99 @@
+"""JSON Schemas as Anthropic's structured outputs take them."""
+
+from typing import Any
+
+from routing.providers.shared.schemas import Adapted, Schema, is_object, subschemas, with_children_adapted
+
+_NOTES = frozenset({"$schema", "$id", "$comment", "examples"})  # they bind nothing
+# What structured outputs take as it is; the rest goes into the description, as Anthropic's own SDK does
+# (anthropic 2.12.0, lib/_parse/_transform.py). Limits: providers.md §3.
+_KEYS = frozenset(
+    {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "anyOf",
+        "allOf",
+        "enum",
+        "const",
+        "$ref",
+        "$defs",
+        "definitions",
+        "title",
+        "description",
+    }
+)
+_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+)
+MOST_OPTIONAL, MOST_UNIONS = 24, 16
+MOST_STRICT_TOOLS = 20
+
+
+def for_structured_output(schema: Schema) -> Adapted:
+    """Every object closed, as structured outputs demand, and what they do not know said in words."""
+    changes: dict[str, None] = {}
+
+    def adapt(part: Schema) -> Schema:
+        mapped = with_children_adapted(part, adapt)
+        if "oneOf" in mapped and "anyOf" not in mapped:
+            mapped["anyOf"] = mapped.pop("oneOf")
+            changes["oneOf is an anyOf"] = None
+        foreign = {key: mapped.pop(key) for key in list(mapped) if not _is_taken(key, mapped[key])}
+        words = [f"{key}: {foreign[key]}" for key in foreign if key not in _NOTES]
+        if words:
+            mapped["description"] = " ".join(filter(None, [mapped.get("description"), *words]))
+            changes.update({f"{key} is said in words": None for key in foreign if key not in _NOTES})
+        if is_object(mapped) and mapped.get("additionalProperties") is not False:
+            mapped["additionalProperties"] = False
+            changes["objects take no other properties"] = None
+        return mapped
+
+    return Adapted(adapt(schema), tuple(changes))
+
+
+def why_not_structured_output(schema: Schema) -> str | None:
+    """What structured outputs would refuse the schema for, however adapted."""
+    seen = list(subschemas(schema))
+    if any(isinstance(part.get("additionalProperties"), dict) for part in seen):
+        return "an object takes any property names"
+    optional = sum(len(set(part.get("properties") or ()) - set(part.get("required") or ())) for part in seen)
+    if optional > MOST_OPTIONAL:
+        return f"{optional} properties are optional, more than {MOST_OPTIONAL}"
+    unions = sum("anyOf" in part or "oneOf" in part or isinstance(part.get("type"), list) for part in seen)
+    if unions > MOST_UNIONS:
+        return f"{unions} unions, more than {MOST_UNIONS}"
+    return "it is recursive" if _is_recursive(schema) else None
+
+
+def _is_taken(key: str, value: Any) -> bool:
+    if key == "format":
+        return value in _FORMATS
+    return key in _KEYS or (key == "minItems" and value in (0, 1))
+
+
+def _is_recursive(schema: Schema) -> bool:
+    """Does a definition lead to itself, or anything to the root?"""
+    definitions = {
+        f"#/{place}/{name}": part
+        for place in ("$defs", "definitions")
+        for name, part in (schema.get(place) or {}).items()
+    }
+    leads = {
+        name: {str(inner["$ref"]) for inner in subschemas(part) if "$ref" in inner}
+        for name, part in definitions.items()
+    }
+    leads["#"] = {str(inner["$ref"]) for inner in subschemas(schema) if "$ref" in inner}
+    if "#" in leads["#"]:
+        return True
+    for name in definitions:
+        reached: set[str] = set()
+        ahead = set(leads[name])
+        while ahead:
+            reached |= ahead
+            ahead = {further for one in ahead for further in leads.get(one, ())} - reached
+        if name in reached:
+            return True
+    return False
