@@ -7,7 +7,7 @@ others there are used by `{% include "components/name.html" with … only %}`.
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
@@ -93,12 +93,25 @@ def money_column(usd: Decimal | float | int | None) -> dict[str, object]:
     return {"amount": amount, "padding": "0" * (_MONEY_PLACES - shown)}
 
 
+class MissingTimeZone(LookupError):
+    """A template shows a time and passes neither the viewer nor a zone."""
+
+
 @register.inclusion_tag("components/time.html", takes_context=True)
-def time(context: Context, when: datetime | None, format: str = "j M Y, H:i") -> dict[str, object]:  # noqa: A002
-    """A moment in the viewer's zone with the exact UTC on hover; None is a dash."""
+def time(
+    context: Context,
+    when: datetime | None,
+    format: str = "j M Y, H:i",  # noqa: A002
+    zone: str | None = None,
+) -> dict[str, object]:
+    """A moment in `zone` (by default the viewer's) with the exact UTC on hover; None is a dash.
+
+    An include with `only` must pass `user=user`: without a viewer this raises MissingTimeZone, because a time
+    in a guessed zone looks right and is wrong.
+    """
     if when is None:
         return {"when": None}
-    local = timezone.localtime(when, _viewer_zone(context.get("user")))
+    local = timezone.localtime(when, ZoneInfo(zone or _viewer_zone(context)))
     utc = timezone.localtime(when, ZoneInfo("UTC"))
     return {
         "when": utc.isoformat().replace("+00:00", "Z"),
@@ -162,11 +175,11 @@ def _money_text(usd: Decimal | float | int | None) -> str:
     return f"{sign}${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
-def _viewer_zone(user: Any) -> ZoneInfo:
-    try:
-        return ZoneInfo(getattr(user, "time_zone", "UTC"))
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+def _viewer_zone(context: Context) -> str:
+    zone: str | None = getattr(context.get("user"), "time_zone", None)
+    if zone is None:
+        raise MissingTimeZone("Pass `user=user` to the include, or `zone=` to the tag.")
+    return zone
 
 
 def _url(name: str) -> str:

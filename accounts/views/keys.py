@@ -66,7 +66,7 @@ def key_new(request: HttpRequest) -> HttpResponse:
                 key, secret = create_key(account, name, created_by=current_person(request), **form.options())
                 record(account, current_person(request), "key.created", str(key), form.told())
             return _show_once(request, key, secret)
-    context = {"form": form, "model_ids": model_ids.offered()}
+    context = {"account": account, "form": form, "model_ids": model_ids.offered()}
     return render(request, "accounts/key_new.html", context, status=422 if form.errors else 200)
 
 

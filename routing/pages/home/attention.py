@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: datetime) -> list[Finding]:
-    """Worst first."""
+    """Most serious first; `now` is in the viewer's time zone, and so are the dates in the texts."""
     found = [
         *_budget(budget),
         *_last_day(account, now),
@@ -56,9 +56,8 @@ def _budget(budget: Budget | None) -> Iterator[Finding]:
         return
     ceiling = f"${budget.ceiling_usd.normalize():f}"
     if budget.spent_usd >= budget.ceiling_usd:
-        yield Finding(
-            "bad", f"Today's budget of {ceiling} is spent: new requests are refused until 00:00 UTC."
-        )
+        until = f"{budget.resets_at:%H:%M} {budget.time_zone}"
+        yield Finding("bad", f"Today's budget of {ceiling} is spent: new requests are refused until {until}.")
     elif budget.used_share >= _BUDGET_SHARE:
         yield Finding("warn", f"{budget.used_share:.0%} of today's budget of {ceiling} is spent.")
 
@@ -133,7 +132,9 @@ def _keys(account: Account, now: datetime) -> Iterator[Finding]:
         account=account, revoked_at__isnull=True, expires_at__gt=now, expires_at__lte=now + EXPIRING_SOON
     )
     for key in expiring.order_by("expires_at")[:3]:
-        text = f"The key {key.name} (…{key.last_four}) expires on {key.expires_at:%-d %B %Y}."
+        assert key.expires_at is not None
+        expiry = key.expires_at.astimezone(now.tzinfo)
+        text = f"The key {key.name} (…{key.last_four}) expires on {expiry:%-d %B %Y}."
         yield Finding("warn", text, f"{reverse('requests')}?key={key.pk}", "Its requests")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from accounts.models import Account
 from billing.ledger.windows import current
@@ -131,11 +132,16 @@ def has_requests(account: Account) -> bool:
 
 @dataclass(frozen=True)
 class Budget:
-    """A day's ceiling in USD, as admission counts it: what of it is spent, set aside and left."""
+    """Today's spending limit in USD as admission counts it: spent, held and left.
+
+    `resets_at` is the next midnight of the account's time zone, in that zone.
+    """
 
     ceiling_usd: Decimal
     spent_usd: Decimal
     held_usd: Decimal
+    time_zone: str
+    resets_at: datetime
 
     @property
     def left_usd(self) -> Decimal:
@@ -152,7 +158,13 @@ def budget_today(account: Account, now: datetime) -> Budget | None:
     if ceiling is None:
         return None
     day = current("account", account.pk, Window.Period.DAY, now, account.time_zone)
-    return Budget(ceiling, day.spent_usd, day.held_usd)
+    return Budget(
+        ceiling_usd=ceiling,
+        spent_usd=day.spent_usd,
+        held_usd=day.held_usd,
+        time_zone=account.time_zone,
+        resets_at=day.ends_at.astimezone(ZoneInfo(account.time_zone)),
+    )
 
 
 def change(now: float | Decimal | None, before: float | Decimal | None) -> float | None:

@@ -9,13 +9,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
-from accounts.models import Account
 from billing.reports.queries import Sources
 from routing.catalog.live import catalog
 from routing.pages.home import queries
 from routing.pages.home.attention import findings, provider_health
+from routing.pages.page_request import PageRequest, viewer_zone
 from routing.pages.start.snippets import PLACEHOLDER, openai_snippet
-from routing.pages.viewer import Viewed, viewer_zone
 
 _NOTICED = 0.01  # smaller changes get no colour
 PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days"}
@@ -35,26 +34,26 @@ def home(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         base_url = request.build_absolute_uri("/").rstrip("/")
         return render(request, "pages/home/landing.html", {"snippet": openai_snippet(base_url, PLACEHOLDER)})
-    return _dashboard(cast(Viewed, request))
+    return _dashboard(cast(PageRequest, request))
 
 
 @account_required
-def _dashboard(request: Viewed) -> HttpResponse:
+def _dashboard(request: PageRequest) -> HttpResponse:
     if not queries.has_requests(request.account):
         return render(request, "pages/home/empty.html", {"account": request.account})
     name = request.GET.get("period", "")
     name = name if name in PERIODS else "7d"
-    return render(request, "pages/home/page.html", _context(request.account, name, request.user))
+    return render(request, "pages/home/page.html", _context(request, name))
 
 
-def _context(account: Account, name: str, user: object) -> dict[str, Any]:
-    now = timezone.now().astimezone(viewer_zone(user))
+def _context(request: PageRequest, name: str) -> dict[str, Any]:
+    account, now = request.account, timezone.now().astimezone(viewer_zone(request))
     period = queries.period_named(name, now)
     sources = Sources.now(account.pk, period.before_start, period.end)
     of_period = sources.summary(period.start, period.end)
     totals = queries.totals(of_period)
     before = queries.totals(sources.summary(period.before_start, period.before_end))
-    slowest, dearest = queries.listed(account, of_period.slowest, of_period.most_expensive)
+    slowest, most_expensive = queries.listed(account, of_period.slowest, of_period.most_expensive)
     snapshot = catalog.snapshot
     budget = queries.budget_today(account, now)
     return {
@@ -66,7 +65,7 @@ def _context(account: Account, name: str, user: object) -> dict[str, Any]:
         "changes": _changes(totals, before),
         "shares": queries.distribution(of_period),
         "slowest": slowest,
-        "dearest": dearest,
+        "most_expensive": most_expensive,
         "providers": list(provider_health(snapshot).values()),
         "budget": budget,
         "findings": findings(account, snapshot, budget, now),

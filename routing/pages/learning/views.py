@@ -16,7 +16,7 @@ from accounts.audit import record
 from routing.learning.account import applied, explained, forget, learnt, mode_of, set_mode
 from routing.learning.models import Learning
 from routing.learning.posteriors import BOUND, GATES, HALF_LIFE, Posterior
-from routing.pages.viewer import Viewed
+from routing.pages.page_request import PageRequest
 
 _Mode = Learning.Mode
 MODES = (
@@ -28,7 +28,7 @@ MODES = (
 
 @require_GET
 @account_required
-def learning(request: Viewed) -> HttpResponse:
+def learning(request: PageRequest) -> HttpResponse:
     now, mode = timezone.now(), mode_of(request.account.pk)
     found = learnt(request.account.pk, now)
     counts = applied(request.account.pk, now)
@@ -49,7 +49,7 @@ def learning(request: Viewed) -> HttpResponse:
 
 @require_POST
 @change_required
-def change_mode(request: Viewed) -> HttpResponse:
+def change_mode(request: PageRequest) -> HttpResponse:
     wanted = request.POST.get("mode", "")
     if wanted not in _Mode.values:
         return HttpResponseBadRequest("mode must be on, frozen or off.")
@@ -65,7 +65,7 @@ def change_mode(request: Viewed) -> HttpResponse:
 
 @require_POST
 @change_required
-def forget_all(request: Viewed) -> HttpResponse:
+def forget_all(request: PageRequest) -> HttpResponse:
     with transaction.atomic():
         forget(request.account.pk)
         record(request.account, current_person(request), "learning.forgotten")
@@ -75,7 +75,7 @@ def forget_all(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def export(request: Viewed) -> JsonResponse:
+def export(request: PageRequest) -> JsonResponse:
     """All of it, as it counts now."""
     now = timezone.now()
     whole = {

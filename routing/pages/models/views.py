@@ -9,7 +9,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.access import account_required
 from routing.catalog.live import catalog
 from routing.pages.models.queries import CAPABILITIES, ModelFilters, listed_models, retired_models
-from routing.pages.viewer import Viewed, is_fragment
+from routing.pages.page_request import PageRequest, is_fragment
 
 _MAX_TEXT = 100
 
@@ -17,7 +17,7 @@ _MAX_TEXT = 100
 @require_GET
 @account_required
 @vary_on_headers("HX-Request")
-def models(request: Viewed) -> HttpResponse:
+def models(request: PageRequest) -> HttpResponse:
     filters = ModelFilters(
         provider=request.GET.get("provider", "")[:_MAX_TEXT],
         capability=request.GET.get("capability", "")[:_MAX_TEXT],

@@ -1,20 +1,18 @@
 """Operator: is the house in order? For staff only; to anybody else the page does not exist."""
 
-from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import account_required, current_person
+from accounts.access import current_person, staff_required
 from accounts.models import AuditEntry
 from billing.alerts.job_runs import job_states
 from billing.checks.audit import LATELY, alert_broken, audit, last_audit, store_audit
@@ -27,20 +25,7 @@ from routing.learning.distribution import COLLAPSE_REQUESTS, COLLAPSE_SHARE, dis
 from routing.pages.operator import queries
 from routing.pages.operator.chart import plot
 
-Page = TypeVar("Page", bound=Callable[..., HttpResponseBase])
 _SHOWN = 8
-
-
-def staff_required(page: Page) -> Page:
-    """404 for everyone else, so that nobody learns what is here."""
-
-    @wraps(page)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not (request.user.is_authenticated and request.user.is_staff):
-            raise Http404
-        return account_required(page)(request, *args, **kwargs)
-
-    return cast(Page, guarded)
 
 
 @require_safe

@@ -14,11 +14,11 @@ from billing.models import Attempt, Request
 from routing.catalog.live import catalog
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Feedback
+from routing.pages.page_request import PageRequest
 from routing.pages.request_detail.counterfactual import counterfactuals, usage_lines, usage_of
 from routing.pages.request_detail.explanation import Explanation, explanation, kept, points, sorted_candidates
 from routing.pages.request_detail.scatter import scatter
 from routing.pages.request_detail.timeline import timeline
-from routing.pages.viewer import Viewed
 
 _THUMBS = {"up": 1.0, "down": 0.0}
 COMPARED = 8  # models whose cost for the same tokens is shown
@@ -33,7 +33,7 @@ _SORT_TITLES = (
 
 @require_GET
 @account_required
-def request_page(request: Viewed, request_id: str) -> HttpResponse:
+def request_page(request: PageRequest, request_id: str) -> HttpResponse:
     row = _row(request.account, request_id)
     attempts = list(row.attempts.all())
     told = explanation(row.trace)
@@ -64,7 +64,7 @@ def request_page(request: Viewed, request_id: str) -> HttpResponse:
 
 @require_GET
 @account_required
-def raw(request: Viewed, request_id: str) -> JsonResponse:
+def raw(request: PageRequest, request_id: str) -> JsonResponse:
     """Everything stored about the request, as it is stored; money as exact decimal text."""
     row = _row(request.account, request_id)
     attempts = [_columns(attempt) for attempt in row.attempts.all()]
@@ -75,7 +75,7 @@ def raw(request: Viewed, request_id: str) -> JsonResponse:
 
 @require_POST
 @account_required
-def feedback(request: Viewed, request_id: str) -> HttpResponse:
+def feedback(request: PageRequest, request_id: str) -> HttpResponse:
     """A thumb up or down from the dashboard; the later one counts."""
     row = _row(request.account, request_id)
     score = _THUMBS.get(request.POST.get("thumb", ""))

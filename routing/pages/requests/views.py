@@ -17,10 +17,10 @@ from accounts.models import Account, ApiKey
 from billing.reports.export import Format
 from routing.catalog.models import Model
 from routing.decide.prediction.skills import WORDS, Skill
+from routing.pages.page_request import PageRequest, is_fragment, viewer_zone
 from routing.pages.requests import queries
 from routing.pages.requests.filters import PERIODS, FilterForm, Filters, parse
 from routing.pages.requests.paging import Cursor
-from routing.pages.viewer import Viewed, is_fragment, viewer_zone
 
 MAX_TAIL_ROWS = 300  # shown at a time; a longer tail begins anew
 _KEYS_OFFERED = 100
@@ -37,7 +37,7 @@ class Chip:
 @require_GET
 @account_required
 @vary_on_headers("HX-Request")
-def requests(request: Viewed) -> HttpResponse:
+def requests(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     filters, form = _filters(request)
     page = _page(request, filters, now)
@@ -52,7 +52,7 @@ def requests(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def tail(request: Viewed) -> HttpResponse:
+def tail(request: PageRequest) -> HttpResponse:
     """What came since the last look, as rows to put on top; the whole list where that is too much."""
     now = timezone.now()
     filters, _ = _filters(request)
@@ -79,7 +79,7 @@ def tail(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def export(request: Viewed, file_format: str) -> StreamingHttpResponse:
+def export(request: PageRequest, file_format: str) -> StreamingHttpResponse:
     now = timezone.now()
     filters, _ = _filters(request)
     return StreamingHttpResponse(
@@ -92,7 +92,7 @@ def export(request: Viewed, file_format: str) -> StreamingHttpResponse:
     )
 
 
-def _page(request: Viewed, filters: Filters, now: datetime) -> queries.Page:
+def _page(request: PageRequest, filters: Filters, now: datetime) -> queries.Page:
     if before := Cursor.parse(request.GET.get("before", "")):
         return queries.page_older(request.account, filters, before, now)
     if after := Cursor.parse(request.GET.get("after", "")):
@@ -100,7 +100,9 @@ def _page(request: Viewed, filters: Filters, now: datetime) -> queries.Page:
     return queries.first_page(request.account, filters, now)
 
 
-def _list_context(request: Viewed, filters: Filters, page: queries.Page, now: datetime) -> dict[str, Any]:
+def _list_context(
+    request: PageRequest, filters: Filters, page: queries.Page, now: datetime
+) -> dict[str, Any]:
     query = _query(filters)
     paused = request.GET.get("live") == "off"
     is_first = page.newer is None
@@ -128,8 +130,8 @@ def _list_context(request: Viewed, filters: Filters, page: queries.Page, now: da
     }
 
 
-def _filters(request: Viewed) -> tuple[Filters, FilterForm]:
-    with timezone.override(viewer_zone(request.user)):  # times in the URL are the viewer's
+def _filters(request: PageRequest) -> tuple[Filters, FilterForm]:
+    with timezone.override(viewer_zone(request)):  # times in the URL are the viewer's
         return parse(request.GET)
 
 

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET
 from accounts.access import account_required
 from billing.reports.export import nine
 from routing.language.chat import Strategy
+from routing.pages.page_request import PageRequest
 from routing.pages.savings.queries import DAYS, Savings
 from routing.pages.savings.queries import savings as savings_of
-from routing.pages.viewer import Viewed
 from routing.replay.stored import latest, logged
 from routing.replay.what_if import WhatIf, what_if
 
@@ -27,7 +27,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 
 @require_GET
 @account_required
-def savings(request: Viewed) -> HttpResponse:
+def savings(request: PageRequest) -> HttpResponse:
     found = _found(request, timezone.now())
     context = {
         "account": request.account,
@@ -42,7 +42,7 @@ def savings(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def strategies(request: Viewed) -> HttpResponse:
+def strategies(request: PageRequest) -> HttpResponse:
     """What each strategy would have come to; a part of the page that is asked for after it."""
     seen = logged(latest(request.account.pk, None), LOOKED_AT)
     rows = [(strategy, what_if(seen, strategy)) for strategy in Strategy]
@@ -52,7 +52,7 @@ def strategies(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def as_json(request: Viewed) -> HttpResponse:
+def as_json(request: PageRequest) -> HttpResponse:
     found = _found(request, timezone.now())
     seen = logged(latest(request.account.pk, None), LOOKED_AT)
     whole = {
@@ -74,7 +74,7 @@ def as_json(request: Viewed) -> HttpResponse:
     return HttpResponse(_json.encode(whole), content_type="application/json", headers=headers)
 
 
-def _found(request: Viewed, now: datetime) -> Savings:
+def _found(request: PageRequest, now: datetime) -> Savings:
     days = request.GET.get("days", "")
     known = int(days) if days in map(str, DAYS) else _DEFAULT_DAYS
     return savings_of(request.account, known, now)

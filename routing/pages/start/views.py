@@ -20,8 +20,8 @@ from accounts.audit import record
 from accounts.keys import create_key, status_of
 from accounts.models import Account, ApiKey
 from billing.models import Request
+from routing.pages.page_request import PageRequest, is_fragment
 from routing.pages.start.snippets import PLACEHOLDER, snippets
-from routing.pages.viewer import Viewed, is_fragment
 
 KEY_NAME = "First key"
 _LOOKED_AT = 20  # newest keys among which a usable one is looked for
@@ -31,7 +31,7 @@ _LOOKED_AT = 20  # newest keys among which a usable one is looked for
 @never_cache
 @vary_on_headers("HX-Request")
 @account_required
-def start(request: Viewed) -> HttpResponse:
+def start(request: PageRequest) -> HttpResponse:
     """GET shows where the person stands; POST makes a key and shows it this once."""
     if request.method == "POST":
         if not may_change(request):
@@ -49,12 +49,12 @@ def start(request: Viewed) -> HttpResponse:
 @require_GET
 @never_cache
 @account_required
-def waiting(request: Viewed) -> HttpResponse:
+def waiting(request: PageRequest) -> HttpResponse:
     """The line that waits, or the link it turns into once a request has arrived."""
     return render(request, "pages/start/_waiting.html", {"arrived": _newest_request(request.account)})
 
 
-def _context(request: Viewed, key: ApiKey | None, secret: str | None) -> dict[str, Any]:
+def _context(request: PageRequest, key: ApiKey | None, secret: str | None) -> dict[str, Any]:
     base_url = request.build_absolute_uri("/").rstrip("/")
     return {
         "key": key,

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET
 from accounts.access import account_required
 from billing.reports.export import csv_text, nine
 from routing.pages.home.queries import change
+from routing.pages.page_request import PageRequest
 from routing.pages.usage.chart import chart
 from routing.pages.usage.queries import BYS, PERS, Group, Report, lines, told
 from routing.pages.usage.queries import usage as report_of
-from routing.pages.viewer import Viewed
 
 _TITLES = {"model": "Model", "key": "Key", "strategy": "Strategy", "skill": "Skill", "tag": "Tag"}
 _MAX_TAG = 64
@@ -26,7 +26,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 
 @require_GET
 @account_required
-def usage(request: Viewed) -> HttpResponse:
+def usage(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     report = _report(request, now)
     query = {"per": report.per, "by": report.by} | ({"tag": report.tag} if report.tag else {})
@@ -49,7 +49,7 @@ def usage(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def as_csv(request: Viewed) -> HttpResponse:
+def as_csv(request: PageRequest) -> HttpResponse:
     report = _report(request, timezone.now())
     names = [report.per, report.by, *told(report.total)]
     text = csv_text([names, *([line[name] for name in names] for line in lines(report))])
@@ -58,7 +58,7 @@ def as_csv(request: Viewed) -> HttpResponse:
 
 @require_GET
 @account_required
-def as_json(request: Viewed) -> HttpResponse:
+def as_json(request: PageRequest) -> HttpResponse:
     report = _report(request, timezone.now())
     whole = {
         "per": report.per,
@@ -72,7 +72,7 @@ def as_json(request: Viewed) -> HttpResponse:
     return _file(_json.encode(whole), "application/json", "usage.json")
 
 
-def _report(request: Viewed, now: datetime) -> Report:
+def _report(request: PageRequest, now: datetime) -> Report:
     """What the URL asks for; what it does not know is the first of its kind."""
     per, by = request.GET.get("per", ""), request.GET.get("by", "")
     tag = request.GET.get("tag", "")[:_MAX_TAG]
