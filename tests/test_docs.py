@@ -1,4 +1,4 @@
-"""The documentation hangs together: the README leads to every page, and every link leads somewhere."""
+"""The documentation is complete: the README links to every page, links resolve, and settings are listed."""
 
 import re
 from collections.abc import Iterator
@@ -6,12 +6,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_NAMED = re.compile(rb"docs/[a-z_]+\.md")
+_NAMED = re.compile(rb"docs/[a-z_-]+\.md")
+_OPTION = re.compile(r"\benv\.\w+\(\s*f?\"([A-Za-z_{}]+)\"")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
@@ -23,12 +27,12 @@ def links(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them from headings."""
+    """Return the anchors GitHub generates from a page's headings."""
     titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(page.read_text()))
     return {title.strip().replace(" ", "-") for title in titles}
 
 
-def test_every_page_can_be_reached_from_the_readme() -> None:
+def test_the_readme_leads_to_every_page() -> None:
     reached, waiting = set(), [ROOT / "README.md"]
     while waiting:
         page = waiting.pop()
@@ -37,7 +41,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert not set((ROOT / "docs").rglob("*.md")) - reached
 
 
-def test_every_link_within_the_repository_leads_somewhere() -> None:
+def test_every_link_within_the_repository_resolves() -> None:
     broken = [
         f"{page.name}: {to}#{anchor}"
         for page in pages()
@@ -47,9 +51,39 @@ def test_every_link_within_the_repository_leads_somewhere() -> None:
     assert not broken
 
 
-def test_every_page_that_code_names_is_there() -> None:
-    rooms = ("accounts", "billing", "routing", "routeplex_site", "bench", "templates")
+def test_every_page_named_in_code_exists() -> None:
+    rooms = ("accounts", "billing", "core", "routing", "routeplex_site", "bench", "templates", "tests")
     files = [ROOT / "Makefile", *(path for room in rooms for path in (ROOT / room).rglob("*.[ph][yt]*"))]
     named = {name for path in files if path.is_file() for name in _NAMED.findall(path.read_bytes())}
     assert b"docs/routing.md" in named
     assert not [name for name in named if not (ROOT / name.decode()).exists()]
+
+
+def test_the_readme_has_at_most_100_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 100
+
+
+def test_the_readme_maps_every_top_level_package() -> None:
+    """Every folder that holds tracked source is in the README's map."""
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"docs", "deploy", "templates"}
+    mapped = set(re.findall(r"`([a-z_]+)/`", (ROOT / "README.md").read_text()))
+    assert not folders - mapped
+
+
+def test_pictures_are_small() -> None:
+    large = [path.name for path in (ROOT / "docs/images").iterdir() if path.stat().st_size > 300_000]
+    assert not large
+
+
+def test_the_configuration_page_lists_every_option() -> None:
+    settings = (ROOT / "routeplex_site/settings.py").read_text()
+    prefixes = ("OPENAI", "ANTHROPIC", "GEMINI")
+    names = {name for option in _OPTION.findall(settings) for name in _expanded(option, prefixes)}
+    assert {"PORT", "DATABASE_URL", "GEMINI_API_KEY"} <= names
+    rows = re.findall(r"^\| (`[A-Z].+?) \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert names == listed
+
+
+def _expanded(option: str, prefixes: tuple[str, ...]) -> list[str]:
+    return [option.replace("{_prefix}", prefix).replace("{prefix}", prefix) for prefix in prefixes]
