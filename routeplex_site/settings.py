@@ -3,6 +3,8 @@
 There is no second settings file: production is what the environment says.
 """
 
+import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,10 @@ PROCESS_SILENCE_S = env.float("PROCESS_SILENCE_S", 30.0)
 DRAIN_S = env.float("DRAIN_S", 0.0)
 # What a token of a model without a price is taken to cost at most while it is held: above any price listed.
 UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Decimal(600))
+
+# ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────
+# Uniform in [0, 1): which automatic decisions explore a near tie (docs/routing.md); 0 never explores.
+EXPLORATION_DRAW: Callable[[], float] = random.random
 
 # ── Providers ───────────────────────────────────────────────────────────────────────────────────────────
 SIMULATOR_PORT = env.int("SIMULATOR_PORT", PORT + 1)

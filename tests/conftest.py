@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -33,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Cheap passwords, and each worker its own Redis database: who clears a cache clears no neighbour's."""
     from django.conf import settings
 
+    settings.EXPLORATION_DRAW = lambda: 0.0  # automatic decisions explore nothing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # not 0.2 s an account
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     settings.REDIS_PREFIX = f"test-{worker}-{os.getpid()}"
@@ -79,13 +79,9 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nothing_by_chance() -> Iterator[None]:
-    """Automatic decisions explore nothing, and a loaded machine makes no outage of a quarter of a second.
-
-    Workers share few cores with servers and a browser.
-    """
+def _patient_redis() -> Iterator[None]:
+    """A loaded machine makes no outage of a quarter of a second: workers share few cores with servers."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("routing.steps.admission.random", SimpleNamespace(random=lambda: 0.0))
         patched.setattr("billing.ledger.redis_rates._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
         yield

@@ -1,6 +1,7 @@
-"""One upstream call: what it was, what came of it, how long it took."""
+"""Attempts: the record of each upstream call of a request, and which of them answered."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,8 +22,8 @@ from routing.language.fidelity import Receipt
 from routing.providers.shared.failures import UpstreamFailure
 
 
-class Attempted:
-    """One upstream call, while it runs and after."""
+class AttemptRecord:
+    """One upstream call, updated while it runs. Times in ms, `began` in seconds of time.monotonic()."""
 
     def __init__(self, number: int, arm: Arm, facts: ModelFacts) -> None:
         self.number, self.arm, self.facts = number, arm, facts
@@ -35,10 +36,10 @@ class Attempted:
         self.usage: Usage | None = None
         self.upstream_model = ""
         self.receipt: Receipt = ()
-        self.most_output_tokens: int | None = None  # as sent
-        self.calls = 1  # upstream calls its choices take
+        self.most_output_tokens: int | None = None  # the limit sent upstream
+        self.calls = 1  # upstream calls that its choices take
         self.response_id: str | None = None
-        self.text: list[str] = []  # what was received, to count when no usage comes
+        self.text: list[str] = []  # as received, to count tokens when no usage is reported
         self.finish: FinishReason | None = None
         self.released = False  # something of it reached the caller
 
@@ -85,3 +86,17 @@ class AttemptSummary(msgspec.Struct, frozen=True):
     outcome: str
     error: str | None
     latency_ms: int
+
+
+def answering(attempts: Sequence[AttemptRecord]) -> AttemptRecord | None:
+    """The attempt that answers, or answered; None when all failed.
+
+    It is the last that has not failed: when a rescue fails, the part delivered before it is the answer.
+    """
+    return next((attempt for attempt in reversed(attempts) if attempt.outcome != "failed"), None)
+
+
+def fallback_used(attempts: Sequence[AttemptRecord], chosen: Arm) -> bool:
+    """Whether another arm than the chosen one answers. False after a retry on the same arm, or no answer."""
+    attempt = answering(attempts)
+    return attempt is not None and attempt.arm != chosen

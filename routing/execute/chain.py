@@ -7,17 +7,17 @@ is allowed (spec/routing.md section 7, spec/reliability.md).
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
 
 from core.errors import ServiceUnavailable
-from routing.execute.attempt import Attempted
+from routing.execute.attempt import AttemptRecord
 from routing.execute.breaker import Breaker
-from routing.execute.continuation_joiner import Seam
+from routing.execute.continuation_joiner import ContinuationJoiner
 from routing.execute.outcome import final_error
-from routing.execute.rescue import Said, can_be_continued, continuation
+from routing.execute.rescue import DeliveredText, can_be_continued, continuation
 from routing.language.arms import Arm, ModelFacts
 from routing.language.chat import (
     ChatRequest,
@@ -35,7 +35,7 @@ from routing.providers.upstreams import Upstreams
 MAX_ATTEMPTS = 3
 
 
-def _as_asked(arm: Arm) -> int | None:
+def _unlimited(arm: Arm, attempts: Sequence[AttemptRecord]) -> int | None:
     return None
 
 
@@ -51,8 +51,8 @@ class Plan(msgspec.Struct, frozen=True):
     first_byte_s: float
     patience: float  # a model that thinks may be silent for this many times what it is expected to take
     deadline: float  # time.monotonic() at which the whole request ends
-    # How long the next attempt's answer may be by what is left to spend; None: no such bound, 0: no answer.
-    most_output_tokens: Callable[[Arm], int | None] = _as_asked
+    # How long an arm's answer may be by what is left to spend, after these attempts; None: no bound, 0: none.
+    most_output_tokens: Callable[[Arm, Sequence[AttemptRecord]], int | None] = _unlimited
     rescue: bool = False  # a stream that is cut may be continued by the next arm
 
 
@@ -62,13 +62,13 @@ class Execution:
     def __init__(self, plan: Plan, upstreams: Upstreams, breaker: Breaker) -> None:
         self._plan, self._upstreams, self._breaker = plan, upstreams, breaker
         self._remaining = list(plan.chain)
-        self._said = Said()
-        self.attempts: list[Attempted] = []
+        self._said = DeliveredText()
+        self.attempts: list[AttemptRecord] = []
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
         """Neutral events of the arm that answers. Raises the ApiError the caller is to see."""
         while (arm := await self._next_arm()) is not None:
-            attempt = Attempted(len(self.attempts) + 1, arm, self._plan.facts[arm.model])
+            attempt = AttemptRecord(len(self.attempts) + 1, arm, self._plan.facts[arm.model])
             self.attempts.append(attempt)
             try:
                 async with aclosing(self._attempt(attempt)) as events:
@@ -94,10 +94,10 @@ class Execution:
             )
         raise final_error(self.attempts)
 
-    async def _attempt(self, attempt: Attempted) -> AsyncGenerator[StreamEvent]:
+    async def _attempt(self, attempt: AttemptRecord) -> AsyncGenerator[StreamEvent]:
         """The arm's events, held back until some of its answer is certain to be wanted."""
         held: list[StreamEvent] = []
-        seam = Seam(self._said.text)
+        joiner = ContinuationJoiner(self._said.text)
         request = self._request_for(attempt.arm)
         attempt.most_output_tokens = request.max_output_tokens
         attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
@@ -111,8 +111,8 @@ class Execution:
         async with aclosing(upstream):
             while (event := await self._next_event(upstream, attempt)) is not None:
                 attempt.note(event)
-                held += self._joined(event, seam)
-                begun = attempt.ttft_ms is not None and seam.joined
+                held += self._joined(event, joiner)
+                begun = attempt.ttft_ms is not None and joiner.joined
                 if attempt.released or (self._plan.stream and begun):
                     attempt.released = True
                     for ready in held:
@@ -124,15 +124,15 @@ class Execution:
         for ready in held:
             yield ready
 
-    def _joined(self, event: StreamEvent, seam: Seam) -> list[StreamEvent]:
+    def _joined(self, event: StreamEvent, joiner: ContinuationJoiner) -> list[StreamEvent]:
         """The event as the caller is to get it, after what of the answer was said already."""
         if len(self.attempts) > 1 and self._said.text:
             if isinstance(event, Started):
                 return []  # for the caller it began long ago
             if isinstance(event, TextDelta):
-                text = seam.feed(event.text)
+                text = joiner.feed(event.text)
                 return [TextDelta(text)] if text else []
-            if isinstance(event, Finished | ToolCallDelta) and (text := seam.end()):
+            if isinstance(event, Finished | ToolCallDelta) and (text := joiner.end()):
                 return [TextDelta(text), event]
         return [event]
 
@@ -142,12 +142,12 @@ class Execution:
 
     def _request_for(self, arm: Arm) -> ChatRequest:
         """The caller's request, or the rest of it; its answer no longer than what is left to spend."""
-        most = self._plan.most_output_tokens(arm)
+        most = self._plan.most_output_tokens(arm, self.attempts)
         request = continuation(self._plan.request, self._said.text)
         return request if most is None else msgspec.structs.replace(request, max_output_tokens=most)
 
     async def _next_event(
-        self, upstream: AsyncGenerator[StreamEvent], attempt: Attempted
+        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord
     ) -> StreamEvent | None:
         limit = self._plan.deadline
         if self._plan.stream and attempt.ttft_ms is None:
@@ -176,13 +176,13 @@ class Execution:
             facts = self._plan.facts[arm.model]
             if last is not None and _meets(last, facts):
                 continue
-            if self._plan.most_output_tokens(arm) == 0:
+            if self._plan.most_output_tokens(arm, self.attempts) == 0:
                 continue
             if await self._breaker.lets_through(facts, time.monotonic(), self._plan.first_byte_s):
                 return arm
         return await self._same_arm_after_wait(last) if last is not None else None
 
-    async def _same_arm_after_wait(self, last: Attempted) -> Arm | None:
+    async def _same_arm_after_wait(self, last: AttemptRecord) -> Arm | None:
         """Only when the provider says how long to wait and that leaves time for an answer."""
         failure = last.failure
         if failure is None or failure.retry_after_s is None:
@@ -195,7 +195,7 @@ class Execution:
         return last.arm
 
 
-def _meets(last: Attempted, facts: ModelFacts) -> bool:
+def _meets(last: AttemptRecord, facts: ModelFacts) -> bool:
     """Would this model meet the trouble that the last attempt met?"""
     failure = last.failure
     if failure is None:

@@ -1,4 +1,4 @@
-"""The seam of a rescue: joins what another model goes on with to what was said, so that it reads as one text.
+"""Joins the continuation of a cut answer, written by another model, so that both read as one text.
 
 Models that are asked to go on repeat the last words, begin the broken word or the whole answer again, or
 leave out the space. The beginning of a continuation is held back until it is clear which of these it is.
@@ -26,7 +26,7 @@ _CODE = re.compile(r"[(){}\[\]=_/\\<>|@#`\"]")
 _o200k = tokenizer_for_encoding("o200k_base")
 
 
-class Seam:
+class ContinuationJoiner:
     """`feed` and `end` give what of a continuation the reader has not read yet.
 
     Raises UpstreamFailure when it turns out to be another answer from the beginning.

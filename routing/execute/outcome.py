@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.errors import ApiError
-from routing.execute.attempt import Attempted
+from routing.execute.attempt import AttemptRecord
 from routing.language.errors import (
     AllProvidersFailed,
     BadRequest,
@@ -34,7 +34,7 @@ _PROVIDER_ERRORS: dict[FailureKind, tuple[type[ApiError], str]] = {
 _OTHER = (ProviderError, "The provider failed: {} Try again.")
 
 
-def final_error(attempts: Sequence[Attempted]) -> ApiError:
+def final_error(attempts: Sequence[AttemptRecord]) -> ApiError:
     """The error for a request whose attempts all failed, or of which none could be made."""
     if not attempts:
         return ProviderUnavailable(

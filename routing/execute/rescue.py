@@ -25,7 +25,7 @@ _GO_ON = (
 )
 
 
-class Said:
+class DeliveredText:
     """What of an answer has reached the caller: its text, and whether it can be continued as text."""
 
     def __init__(self) -> None:

@@ -30,7 +30,8 @@ _PAUSE_S = 1.0  # after a failure nobody asks Redis for a probe for so long
 _FORGET_MS = 3_600_000  # a circuit half-open for so long belongs to what nobody asks for any more
 _GONE = (RedisError, OSError, TimeoutError)
 
-# An entry is "<until, ms of Redis' clock>:<JSON of _Said>". The field "" says that the hash was not lost.
+# An entry is "<until, ms of Redis' clock>:<JSON of _SharedCircuit>". The field "" shows that the hash was
+# not lost.
 _IN_STEP = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -61,7 +62,7 @@ return 1
 """
 
 
-class _Said(msgspec.Struct, array_like=True, frozen=True):
+class _SharedCircuit(msgspec.Struct, array_like=True, frozen=True):
     reason: str
     pause_s: float
     long: bool
@@ -179,7 +180,7 @@ def _entry(name: Name, circuit: Circuit | None) -> list[str]:
     """As the script takes it: the field, how long it is open yet in ms, and the rest; empty: it closed."""
     if circuit is None:
         return [_field(name), "0", ""]
-    said = _Said(circuit.reason, circuit.pause_s, circuit.long)
+    said = _SharedCircuit(circuit.reason, circuit.pause_s, circuit.long)
     return [_field(name), str(round(circuit.left_s * 1000)), msgspec.json.encode(said).decode()]
 
 
@@ -191,7 +192,7 @@ def _circuits(entries: dict[bytes, bytes], now_ms: int) -> dict[Name, Circuit]:
         scope, _, name = field.decode().partition(":")
         if scope not in ("model", "provider") or left_ms < -_FORGET_MS:
             continue
-        rest = msgspec.json.decode(said, type=_Said)
+        rest = msgspec.json.decode(said, type=_SharedCircuit)
         key: Name = ("model" if scope == "model" else "provider", name)
         found[key] = Circuit(*key, rest.reason, left_ms / 1000, rest.pause_s, rest.long)
     return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -37,6 +37,7 @@ class Runtime:
     def __init__(self) -> None:
         self.catalog: Catalog = shared_catalog
         self.breaker = Breaker()
+        self.draw: Callable[[], float] = settings.EXPLORATION_DRAW
         self._shared_breaker = (
             SharedBreaker(self.breaker, settings.REDIS_URL, settings.REDIS_PREFIX)
             if settings.REDIS_URL

@@ -1,7 +1,7 @@
-"""What a request can cost at most, and how long an answer its hold pays for.
+"""Reservation: how much USD and how many tokens to hold for a request, and how long an answer they pay for.
 
-The bounds are above what providers count: a hold that is too small would let settled spend pass a cap, one
-that is too large only makes neighbours wait until it is given back (spec/ledger.md, Holds and budgets).
+The bounds are above what providers count. A hold that is too small would let settled spend pass a cap; one
+that is too large only makes other requests of the account wait until it is given back.
 """
 
 import math
@@ -19,10 +19,11 @@ from routing.decide.decision import Decision
 from routing.language.arms import Arm, ModelFacts
 from routing.language.chat import ChatRequest
 from routing.language.choices import upstream_calls
+from routing.steps.budget import Budget, Phase
 
 # Our count of the input against a provider's own: 18 % off at worst on the texts measured in
-# decide/tokens.py, and a provider's hidden tool instructions (Anthropic documents up to 804 tokens) come on
-# top.
+# decide/prediction/tokens.py, and a provider's hidden tool instructions (Anthropic documents up to 804
+# tokens) come on top.
 INPUT_MARGIN, INPUT_EXTRA, TOOLS_EXTRA = 1.3, 32, 900
 SHORT_ANSWER = 16  # tokens: less is no answer, and some providers take no smaller limit
 # A caller who sets no limit is given room for this many times the expected answer while money is scarce.
@@ -33,8 +34,8 @@ _CEILING = settings.UNPRICED_CEILING_USD_PER_MTOK
 UNPRICED = UnitPrices(*[_CEILING] * 5)
 
 
-class Purse:
-    """The money side of one decision. Amounts in USD and tokens."""
+class Reservation:
+    """The money side of one decision. Amounts in USD and tokens. `moment`: whose prices apply."""
 
     def __init__(
         self,
@@ -48,38 +49,39 @@ class Purse:
         self._request = request
         self._expected = {forecast.arm: forecast for forecast in decision.forecast}
         self._facts, self._book, self._moment, self._caps = facts, book, moment, caps
-        self.hold: Hold | None = None  # once it is taken
 
-    def wish(self, left_usd: Decimal | None, *, whole: bool = False) -> HoldRequest:
-        """What to set aside: the chain's dearest arm at its longest. `left_usd`: what caps leave.
+    def hold_request(self, budget: Budget) -> HoldRequest:
+        """How much to hold: the most expensive arm of the chain, at its longest answer.
 
-        The least to do with is a short answer, or with `whole` what the first arm most likely needs.
+        The least that must be left is a short answer of any arm; in the phase WHOLE_ANSWER it is what the
+        first arm most likely needs.
         """
         arms = list(self._expected)
-        if not self._caps:  # nobody is limited: what is held only shows what is under way
+        if not self._caps:  # without limits a hold only shows what is under way
             first = self._expected[arms[0]]
             expected = Decimal(str(first.cost_usd or 0)).quantize(USD_QUANTUM)
             return HoldRequest(expected, Decimal(0), first.input_tokens + first.output_tokens, 0)
-        longest = {arm: self._longest(arm, left_usd) for arm in arms}
-        enough, least = arms, self._short
-        if whole:
-            enough = arms[:1]
+        longest = {arm: self._longest(arm, budget.left_usd) for arm in arms}
+        payable, least = arms, self._short
+        if budget.phase is Phase.WHOLE_ANSWER:
+            payable = arms[:1]
             likely = max(LIKELY_WHOLE * self._expected[arms[0]].output_tokens, self._short)
             least = min(longest[arms[0]], likely)
         return HoldRequest(
             usd=max(self._cost(arm, longest[arm]) for arm in arms),
-            least_usd=min(self._cost(arm, least) for arm in enough),
+            least_usd=min(self._cost(arm, least) for arm in payable),
             tokens=max(self._input(arm) + longest[arm] * self._request.n for arm in arms),
-            least_tokens=min(self._input(arm) + least * self._request.n for arm in enough),
+            least_tokens=min(self._input(arm) + least * self._request.n for arm in payable),
         )
 
-    def most_output_tokens(self, arm: Arm, charged_usd: Decimal, charged_tokens: int) -> int | None:
-        """How long an answer of this arm may be, with so much charged already; 0: not even a short one.
+    def most_output_tokens(
+        self, hold: Hold, arm: Arm, charged_usd: Decimal, charged_tokens: int
+    ) -> int | None:
+        """How long an answer of this arm the hold pays for, after what earlier attempts are charged.
 
-        None: as long as the caller allows.
+        0: not even a short answer. None: as long as the caller allows.
         """
-        hold = self.hold
-        if not self._caps or hold is None:
+        if not self._caps:
             return None
         price = self._prices(arm).output * self._request.n / 1_000_000
         usd_left = hold.usd - charged_usd - self._cost(arm, 0)
@@ -89,34 +91,34 @@ class Purse:
             most = min(most, int((usd_left / price).to_integral_value(ROUND_FLOOR)))
         if most < self._short:
             return 0
-        asked = self._request.max_output_tokens
-        return most if asked is None else min(asked, most)
+        limit = self._request.max_output_tokens
+        return most if limit is None else min(limit, most)
 
     @property
     def _short(self) -> int:
-        """Tokens of the shortest answer worth having: less only if the caller asks for less."""
+        """Tokens of the shortest useful answer: less only if the caller's limit is lower."""
         return min(SHORT_ANSWER, self._request.max_output_tokens or SHORT_ANSWER)
 
     def _longest(self, arm: Arm, left_usd: Decimal | None) -> int:
-        facts, asked = self._facts[arm.model], self._request.max_output_tokens
-        if asked is not None:
-            return min(asked, facts.max_output_tokens)
+        facts, limit = self._facts[arm.model], self._request.max_output_tokens
+        if limit is not None:
+            return min(limit, facts.max_output_tokens)
         if left_usd is not None and left_usd >= AMPLE * self._cost(arm, facts.max_output_tokens):
             return facts.max_output_tokens
         room = max(ROOM * self._expected[arm].output_tokens, LEAST_ROOM)
         return min(room, facts.max_output_tokens)
 
     def _input(self, arm: Arm) -> int:
-        """Of all calls the choices take."""
+        """Input tokens of all upstream calls that the request's choices take."""
         margin = TOOLS_EXTRA if self._request.tools else INPUT_EXTRA
-        once = math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
-        return once * upstream_calls(self._request, self._facts[arm.model], arm.effort)
+        per_call = math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
+        return per_call * upstream_calls(self._request, self._facts[arm.model], arm.effort)
 
     def _cost(self, arm: Arm, output_tokens: int) -> Decimal:
-        """At most, with every input token at its dearest class."""
+        """USD at most: every input token at the price of its most expensive class."""
         prices, tokens = self._prices(arm), self._input(arm)
-        dearest = max(prices.uncached_input, prices.cache_write, prices.cache_write_1h)
-        ceiling = msgspec.structs.replace(prices, uncached_input=dearest)
+        most_expensive = max(prices.uncached_input, prices.cache_write, prices.cache_write_1h)
+        ceiling = msgspec.structs.replace(prices, uncached_input=most_expensive)
         usage = Usage(uncached_input_tokens=tokens, output_tokens=output_tokens * self._request.n)
         return cost(usage, ceiling) + USD_QUANTUM  # rounding may not make it less than it is
 

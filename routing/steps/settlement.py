@@ -1,33 +1,31 @@
-"""Turns a request and its run into ledger rows: what it was, what each attempt cost, how it ended."""
+"""Settle: pass on an execution's events, then commit what each attempt cost and how the request ended."""
 
-import hashlib
-import hmac
+import asyncio
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
-from accounts.caller import Caller
 from billing.ledger.ledger import Settlement, usage_fields
 from billing.models import Attempt, Request
-from billing.prices.prices import PriceBook, UnitPrices, cost, unit_prices
+from billing.prices.prices import PriceBook, cost, unit_prices
 from billing.usage import Usage
-from core.errors import ApiError
-from routing.decide.decision import Decision
-from routing.decide.prediction.tokens import exact_count
-from routing.execute.attempt import Attempted, AttemptSummary
+from core.errors import ApiError, ServiceUnavailable
+from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fallback_used
+from routing.execute.chain import Execution
 from routing.execute.output_check import OutputCheck
-from routing.language.arms import Arm
-from routing.language.chat import ChatRequest, Role, Steering
-from routing.language.fidelity import Fidelity
-from routing.steps.receipt import receipt
+from routing.language.chat import ChatRequest, StreamEvent
+from routing.language.fidelity import Fidelity, Kept, Receipt, Verdict, with_change
+from routing.state.runtime import Runtime
+from routing.steps.attempt_prices import PricedAttempt, price, total_usd
+from routing.steps.opened_request import OpenedRequest
 from routing.steps.reservation import UNPRICED
-
-# An open row older than its request could live was left by a process that died: the sweeper settles it.
-_LEASE_GRACE = timedelta(seconds=60)
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -35,7 +33,6 @@ class Settled(msgspec.Struct, frozen=True):
 
     model_used: str
     provider: str
-    arm: Arm
     usage: Usage
     cost_usd: Decimal | None  # None: unpriced
     baseline_usd: Decimal | None
@@ -48,70 +45,82 @@ class Settled(msgspec.Struct, frozen=True):
     fidelity: Fidelity = Fidelity()
 
 
-class Priced(msgspec.Struct, frozen=True):
-    """Usage with what it cost; `usd` None: no price is known for that model and time."""
+async def settle(
+    execution: Execution, opened: OpenedRequest, runtime: Runtime
+) -> AsyncGenerator[StreamEvent | Settled]:
+    """The execution's events, then one `Settled` after the commit.
 
-    usage: Usage
-    usd: Decimal | None
-    prices: UnitPrices | None
-    version: str
-    charged: bool  # the caller got its answer, or a part of it
-
-
-def opening(
-    request_id: str,
-    door: str,
-    request: ChatRequest,
-    steering: Steering,
-    caller: Caller,
-    decision: Decision,
-    now: datetime,
-) -> Request:
-    """The row to commit before anything is sent upstream. No text of the request is in it."""
-    trace, first = decision.trace, decision.chain[0]
-    return Request(
-        id=request_id,
-        account_id=caller.account_id,
-        key_id=caller.key_id,
-        created_at=now,
-        lease_until=now + timedelta(seconds=settings.REQUEST_TIMEOUT_S) + _LEASE_GRACE,
-        door=door,
-        mode=steering.mode,
-        strategy=trace.strategy,
-        streamed=steering.stream,
-        query_type=trace.query_type,
-        requested_model=steering.model or "",
-        routed_model=first.model,
-        routed_effort=first.effort or "",
-        baseline_model=trace.baseline.model if trace.baseline else "",
-        selection_probability=trace.selection_probability,
-        metadata=request.metadata,
-        prompt_hash=_prompt_hash(caller.account_id, request),
-        trace=trace,
-    )
+    Raises the execution's ApiError, also after the commit. When the caller leaves early, the upstream call is
+    cancelled and the commit runs to its end in the background.
+    """
+    settler = _Settler(execution, opened, runtime)
+    try:
+        async with aclosing(execution.events()) as events:
+            async for event in events:
+                settler.note(event)
+                yield event
+    except ApiError as error:
+        await settler.commit_in_time(error)
+        raise
+    except BaseException:  # the caller left, which must not cancel the settlement
+        runtime.finish(settler.commit(None))
+        raise
+    yield await settler.commit_in_time(None)
 
 
-def price(attempt: Attempted, input_tokens: int, book: PriceBook, moment: datetime) -> Priced:
-    """What an attempt used and cost: as reported, or counted by us when text came without a report."""
-    usage = attempt.usage
-    text = "".join(attempt.text)
-    if usage is None or (attempt.outcome != "ok" and text and usage.output_tokens == 0):
-        known = usage or Usage(uncached_input_tokens=input_tokens * attempt.calls if text else 0)
-        output_tokens = exact_count(text, attempt.facts) if text else 0
-        usage = msgspec.structs.replace(known, output_tokens=output_tokens, estimated=bool(text))
-    charged = attempt.outcome != "failed"  # a part that reached the caller is "partial" or "aborted"
-    period = book.at(attempt.arm.model, moment)
-    if period is None:
-        return Priced(usage, None if usage.total_tokens else Decimal(0), None, "", charged)
-    prices = unit_prices(period.tiers, usage.input_tokens // attempt.calls)  # a tier is one call's
-    return Priced(usage, cost(usage, prices), prices, period.version, charged)
+class _Settler:
+    """Observes the events of one execution and commits its end."""
+
+    def __init__(self, execution: Execution, opened: OpenedRequest, runtime: Runtime) -> None:
+        self._execution, self._opened, self._runtime = execution, opened, runtime
+        self._output = OutputCheck(opened.incoming.request)
+        self._reasoning = runtime.reasoning.listen(opened.row.account_id)
+
+    def note(self, event: StreamEvent) -> None:
+        self._output.note(event)
+        self._reasoning.note(event)
+
+    async def commit_in_time(self, error: ApiError | None) -> Settled:
+        """Commit, and wait for it as long as the request may last. Raises ServiceUnavailable after that."""
+        committing = self._runtime.finish(self.commit(error))
+        patience_s = max(settings.DATABASE_PATIENCE_S, self._opened.incoming.deadline - time.monotonic())
+        try:
+            return await asyncio.wait_for(asyncio.shield(committing), patience_s)
+        except TimeoutError:
+            raise ServiceUnavailable(
+                "The answer could not be written to the ledger in time, so it is not given. Try again later.",
+                headers={"Retry-After": "30"},
+            ) from None
+
+    async def commit(self, error: ApiError | None) -> Settled:
+        """Commit attempts and settlement, which releases the hold; then remember the answered turn."""
+        opened, attempts, runtime = self._opened, self._execution.attempts, self._runtime
+        request, row, admission = opened.incoming.request, opened.row, opened.admitted.admission
+        latency_ms = round((time.monotonic() - opened.incoming.received_at) * 1000)
+        book, counted = runtime.catalog.price_book, opened.decision.trace.input_tokens
+        priced = [price(attempt, counted, book, row.created_at) for attempt in attempts]
+        fidelity = _fidelity(request, attempts, self._output)
+        settlement = _settlement(opened, attempts, priced, error, latency_ms, book, fidelity)
+        try:
+            rows = _attempt_rows(row.id, attempts, priced)
+            await runtime.ledger.settle(row, admission.payer, settlement, rows)
+        finally:
+            await admission.leave(settlement.usage.total_tokens, datetime.now(UTC))
+        if settlement.status == Request.Status.SUCCEEDED:
+            await self._reasoning.keep()
+            arm, input_tokens = attempts[-1].arm, settlement.usage.input_tokens
+            runtime.conversations.remember(row.account_id, request, arm, input_tokens, settlement.settled_at)
+        return _settled(settlement, attempts, fidelity)
 
 
-def attempt_rows(request_id: str, attempts: Sequence[Attempted], priced: Sequence[Priced]) -> list[Attempt]:
-    return [_attempt_row(request_id, *both) for both in zip(attempts, priced, strict=True)]
+def _attempt_rows(
+    request_id: str, attempts: Sequence[AttemptRecord], priced: Sequence[PricedAttempt]
+) -> list[Attempt]:
+    pairs = zip(attempts, priced, strict=True)
+    return [_attempt_row(request_id, *pair) for pair in pairs]
 
 
-def _attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt:
+def _attempt_row(request_id: str, attempt: AttemptRecord, priced: PricedAttempt) -> Attempt:
     failure = attempt.failure
     provider_request_id = attempt.response_id or (failure.provider_request_id if failure else "") or ""
     return Attempt(
@@ -136,58 +145,67 @@ def _attempt_row(request_id: str, attempt: Attempted, priced: Priced) -> Attempt
     )
 
 
-def never_begun(row: Request, error: ApiError | None) -> Settlement:
-    """The end of a request that was given up before anything was sent upstream."""
-    return Settlement(
-        request_id=row.id,
-        status=Request.Status.FAILED if error else Request.Status.ABORTED,
-        settled_at=datetime.now(UTC),
-        latency_ms=round((datetime.now(UTC) - row.created_at).total_seconds() * 1000),
-        error_code=error.code if error else "",
-        error_message=error.message if error else "",
-    )
-
-
-def fidelity(request: ChatRequest, attempts: Sequence[Attempted], output: OutputCheck) -> Fidelity:
-    """What the answer kept of the request; empty when nobody answered."""
-    if all(one.outcome == "failed" for one in attempts):
+def _fidelity(request: ChatRequest, attempts: Sequence[AttemptRecord], output: OutputCheck) -> Fidelity:
+    """What the answer kept of the request; empty when no arm answered."""
+    shown = answering(attempts)
+    if shown is None:
         return Fidelity()
-    shown = _shown(attempts)
     is_other = is_other_model(shown.upstream_model, shown.facts.upstream_id)
     return Fidelity(receipt(request, shown, is_other), output.verdict() if shown.outcome == "ok" else None)
 
 
-def settlement(
-    row: Request,
-    attempts: Sequence[Attempted],
-    priced: Sequence[Priced],
+def receipt(request: ChatRequest, shown: AttemptRecord, is_other_model: bool) -> Receipt:
+    """The receipt of the caller's own parameters, changed by the provider's adapter or before it.
+
+    `shown`: the attempt that answered. Empty when its upstream call had not begun to answer.
+    """
+    parameters = shown.receipt
+    if request.max_output_tokens is None:  # the limit sent upstream is not the caller's
+        parameters = tuple(kept for kept in parameters if kept.parameter != "max_tokens")
+    elif shown.most_output_tokens is not None and shown.most_output_tokens < request.max_output_tokens:
+        change = f"{shown.most_output_tokens}: what is left to spend"
+        parameters = with_change(parameters, "max_tokens", change)
+    form = request.response_format
+    is_unknown = all(kept.parameter != "response_format" for kept in parameters)
+    if form is not None and shown.upstream_model and is_unknown:
+        change = "asked for in words, to go on with a cut answer"
+        parameters = with_change(parameters, "response_format", change)
+    if is_other_model:
+        change = f"the provider names {shown.upstream_model[:160]} as what answered"
+        parameters = (Kept("model", Verdict.ADAPTED, change), *parameters)
+    return parameters
+
+
+def _settlement(
+    opened: OpenedRequest,
+    attempts: Sequence[AttemptRecord],
+    priced: Sequence[PricedAttempt],
     error: ApiError | None,
     latency_ms: int,
     book: PriceBook,
-    kept: Fidelity,
+    fidelity: Fidelity,
 ) -> Settlement:
-    """How the request ended: charged for every attempt of which the caller got something, a rescue's parts
-    together. What other attempts were billed is shown as wasted."""
-    charged = [one for one in priced if one.charged]
-    wasted_usd = _sum_usd([one for one in priced if not one.charged]) or Decimal(0)
-    told = {
+    """How the request ended. The caller is charged for every attempt that delivered something.
+
+    The parts of a rescued answer are charged together. What other attempts cost counts as wasted.
+    """
+    row, charged = opened.row, [attempt for attempt in priced if attempt.charged]
+    always: dict[str, Any] = {
         "request_id": row.id,
         "settled_at": datetime.now(UTC),
         "latency_ms": latency_ms,
-        "wasted_usd": wasted_usd,
+        "wasted_usd": total_usd([attempt for attempt in priced if not attempt.charged]) or Decimal(0),
+        "fallback_used": fallback_used(attempts, opened.decision.chain[0]),
         "error_code": error.code if error else "",
         "error_message": error.message if error else "",
     }
-    if not charged:
-        return Settlement(
-            status=Request.Status.FAILED if attempts or error else Request.Status.ABORTED,
-            fallback_used=len(attempts) > 1,
-            **told,  # type: ignore[arg-type]
-        )
-    last, given = attempts[-1], [one for one in attempts if one.outcome != "failed"]
-    shown = _shown(attempts)
-    usage = sum((one.usage for one in charged), Usage())
-    usd = _sum_usd(charged)
+    shown = answering(attempts)
+    if shown is None:
+        status = Request.Status.FAILED if attempts or error else Request.Status.ABORTED
+        return Settlement(status=status, **always)
+    last, delivered = attempts[-1], [attempt for attempt in attempts if attempt.outcome != "failed"]
+    usage = sum((attempt.usage for attempt in charged), Usage())
+    usd = total_usd(charged)
     return Settlement(
         status=_STATUS[last.outcome or "aborted"],
         usage=usage,
@@ -201,47 +219,38 @@ def settlement(
         provider=shown.facts.provider,
         upstream_model=shown.upstream_model[:160],
         other_model_served=is_other_model(shown.upstream_model, shown.facts.upstream_id),
-        fallback_used=_fell_back(row, shown, attempts),
-        rescued=len(given) > 1 and last.outcome == "ok",
-        ttft_ms=given[0].ttft_ms,
+        rescued=len(delivered) > 1 and last.outcome == "ok",
+        ttft_ms=delivered[0].ttft_ms,
         finish_reason=shown.finish or "",
-        fidelity=msgspec.to_builtins(kept),
-        output_valid=kept.output.valid if kept.output else None,
-        **told,  # type: ignore[arg-type]
+        fidelity=msgspec.to_builtins(fidelity),
+        output_valid=fidelity.output.valid if fidelity.output else None,
+        **always,
     )
 
 
-def _shown(attempts: Sequence[Attempted]) -> Attempted:
-    """The attempt that answered: a rescue may have failed, then the part before it is what was served."""
-    return next(one for one in reversed(attempts) if one.outcome != "failed")
-
-
-def settled(end: Settlement, attempts: Sequence[Attempted], chosen: Arm, kept: Fidelity) -> Settled:
-    """The last event of an answer, once it is settled. `chosen`: told when nothing was attempted."""
+def _settled(settlement: Settlement, attempts: Sequence[AttemptRecord], fidelity: Fidelity) -> Settled:
     return Settled(
-        model_used=end.served_model,
-        provider=end.provider,
-        arm=attempts[-1].arm if attempts else chosen,
-        usage=end.usage,
-        cost_usd=end.cost_usd,
-        baseline_usd=end.baseline_usd,
-        latency_ms=end.latency_ms,
-        ttft_ms=end.ttft_ms,
-        fallback_used=end.fallback_used,
-        finish_reason=end.finish_reason,
+        model_used=settlement.served_model,
+        provider=settlement.provider,
+        usage=settlement.usage,
+        cost_usd=settlement.cost_usd,
+        baseline_usd=settlement.baseline_usd,
+        latency_ms=settlement.latency_ms,
+        ttft_ms=settlement.ttft_ms,
+        fallback_used=settlement.fallback_used,
+        finish_reason=settlement.finish_reason,
         attempts=tuple(attempt.summary() for attempt in attempts),
-        rescued=end.rescued,
-        fidelity=kept,
+        rescued=settlement.rescued,
+        fidelity=fidelity,
     )
 
 
-def is_other_model(served: str, asked: str) -> bool:
-    """Whether a provider names another model than it was asked for; a dated snapshot of it is the same."""
-    if not served or served == asked:
+def is_other_model(served: str, requested: str) -> bool:
+    """Whether a provider names another model than the requested one; a dated snapshot counts as the same."""
+    if not served or served == requested:
         return False
-    return not _undated(served).startswith(_undated(asked)) and not _undated(asked).startswith(
-        _undated(served)
-    )
+    served, requested = _undated(served), _undated(requested)
+    return not served.startswith(requested) and not requested.startswith(served)
 
 
 def _undated(model: str) -> str:
@@ -251,32 +260,14 @@ def _undated(model: str) -> str:
 _DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4})$")  # -20250929, -2025-08-07, -001
 
 
-def _sum_usd(priced: Sequence[Priced]) -> Decimal | None:
-    """None: one of them has no price."""
-    if any(one.usd is None for one in priced):
-        return None
-    return sum((one.usd for one in priced if one.usd is not None), Decimal(0))
-
-
 _STATUS = {
     "ok": Request.Status.SUCCEEDED,
     "partial": Request.Status.PARTIAL,
     "aborted": Request.Status.ABORTED,
-    "failed": Request.Status.PARTIAL,  # what was given before stays given
+    "failed": Request.Status.PARTIAL,  # a rescue failed: the part before it was delivered
 }
-
-
-def _fell_back(row: Request, last: Attempted, attempts: Sequence[Attempted]) -> bool:
-    return last.arm.model != row.routed_model or any(one.arm != last.arm for one in attempts)
 
 
 def _baseline_usd(row: Request, usage: Usage, book: PriceBook) -> Decimal | None:
     period = book.at(row.baseline_model, row.created_at) if row.baseline_model else None
     return cost(usage, unit_prices(period.tiers, usage.input_tokens)) if period else None
-
-
-def _prompt_hash(account_id: int, request: ChatRequest) -> str:
-    """A keyed one-way hash of the last user message, per account: tells repeats apart, tells nothing else."""
-    text = next((message.text for message in reversed(request.messages) if message.role is Role.USER), "")
-    key = f"{settings.SECRET_KEY}:{account_id}".encode()
-    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.execute.continuation_joiner import LEAST_OVERLAP, Seam
+from routing.execute.continuation_joiner import LEAST_OVERLAP, ContinuationJoiner
 from routing.providers.shared.failures import UpstreamFailure
 
 WORDS = re.findall(
@@ -21,11 +21,11 @@ CUTS = st.floats(0.1, 0.95)
 
 def joined(said: str, continuation: str, sizes: list[int]) -> str:
     """The text a reader gets when the continuation comes in pieces of these sizes."""
-    seam, read, at = Seam(said), said, 0
+    joiner, read, at = ContinuationJoiner(said), said, 0
     for size in sizes:
-        read += seam.feed(continuation[at : at + size])
+        read += joiner.feed(continuation[at : at + size])
         at += size
-    return read + seam.feed(continuation[at:]) + seam.end()
+    return read + joiner.feed(continuation[at:]) + joiner.end()
 
 
 @given(whole=TEXTS, where=CUTS, sizes=SIZES)
@@ -104,7 +104,7 @@ def test_words_are_neither_doubled_nor_torn_nor_stuck_together(said: str, rest: 
 
 
 def test_nothing_is_held_back_once_it_is_clear() -> None:
-    seam = Seam("The capital of France is")
-    assert seam.feed(" Paris") == ""
-    assert seam.feed(", and") == " Paris, and"
-    assert seam.feed(" has been") == " has been"
+    joiner = ContinuationJoiner("The capital of France is")
+    assert joiner.feed(" Paris") == ""
+    assert joiner.feed(", and") == " Paris, and"
+    assert joiner.feed(" has been") == " has been"

@@ -3,18 +3,18 @@
 import msgspec
 import pytest
 
-from routing.execute.attempt import Attempted
+from routing.execute.attempt import AttemptRecord
 from routing.language.arms import Arm
 from routing.language.chat import ChatRequest, ResponseFormat, Started
 from routing.language.fidelity import Kept, Receipt, Verdict, with_change
-from routing.steps.receipt import receipt
+from routing.steps.settlement import receipt
 from tests.providers.facts import CHAT, asking
 
 LIMIT = Kept("max_tokens", Verdict.HONOURED)
 
 
 def told(request: ChatRequest, sent: ChatRequest, made: Receipt, is_other: bool = False) -> Receipt:
-    attempt = Attempted(1, Arm(CHAT.id), CHAT)
+    attempt = AttemptRecord(1, Arm(CHAT.id), CHAT)
     attempt.most_output_tokens = sent.max_output_tokens
     attempt.note(Started("gpt-other", "id", made))
     return receipt(request, attempt, is_other)

@@ -88,6 +88,5 @@ class CountTokensView(_View):
             asked.steering,
             self.caller,
             request_id=request._request.request_id,  # type: ignore[attr-defined]
-            door=DOOR,
         )
         return HttpResponse(msgspec.json.encode({"input_tokens": counted}), content_type="application/json")

@@ -78,7 +78,6 @@ class InputTokensView(AsyncAPIView):
             asked.steering,
             self.caller,
             request_id=request._request.request_id,  # type: ignore[attr-defined]
-            door=DOOR,
         )
         told = {"object": "response.input_tokens", "input_tokens": counted}
         return HttpResponse(msgspec.json.encode(told), content_type="application/json")

@@ -32,8 +32,7 @@ from routing.learning import account, feedback
 from routing.learning.account import explained
 from routing.learning.models import Feedback
 from routing.learning.posteriors import BOUND
-from routing.state.runtime import running
-from routing.steps.admission import Asked, look
+from routing.pipeline import preview
 
 
 class RouteView(AsyncAPIView):
@@ -52,8 +51,7 @@ class RouteView(AsyncAPIView):
         chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
         request_id = request._request.request_id  # type: ignore[attr-defined]
         # Let in as a chat request is: what is left to spend takes part in the decision, and rates protect us.
-        put = Asked(request_id, "native", chat, asked.steering, self.caller, datetime.now(UTC))
-        decision = await look(put, await running())
+        decision = await preview(chat, asked.steering, self.caller, request_id)
         return told(request._request, _decision(decision))
 
 

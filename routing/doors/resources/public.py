@@ -29,7 +29,7 @@ from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import ChatRequest, Mode, Strategy
 from routing.language.errors import InvalidModel, NoCapableModel, NotFound
 from routing.state.runtime import Runtime, running
-from routing.steps.resolve import resolved
+from routing.steps.resolve import resolve_model
 
 MAX_PROMPT = 200_000  # characters
 SMART_MODEL = "routeplex-ai"
@@ -196,7 +196,7 @@ def _estimated_model(asked: native_schema.NativeAsk, runtime: Runtime) -> tuple[
     """The model to price: the one named, the strategy's choice, or the cheapest that can answer."""
     snapshot, steering = runtime.catalog.snapshot, asked.steering
     if steering.model:
-        found = resolved(steering.model, runtime.catalog.names, "model")
+        found = resolve_model(steering.model, runtime.catalog.names, "model")
         facts = snapshot.models.get(found.id)
         if facts is None:
             raise InvalidModel(

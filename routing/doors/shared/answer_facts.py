@@ -26,7 +26,6 @@ def context(request: HttpRequest, door: str, received_at: float) -> Context:
         request_id=request.request_id,  # type: ignore[attr-defined]
         door=door,
         received_at=received_at,
-        remote_ip=request.META.get("REMOTE_ADDR"),
         idempotency_key=key,
     )
 

@@ -1,0 +1,82 @@
+"""Decide: the chain of arms for an admitted request within a budget, and refusals in the caller's terms."""
+
+import msgspec
+
+from core.errors import ApiError
+from routing.catalog.snapshot import Snapshot
+from routing.decide.decision import Decision, NoCandidate, Question
+from routing.decide.decision import decide as best_chain
+from routing.decide.filters import Reason
+from routing.language.chat import Mode, Strategy
+from routing.language.errors import (
+    BudgetTooLow,
+    ContextLengthExceeded,
+    InvalidModel,
+    NoCapableModel,
+    ProviderUnavailable,
+)
+from routing.steps.admission import Admitted
+from routing.steps.budget import Budget, Phase
+
+_REFUSALS: dict[str, type[ApiError]] = {
+    error.code: error for error in (NoCapableModel, BudgetTooLow, ContextLengthExceeded, InvalidModel)
+}
+_CUT_NOTE = (
+    "No whole answer fits what the budget leaves: the cheapest candidate answers, cut to what is left."
+)
+
+
+def decide(admitted: Admitted, budget: Budget) -> Decision:
+    """The decision. Raises Exhausted when nothing fits the budget.
+
+    Otherwise raises the caller's 4xx, or a 503 when only circuit breakers stand in the way.
+    """
+    decision_input, snapshot = _decision_input(admitted, budget), admitted.snapshot
+    try:
+        return best_chain(decision_input, snapshot, draw=admitted.incoming.draw, learning=admitted.learned)
+    except NoCandidate as refusal:
+        if snapshot.blocked and _would_work_unblocked(decision_input, snapshot):
+            raise ProviderUnavailable(
+                "Every model that could answer is paused after failures. Try again in a few seconds.",
+                headers={"Retry-After": "5"},
+            ) from refusal
+        if any(removal.code is Reason.BUDGET for removal in refusal.removed.values()):
+            tightest = admitted.admission.tightest
+            assert tightest is not None, "only a limit makes a budget"
+            raise tightest from refusal
+        raise _REFUSALS[refusal.code](
+            refusal.message, details={"removed": msgspec.to_builtins(refusal.removed)}
+        ) from refusal
+
+
+def _decision_input(admitted: Admitted, budget: Budget) -> Question:
+    incoming, models = admitted.incoming, admitted.models
+    steering, caller = incoming.steering, incoming.caller
+    is_manual, is_cut = steering.mode is Mode.MANUAL, budget.phase is Phase.CHEAPEST_CUT
+    fallback = caller.fallback if is_manual else True
+    strategy = steering.strategy or Strategy(caller.strategy)
+    notes = filter(None, (models.note, _CUT_NOTE if is_cut else None))
+    return Question(
+        request=incoming.request,
+        mode=steering.mode,
+        strategy=Strategy.COST if is_cut else strategy,
+        pinned=models.pinned,
+        fallback=fallback if steering.fallback is None else steering.fallback,
+        allowed=models.allowed,
+        test_mode=steering.test_mode and not is_manual,
+        max_cost_usd=steering.max_cost_usd,
+        budget_left_usd=None if budget.left_usd is None else float(budget.left_usd),
+        stream=steering.stream,
+        conversation=admitted.conversation,
+        baseline=caller.baseline_model,
+        at=incoming.at,
+        notes=tuple(notes),
+    )
+
+
+def _would_work_unblocked(decision_input: Question, snapshot: Snapshot) -> bool:
+    try:
+        best_chain(decision_input, msgspec.structs.replace(snapshot, blocked={}), draw=0.0)
+    except NoCandidate:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""Execute: the plan for running the decided chain of arms, within the hold and the request's deadline."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.conf import settings
+
+from billing.usage import Usage
+from routing.execute.attempt import AttemptRecord
+from routing.execute.chain import Execution, Plan
+from routing.language.arms import Arm
+from routing.state.runtime import Runtime
+from routing.steps.attempt_prices import price
+from routing.steps.opened_request import OpenedRequest
+from routing.steps.reservation import SHORT_ANSWER
+
+
+def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
+    """The execution of an opened request. Nothing is sent until its `events()` are iterated."""
+    incoming, decision = opened.incoming, opened.decision
+    steering = incoming.steering
+
+    def most_output_tokens(arm: Arm, attempts: Sequence[AttemptRecord]) -> int | None:
+        return _most_output_tokens(opened, arm, attempts, runtime)
+
+    plan = Plan(
+        request=incoming.request,
+        chain=decision.chain,
+        facts=opened.admitted.snapshot.models,
+        expected_ttft_ms={forecast.arm: forecast.ttft_ms for forecast in decision.forecast},
+        expected_latency_ms={forecast.arm: forecast.latency_ms for forecast in decision.forecast},
+        stream=steering.stream,
+        first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
+        patience=settings.FIRST_BYTE_PATIENCE,
+        deadline=incoming.deadline,
+        most_output_tokens=most_output_tokens,
+        rescue=incoming.caller.rescue if steering.rescue is None else steering.rescue,
+    )
+    return Execution(plan, runtime.upstreams, runtime.breaker)
+
+
+def _most_output_tokens(
+    opened: OpenedRequest, arm: Arm, attempts: Sequence[AttemptRecord], runtime: Runtime
+) -> int | None:
+    """How long this arm's answer may be: within hold and limit, after the parts that are charged already."""
+    book, input_tokens = runtime.catalog.price_book, opened.decision.trace.input_tokens
+    delivered = [attempt for attempt in attempts if attempt.outcome == "partial"]
+    charged = [price(attempt, input_tokens, book, opened.row.created_at) for attempt in delivered]
+    usd = sum((attempt.usd or Decimal(0) for attempt in charged), Decimal(0))
+    usage = sum((attempt.usage for attempt in charged), Usage())
+    most = opened.reservation.most_output_tokens(opened.hold, arm, usd, usage.total_tokens)
+    limit = opened.incoming.request.max_output_tokens
+    if not charged or limit is None or most == 0:
+        return most
+    rest = max(limit - usage.output_tokens, SHORT_ANSWER)
+    return rest if most is None else min(rest, most)

@@ -1,0 +1,109 @@
+"""Open: commit the request's ledger row, with its hold, before anything is sent to a provider."""
+
+import asyncio
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from django.conf import settings
+
+from billing.ledger.holds import Hold
+from billing.ledger.ledger import OpenTerms, Settlement
+from billing.models import Request
+from core.errors import ApiError, ServiceUnavailable
+from routing.decide.decision import Decision
+from routing.language.chat import ChatRequest, Role
+from routing.state.runtime import Runtime
+from routing.steps.admission import Admitted, IncomingRequest
+from routing.steps.budget import Budget
+from routing.steps.reservation import Reservation
+
+# An open row older than its request could live was left by a process that died: the sweeper settles it.
+_LEASE_GRACE = timedelta(seconds=60)
+
+
+class OpenedRequest(msgspec.Struct, frozen=True):
+    """A request whose row and hold are committed: what is executed and settled."""
+
+    admitted: Admitted
+    decision: Decision
+    row: Request
+    reservation: Reservation
+    hold: Hold
+
+    @property
+    def incoming(self) -> IncomingRequest:
+        return self.admitted.incoming
+
+
+async def open_request(
+    admitted: Admitted, decision: Decision, budget: Budget, runtime: Runtime
+) -> OpenedRequest:
+    """Raises Exhausted when the ledger cannot hold enough, RateLimited, and ServiceUnavailable."""
+    row, admission = _row(admitted.incoming, decision, runtime.heartbeat.owner), admitted.admission
+    reservation = reservation_of(admitted, decision, runtime)
+    hold_request = reservation.hold_request(budget)
+    terms = OpenTerms(admission.payer, admission.caps, hold_request, admission.uncounted)
+    try:
+        hold = await runtime.ledger.open(row, terms)
+    except (asyncio.CancelledError, ServiceUnavailable) as error:
+        # The row may have been written before that, so it is settled in the background.
+        reason = error if isinstance(error, ApiError) else None
+        runtime.ledger.abandon(row, admission.payer, _never_sent(row, reason))
+        raise
+    return OpenedRequest(admitted, decision, row, reservation, hold)
+
+
+def reservation_of(admitted: Admitted, decision: Decision, runtime: Runtime) -> Reservation:
+    """How much this decision has to hold, at the prices of the request's arrival."""
+    incoming, book = admitted.incoming, runtime.catalog.price_book
+    models, caps = admitted.snapshot.models, admitted.admission.caps
+    return Reservation(incoming.request, decision, models, book, incoming.at, caps)
+
+
+def _row(incoming: IncomingRequest, decision: Decision, owner: str) -> Request:
+    """The open row. It contains no text of the request."""
+    trace, first = decision.trace, decision.chain[0]
+    request, steering, caller = incoming.request, incoming.steering, incoming.caller
+    return Request(
+        id=incoming.request_id,
+        owner=owner,
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        created_at=incoming.at,
+        lease_until=incoming.at + timedelta(seconds=settings.REQUEST_TIMEOUT_S) + _LEASE_GRACE,
+        door=incoming.door,
+        mode=steering.mode,
+        strategy=trace.strategy,
+        streamed=steering.stream,
+        query_type=trace.query_type,
+        requested_model=steering.model or "",
+        routed_model=first.model,
+        routed_effort=first.effort or "",
+        baseline_model=trace.baseline.model if trace.baseline else "",
+        selection_probability=trace.selection_probability,
+        metadata=request.metadata,
+        prompt_hash=_prompt_hash(caller.account_id, request),
+        trace=trace,
+    )
+
+
+def _never_sent(row: Request, error: ApiError | None) -> Settlement:
+    """The end of a request that was given up before anything was sent to a provider."""
+    now = datetime.now(UTC)
+    return Settlement(
+        request_id=row.id,
+        status=Request.Status.FAILED if error else Request.Status.ABORTED,
+        settled_at=now,
+        latency_ms=round((now - row.created_at).total_seconds() * 1000),
+        error_code=error.code if error else "",
+        error_message=error.message if error else "",
+    )
+
+
+def _prompt_hash(account_id: int, request: ChatRequest) -> str:
+    """A keyed one-way hash of the last user message, per account: it shows repeats and nothing else."""
+    text = next((message.text for message in reversed(request.messages) if message.role is Role.USER), "")
+    key = f"{settings.SECRET_KEY}:{account_id}".encode()
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
