@@ -15,17 +15,17 @@ _SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
 
 
 class ChannelError(Exception):
-    """The channel cannot be made or used so; the message is for the person."""
+    """The channel cannot be added, removed or tested; the message is for the person who tried."""
 
 
 def default_channel(account: Account) -> AlertChannel:
-    """The owners' e-mail: made when first needed, switched off but never removed."""
+    """The owners' e-mail channel, created when first needed; it can be switched off but not removed."""
     channel, _ = AlertChannel.objects.get_or_create(account=account, kind=ChannelKind.EMAIL, address="")
     return channel
 
 
 def recipients(channel: AlertChannel) -> list[str]:
-    """The addresses an e-mail channel stands for now."""
+    """The addresses an e-mail channel currently reaches."""
     if channel.address:
         members = User.objects.filter(member__account=channel.account_id, is_active=True)
         return list(members.filter(email=channel.address).values_list("email", flat=True))
@@ -36,20 +36,20 @@ def recipients(channel: AlertChannel) -> list[str]:
 
 
 def add_email(account: Account, address: str, by: User | None) -> AlertChannel:
-    """Of a member only: we send nothing to people who never agreed. Raises ChannelError."""
+    """Add a member's address; others never agreed to get our mail. Raises ChannelError."""
     if not account.members.filter(email=address).exists():
         raise ChannelError("That is not the address of a member of this account.")
     return _add(account, ChannelKind.EMAIL, address, None, by)
 
 
 def add_webhook(account: Account, url: str, by: User | None) -> tuple[AlertChannel, str]:
-    """The channel and its secret, which is not shown again. Raises ChannelError, RefusedUrl."""
+    """Returns the channel and its secret, which is not shown again. Raises ChannelError, RefusedUrl."""
     address, secret = str(check_url(url)), _new_secret()
     return _add(account, ChannelKind.WEBHOOK, address, secret, by), secret
 
 
 def rotate_secret(channel: AlertChannel) -> str:
-    """A new secret, in force for the next message and for tries under way."""
+    """Returns a new secret, used from the next message on, also for retries of earlier ones."""
     secret = _new_secret()
     channel.secret = encrypt(secret)
     channel.save(update_fields=["secret"])
@@ -57,7 +57,7 @@ def rotate_secret(channel: AlertChannel) -> str:
 
 
 def switch(channel: AlertChannel, *, on: bool) -> None:
-    """What is on its way through a channel that is switched off goes no further."""
+    """Switching a channel off also stops its pending deliveries."""
     channel.enabled = on
     channel.save(update_fields=["enabled"])
     if not on:
@@ -74,13 +74,13 @@ def remove(channel: AlertChannel) -> None:
 
 def _add(account: Account, kind: str, address: str, secret: str | None, by: User | None) -> AlertChannel:
     with transaction.atomic():
-        Account.objects.select_for_update().get(pk=account.pk)  # two forms may come at once
+        Account.objects.select_for_update().get(pk=account.pk)  # two forms may be posted at once
         default_channel(account)
-        mine = AlertChannel.objects.filter(account=account)
-        if mine.count() >= MOST_CHANNELS:
+        existing = AlertChannel.objects.filter(account=account)
+        if existing.count() >= MOST_CHANNELS:
             raise ChannelError(f"An account has at most {MOST_CHANNELS} channels. Remove one first.")
-        if mine.filter(kind=kind, address=address).exists():
-            raise ChannelError("There is such a channel already.")
+        if existing.filter(kind=kind, address=address).exists():
+            raise ChannelError("This channel exists already.")
         return AlertChannel.objects.create(
             account=account,
             kind=kind,
@@ -90,9 +90,9 @@ def _add(account: Account, kind: str, address: str, secret: str | None, by: User
         )
 
 
-def _stop(channel: AlertChannel, why: str) -> None:
+def _stop(channel: AlertChannel, reason: str) -> None:
     pending = Delivery.objects.filter(channel=channel, status=Delivery.Status.PENDING)
-    pending.update(status=Delivery.Status.FAILED, last_error=why)
+    pending.update(status=Delivery.Status.FAILED, last_error=reason)
 
 
 def _new_secret() -> str:

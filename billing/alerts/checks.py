@@ -1,4 +1,4 @@
-"""System check: the operator's webhook can be called and signed, before the first alert needs it."""
+"""System check: the URL and the secret of the operator's webhook are usable, before an alert needs them."""
 
 from typing import Any
 
@@ -14,15 +14,17 @@ from core.outbound import RefusedUrl, check_url
 def check_operator_webhook(**_: Any) -> list[CheckMessage]:
     if not settings.OPERATOR_WEBHOOK_URL:
         return []
-    found: list[CheckMessage] = []
+    errors: list[CheckMessage] = []
     try:
         check_url(settings.OPERATOR_WEBHOOK_URL)
     except RefusedUrl as error:
-        hint = "A host of your own network goes into OUTBOUND_ALLOWED_HOSTS."
-        found.append(Error(f"OPERATOR_WEBHOOK_URL: {error}", hint=hint, id="alerts.E001"))
+        hint = "Add a host of your own network to OUTBOUND_ALLOWED_HOSTS."
+        errors.append(Error(f"OPERATOR_WEBHOOK_URL: {error}", hint=hint, id="alerts.E001"))
     try:
         Webhook(settings.OPERATOR_WEBHOOK_SECRET)
     except (EmptyWebhookSecretError, ValueError):
-        hint = "Make one: echo whsec_$(head -c 32 /dev/urandom | base64)"
-        found.append(Error("OPERATOR_WEBHOOK_SECRET must be whsec_ and base64.", hint=hint, id="alerts.E002"))
-    return found
+        hint = "Create one with: echo whsec_$(head -c 32 /dev/urandom | base64)"
+        errors.append(
+            Error("OPERATOR_WEBHOOK_SECRET must be whsec_ followed by base64.", hint=hint, id="alerts.E002")
+        )
+    return errors

@@ -1,7 +1,8 @@
-"""Sends what is due, again and again with growing pauses, until it arrives or the tries are used up.
+"""Delivers alerts: retries with growing pauses until a delivery succeeds or its tries are used up.
 
-A delivery is taken by moving its next try into the future in a short transaction, so that no two workers send
-it at once and one that dies leaves it to another: at least once, with the same webhook-id for each try.
+A worker claims a delivery by moving its next try into the future in a short transaction. So no two workers
+send it at once, and if the worker dies another one retries it. Delivery is at least once, with the same
+webhook-id at every try.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from core.outbound import OutboundError, post
 
 logger = logging.getLogger(__name__)
 
-PAUSES = (  # after the first try, the second, …; then it has failed
+PAUSES = (  # after the first try, the second, …; after the last try it has failed
     timedelta(seconds=10),
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -35,13 +36,13 @@ PAUSES = (  # after the first try, the second, …; then it has failed
 )
 _BATCH = 20
 _ANSWER_WITHIN_S = 10.0
-_TAKEN_FOR = timedelta(minutes=5)  # longer than a batch can take
-_GONE = 410  # Standard Webhooks: the receiver wants no more
+_CLAIMED_FOR = timedelta(minutes=5)  # longer than a batch can take
+_GONE = 410  # Standard Webhooks: the receiver wants no more messages
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one try. `code`: the receiver's HTTP status, if it answered."""
+    """Result of one try. `code`: the receiver's HTTP status, None if it did not answer."""
 
     ok: bool
     code: int | None = None
@@ -49,9 +50,9 @@ class Outcome:
 
 
 def deliver_due(now: datetime) -> int:
-    """Try all that is due; returns how many tries. Safe to run anywhere, any number of times."""
+    """Try every delivery that is due; returns the number of tries. Safe to run concurrently."""
     tried = 0
-    while batch := _take(now):
+    while batch := _claim_batch(now):
         webhooks = [delivery for delivery in batch if delivery.kind == ChannelKind.WEBHOOK]
         for delivery, outcome in zip(webhooks, asyncio.run(_post_all(webhooks)), strict=True):
             _record(delivery, outcome)
@@ -62,12 +63,12 @@ def deliver_due(now: datetime) -> int:
     return tried
 
 
-def _take(now: datetime) -> list[Delivery]:
+def _claim_batch(now: datetime) -> list[Delivery]:
     with transaction.atomic():
         due = Delivery.objects.filter(status=Delivery.Status.PENDING, next_try_at__lte=now)
         due = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         pks = [delivery.pk for delivery in due.order_by("next_try_at")[:_BATCH]]
-        Delivery.objects.filter(pk__in=pks).update(next_try_at=now + _TAKEN_FOR)
+        Delivery.objects.filter(pk__in=pks).update(next_try_at=now + _CLAIMED_FOR)
     return list(Delivery.objects.filter(pk__in=pks).select_related("alert__account", "channel"))
 
 
@@ -89,7 +90,7 @@ async def _post(delivery: Delivery) -> Outcome:
     except (OutboundError, CannotDecrypt) as error:
         return Outcome(False, error=str(error))
     except (EmptyWebhookSecretError, ValueError):
-        return Outcome(False, error="The secret is not one: whsec_ and at least 24 bytes in base64.")
+        return Outcome(False, error="The secret must be whsec_ and at least 24 bytes in base64.")
     if 200 <= answer.status < 300:
         return Outcome(True, answer.status)
     return Outcome(False, answer.status, answer.body.decode(errors="replace").replace("\x00", ""))
@@ -104,7 +105,7 @@ def _secret(delivery: Delivery) -> str:
 def _mail(delivery: Delivery) -> Outcome:
     to = _people(delivery)
     if not to:
-        return Outcome(False, error="Nobody has this address any more.")
+        return Outcome(False, error="No active user has this address any more.")
     message = EmailMessage(
         email_subject(delivery.alert),
         email_text(delivery.alert),
@@ -115,7 +116,7 @@ def _mail(delivery: Delivery) -> Outcome:
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:
-        return Outcome(False, error=f"The mail server did not take it: {error}")
+        return Outcome(False, error=f"The mail server refused it: {error}")
     return Outcome(True)
 
 
@@ -144,7 +145,7 @@ def _record(delivery: Delivery, outcome: Outcome) -> None:
     else:
         fields["next_try_at"] = now + PAUSES[tries - 1]
     with transaction.atomic():
-        # Only what is still on its way: the channel may have been switched off meanwhile.
+        # Only if it is still pending: the channel may have been switched off meanwhile.
         Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(**fields)
         if delivery.channel_id is not None:
             _record_on_channel(delivery.channel_id, outcome, now)

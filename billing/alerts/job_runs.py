@@ -1,6 +1,6 @@
-"""What our jobs did last: written down as Celery runs them, so that a page can say which are late.
+"""The last run of each periodic job: recorded as Celery runs it, shown on a page, alerted on when it is late.
 
-A failure to write it down is logged and costs only that; the job itself goes on.
+Recording is best effort: a failure is logged and never fails the job.
 """
 
 import logging
@@ -14,11 +14,12 @@ from django.db import DatabaseError
 from django.db.models import Min
 
 from billing.alerts.models import JobRun
+from billing.alerts.publish import raise_alert, resolve_alert
 
 logger = logging.getLogger(__name__)
 
-_OURS = ("billing.", "routing.", "accounts.")
-_GRACE = timedelta(seconds=60)  # a worker that restarts, a machine under load
+_OUR_TASKS = ("billing.", "routing.", "accounts.")
+_GRACE = timedelta(seconds=60)  # for a worker that restarts, or a machine under load
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class JobState:
     every: timedelta
     last_started: datetime | None
     last_success: datetime | None
-    ok: bool | None  # how the last run that ended went
+    ok: bool | None  # whether the last finished run succeeded
     error: str
     stale: bool
 
 
 def job_states(now: datetime | None = None) -> list[JobState]:
-    """Every job of the schedule, stale ones first. Stale: no success within three of its periods."""
+    """Every scheduled job, stale ones first. Stale: no success within three of its periods and a minute."""
     now = now or datetime.now(UTC)
     runs = JobRun.objects.in_bulk()
     since = JobRun.objects.aggregate(since=Min("first_started_at"))["since"]
@@ -47,11 +48,30 @@ def job_states(now: datetime | None = None) -> list[JobState]:
     return sorted(states, key=lambda state: (not state.stale, state.name))
 
 
+def alert_late_jobs(now: datetime) -> None:
+    """Alert the operator of each stale job; resolve the alert when it succeeds again."""
+    for state in job_states(now):
+        key = f"jobs.stale.{state.name}"
+        if not state.stale:
+            resolve_alert(key)
+            continue
+        last = f"{state.last_success:%Y-%m-%d %H:%M} UTC" if state.last_success else "never"
+        error = f" Its last error: {state.error}" if state.error else ""
+        every_s = state.every.total_seconds()
+        raise_alert(
+            "jobs.stale",
+            f"The job {state.name} is late",
+            f"{state.name} should succeed every {every_s:g} s; its last success: {last}.{error}",
+            detail={"job": state.name, "every_s": every_s, "error": state.error},
+            once_key=key,
+        )
+
+
 def _state(
     name: str, every: timedelta, run: JobRun | None, since: datetime | None, now: datetime
 ) -> JobState:
-    # One that never succeeded is late counted from its first run, or from when any job of ours first ran.
-    known = (run.succeeded_at or run.first_started_at) if run else since
+    # A job that never succeeded is measured from its first run; one that never ran, from any job's first run.
+    last = (run.succeeded_at or run.first_started_at) if run else since
     return JobState(
         name=name,
         every=every,
@@ -59,7 +79,7 @@ def _state(
         last_success=run.succeeded_at if run else None,
         ok=run.ok if run else None,
         error=run.error if run else "",
-        stale=known is None or now - known > 3 * every + _GRACE,
+        stale=last is None or now - last > 3 * every + _GRACE,
     )
 
 
@@ -68,11 +88,11 @@ def _period(schedule: Any) -> timedelta:
         return timedelta(seconds=schedule)
     if isinstance(schedule, timedelta):
         return schedule
-    remaining: timedelta = schedule.remaining_estimate(datetime.now(UTC))  # crontab: at most a day for ours
+    remaining: timedelta = schedule.remaining_estimate(datetime.now(UTC))  # crontab: daily or oftener
     return max(remaining, timedelta(days=1))
 
 
-def _began(task: Any = None, **_: Any) -> None:
+def _record_start(task: Any = None, **_: Any) -> None:
     now = datetime.now(UTC)
     _write(
         task.name,
@@ -81,12 +101,12 @@ def _began(task: Any = None, **_: Any) -> None:
     )
 
 
-def _failed(sender: Any = None, exception: Any = None, **_: Any) -> None:
+def _record_error(sender: Any = None, exception: Any = None, **_: Any) -> None:
     error = f"{type(exception).__name__}: {exception}".replace("\x00", "")[:300]
     _write(sender.name, defaults={"error": error})
 
 
-def _ended(task: Any = None, state: str | None = None, **_: Any) -> None:
+def _record_end(task: Any = None, state: str | None = None, **_: Any) -> None:
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"finished_at": now, "ok": state == "SUCCESS"}
     if state == "SUCCESS":
@@ -95,15 +115,15 @@ def _ended(task: Any = None, state: str | None = None, **_: Any) -> None:
 
 
 def _write(name: str, defaults: dict[str, Any], create_defaults: dict[str, Any] | None = None) -> None:
-    if not name.startswith(_OURS):
+    if not name.startswith(_OUR_TASKS):
         return
     try:
         if not JobRun.objects.filter(pk=name).update(**defaults) and create_defaults is not None:
             JobRun.objects.get_or_create(pk=name, defaults=create_defaults)
     except DatabaseError:
-        logger.warning("the run of %s could not be written down", name, exc_info=True)
+        logger.warning("could not record the run of %s", name, exc_info=True)
 
 
-task_prerun.connect(_began, dispatch_uid="job_runs.began")
-task_failure.connect(_failed, dispatch_uid="job_runs.failed")
-task_postrun.connect(_ended, dispatch_uid="job_runs.ended")
+task_prerun.connect(_record_start, dispatch_uid="job_runs.began")
+task_failure.connect(_record_error, dispatch_uid="job_runs.failed")
+task_postrun.connect(_record_end, dispatch_uid="job_runs.ended")

@@ -1,4 +1,4 @@
-"""What an alert says: the webhook's body, and the e-mail."""
+"""An alert as text: the body of a webhook call, and the subject and text of an e-mail."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from billing.alerts.models import Alert
 
 
 def webhook_body(alert: Alert) -> bytes:
-    """JSON of the form Standard Webhooks recommends: type, timestamp, data. The same for every try."""
+    """JSON in the form Standard Webhooks recommends: type, timestamp, data. The same at every try."""
     data: dict[str, Any] = {
         "id": alert.pk,
         "account": None if alert.account is None else {"id": alert.account.pk, "name": alert.account.name},
@@ -19,8 +19,8 @@ def webhook_body(alert: Alert) -> bytes:
         "detail": alert.detail or {},
         "url": page_of(alert),
     }
-    told = {"type": alert.kind, "timestamp": f"{alert.raised_at:%Y-%m-%dT%H:%M:%S.%fZ}", "data": data}
-    return msgspec.json.encode(told)
+    payload = {"type": alert.kind, "timestamp": f"{alert.raised_at:%Y-%m-%dT%H:%M:%S.%fZ}", "data": data}
+    return msgspec.json.encode(payload)
 
 
 def email_subject(alert: Alert) -> str:

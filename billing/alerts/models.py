@@ -1,4 +1,4 @@
-"""Channels, alerts, their deliveries, and what jobs did last; the verbs are in the modules beside."""
+"""Tables of alert channels, alerts, their deliveries, and the last runs of jobs."""
 
 import uuid
 from typing import ClassVar
@@ -19,12 +19,12 @@ class ChannelKind(models.TextChoices):
 
 
 class AlertChannel(models.Model):
-    """Where an account's alerts go: an e-mail address, or a URL that is sent signed messages."""
+    """Where an account's alerts go: an e-mail address, or a URL that receives signed messages."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="alert_channels")
     kind = models.CharField(max_length=8, choices=ChannelKind.choices)
     address = models.CharField(max_length=2000, blank=True)  # URL or e-mail; empty: the account's owners
-    secret = models.BinaryField(null=True, blank=True)  # of a webhook, sealed
+    secret = models.BinaryField(null=True, blank=True)  # of a webhook, encrypted
     enabled = models.BooleanField(default=True)
     failing_since = models.DateTimeField(null=True, blank=True)  # the first failed try after the last success
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)
@@ -40,7 +40,7 @@ class AlertChannel(models.Model):
 
     @property
     def name(self) -> str:
-        """What people call it, and type to confirm that it goes."""
+        """Its name on pages; typed to confirm that it is removed."""
         return self.address or "the account's owners"
 
     @property
@@ -49,7 +49,7 @@ class AlertChannel(models.Model):
 
 
 class Alert(models.Model):
-    """Something an account, or the operator, should know. One open alert a key: it is not raised again."""
+    """An event an account or the operator should know of. At most one open alert has a given `once_key`."""
 
     class Severity(models.TextChoices):
         INFO = "info"
@@ -83,7 +83,7 @@ class Alert(models.Model):
 
 
 class Delivery(models.Model):
-    """One alert on its way through one channel: the delivery log, which outlives the channel."""
+    """One alert to be sent through one channel: a row of the delivery log, which outlives the channel."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -99,7 +99,7 @@ class Delivery(models.Model):
     webhook_id = models.CharField(max_length=40, unique=True, default=new_webhook_id)  # the same for each try
     tries = models.PositiveSmallIntegerField(default=0)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
-    next_try_at = models.DateTimeField()  # while somebody tries: when another may take over
+    next_try_at = models.DateTimeField()  # while a worker is trying: when another may take over
     last_status_code = models.PositiveSmallIntegerField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -115,7 +115,7 @@ class Delivery(models.Model):
 
 
 class JobRun(models.Model):
-    """What one of our Celery jobs did last, in a row a job."""
+    """The last run of one Celery task."""
 
     name = models.CharField(primary_key=True, max_length=120)  # the task's
     started_at = models.DateTimeField()

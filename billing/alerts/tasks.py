@@ -1,4 +1,4 @@
-"""Celery tasks of alerts: raise what budgets call for, deliver what is due, watch the other jobs."""
+"""Celery tasks of alerts: raise budget alerts, deliver what is due, alert on late jobs."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from celery import shared_task
 
 from billing.alerts.budgets import raise_due
 from billing.alerts.delivery import deliver_due
-from billing.alerts.job_monitor import watch
+from billing.alerts.job_runs import alert_late_jobs
 
 
 @shared_task
@@ -21,4 +21,4 @@ def deliver_alerts() -> None:
 
 @shared_task
 def watch_jobs() -> None:
-    watch(datetime.now(UTC))
+    alert_late_jobs(datetime.now(UTC))

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from billing.alerts import tasks as jobs
-from billing.alerts.job_monitor import watch
-from billing.alerts.job_runs import JobState, job_states
+from billing.alerts.job_runs import JobState, alert_late_jobs, job_states
 from billing.alerts.models import Alert, JobRun
 
 pytestmark = pytest.mark.django_db
@@ -75,12 +74,12 @@ def test_the_operator_is_told_once_of_a_job_that_is_late_and_it_is_taken_back() 
     jobs.deliver_alerts.apply()
     JobRun.objects.update(succeeded_at=datetime.now(UTC) - timedelta(hours=1))
     for _ in range(2):
-        watch(datetime.now(UTC))
+        alert_late_jobs(datetime.now(UTC))
     alert = Alert.objects.get(once_key=f"jobs.stale.{NAME}")
     assert alert.account is None
     assert alert.detail is not None
     assert alert.detail["job"] == NAME
     jobs.deliver_alerts.apply()
-    watch(datetime.now(UTC))
+    alert_late_jobs(datetime.now(UTC))
     alert.refresh_from_db()
     assert alert.resolved_at is not None
