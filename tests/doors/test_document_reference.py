@@ -1,0 +1,131 @@
+"""The OpenAPI document says what it said when requests and responses were DRF serializers.
+
+`data/openapi_reference.json` is the document of that time. Both are compared operation by operation, after
+resolving references and bringing equal spellings of a schema into one form.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REFERENCE = Path(__file__).parent / "data" / "openapi_reference.json"
+ABSENT = "absent"
+# Where, which keyword, and why the document says more than it did.
+INTENDED: list[tuple[str, str, str]] = []
+
+
+def _resolved(schema: Any, components: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references, `allOf` of a single schema, titles, and with null only as `nullable`."""
+    schema = {name: value for name, value in schema.items() if name != "title"}
+    if (name := schema.pop("$ref", None)) is not None:
+        return _resolved(components[name.rpartition("/")[2]] | schema, components)
+    for keyword in ("allOf", "oneOf", "anyOf"):
+        branches = [_resolved(branch, components) for branch in schema.pop(keyword, ())]
+        whole = [branch for branch in branches if branch.get("enum") != []]  # [] is an enum of null alone
+        if len(whole) < len(branches):
+            schema["nullable"] = True
+        if len(whole) == 1:
+            schema = whole[0] | schema
+        elif whole:
+            schema[keyword] = whole
+    if "enum" in schema:
+        if None in schema["enum"]:
+            schema["nullable"] = True
+        schema["enum"] = sorted(value for value in schema["enum"] if value is not None)
+    if schema.get("additionalProperties") in ({}, True):
+        del schema["additionalProperties"]
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            schema[keyword] = _resolved(schema[keyword], components)
+    if "properties" in schema:
+        schema["properties"] = {
+            name: _resolved(inner, components) for name, inner in schema["properties"].items()
+        }
+    return schema | ({"required": sorted(schema["required"])} if "required" in schema else {})
+
+
+def _operations(document: dict[str, Any]) -> dict[str, Any]:
+    """By method and path: the operation with its schemas resolved and its parameters by name."""
+    components = document["components"]["schemas"]
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolve(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: _resolved(inner, components) if name == "schema" else resolve(inner)
+            for name, inner in value.items()
+        }
+
+    operations = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            parameters = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
+            operations[f"{method} {path}"] = resolve(operation | {"parameters": parameters})
+    return operations
+
+
+def _differences(before: Any, after: Any, at: str = "") -> Iterator[tuple[str, str, Any, Any]]:
+    """Where two documents differ: the place, the keyword, and its value in each."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+            if isinstance(old, dict) and isinstance(new, dict):
+                yield from _differences(old, new, f"{at}.{name}")
+            elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+                for position, pair in enumerate(zip(old, new, strict=True)):
+                    yield from _differences(*pair, f"{at}.{name}[{position}]")
+            elif old != new:
+                yield at, name, old, new
+    elif before != after:
+        yield at, "", before, after
+
+
+@pytest.fixture(scope="module")
+def documents() -> tuple[dict[str, Any], dict[str, Any]]:
+    from drf_spectacular.generators import SchemaGenerator
+
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    return json.loads(REFERENCE.read_text()), json.loads(json.dumps(document))
+
+
+def test_every_operation_is_documented_as_before(documents: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    before, after = map(_operations, documents)
+    assert before.keys() == after.keys()
+    used = set()
+    for at, keyword, old, new in _differences(before, after):
+        matching = [
+            position
+            for position, (place, word, _) in enumerate(INTENDED)
+            if word == keyword and re.fullmatch(place, at)
+        ]
+        assert matching, f"{at} {keyword}: was {old!r}, is {new!r}"
+        used.update(matching)
+    assert used == set(range(len(INTENDED))), "an intended difference that there is not"
+
+
+def test_the_rest_of_the_document_is_as_before(documents: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    before, after = documents
+    assert before["components"].keys() == after["components"].keys()
+    assert before["components"]["securitySchemes"] == after["components"]["securitySchemes"]
+    assert {name: before[name] for name in ("openapi", "info")} == {
+        name: after[name] for name in ("openapi", "info")
+    }
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("maxLength", 5), ("nullable", False), ("enum", ["a"]), ("type", "integer")]
+)
+def test_a_changed_field_would_be_noticed(
+    documents: tuple[dict[str, Any], dict[str, Any]], keyword: str, value: Any
+) -> None:
+    before = documents[0]
+    changed = json.loads(json.dumps(before))
+    changed["components"]["schemas"]["Messages"]["properties"]["model"][keyword] = value
+    found = list(_differences(_operations(before), _operations(changed)))
+    assert [(name, new) for _, name, _, new in found] == [(keyword, value)]
