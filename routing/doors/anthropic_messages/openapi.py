@@ -1,44 +1,42 @@
-"""What the OpenAPI document says of the Messages door's answers and errors."""
+"""The Messages door's answers and errors, for the OpenAPI document."""
 
-from rest_framework import serializers
+from typing import Annotated, Any
+
+import msgspec
+
+from routing.doors.shared.openapi import answers, doc, errors
 
 
-class MessageSerializer(serializers.Serializer[None]):
+class Message(msgspec.Struct):
     """Anthropic's message with `x_routeplex`."""
 
-    id = serializers.CharField()
-    type = serializers.CharField()
-    role = serializers.CharField()
-    model = serializers.CharField(help_text="The model that answered.")
-    content = serializers.ListField(child=serializers.DictField())
-    stop_reason = serializers.CharField()
-    stop_sequence = serializers.CharField(allow_null=True)
-    usage = serializers.DictField()
-    x_routeplex = serializers.DictField()
+    id: str
+    type: str
+    role: str
+    model: Annotated[str, doc("The model that answered.")]
+    content: list[dict[str, Any]]
+    stop_reason: str
+    stop_sequence: str | None
+    usage: dict[str, Any]
+    x_routeplex: dict[str, Any]
 
 
-class CountedTokensSerializer(serializers.Serializer[None]):
-    input_tokens = serializers.IntegerField()
+class CountedTokens(msgspec.Struct):
+    input_tokens: int
 
 
-class MessagesErrorDetailSerializer(serializers.Serializer[None]):
-    type = serializers.CharField()
-    message = serializers.CharField()
-    details = serializers.DictField(help_text="error_code, and param where one parameter is wrong.")
+class MessagesErrorDetail(msgspec.Struct):
+    type: str
+    message: str
+    details: Annotated[dict[str, Any], doc("error_code, and param where one parameter is wrong.")]
 
 
-class MessagesErrorSerializer(serializers.Serializer[None]):
-    type = serializers.CharField()
-    error = MessagesErrorDetailSerializer()
-    request_id = serializers.CharField()
+class MessagesError(msgspec.Struct):
+    type: str
+    error: MessagesErrorDetail
+    request_id: str
 
 
-MESSAGE_RESPONSES = {
-    (200, "application/json"): MessageSerializer,
-    (200, "text/event-stream"): str,
-}
-COUNT_RESPONSES = {(200, "application/json"): CountedTokensSerializer}
-ERROR_RESPONSES = {
-    (status, "application/json"): MessagesErrorSerializer
-    for status in (400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504)
-}
+_ERRORS = errors(MessagesError)
+RESPONSES = answers(Message, streams=True) | _ERRORS
+COUNT_RESPONSES = answers(CountedTokens) | _ERRORS

@@ -4,18 +4,25 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from drf_spectacular.utils import extend_schema_field
 from msgspec import Meta
 
 from routing.doors.anthropic_messages import parse_messages as messages_parse
 from routing.doors.anthropic_messages import parse_options as options
 from routing.doors.shared import fields
 from routing.doors.shared.field_errors import FieldErrors
-from routing.doors.shared.fields import ParsedField, StrictSerializer, optional
+from routing.doors.shared.fields import read_by
 from routing.doors.shared.openai_messages import MAX_MESSAGES, are_blank
 from routing.doors.shared.openai_tools import MAX_TOOLS
 from routing.doors.shared.steering import steering
-from routing.doors.shared.wire_types import MAX_NAME, MAX_TOKENS, ModelName, Share, Tokens
+from routing.doors.shared.wire_types import (
+    OBJECT,
+    OBJECTS,
+    TEXT_LIST,
+    TEXT_OR_OBJECTS,
+    ModelOrRouter,
+    Share,
+    Tokens,
+)
 from routing.language.arms import Effort
 from routing.language.chat import ChatRequest, Mode, Sampling, Steering
 from routing.language.errors import EmptyMessages, ThreadUnsupported, UnsupportedParameter
@@ -41,159 +48,71 @@ _ASKS_NOTHING: dict[str, Any] = {
 }
 
 
-class MessagesAsk(msgspec.Struct, frozen=True):
+class MessagesCall(msgspec.Struct, frozen=True):
     request: ChatRequest
     steering: Steering
     shows_thinking: bool
 
 
-class _Countable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What counts as input. `Any`: read by the parsers."""
-
-    messages: list[Any]
-    model: ModelName
-    system: Any = None
-    tools: Any = None
-    tool_choice: Any = None
-    thinking: Any = None
-    output_config: Any = None
-    cache_control: Any = None
-    context_management: Any = None
-    diagnostics: Any = None
-    fallbacks: Any = None
-    speed: Any = None
-    user_profile_id: Any = None
-    thread: Any = None
-    billing_policy: Any = None
-    compaction: Any = None
-    container: Any = None
-    fallback_credit_token: Any = None
-    inference_geo: Any = None
-    mcp_servers: Any = None
-
-
-class Count(_Countable, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Messages(_Countable, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    max_tokens: Tokens
-    stream: bool | None = None
-    stop_sequences: Any = None
-    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_p: Share | None = None
-    top_k: Tokens | None = None
-    metadata: Any = None
-    service_tier: Literal["auto", "standard_only"] | None = None
-
-
-_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
-_LIST: dict[str, Any] = {"type": "array", "items": _OBJECT}
 _MESSAGE = {
     "type": "object",
     "required": ["role", "content"],
     "properties": {
         "role": {"type": "string", "enum": ["user", "assistant", "system"]},
-        "content": {"oneOf": [{"type": "string"}, _LIST]},
+        "content": TEXT_OR_OBJECTS,
     },
 }
+_MESSAGES = {"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": MAX_MESSAGES}
+_Unheeded = Annotated[Any, Meta(description="Not heeded, as the receipt tells.")]
+_Refused = Annotated[Any, Meta(description="Refused: not possible here.")]
 
 
-@extend_schema_field({"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": MAX_MESSAGES})
-class _MessagesField(ParsedField):
-    pass
+class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields of Anthropic's Messages API that count as input. null means absent."""
+
+    messages: Annotated[list[Any], read_by(messages_parse.messages, _MESSAGES)]
+    model: ModelOrRouter
+    system: Annotated[Any, read_by(messages_parse.system, TEXT_OR_OBJECTS)] = None
+    tools: Annotated[Any, read_by(options.tools, OBJECTS | {"maxItems": MAX_TOOLS})] = None
+    tool_choice: Annotated[Any, read_by(options.tool_choice, OBJECT)] = None
+    thinking: Annotated[Any, read_by(options.thinking, OBJECT)] = None
+    output_config: Annotated[Any, read_by(options.output_config, OBJECT)] = None
+    cache_control: Annotated[Any, read_by(options.cache, OBJECT)] = None
+    context_management: _Unheeded = None
+    diagnostics: _Unheeded = None
+    fallbacks: _Unheeded = None
+    speed: _Unheeded = None
+    user_profile_id: _Unheeded = None
+    thread: _Refused = None
+    billing_policy: _Refused = None
+    compaction: _Refused = None
+    container: _Refused = None
+    fallback_credit_token: _Refused = None
+    inference_geo: _Refused = None
+    mcp_servers: _Refused = None
 
 
-@extend_schema_field({"oneOf": [{"type": "string"}, _LIST]})
-class _SystemField(ParsedField):
-    pass
+class Messages(Count, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Anthropic's `messages.create`. null means absent; unknown fields need `anthropic-beta`."""
+
+    max_tokens: Tokens
+    stream: bool | None = None
+    stop_sequences: Annotated[Any, read_by(options.stops, TEXT_LIST | {"maxItems": options.MAX_STOPS})] = None
+    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_p: Share | None = None
+    top_k: Tokens | None = None
+    metadata: Annotated[Any, read_by(options.user, OBJECT)] = None
+    service_tier: Literal["auto", "standard_only"] | None = None
 
 
-@extend_schema_field(_LIST | {"maxItems": MAX_TOOLS})
-class _ToolsField(ParsedField):
-    pass
-
-
-@extend_schema_field(
-    {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": options.MAX_STOPS}
-)
-class _StopsField(ParsedField):
-    pass
-
-
-@extend_schema_field(_OBJECT)
-class _ObjectField(ParsedField):
-    pass
-
-
-@extend_schema_field({})
-class _AsideField(ParsedField):
-    def __init__(self, told: str) -> None:
-        super().__init__(lambda raw, errors, path: raw, required=False, allow_null=True, help_text=told)
-
-
-def _unheeded() -> _AsideField:
-    return _AsideField("Not heeded, as the receipt tells.")
-
-
-def _refused() -> _AsideField:
-    return _AsideField("Refused: not possible here.")
-
-
-class CountSerializer(StrictSerializer):
-    messages = _MessagesField(messages_parse.messages)
-    model = fields.StrictText(
-        max_length=MAX_NAME,
-        help_text="A catalog id or alias, or routeplex-ai (routeplex-ai:cost, …) for Smart Routing.",
-    )
-    system = _SystemField(messages_parse.system, required=False, allow_null=True)
-    tools = _ToolsField(options.tools, required=False, allow_null=True)
-    tool_choice = _ObjectField(options.tool_choice, required=False, allow_null=True)
-    thinking = _ObjectField(options.thinking, required=False, allow_null=True)
-    output_config = _ObjectField(options.output_config, required=False, allow_null=True)
-    cache_control = _ObjectField(options.cache, required=False, allow_null=True)
-    context_management = _unheeded()
-    diagnostics = _unheeded()
-    fallbacks = _unheeded()
-    speed = _unheeded()
-    user_profile_id = _unheeded()
-    thread = _refused()
-    billing_policy = _refused()
-    compaction = _refused()
-    container = _refused()
-    fallback_credit_token = _refused()
-    inference_geo = _refused()
-    mcp_servers = _refused()
-
-    class Meta:
-        closed = True
-
-
-class MessagesSerializer(CountSerializer):
-    max_tokens = fields.StrictInteger(min_value=1, max_value=MAX_TOKENS)
-    stream = optional(fields.StrictFlag)
-    stop_sequences = _StopsField(options.stops, required=False, allow_null=True)
-    temperature = optional(fields.StrictNumber, min_value=0, max_value=1)
-    top_p = optional(fields.StrictNumber, min_value=0, max_value=1)
-    top_k = optional(fields.StrictInteger, min_value=1, max_value=MAX_TOKENS)
-    metadata = _ObjectField(options.user, required=False, allow_null=True)
-    service_tier = optional(fields.StrictChoice, choices=list(_TIERS))
-
-    class Meta:
-        closed = True
-
-
-def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
-    """What is asked, by body and headers.
+def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesCall:
+    """Parse a body and the steering headers.
 
     Raises ThreadUnsupported, UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
     """
     _refuse(raw)
     raw, beta = _known(raw, headers, Messages)
-    try:
-        sent = msgspec.convert(raw, Messages)
-    except msgspec.ValidationError:
-        raise fields.refusal(MessagesSerializer, raw) from None
+    sent = fields.convert(raw, Messages)
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     errors = FieldErrors()
     for name in beta:
@@ -210,26 +129,23 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
         service_tier=_TIERS[sent.service_tier] if sent.service_tier else None,
     )
     _check(request, errors)
-    return MessagesAsk(request, chosen, thinking.shown)
+    return MessagesCall(request, chosen, thinking.shown)
 
 
-def read_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesAsk:
-    """What is to be counted; raises as `read`."""
+def parse_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesCall:
+    """Parse a body of `count_tokens`. Raises the same errors as `parse`."""
     _refuse(raw)
     raw, _ = _known(raw, headers, Count)
-    try:
-        sent = msgspec.convert(raw, Count)
-    except msgspec.ValidationError:
-        raise fields.refusal(CountSerializer, raw) from None
+    sent = fields.convert(raw, Count)
     chosen = steering(sent.model, headers, stream=False)
     errors = FieldErrors()
     request, thinking = _request(sent, chosen, errors)
     _check(request, errors)
-    return MessagesAsk(request, chosen, thinking.shown)
+    return MessagesCall(request, chosen, thinking.shown)
 
 
 def _known(
-    raw: dict[str, Any], headers: Mapping[str, str], struct: type[_Countable]
+    raw: dict[str, Any], headers: Mapping[str, str], struct: type[Count]
 ) -> tuple[dict[str, Any], list[str]]:
     """The request without what only the betas know that its client names, and the names of that."""
     if BETA_HEADER not in headers:
@@ -250,7 +166,7 @@ def _refuse(raw: dict[str, Any]) -> None:
             raise UnsupportedParameter(f"{name} is not possible here. Leave it out.", param=name)
 
 
-def _request(sent: _Countable, chosen: Steering, errors: FieldErrors) -> tuple[ChatRequest, options.Thinking]:
+def _request(sent: Count, chosen: Steering, errors: FieldErrors) -> tuple[ChatRequest, options.Thinking]:
     tools = options.tools(sent.tools, errors)
     choice = options.tool_choice(sent.tool_choice, errors)
     options.check_tool_choice(choice.tool, tools, errors)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from routing.doors.anthropic_messages import render as messages_render
 from routing.doors.anthropic_messages import schema as messages_schema
-from routing.doors.anthropic_messages.openapi import COUNT_RESPONSES, ERROR_RESPONSES, MESSAGE_RESPONSES
+from routing.doors.anthropic_messages.openapi import COUNT_RESPONSES, RESPONSES
 from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
@@ -38,9 +38,9 @@ class MessagesView(_View):
     @extend_schema(
         operation_id="messages",
         summary="Have the best model answer, in Anthropic's shapes",
-        request=messages_schema.MessagesSerializer,
+        request=messages_schema.Messages,
         parameters=HEADERS,
-        responses=MESSAGE_RESPONSES | ERROR_RESPONSES,
+        responses=RESPONSES,
         examples=[
             OpenApiExample(
                 "Smart Routing",
@@ -55,7 +55,7 @@ class MessagesView(_View):
     )
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
-        asked = messages_schema.read(json_object(request._request), request.headers)
+        asked = messages_schema.parse(json_object(request._request), request.headers)
         context = answer_facts.context(request._request, DOOR, received_at)
 
         async def respond() -> HttpResponseBase:
@@ -77,12 +77,12 @@ class CountTokensView(_View):
     @extend_schema(
         operation_id="messages_count_tokens",
         summary="Count a request's input tokens for the model that would answer it, without asking it",
-        request=messages_schema.CountSerializer,
+        request=messages_schema.Count,
         parameters=HEADERS[1:],
-        responses=COUNT_RESPONSES | ERROR_RESPONSES,
+        responses=COUNT_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        asked = messages_schema.read_count(json_object(request._request), request.headers)
+        asked = messages_schema.parse_count(json_object(request._request), request.headers)
         counted = await input_tokens(
             asked.request,
             asked.steering,

@@ -1,107 +1,105 @@
-"""What the OpenAPI document says of the native door's answers and errors."""
+"""The native door's answers and errors, for the OpenAPI document."""
 
-from rest_framework import serializers
+from typing import Annotated, Any
 
+from msgspec import UNSET, Struct, UnsetType
+
+from routing.doors.shared.openapi import DateTime, answers, doc, errors
 from routing.language.fidelity import Verdict
 
 
-class UsageSerializer(serializers.Serializer[None]):
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    total_tokens = serializers.IntegerField()
-    cached_input_tokens = serializers.IntegerField()
-    internal_reasoning_tokens = serializers.IntegerField()
-    cost_usd = serializers.FloatField(allow_null=True, help_text="Exact to 1e-9 USD; null: unpriced.")
+class Usage(Struct):
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cached_input_tokens: int
+    internal_reasoning_tokens: int
+    cost_usd: Annotated[float, doc("Exact to 1e-9 USD; null: unpriced.")] | None
 
 
-class AttemptSerializer(serializers.Serializer[None]):
-    model = serializers.CharField()
-    provider = serializers.CharField()
-    effort = serializers.CharField(allow_null=True)
-    outcome = serializers.CharField()
-    latency_ms = serializers.IntegerField()
-    error = serializers.CharField(required=False)
+class Attempt(Struct):
+    model: str
+    provider: str
+    effort: str | None
+    outcome: str
+    latency_ms: int
+    error: str | UnsetType = UNSET
 
 
-class KeptSerializer(serializers.Serializer[None]):
-    parameter = serializers.CharField()
-    verdict = serializers.ChoiceField(choices=[str(one) for one in Verdict])
-    change = serializers.CharField(required=False, help_text="What was changed, or why it was dropped.")
+class ParameterReceipt(Struct):
+    parameter: str
+    verdict: Verdict
+    change: Annotated[str, doc("What was changed, or why it was dropped.")] | UnsetType = UNSET
 
 
-class OutputSerializer(serializers.Serializer[None]):
-    valid = serializers.BooleanField(help_text="Whether the output has the JSON form asked for.")
-    fault = serializers.CharField(required=False, help_text="The keyword of the schema that it breaks.")
+class Output(Struct):
+    valid: Annotated[bool, doc("Whether the output has the JSON form asked for.")]
+    fault: Annotated[str, doc("The keyword of the schema that it breaks.")] | UnsetType = UNSET
 
 
-class FidelitySerializer(serializers.Serializer[None]):
-    parameters = KeptSerializer(many=True)
-    output = OutputSerializer(required=False)
+class Fidelity(Struct):
+    parameters: list[ParameterReceipt]
+    output: Output | UnsetType = UNSET
 
 
-class RoutingSerializer(serializers.Serializer[None]):
-    query_type = serializers.CharField()
-    complexity = serializers.FloatField(help_text="Predicted failure of the median arm, 0 to 1.")
-    reason = serializers.CharField()
-    candidates_considered = serializers.IntegerField()
-    attempts = AttemptSerializer(many=True)
-    rescued = serializers.BooleanField(required=False, help_text="A cut stream, continued by another model.")
-    notes = serializers.ListField(child=serializers.CharField(), required=False)
-    fidelity = FidelitySerializer()
+class Routing(Struct, kw_only=True):
+    query_type: str
+    complexity: Annotated[float, doc("Predicted failure of the median arm, 0 to 1.")]
+    reason: str
+    candidates_considered: int
+    attempts: list[Attempt]
+    rescued: Annotated[bool, doc("A cut stream, continued by another model.")] | UnsetType = UNSET
+    notes: list[str] | UnsetType = UNSET
+    fidelity: Fidelity
 
 
-class EnhancementSerializer(serializers.Serializer[None]):
-    applied = serializers.BooleanField()
-    original_prompt = serializers.CharField()
-    enhanced_prompt = serializers.CharField()
-    query_type = serializers.CharField()
+class Enhancement(Struct):
+    applied: bool
+    original_prompt: str
+    enhanced_prompt: str
+    query_type: str
 
 
-class ChatDataSerializer(serializers.Serializer[None]):
-    id = serializers.CharField()
-    output = serializers.CharField()
-    model_used = serializers.CharField()
-    provider = serializers.CharField()
-    routing_mode = serializers.CharField()
-    strategy = serializers.CharField()
-    fallback_used = serializers.BooleanField()
-    finish_reason = serializers.CharField()
-    latency_ms = serializers.IntegerField()
-    usage = UsageSerializer()
-    tool_calls = serializers.ListField(child=serializers.DictField(), allow_null=True)
-    routing = RoutingSerializer()
-    enhancement = EnhancementSerializer(required=False)
+class ChatData(Struct):
+    id: str
+    output: str
+    model_used: str
+    provider: str
+    routing_mode: str
+    strategy: str
+    fallback_used: bool
+    finish_reason: str
+    latency_ms: int
+    usage: Usage
+    tool_calls: list[dict[str, Any]] | None
+    routing: Routing
+    enhancement: Enhancement | UnsetType = UNSET
 
 
-class MetaSerializer(serializers.Serializer[None]):
-    request_id = serializers.CharField()
-    timestamp = serializers.DateTimeField()
+class Meta(Struct):
+    request_id: str
+    timestamp: DateTime
 
 
-class ChatAnswerSerializer(serializers.Serializer[None]):
-    success = serializers.BooleanField()
-    data = ChatDataSerializer()  # type: ignore[assignment]
-    meta = MetaSerializer()
+class ChatAnswer(Struct):
+    success: bool
+    data: ChatData
+    meta: Meta
 
 
-class ErrorDetailSerializer(serializers.Serializer[None]):
-    code = serializers.CharField()
-    message = serializers.CharField()
-    details = serializers.JSONField(required=False)
+class ErrorDetail(Struct):
+    code: str
+    message: str
+    details: Any = UNSET
 
 
-class ErrorSerializer(serializers.Serializer[None]):
-    success = serializers.BooleanField()
-    error = ErrorDetailSerializer()
-    meta = MetaSerializer()
+class Error(Struct):
+    success: bool
+    error: ErrorDetail
+    meta: Meta
 
 
-CHAT_RESPONSES = {
-    (200, "application/json"): ChatAnswerSerializer,
-    (200, "text/event-stream"): str,
-}
-ERROR_RESPONSES = {
-    (status, "application/json"): ErrorSerializer
-    for status in (400, 401, 403, 404, 405, 413, 429, 500, 502, 503, 504)
-}
-CHAT_ERROR_RESPONSES = ERROR_RESPONSES | {(409, "application/json"): ErrorSerializer}  # of an Idempotency-Key
+CHAT_ERROR_RESPONSES = errors(Error)
+# 409 is the answer to an Idempotency-Key in use, which only the chat takes.
+ERROR_RESPONSES = {key: struct for key, struct in CHAT_ERROR_RESPONSES.items() if key[0] != 409}
+CHAT_RESPONSES = answers(ChatAnswer, streams=True) | CHAT_ERROR_RESPONSES

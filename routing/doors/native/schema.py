@@ -1,4 +1,4 @@
-"""The body of `POST /api/v1/chat`: the struct that takes it, the serializer that explains it."""
+"""The body of `POST /api/v1/chat`."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -6,29 +6,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from routing.doors.shared import fields
-from routing.doors.shared import openai_messages as parse
-from routing.doors.shared import openai_tools as parse_tools
-from routing.doors.shared.fields import StrictSerializer, optional
-from routing.doors.shared.wire_types import (
-    INT64,
-    MAX_NAME,
-    MAX_TOKENS,
-    MAX_USER,
-    MessagesField,
-    ModeField,
-    ModelName,
-    Pairs,
-    ResponseFormatField,
-    Seed,
-    Share,
-    StopField,
-    Temperature,
-    Tokens,
-    ToolChoiceField,
-    ToolsField,
-    UserName,
-)
+from routing.doors.shared import fields, openai_messages, openai_tools, wire_types
+from routing.doors.shared.field_errors import FieldErrors
+from routing.doors.shared.wire_types import ModelName, Pairs, Seed, Share, Temperature, Tokens, UserName
 from routing.language.arms import Effort
 from routing.language.chat import ChatRequest, Mode, Sampling, Steering, Strategy
 from routing.language.errors import EmptyMessages, InvalidMode, InvalidModel
@@ -42,29 +22,33 @@ class StreamMode(StrEnum):
     REALTIME = "realtime"
 
 
-class NativeAsk(msgspec.Struct, frozen=True):
+class NativeCall(msgspec.Struct, frozen=True):
     request: ChatRequest
     steering: Steering
     stream_mode: StreamMode
 
 
 class NativeChat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As sent; spec/api.md has the table. `Any`: read by the neutral parser."""
+    """A chat request in RoutePlex's own form. null means absent; unknown fields are refused."""
 
-    messages: list[Any]
-    mode: Any = None
-    model: ModelName | None = None
+    messages: wire_types.Messages
+    # Any value is taken here: a wrong mode has an error code of its own.
+    mode: Annotated[Any, Meta(extra_json_schema={"type": "string", "enum": list(Mode)})] = None
+    model: Annotated[ModelName, Meta(description="Id or alias from the catalog.")] | None = None
     strategy: Strategy | None = None
-    max_output_tokens: Tokens | None = None
+    max_output_tokens: (
+        Annotated[Tokens, Meta(description=f"Reasoning included; {DEFAULT_MAX_OUTPUT_TOKENS} unless given.")]
+        | None
+    ) = None
     temperature: Temperature | None = None
     stream: bool | None = None
     stream_mode: StreamMode | None = None
     enhance_prompt: bool | None = None
     test_mode: bool | None = None
-    tools: Any = None
-    tool_choice: Any = None
-    response_format: Any = None
-    stop: Any = None
+    tools: wire_types.Tools = None
+    tool_choice: wire_types.ToolChoice = None
+    response_format: wire_types.ResponseFormat = None
+    stop: wire_types.Stop = None
     top_p: Share | None = None
     seed: Seed | None = None
     user: UserName | None = None
@@ -76,65 +60,26 @@ class NativeChat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_cost_usd: Annotated[float, Meta(ge=0)] | None = None
 
 
-class NativeChatSerializer(StrictSerializer):
-    messages = MessagesField()
-    mode = ModeField(required=False, allow_null=True)
-    model = optional(fields.StrictText, max_length=MAX_NAME, help_text="Id or alias from the catalog.")
-    strategy = optional(fields.StrictChoice, choices=[str(one) for one in Strategy])
-    max_output_tokens = optional(
-        fields.StrictInteger,
-        min_value=1,
-        max_value=MAX_TOKENS,
-        help_text=f"Reasoning included; {DEFAULT_MAX_OUTPUT_TOKENS} unless given.",
-    )
-    temperature = optional(fields.StrictNumber, min_value=0, max_value=2)
-    stream = optional(fields.StrictFlag)
-    stream_mode = optional(fields.StrictChoice, choices=[str(one) for one in StreamMode])
-    enhance_prompt = optional(fields.StrictFlag)
-    test_mode = optional(fields.StrictFlag)
-    tools = ToolsField(required=False, allow_null=True)
-    tool_choice = ToolChoiceField(required=False, allow_null=True)
-    response_format = ResponseFormatField(required=False, allow_null=True)
-    stop = StopField(required=False, allow_null=True)
-    top_p = optional(fields.StrictNumber, min_value=0, max_value=1)
-    seed = optional(fields.StrictInteger, min_value=-INT64, max_value=INT64 - 1)
-    user = optional(fields.StrictText, max_length=MAX_USER)
-    metadata = optional(fields.Metadata)
-    models = optional(
-        fields.StrictList, child=fields.StrictText(max_length=MAX_NAME), min_length=1, max_length=MAX_POOL
-    )
-    fallback = optional(fields.StrictFlag)
-    rescue = optional(fields.StrictFlag)
-    reasoning_effort = optional(fields.StrictChoice, choices=[str(one) for one in Effort])
-    max_cost_usd = optional(fields.StrictNumber, min_value=0)
-
-    class Meta:
-        closed = True
-
-
-def read(raw: dict[str, Any]) -> NativeAsk:
-    """What is asked. Raises ValidationError, InvalidMode, InvalidModel or EmptyMessages."""
-    try:
-        sent = msgspec.convert(raw, NativeChat)
-    except msgspec.ValidationError:
-        raise fields.refusal(NativeChatSerializer, raw) from None
+def parse(raw: dict[str, Any]) -> NativeCall:
+    """Parse a body. Raises ValidationError, InvalidMode, InvalidModel or EmptyMessages."""
+    sent = fields.convert(raw, NativeChat)
     steering = _steering(sent)
-    return NativeAsk(_request(sent), steering, sent.stream_mode or StreamMode.BUFFERED)
+    return NativeCall(_request(sent), steering, sent.stream_mode or StreamMode.BUFFERED)
 
 
 def _request(sent: NativeChat) -> ChatRequest:
-    errors = parse.FieldErrors()
-    tools = parse_tools.tools(sent.tools, errors)
-    choice = parse_tools.tool_choice(sent.tool_choice, errors)
-    parse_tools.check_tool_choice(choice, tools, errors)
+    errors = FieldErrors()
+    tools = openai_tools.tools(sent.tools, errors)
+    choice = openai_tools.tool_choice(sent.tool_choice, errors)
+    openai_tools.check_tool_choice(choice, tools, errors)
     request = ChatRequest(
-        messages=parse.messages(sent.messages, errors),
+        messages=openai_messages.messages(sent.messages, errors),
         max_output_tokens=sent.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p, seed=sent.seed),
-        stop=parse_tools.stop(sent.stop, errors),
+        stop=openai_tools.stop(sent.stop, errors),
         tools=tools,
         tool_choice=choice,
-        response_format=parse_tools.response_format(sent.response_format, errors),
+        response_format=openai_tools.response_format(sent.response_format, errors),
         effort=sent.reasoning_effort,
         user=sent.user,
         metadata=sent.metadata,
@@ -143,7 +88,7 @@ def _request(sent: NativeChat) -> ChatRequest:
         raise errors.error()
     if errors.ignored:
         request = msgspec.structs.replace(request, unheeded=tuple(errors.ignored))
-    if parse.are_blank(request.messages):
+    if openai_messages.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request
 

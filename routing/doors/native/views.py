@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from routing.doors.native import render as native_render
 from routing.doors.native import schema as native_schema
-from routing.doors.native.openapi import CHAT_ERROR_RESPONSES, CHAT_RESPONSES
+from routing.doors.native.openapi import CHAT_RESPONSES
 from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
@@ -25,9 +25,9 @@ class ChatView(AsyncAPIView):
     @extend_schema(
         operation_id="chat",
         summary="Have the best model answer",
-        request=native_schema.NativeChatSerializer,
+        request=native_schema.NativeChat,
         parameters=[IDEMPOTENCY_KEY],
-        responses=CHAT_RESPONSES | CHAT_ERROR_RESPONSES,
+        responses=CHAT_RESPONSES,
         examples=[
             OpenApiExample(
                 "A question",
@@ -48,7 +48,7 @@ class ChatView(AsyncAPIView):
     )
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
-        asked = native_schema.read(json_object(request._request))
+        asked = native_schema.parse(json_object(request._request))
         context = answer_facts.context(request._request, "native", received_at)
 
         async def respond() -> HttpResponseBase:

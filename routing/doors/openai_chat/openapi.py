@@ -1,37 +1,23 @@
-"""What the OpenAPI document says of the OpenAI-compatible door's answers and errors."""
+"""The answers of OpenAI's chat completions, for the OpenAPI document."""
 
-from rest_framework import serializers
+from typing import Annotated, Any
+
+import msgspec
+
+from routing.doors.shared.openapi import OPENAI_ERRORS, answers, doc
 
 
-class CompletionSerializer(serializers.Serializer[None]):
+class Completion(msgspec.Struct):
     """OpenAI's `chat.completion` with `x_routeplex`."""
 
-    id = serializers.CharField()
-    object = serializers.CharField()
-    created = serializers.IntegerField()
-    model = serializers.CharField(help_text="The model that answered.")
-    choices = serializers.ListField(child=serializers.DictField())
-    usage = serializers.DictField()
-    service_tier = serializers.CharField(allow_null=True)
-    x_routeplex = serializers.DictField()
+    id: str
+    object: str
+    created: int
+    model: Annotated[str, doc("The model that answered.")]
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any]
+    service_tier: str | None
+    x_routeplex: dict[str, Any]
 
 
-class OpenAIErrorDetailSerializer(serializers.Serializer[None]):
-    message = serializers.CharField()
-    type = serializers.CharField()
-    param = serializers.CharField(allow_null=True)
-    code = serializers.CharField()
-
-
-class OpenAIErrorSerializer(serializers.Serializer[None]):
-    error = OpenAIErrorDetailSerializer()
-
-
-COMPLETION_RESPONSES = {
-    (200, "application/json"): CompletionSerializer,
-    (200, "text/event-stream"): str,
-}
-ERROR_RESPONSES = {
-    (status, "application/json"): OpenAIErrorSerializer
-    for status in (400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504)
-}
+RESPONSES = answers(Completion, streams=True) | OPENAI_ERRORS

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from routing.doors.openai_chat import render as openai_render
 from routing.doors.openai_chat import schema as openai_schema
-from routing.doors.openai_chat.openapi import COMPLETION_RESPONSES, ERROR_RESPONSES
+from routing.doors.openai_chat.openapi import RESPONSES
 from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
@@ -25,9 +25,9 @@ class CompletionsView(AsyncAPIView):
     @extend_schema(
         operation_id="chat_completions",
         summary="Have the best model answer, in OpenAI's shapes",
-        request=openai_schema.OpenAIChatSerializer,
+        request=openai_schema.OpenAIChat,
         parameters=HEADERS,
-        responses=COMPLETION_RESPONSES | ERROR_RESPONSES,
+        responses=RESPONSES,
         examples=[
             OpenApiExample(
                 "Smart Routing",
@@ -41,7 +41,7 @@ class CompletionsView(AsyncAPIView):
     )
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
-        asked = openai_schema.read(json_object(request._request), request.headers)
+        asked = openai_schema.parse(json_object(request._request), request.headers)
         context = answer_facts.context(request._request, "openai", received_at)
 
         shape = openai_render.Shape(asked.include_usage, asked.speaks_functions)

@@ -1,31 +1,30 @@
-"""What the OpenAPI document says of the Responses door's answers."""
+"""The Responses door's answers, for the OpenAPI document."""
 
-from rest_framework import serializers
+from typing import Annotated, Any
+
+import msgspec
+
+from routing.doors.shared.openapi import OPENAI_ERRORS, answers, doc
 
 
-class ResponseSerializer(serializers.Serializer[None]):
+class Response(msgspec.Struct):
     """OpenAI's `response` with `x_routeplex`, which repeats the settings of its request."""
 
-    id = serializers.CharField()
-    object = serializers.CharField()
-    created_at = serializers.IntegerField()
-    status = serializers.CharField()
-    incomplete_details = serializers.DictField(allow_null=True)
-    model = serializers.CharField(help_text="The model that answered.")
-    output = serializers.ListField(child=serializers.DictField())
-    usage = serializers.DictField()
-    x_routeplex = serializers.DictField()
+    id: str
+    object: str
+    created_at: int
+    status: str
+    incomplete_details: dict[str, Any] | None
+    model: Annotated[str, doc("The model that answered.")]
+    output: list[dict[str, Any]]
+    usage: dict[str, Any]
+    x_routeplex: dict[str, Any]
 
 
-RESPONSE_RESPONSES = {
-    (200, "application/json"): ResponseSerializer,
-    (200, "text/event-stream"): str,
-}
+class CountedInput(msgspec.Struct):
+    object: str
+    input_tokens: int
 
 
-class CountedInputSerializer(serializers.Serializer[None]):
-    object = serializers.CharField()
-    input_tokens = serializers.IntegerField()
-
-
-COUNT_RESPONSES = {(200, "application/json"): CountedInputSerializer}
+RESPONSES = answers(Response, streams=True) | OPENAI_ERRORS
+COUNT_RESPONSES = answers(CountedInput) | OPENAI_ERRORS

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core.errors import ApiError
-from routing.doors.openai_responses.schema import ResponsesAsk
+from routing.doors.openai_responses.schema import ResponsesCall
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra, who
@@ -35,7 +35,7 @@ _ERROR_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}  # of the few
 
 
 async def whole(
-    answer: Answer, asked: ResponsesAsk, enhancement: Enhancement | None
+    answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None
 ) -> tuple[bytes, Settled]:
     """The body of an answer that is not streamed: what its stream would end with."""
     response = _Response(answer, asked, enhancement)
@@ -51,7 +51,7 @@ async def whole(
 
 
 async def stream(
-    answer: Answer, asked: ResponsesAsk, enhancement: Enhancement | None
+    answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None
 ) -> AsyncGenerator[bytes]:
     """The frames of a stream, errors included."""
     response, frames = _Response(answer, asked, enhancement), _Frames()
@@ -104,7 +104,7 @@ class _Frames:
 class _Response:
     """The response object while it comes about; `told` is what it is so far."""
 
-    def __init__(self, answer: Answer, asked: ResponsesAsk, enhancement: Enhancement | None) -> None:
+    def __init__(self, answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
         self._output = _Output(answer.request_id.removeprefix("req_"), asked)
         self._finish: FinishReason | None = None
@@ -169,7 +169,7 @@ class _Response:
 class _Output:
     """Turns an answer's events into output items, one open at a time, and the events that tell of them."""
 
-    def __init__(self, identity: str, asked: ResponsesAsk) -> None:
+    def __init__(self, identity: str, asked: ResponsesCall) -> None:
         self.items: list[dict[str, Any]] = []
         self._identity, self._namespaces = identity, asked.namespaces
         self._shows_summary = asked.reasoning.summary is not None

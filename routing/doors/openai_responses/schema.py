@@ -4,28 +4,28 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from drf_spectacular.utils import extend_schema_field
 from msgspec import Meta
 
-from routing.doors.openai_chat.schema import MAX_TIER, OpenAIChat
 from routing.doors.openai_responses import parse_input as responses_parse
 from routing.doors.openai_responses import parse_options as options
 from routing.doors.shared import fields
 from routing.doors.shared.field_errors import FieldErrors
-from routing.doors.shared.fields import ParsedField, StrictSerializer, optional
+from routing.doors.shared.fields import read_by
 from routing.doors.shared.openai_messages import are_blank
 from routing.doors.shared.openai_tools import MAX_TOOLS
 from routing.doors.shared.steering import steering
 from routing.doors.shared.wire_types import (
-    MAX_NAME,
-    MAX_TOKENS,
     MAX_USER,
-    ModelName,
+    OBJECT,
+    OBJECTS,
+    ModelOrRouter,
     Pairs,
+    ServiceTier,
     Share,
     Temperature,
     Tokens,
     UserName,
+    text_or_object,
 )
 from routing.language.chat import ChatRequest, Message, Role, Sampling, Steering, Text, Tool
 from routing.language.errors import EmptyMessages, UnsupportedParameter
@@ -36,10 +36,16 @@ _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 _OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
 # Taken and left aside, which the receipt tells: nothing is stored, no tool is hosted, and no input is cut.
 _UNHEEDED = ("store", "max_tool_calls", "truncation")
+# Parameters of /v1/chat/completions that this API does not have; a client that sends them has the wrong path.
+CHAT_PARAMETERS = frozenset(
+    {"messages", "max_tokens", "max_completion_tokens", "top_k", "presence_penalty", "frequency_penalty"}
+    | {"seed", "logit_bias", "stop", "n", "logprobs", "functions", "function_call", "response_format"}
+    | {"reasoning_effort", "verbosity"}
+)
 MAX_LOGPROBS = 20
 
 
-class ResponsesAsk(msgspec.Struct, frozen=True):
+class ResponsesCall(msgspec.Struct, frozen=True):
     """`echo`: the settings a response repeats; `namespaces`: by a tool's name here, where it is from."""
 
     request: ChatRequest
@@ -49,130 +55,64 @@ class ResponsesAsk(msgspec.Struct, frozen=True):
     namespaces: dict[str, tuple[str, str]]
 
 
-class Responses(msgspec.Struct, frozen=True):
-    """What we know; agents send more, which is left aside. `Any`: read by the parsers, or not heeded."""
+_Refused = Annotated[Any, Meta(description="Refused: nothing is stored here.")]
 
-    input: Any
-    model: ModelName
+
+class Responses(msgspec.Struct, frozen=True):
+    """OpenAI's `responses.create`. null means absent; other parameters are left aside."""
+
+    input: Annotated[
+        Any,
+        read_by(
+            responses_parse.items,
+            {"oneOf": [{"type": "string"}, OBJECTS | {"maxItems": responses_parse.MAX_ITEMS}]},
+        ),
+    ]
+    model: ModelOrRouter
     instructions: str | None = None
     max_output_tokens: Tokens | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
-    tools: Any = None
-    tool_choice: Any = None
+    tools: Annotated[Any, read_by(options.tools, OBJECTS | {"maxItems": MAX_TOOLS})] = None
+    tool_choice: Annotated[Any, read_by(options.tool_choice, text_or_object("auto", "none", "required"))] = (
+        None
+    )
     parallel_tool_calls: bool | None = None
-    text: Any = None
-    reasoning: Any = None
-    include: Any = None
+    text: Annotated[Any, read_by(options.text_settings, OBJECT)] = None
+    reasoning: Annotated[Any, read_by(options.reasoning, OBJECT)] = None
+    include: Annotated[Any, read_by(options.include, {"type": "array", "items": {"type": "string"}})] = None
     metadata: Pairs | None = None
     user: UserName | None = None
-    service_tier: Annotated[str, Meta(max_length=MAX_TIER)] | None = None
+    service_tier: ServiceTier | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    store: bool | None = None
-    truncation: Literal["disabled", "auto"] | None = None
+    store: Annotated[bool, Meta(description="Not heeded: nothing is stored.")] | None = None
+    truncation: (
+        Annotated[
+            Literal["disabled", "auto"],
+            Meta(description="auto is not heeded: what fits no model is refused, never cut."),
+        ]
+        | None
+    ) = None
     top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] | None = None
-    max_tool_calls: Tokens | None = None
-    previous_response_id: Any = None
-    conversation: Any = None
-    prompt: Any = None
-    background: Any = None
+    max_tool_calls: Annotated[Tokens, Meta(description="Not heeded: it bounds hosted tools.")] | None = None
+    previous_response_id: _Refused = None
+    conversation: _Refused = None
+    prompt: _Refused = None
+    background: _Refused = None
     prompt_cache_key: Annotated[str, Meta(max_length=MAX_USER)] | None = None
     prompt_cache_options: dict[str, Any] | None = None
-    prompt_cache_retention: Annotated[str, Meta(max_length=MAX_TIER)] | None = None
+    prompt_cache_retention: ServiceTier | None = None
     safety_identifier: UserName | None = None
 
 
-_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
-_LIST: dict[str, Any] = {"type": "array", "items": _OBJECT}
-
-
-@extend_schema_field({"oneOf": [{"type": "string"}, _LIST | {"maxItems": responses_parse.MAX_ITEMS}]})
-class _InputField(ParsedField):
-    pass
-
-
-@extend_schema_field(_LIST | {"maxItems": MAX_TOOLS})
-class _ToolsField(ParsedField):
-    pass
-
-
-@extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none", "required"]}, _OBJECT]})
-class _ToolChoiceField(ParsedField):
-    pass
-
-
-@extend_schema_field(_OBJECT)
-class _ObjectField(ParsedField):
-    pass
-
-
-@extend_schema_field({"type": "array", "items": {"type": "string"}})
-class _IncludeField(ParsedField):
-    pass
-
-
-@extend_schema_field({})
-class _RefusedField(ParsedField):
-    def __init__(self) -> None:
-        told = "Refused: nothing is stored here."
-        super().__init__(lambda raw, errors, path: raw, required=False, allow_null=True, help_text=told)
-
-
-class ResponsesSerializer(StrictSerializer):
-    input = _InputField(responses_parse.items)
-    model = fields.StrictText(
-        max_length=MAX_NAME,
-        help_text="A catalog id or alias, or routeplex-ai (routeplex-ai:cost, …) for Smart Routing.",
-    )
-    instructions = optional(fields.StrictText)
-    max_output_tokens = optional(fields.StrictInteger, min_value=1, max_value=MAX_TOKENS)
-    temperature = optional(fields.StrictNumber, min_value=0, max_value=2)
-    top_p = optional(fields.StrictNumber, min_value=0, max_value=1)
-    tools = _ToolsField(options.tools, required=False, allow_null=True)
-    tool_choice = _ToolChoiceField(options.tool_choice, required=False, allow_null=True)
-    parallel_tool_calls = optional(fields.StrictFlag)
-    text = _ObjectField(options.text_settings, required=False, allow_null=True)
-    reasoning = _ObjectField(options.reasoning, required=False, allow_null=True)
-    include = _IncludeField(options.include, required=False, allow_null=True)
-    metadata = optional(fields.Metadata)
-    user = optional(fields.StrictText, max_length=MAX_USER)
-    service_tier = optional(fields.StrictText, max_length=MAX_TIER)
-    stream = optional(fields.StrictFlag)
-    stream_options = optional(fields.StrictDict)
-    store = optional(fields.StrictFlag, help_text="Not heeded: nothing is stored.")
-    truncation = optional(
-        fields.StrictChoice,
-        choices=["disabled", "auto"],
-        help_text="auto is not heeded: what fits no model is refused, never cut.",
-    )
-    top_logprobs = optional(fields.StrictInteger, min_value=0, max_value=MAX_LOGPROBS)
-    max_tool_calls = optional(
-        fields.StrictInteger,
-        min_value=1,
-        max_value=MAX_TOKENS,
-        help_text="Not heeded: it bounds hosted tools.",
-    )
-    previous_response_id = _RefusedField()
-    conversation = _RefusedField()
-    prompt = _RefusedField()
-    background = _RefusedField()
-    prompt_cache_key = optional(fields.StrictText, max_length=MAX_USER)
-    prompt_cache_options = optional(fields.StrictDict)
-    prompt_cache_retention = optional(fields.StrictText, max_length=MAX_TIER)
-    safety_identifier = optional(fields.StrictText, max_length=MAX_USER)
-
-
-def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
-    """What is asked, by body and headers.
+def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
+    """Parse a body and the steering headers.
 
     Raises UnsupportedParameter, ValidationError, InvalidModel or EmptyMessages.
     """
     _refuse_state(raw)
-    try:
-        sent = msgspec.convert(raw, Responses)
-    except msgspec.ValidationError:
-        raise fields.refusal(ResponsesSerializer, raw) from None
+    sent = fields.convert(raw, Responses)
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     errors = FieldErrors()
     _leave_unknown(raw, errors)
@@ -181,10 +121,10 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
     options.check_tool_choice(choice, tools, errors)
     text, reasoning = options.text_settings(sent.text, errors), options.reasoning(sent.reasoning, errors)
     included = options.include(sent.include, errors)
-    said = responses_parse.items(sent.input, errors)
+    messages = responses_parse.items(sent.input, errors)
     system = (Message(Role.SYSTEM, (Text(sent.instructions),)),) if sent.instructions else ()
     request = ChatRequest(
-        messages=(*system, *said),
+        messages=(*system, *messages),
         max_output_tokens=sent.max_output_tokens,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p),
         logprobs=options.LOGPROBS in included or bool(sent.top_logprobs),
@@ -204,9 +144,9 @@ def read(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesAsk:
     )
     if errors.details:
         raise errors.error()
-    if are_blank(said):
+    if are_blank(messages):
         raise EmptyMessages("The input is empty. Send at least one item with content.", param="input")
-    return ResponsesAsk(request, chosen, reasoning, _echo(sent, request), namespaces)
+    return ResponsesCall(request, chosen, reasoning, _echo(sent, request), namespaces)
 
 
 def _tools(sent: Responses, errors: FieldErrors) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
@@ -226,10 +166,10 @@ def _tools(sent: Responses, errors: FieldErrors) -> tuple[tuple[Tool, ...], dict
 
 
 def _leave_unknown(raw: dict[str, Any], errors: FieldErrors) -> None:
-    """Agents send more than is known here; but who means the other API's parameters is told so."""
+    """Note unknown parameters, which agents send; refuse those of the other OpenAI API, with its path."""
     known = frozenset(Responses.__struct_fields__)
     for name in raw.keys() - known:
-        if name in OpenAIChat.__struct_fields__:
+        if name in CHAT_PARAMETERS:
             errors.add(name, "Is a parameter of /v1/chat/completions, not of this path.")
     errors.ignore_unknown(raw, known, "")
 

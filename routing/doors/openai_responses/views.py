@@ -8,10 +8,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from accounts.permissions import HasScope
-from routing.doors.openai_chat.openapi import ERROR_RESPONSES
 from routing.doors.openai_responses import render as responses_render
 from routing.doors.openai_responses import schema as responses_schema
-from routing.doors.openai_responses.openapi import COUNT_RESPONSES, RESPONSE_RESPONSES
+from routing.doors.openai_responses.openapi import COUNT_RESPONSES, RESPONSES
 from routing.doors.shared import answer_facts, sse
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
@@ -30,9 +29,9 @@ class ResponsesView(AsyncAPIView):
     @extend_schema(
         operation_id="responses",
         summary="Have the best model answer, in the shapes of OpenAI's Responses",
-        request=responses_schema.ResponsesSerializer,
+        request=responses_schema.Responses,
         parameters=HEADERS,
-        responses=RESPONSE_RESPONSES | ERROR_RESPONSES,
+        responses=RESPONSES,
         examples=[
             OpenApiExample(
                 "Smart Routing",
@@ -43,7 +42,7 @@ class ResponsesView(AsyncAPIView):
     )
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
-        asked = responses_schema.read(json_object(request._request), request.headers)
+        asked = responses_schema.parse(json_object(request._request), request.headers)
         context = answer_facts.context(request._request, DOOR, received_at)
 
         async def respond() -> HttpResponseBase:
@@ -67,12 +66,12 @@ class InputTokensView(AsyncAPIView):
     @extend_schema(
         operation_id="responses_input_tokens",
         summary="Count a response's input tokens for the model that would answer it, without asking it",
-        request=responses_schema.ResponsesSerializer,
+        request=responses_schema.Responses,
         parameters=HEADERS[1:],
-        responses=COUNT_RESPONSES | ERROR_RESPONSES,
+        responses=COUNT_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        asked = responses_schema.read(json_object(request._request), request.headers)
+        asked = responses_schema.parse(json_object(request._request), request.headers)
         counted = await input_tokens(
             asked.request,
             asked.steering,

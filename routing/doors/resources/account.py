@@ -15,7 +15,8 @@ from core.database import from_database
 from routing.decide.decision import Decision
 from routing.decide.trace import Entry as Candidate
 from routing.doors.native import schema as native_schema
-from routing.doors.resources.envelope import checked, told
+from routing.doors.resources import schema
+from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import (
     FEEDBACK_RESPONSES,
     FORGOTTEN_RESPONSES,
@@ -23,7 +24,7 @@ from routing.doors.resources.openapi import (
     RATING_RESPONSES,
     ROUTE_RESPONSES,
 )
-from routing.doors.resources.schema import FeedbackSerializer, RatingSerializer
+from routing.doors.shared import fields
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
 from routing.doors.shared.enhancement import enhanced
@@ -43,11 +44,11 @@ class RouteView(AsyncAPIView):
     @extend_schema(
         operation_id="route",
         summary="See which model would answer, without asking it",
-        request=native_schema.NativeChatSerializer,
+        request=native_schema.NativeChat,
         responses=ROUTE_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        asked = native_schema.read(json_object(request._request))
+        asked = native_schema.parse(json_object(request._request))
         chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
         request_id = request._request.request_id  # type: ignore[attr-defined]
         # Let in as a chat request is: what is left to spend takes part in the decision, and rates protect us.
@@ -61,12 +62,11 @@ class FeedbackView(AsyncAPIView):
     @extend_schema(
         operation_id="feedback",
         summary="Say how good an answer was",
-        request=FeedbackSerializer,
+        request=schema.Feedback,
         responses=FEEDBACK_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        sent = checked(FeedbackSerializer, json_object(request._request))
-        score = sent["score"] if "score" in sent else 1.0 if sent["thumb"] == "up" else 0.0
+        sent, score = schema.parse_feedback(json_object(request._request))
         given = await from_database(_give, self.caller, sent, score)
         return told(request._request, given)
 
@@ -79,13 +79,13 @@ class RatingView(AsyncAPIView):
     @extend_schema(
         operation_id="rate",
         summary="Rate an answer from 1 to 5 (older form of feedback)",
-        request=RatingSerializer,
+        request=schema.Rating,
         responses=RATING_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        sent = checked(RatingSerializer, json_object(request._request))
-        given = await from_database(_give, self.caller, sent, (sent["rating"] - 1) / 4)
-        return told(request._request, given | {"rating": sent["rating"]})
+        sent = fields.convert(json_object(request._request), schema.Rating)
+        given = await from_database(_give, self.caller, sent, (sent.rating - 1) / 4)
+        return told(request._request, given | {"rating": sent.rating})
 
 
 class LearningView(AsyncAPIView):
@@ -137,11 +137,11 @@ class LearningView(AsyncAPIView):
         return told(request._request, {"forgotten": forgotten})
 
 
-def _give(caller: Caller, sent: dict[str, Any], score: float) -> dict[str, Any]:
-    row = LedgerRow.objects.filter(pk=sent["request_id"], account_id=caller.account_id).defer("trace").first()
+def _give(caller: Caller, sent: schema.Feedback | schema.Rating, score: float) -> dict[str, Any]:
+    row = LedgerRow.objects.filter(pk=sent.request_id, account_id=caller.account_id).defer("trace").first()
     if row is None:
         raise NotFound("This account has no request of that id.", param="request_id")
-    return _feedback(feedback.give_feedback(row, score, sent.get("comment", ""), caller.key_id))
+    return _feedback(feedback.give_feedback(row, score, sent.comment or "", caller.key_id))
 
 
 def _feedback(given: Feedback) -> dict[str, Any]:

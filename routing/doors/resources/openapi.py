@@ -1,386 +1,361 @@
-"""What the OpenAPI document says of the keyed endpoints' answers. Times in ms, money in USD."""
+"""The answers of the endpoints that need a key, for the OpenAPI document. Times in ms, money in USD."""
 
-from typing import Any
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from drf_spectacular.types import OpenApiTypes
-from rest_framework import serializers
+from msgspec import Struct, defstruct, field
 
 from billing.reports.export import Format
-from routing.doors.native.openapi import ERROR_RESPONSES, MetaSerializer, UsageSerializer
-
-Plain = serializers.Serializer[None]
-
-
-def _text(**options: Any) -> serializers.CharField:
-    return serializers.CharField(**options)
+from routing.doors.native.openapi import ERROR_RESPONSES, Meta, Usage
+from routing.doors.shared.openapi import DateTime, answers, doc
 
 
-def _maybe_text() -> serializers.CharField:
-    return serializers.CharField(allow_null=True)
+class Candidate(Struct):
+    arm: Annotated[str, doc("A model, or a model at an effort: what is chosen among.")]
+    model: str
+    effort: str | None
+    provider: str
+    p_success: float
+    cost_usd: Annotated[float, doc("Expected; null: unpriced.")] | None
+    latency_ms: float
+    utility: Annotated[float, doc("In the strategy's own unit.")] | None
 
 
-def _maybe_number(**options: Any) -> serializers.FloatField:
-    return serializers.FloatField(allow_null=True, **options)
+class Removed(Struct):
+    arm: str
+    model: str
+    effort: str | None
+    provider: str
+    code: str
+    reason: str
 
 
-def _maybe_count() -> serializers.IntegerField:
-    return serializers.IntegerField(allow_null=True)
+class Expected(Struct):
+    cost_usd: float | None
+    input_tokens: int
+    output_tokens: int
+    latency_ms: int
 
 
-class CandidateSerializer(Plain):
-    arm = _text(help_text="A model, or a model at an effort: what is chosen among.")
-    model = _text()
-    effort = _maybe_text()
-    provider = _text()
-    p_success = serializers.FloatField()
-    cost_usd = _maybe_number(help_text="Expected; null: unpriced.")
-    latency_ms = serializers.FloatField()
-    utility = _maybe_number(help_text="In the strategy's own unit.")
+class ExpectedBaseline(Struct):
+    model: str
+    cost_usd: float | None
 
 
-class RemovedSerializer(Plain):
-    arm = _text()
-    model = _text()
-    effort = _maybe_text()
-    provider = _text()
-    code = _text()
-    reason = _text()
+class RouteData(Struct):
+    model: str
+    effort: str | None
+    chain: Annotated[list[str], doc("Arms in the order they would be tried.")]
+    routing_mode: str
+    strategy: str
+    reason: str
+    flip: Annotated[str, doc("What would have changed the choice.")]
+    query_type: str
+    complexity: Annotated[float, doc("Predicted failure of the median arm, 0 to 1.")]
+    estimated: Expected
+    baseline: ExpectedBaseline | None
+    saved_usd: Annotated[float, doc("Against the baseline; negative: more expensive.")] | None
+    candidates: Annotated[list[Candidate], doc("Best first.")]
+    removed: list[Removed]
+    notes: list[str]
 
 
-class ExpectedSerializer(Plain):
-    cost_usd = _maybe_number()
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    latency_ms = serializers.IntegerField()
+class FeedbackData(Struct):
+    request_id: str
+    score: float
+    comment: str | None
+    created_at: DateTime
+    updated_at: DateTime
 
 
-class ExpectedBaselineSerializer(Plain):
-    model = _text()
-    cost_usd = _maybe_number()
+class RatingData(FeedbackData):
+    rating: int
 
 
-class RouteDataSerializer(Plain):
-    model = _text()
-    effort = _maybe_text()
-    chain = serializers.ListField(child=_text(), help_text="Arms in the order they would be tried.")
-    routing_mode = _text()
-    strategy = _text()
-    reason = _text()
-    flip = _text(help_text="What would have changed the choice.")
-    query_type = _text()
-    complexity = serializers.FloatField(help_text="Predicted failure of the median arm, 0 to 1.")
-    estimated = ExpectedSerializer()
-    baseline = ExpectedBaselineSerializer(allow_null=True)
-    saved_usd = _maybe_number(help_text="Against the baseline; negative: dearer.")
-    candidates = CandidateSerializer(many=True, help_text="Best first.")
-    removed = RemovedSerializer(many=True)
-    notes = serializers.ListField(child=_text())
+class FeedbackMean(Struct):
+    count: int
+    mean_score: float | None
 
 
-class FeedbackDataSerializer(Plain):
-    request_id = _text()
-    score = serializers.FloatField()
-    comment = _maybe_text()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+class Opinion(Struct):
+    model: str | None
+    query_type: str | None
+    count: int
+    mean_score: float
 
 
-class RatingDataSerializer(FeedbackDataSerializer):
-    rating = serializers.IntegerField()
+class Influence(Struct):
+    applied: Annotated[bool, doc("Whether anything learnt changes decisions now")]
+    mode: Literal["on", "frozen", "off"]
+    bound: Annotated[float, doc("P(success) is moved by at most this")]
+    message: str
 
 
-class FeedbackMeanSerializer(Plain):
-    count = serializers.IntegerField()
-    mean_score = _maybe_number()
+class Posterior(Struct):
+    arm: str
+    skill: str
+    outcomes: int
+    evidence: Annotated[float, doc("Summed weight of the outcomes, decayed by age")]
+    expected: Annotated[float, doc("Mean P(success) that was predicted of them")]
+    observed: Annotated[float, doc("Mean score that was seen")]
+    common: Annotated[float, doc("How much better than predicted all arms do; in no shift")]
+    influence: Annotated[float, doc("Share of the posterior's move that counts")]
+    shift: Annotated[float, doc("What it adds to P(success)")]
 
 
-class OpinionSerializer(Plain):
-    model = _maybe_text()
-    query_type = _maybe_text()
-    count = serializers.IntegerField()
-    mean_score = serializers.FloatField()
+class LearningData(Struct):
+    feedback: FeedbackMean
+    by_model_and_query_type: list[Opinion]
+    learnt: list[Posterior]
+    influence: Influence
 
 
-class InfluenceSerializer(Plain):
-    applied = serializers.BooleanField(help_text="Whether anything learnt changes decisions now")
-    mode = serializers.ChoiceField(["on", "frozen", "off"])
-    bound = serializers.FloatField(help_text="P(success) is moved by at most this")
-    message = _text()
+class ForgottenData(Struct):
+    forgotten: int
 
 
-class PosteriorSerializer(Plain):
-    arm = _text()
-    skill = _text()
-    outcomes = serializers.IntegerField()
-    evidence = serializers.FloatField(help_text="Summed weight of the outcomes, decayed by age")
-    expected = serializers.FloatField(help_text="Mean P(success) that was predicted of them")
-    observed = serializers.FloatField(help_text="Mean score that was seen")
-    common = serializers.FloatField(help_text="How much better than predicted all arms do; in no shift")
-    influence = serializers.FloatField(help_text="Share of the posterior's move that counts")
-    shift = serializers.FloatField(help_text="What it adds to P(success)")
+class KeyName(Struct):
+    id: int
+    name: str
+    last_four: str
 
 
-class LearningDataSerializer(Plain):
-    feedback = FeedbackMeanSerializer()
-    by_model_and_query_type = OpinionSerializer(many=True)
-    learnt = PosteriorSerializer(many=True)
-    influence = InfluenceSerializer()
+class CodedError(Struct):
+    code: str
+    message: str
 
 
-class ForgottenDataSerializer(Plain):
-    forgotten = serializers.IntegerField()
+class LogLine(Struct):
+    id: str
+    created_at: DateTime
+    settled_at: DateTime | None
+    status: str
+    door: str
+    routing_mode: str
+    strategy: str
+    query_type: str | None
+    requested_model: str | None
+    routed_model: str
+    model_used: str | None
+    effort: str | None
+    provider: str | None
+    streamed: bool
+    fallback_used: bool
+    key: KeyName
+    usage: Usage
+    latency_ms: int | None
+    ttft_ms: int | None
+    finish_reason: str | None
+    error: CodedError | None
+    metadata: dict[str, str] | None
 
 
-class KeyNameSerializer(Plain):
-    id = serializers.IntegerField()
-    name = _text()
-    last_four = _text()
+class Tokens(Struct):
+    uncached_input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: Annotated[int, doc("Reasoning included.")]
+    reasoning_tokens: int
 
 
-class CodedErrorSerializer(Plain):
-    code = _text()
-    message = _text()
-
-
-class LogLineSerializer(Plain):
-    id = _text()
-    created_at = serializers.DateTimeField()
-    settled_at = serializers.DateTimeField(allow_null=True)
-    status = _text()
-    door = _text()
-    routing_mode = _text()
-    strategy = _text()
-    query_type = _maybe_text()
-    requested_model = _maybe_text()
-    routed_model = _text()
-    model_used = _maybe_text()
-    effort = _maybe_text()
-    provider = _maybe_text()
-    streamed = serializers.BooleanField()
-    fallback_used = serializers.BooleanField()
-    key = KeyNameSerializer()
-    usage = UsageSerializer()
-    latency_ms = _maybe_count()
-    ttft_ms = _maybe_count()
-    finish_reason = _maybe_text()
-    error = CodedErrorSerializer(allow_null=True)
-    metadata = serializers.DictField(child=_text(), allow_null=True)
-
-
-class TokensSerializer(Plain):
-    uncached_input_tokens = serializers.IntegerField()
-    cache_read_tokens = serializers.IntegerField()
-    cache_write_tokens = serializers.IntegerField()
-    cache_write_1h_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
-    reasoning_tokens = serializers.IntegerField()
-
-
-class UnitPricesSerializer(Plain):
+class UnitPrices(Struct):
     """USD per million tokens."""
 
-    uncached_input = serializers.FloatField()
-    output = serializers.FloatField()
-    cache_read = serializers.FloatField()
-    cache_write = serializers.FloatField()
-    cache_write_1h = serializers.FloatField()
+    uncached_input: float
+    output: float
+    cache_read: float
+    cache_write: float
+    cache_write_1h: float
 
 
-class BaselineSerializer(Plain):
-    model = _maybe_text()
-    cost_usd = _maybe_number()
-    saved_usd = _maybe_number()
+class Baseline(Struct):
+    model: str | None
+    cost_usd: float | None
+    saved_usd: float | None
 
 
-class KindErrorSerializer(Plain):
-    kind = _text()
-    message = _text()
+class KindError(Struct):
+    kind: str
+    message: str
 
 
-class LoggedAttemptSerializer(Plain):
-    number = serializers.IntegerField()
-    model = _text()
-    effort = _maybe_text()
-    provider = _text()
-    outcome = _text()
-    error = KindErrorSerializer(allow_null=True)
-    status_code = _maybe_count()
-    started_at = serializers.DateTimeField()
-    latency_ms = serializers.IntegerField()
-    ttft_ms = _maybe_count()
-    usage_by_class = TokensSerializer()
-    cost_usd = _maybe_number()
-    provider_request_id = _maybe_text()
+class LoggedAttempt(Struct):
+    number: int
+    model: str
+    effort: str | None
+    provider: str
+    outcome: str
+    error: KindError | None
+    status_code: int | None
+    started_at: DateTime
+    latency_ms: int
+    ttft_ms: int | None
+    usage_by_class: Tokens
+    cost_usd: float | None
+    provider_request_id: str | None
 
 
-class GivenSerializer(Plain):
-    score = serializers.FloatField()
-    comment = _maybe_text()
-    updated_at = serializers.DateTimeField()
+class FeedbackEntry(Struct):
+    score: float
+    comment: str | None
+    updated_at: DateTime
 
 
-class LogEntrySerializer(LogLineSerializer):
-    upstream_model = _maybe_text()
-    usage_by_class = TokensSerializer()
-    usage_estimated = serializers.BooleanField()
-    unit_prices = UnitPricesSerializer(allow_null=True)
-    price_version = _maybe_text()
-    unpriced = serializers.BooleanField()
-    wasted_usd = serializers.FloatField(help_text="Billed for failed attempts; not charged.")
-    baseline = BaselineSerializer()
-    selection_probability = serializers.FloatField()
-    attempts = LoggedAttemptSerializer(many=True)
-    feedback = GivenSerializer(many=True)
-    fidelity = serializers.DictField(
-        allow_null=True, help_text="What became of each parameter; null when nobody answered."
-    )
-    decision = serializers.DictField(help_text="The full trace of the decision.")
+class LogEntry(LogLine):
+    upstream_model: str | None
+    usage_by_class: Tokens
+    usage_estimated: bool
+    unit_prices: UnitPrices | None
+    price_version: str | None
+    unpriced: bool
+    wasted_usd: Annotated[float, doc("Billed for failed attempts; not charged.")]
+    baseline: Baseline
+    selection_probability: float
+    attempts: list[LoggedAttempt]
+    feedback: list[FeedbackEntry]
+    fidelity: Annotated[dict[str, Any], doc("What became of each parameter; null without an answer.")] | None
+    decision: Annotated[dict[str, Any], doc("The full trace of the decision.")]
 
 
-class TotalSerializer(Plain):
-    requests = serializers.IntegerField()
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    total_tokens = serializers.IntegerField()
-    cost_usd = serializers.FloatField()
-    unpriced_requests = serializers.IntegerField(help_text="Requests whose model has no known price.")
+class Total(Struct):
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cost_usd: float
+    unpriced_requests: Annotated[int, doc("Requests whose model has no known price.")]
 
 
-class DayTotalSerializer(TotalSerializer):
-    day = serializers.DateField()
+class DayTotal(Total):
+    day: date
 
 
-class ModelTotalSerializer(TotalSerializer):
-    model = _maybe_text()
+class ModelTotal(Total):
+    model: str | None
 
 
-class ProviderTotalSerializer(TotalSerializer):
-    provider = _maybe_text()
+class ProviderTotal(Total):
+    provider: str | None
 
 
-class KeyTotalSerializer(TotalSerializer):
-    key = KeyNameSerializer()
+class KeyTotal(Total):
+    key: KeyName
 
 
-class UsageDataSerializer(Plain):
-    to = serializers.DateTimeField()
-    totals = TotalSerializer()
-    by_day = DayTotalSerializer(many=True)
-    by_model = ModelTotalSerializer(many=True)
-    by_provider = ProviderTotalSerializer(many=True)
-    by_key = KeyTotalSerializer(many=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        return {"from": serializers.DateTimeField()} | super().get_fields()
+class UsageData(Struct):
+    start: DateTime = field(name="from")
+    to: DateTime
+    totals: Total
+    by_day: list[DayTotal]
+    by_model: list[ModelTotal]
+    by_provider: list[ProviderTotal]
+    by_key: list[KeyTotal]
 
 
-class LimitsSerializer(Plain):
+class Limits(Struct):
     """null: no ceiling."""
 
-    requests_per_minute = _maybe_count()
-    tokens_per_minute = _maybe_count()
-    concurrent_requests = _maybe_count()
-    daily_tokens = _maybe_count()
-    monthly_tokens = _maybe_count()
-    daily_usd = _maybe_number()
-    monthly_usd = _maybe_number()
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrent_requests: int | None
+    daily_tokens: int | None
+    monthly_tokens: int | None
+    daily_usd: float | None
+    monthly_usd: float | None
 
 
-class BothLimitsSerializer(Plain):
-    key = LimitsSerializer()
-    account = LimitsSerializer()
+class BothLimits(Struct):
+    key: Limits
+    account: Limits
 
 
-class TodaySerializer(Plain):
-    requests = serializers.IntegerField()
-    spent_usd = serializers.FloatField()
-    held_usd = serializers.FloatField(help_text="Set aside for requests under way.")
-    spent_tokens = serializers.IntegerField()
-    left_usd = _maybe_number(help_text="By the tighter of the key's and the account's ceiling.")
-    left_tokens = _maybe_count()
-    resets_at = serializers.DateTimeField()
+class Today(Struct):
+    requests: int
+    spent_usd: float
+    held_usd: Annotated[float, doc("Set aside for requests under way.")]
+    spent_tokens: int
+    left_usd: Annotated[float, doc("By the tighter of the key's and the account's ceiling.")] | None
+    left_tokens: int | None
+    resets_at: DateTime
 
 
-class KeyDataSerializer(KeyNameSerializer):
-    account = _text()
-    plan = _text()
-    scopes = serializers.ListField(child=_text())
-    allowed_models = serializers.ListField(child=_text(), allow_null=True)
-    strategy = _text()
-    created_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField(allow_null=True)
-    limits = BothLimitsSerializer()
-    today = TodaySerializer()
+class KeyData(KeyName):
+    account: str
+    plan: str
+    scopes: list[str]
+    allowed_models: list[str] | None
+    strategy: str
+    created_at: DateTime
+    expires_at: DateTime | None
+    limits: BothLimits
+    today: Today
 
 
-class StatementHeaderSerializer(Plain):
-    number = _text()
-    to = serializers.DateTimeField(help_text="Exclusive.")
-    time_zone = _text(help_text="Whose months these are.")
-    made_at = serializers.DateTimeField()
-    requests = serializers.IntegerField()
-    unpriced_requests = serializers.IntegerField(
-        help_text="Without a price when it was made; their cost is a correction once it is known."
-    )
-    usage_usd = serializers.FloatField()
-    corrections_usd = serializers.FloatField(help_text="Of earlier statements; negative: money back.")
-    total_usd = serializers.FloatField()
-
-    def get_fields(self) -> Any:
-        return {"from": serializers.DateTimeField()} | super().get_fields()
+class StatementHeader(Struct):
+    start: DateTime = field(name="from")
+    number: str
+    to: Annotated[DateTime, doc("Exclusive.")]
+    time_zone: Annotated[str, doc("Whose months these are.")]
+    made_at: DateTime
+    requests: int
+    unpriced_requests: Annotated[
+        int, doc("Without a price when it was made; their cost is a correction once it is known.")
+    ]
+    usage_usd: float
+    corrections_usd: Annotated[float, doc("Of earlier statements; negative: money back.")]
+    total_usd: float
 
 
-class StatementSumsSerializer(Plain):
-    requests = serializers.IntegerField()
-    unpriced_requests = serializers.IntegerField()
-    input_tokens = serializers.IntegerField()
-    cached_tokens = serializers.IntegerField(help_text="Of the input, read from a cache.")
-    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
-    reasoning_tokens = serializers.IntegerField()
-    cost_usd = serializers.FloatField()
+class StatementSums(Struct):
+    requests: int
+    unpriced_requests: int
+    input_tokens: int
+    cached_tokens: Annotated[int, doc("Of the input, read from a cache.")]
+    output_tokens: Annotated[int, doc("Reasoning included.")]
+    reasoning_tokens: int
+    cost_usd: float
 
 
-class StatementModelSerializer(StatementSumsSerializer):
-    provider = _maybe_text()
-    model = _text()
+class StatementModel(StatementSums):
+    provider: str | None
+    model: str
 
 
-class StatementKeySerializer(StatementSumsSerializer):
-    key = _text()
+class StatementKey(StatementSums):
+    key: str
 
 
-class StatementCorrectionSerializer(Plain):
-    statement = _text(help_text="The earlier one that is corrected.")
-    cost_usd = serializers.FloatField()
+class StatementCorrection(Struct):
+    statement: Annotated[str, doc("The earlier one that is corrected.")]
+    cost_usd: float
 
 
-class StatementDataSerializer(StatementHeaderSerializer):
-    by_model = StatementModelSerializer(many=True)
-    by_key = StatementKeySerializer(many=True)
-    corrections = StatementCorrectionSerializer(many=True)
+class StatementData(StatementHeader):
+    by_model: list[StatementModel]
+    by_key: list[StatementKey]
+    corrections: list[StatementCorrection]
 
 
-def responses(data: type[Plain], *, many: bool = False, **more: Any) -> dict[Any, Any]:
-    """Those of an endpoint that answers with such data in the native envelope."""
-    name = data.__name__.removesuffix("Serializer").removesuffix("Data")
-    fields = (
-        {"success": serializers.BooleanField(), "data": data(many=many)} | more | {"meta": MetaSerializer()}
-    )
-    answer = type(f"{name}{'Page' if many else 'Answer'}Serializer", (Plain,), fields)
-    return {(200, "application/json"): answer} | ERROR_RESPONSES
+def responses(data: Any, name: str = "", **more: Any) -> dict[Any, Any]:
+    """The responses of an endpoint that answers with `data`, and `more` beside it, in the native envelope."""
+    name = name or data.__name__.removesuffix("Data") + "Answer"
+    envelope = [("success", bool), ("data", data), *more.items(), ("meta", Meta)]
+    return answers(defstruct(name, envelope)) | ERROR_RESPONSES
 
 
-ROUTE_RESPONSES = responses(RouteDataSerializer)
-FEEDBACK_RESPONSES = responses(FeedbackDataSerializer)
-RATING_RESPONSES = responses(RatingDataSerializer)
-LEARNING_RESPONSES = responses(LearningDataSerializer)
-FORGOTTEN_RESPONSES = responses(ForgottenDataSerializer)
-REQUESTS_RESPONSES = responses(LogLineSerializer, many=True, next_cursor=_maybe_text())
-REQUEST_RESPONSES = responses(LogEntrySerializer)
-USAGE_RESPONSES = responses(UsageDataSerializer)
-STATEMENTS_RESPONSES = responses(StatementHeaderSerializer, many=True)
-STATEMENT_RESPONSES = responses(StatementDataSerializer)
-KEY_RESPONSES = responses(KeyDataSerializer)
+ROUTE_RESPONSES = responses(RouteData)
+FEEDBACK_RESPONSES = responses(FeedbackData)
+RATING_RESPONSES = responses(RatingData)
+LEARNING_RESPONSES = responses(LearningData)
+FORGOTTEN_RESPONSES = responses(ForgottenData)
+REQUESTS_RESPONSES = responses(list[LogLine], "LogLinePage", next_cursor=str | None)
+REQUEST_RESPONSES = responses(LogEntry)
+USAGE_RESPONSES = responses(UsageData)
+STATEMENTS_RESPONSES = responses(list[StatementHeader], "StatementHeaderPage")
+STATEMENT_RESPONSES = responses(StatementData)
+KEY_RESPONSES = responses(KeyData)
 # Lines of text, not the envelope: a file of any length.
 EXPORT_RESPONSES = {
     (200, Format(it).content_type.partition(";")[0]): OpenApiTypes.STR for it in Format

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.http import HttpResponse
@@ -18,13 +18,12 @@ from routing.decide.decision import NoCandidate, Question, decide
 from routing.decide.prediction.tokens import count_input
 from routing.doors.native import schema as native_schema
 from routing.doors.native.openapi import ERROR_RESPONSES
-from routing.doors.resources.envelope import checked, told
-from routing.doors.shared import fields
+from routing.doors.resources.envelope import told
+from routing.doors.shared import fields, wire_types
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
-from routing.doors.shared.fields import StrictSerializer, optional
 from routing.doors.shared.prompt_enhancement import enhance
-from routing.doors.shared.wire_types import MAX_NAME, MAX_TOKENS, MessagesField
+from routing.doors.shared.wire_types import ModelName, Tokens
 from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import ChatRequest, Mode, Strategy
 from routing.language.errors import InvalidModel, NoCapableModel, NotFound
@@ -43,28 +42,26 @@ class FreeView(AsyncAPIView):
     permission_classes = []
 
 
-class EstimateSerializer(StrictSerializer):
-    messages = MessagesField()
-    model = optional(fields.StrictText, max_length=MAX_NAME)
-    strategy = optional(fields.StrictChoice, choices=[str(one) for one in Strategy])
-    max_output_tokens = optional(fields.StrictInteger, min_value=1, max_value=MAX_TOKENS)
+class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields of a native chat request that its price depends on."""
 
-    class Meta:
-        closed = True
+    messages: wire_types.Messages
+    model: ModelName | None = None
+    strategy: Strategy | None = None
+    max_output_tokens: Tokens | None = None
 
 
-class EnhanceSerializer(StrictSerializer):
-    prompt = fields.StrictText(max_length=MAX_PROMPT)
+class Enhance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prompt to rewrite by rules."""
 
-    class Meta:
-        closed = True
+    prompt: Annotated[str, msgspec.Meta(max_length=MAX_PROMPT)]
 
 
 class EstimateView(FreeView):
     @extend_schema(
         operation_id="estimate",
         summary="Estimate what a chat request would cost",
-        request=EstimateSerializer,
+        request=Estimate,
         responses=OBJECT_RESPONSES,
         auth=[],
         examples=[
@@ -77,8 +74,8 @@ class EstimateView(FreeView):
     )
     async def post(self, request: Request) -> HttpResponse:
         sent = json_object(request._request)
-        checked(EstimateSerializer, sent)
-        asked = native_schema.read(sent)
+        fields.convert(sent, Estimate)
+        asked = native_schema.parse(sent)
         runtime = await running()
         facts, note = _estimated_model(asked, runtime)
         return told(request._request, _estimate(asked.request, facts, runtime.catalog.snapshot, note))
@@ -88,14 +85,14 @@ class EnhanceView(FreeView):
     @extend_schema(
         operation_id="enhance",
         summary="Improve a prompt by rules",
-        request=EnhanceSerializer,
+        request=Enhance,
         responses=OBJECT_RESPONSES,
         auth=[],
         examples=[OpenApiExample("A vague prompt", value={"prompt": "fix my code"}, request_only=True)],
     )
     async def post(self, request: Request) -> HttpResponse:
-        sent = checked(EnhanceSerializer, json_object(request._request))
-        return told(request._request, enhance(sent["prompt"]))
+        sent = fields.convert(json_object(request._request), Enhance)
+        return told(request._request, enhance(sent.prompt))
 
 
 class ModelsView(FreeView):
@@ -192,7 +189,7 @@ def _openai_model(facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-def _estimated_model(asked: native_schema.NativeAsk, runtime: Runtime) -> tuple[ModelFacts, str | None]:
+def _estimated_model(asked: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None]:
     """The model to price: the one named, the strategy's choice, or the cheapest that can answer."""
     snapshot, steering = runtime.catalog.snapshot, asked.steering
     if steering.model:

@@ -20,9 +20,9 @@ from billing.models import Attempt
 from billing.models import Request as LedgerRow
 from billing.reports.export import Format, chunks
 from core.database import from_database
-from routing.doors.resources.envelope import checked, told
+from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import EXPORT_RESPONSES, REQUEST_RESPONSES, REQUESTS_RESPONSES
-from routing.doors.resources.schema import MAX_ID, ExportSerializer, LogSerializer
+from routing.doors.resources.schema import MAX_ID, ExportSerializer, LogSerializer, parse_query
 from routing.doors.shared.answer_facts import usd
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.errors import validation_error
@@ -54,7 +54,7 @@ class RequestsView(AsyncAPIView):
         responses=REQUESTS_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
-        asked = checked(LogSerializer, request._request.GET.dict())
+        asked = parse_query(LogSerializer, request._request.GET.dict())
         start = Cursor.parse(asked["cursor"]) if "cursor" in asked else None
         rows, following = await from_database(_page, self.caller.account_id, asked, start)
         return told(
@@ -74,7 +74,7 @@ class ExportView(AsyncAPIView):
         responses=EXPORT_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponseBase:
-        asked = checked(ExportSerializer, request._request.GET.dict())
+        asked = parse_query(ExportSerializer, request._request.GET.dict())
         how = Format(asked["format"])
         rows = _in_order(self.caller.account_id, {"to": datetime.now(UTC)} | asked, None)
         parts = chunks(rows.filter(_conditions(asked)), how)

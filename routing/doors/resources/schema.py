@@ -1,24 +1,25 @@
-"""What the keyed endpoints take: bodies of feedback, and the queries of the log and of usage."""
+"""The bodies of feedback, and the queries of the request log, its export and usage.
+
+Bodies are JSON, and structs take them. Queries are texts that must become numbers and times, which is what
+DRF's serializers are for.
+"""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal, cast
 
+import msgspec
 from django.core.validators import MaxValueValidator, MinValueValidator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+from msgspec import Meta
 from rest_framework import serializers
 
 from billing.models import Request
 from billing.reports.export import Format
-from routing.doors.shared.fields import (
-    StrictChoice,
-    StrictInteger,
-    StrictNumber,
-    StrictSerializer,
-    StrictText,
-    optional,
-)
+from routing.doors.shared import fields
+from routing.doors.shared.errors import flat_details, validation_error
 from routing.doors.shared.wire_types import MAX_NAME
 from routing.language.chat import Strategy
 from routing.learning.models import MAX_COMMENT
@@ -29,34 +30,35 @@ DEFAULT_PAGE = 50
 _BIGINT = 2**63 - 1
 _OF_A_PAGE = ("limit", "cursor")
 _PLUS_READ_AS_SPACE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
+_RequestId = Annotated[str, Meta(max_length=MAX_ID)]
+_Comment = Annotated[str, Meta(max_length=MAX_COMMENT)]
 
 
-class FeedbackSerializer(StrictSerializer):
+class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exactly one of score and thumb."""
 
-    request_id = StrictText(max_length=MAX_ID)
-    score = optional(StrictNumber, min_value=0, max_value=1, help_text="0: useless, 1: right.")
-    thumb = optional(StrictChoice, choices=["up", "down"], help_text="up is score 1, down is 0.")
-    comment = optional(StrictText, max_length=MAX_COMMENT)
-
-    class Meta:
-        closed = True
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if (attrs.get("score") is None) == (attrs.get("thumb") is None):
-            raise serializers.ValidationError({"score": "Send exactly one of score and thumb."})
-        return attrs
+    request_id: _RequestId
+    score: Annotated[float, Meta(ge=0, le=1, description="0: useless, 1: right.")] | None = None
+    thumb: Annotated[Literal["up", "down"], Meta(description="up is score 1, down is 0.")] | None = None
+    comment: _Comment | None = None
 
 
-class RatingSerializer(StrictSerializer):
+class Rating(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The older form; rating 1 is score 0, rating 5 is score 1."""
 
-    request_id = StrictText(max_length=MAX_ID)
-    rating = StrictInteger(min_value=1, max_value=5)
-    comment = optional(StrictText, max_length=MAX_COMMENT)
+    request_id: _RequestId
+    rating: Annotated[int, Meta(ge=1, le=5)]
+    comment: _Comment | None = None
 
-    class Meta:
-        closed = True
+
+def parse_feedback(raw: dict[str, Any]) -> tuple[Feedback, float]:
+    """The body and the score it stands for, 0 to 1. Raises ValidationError."""
+    sent = fields.convert(raw, Feedback)
+    if (sent.score is None) == (sent.thumb is None):
+        raise validation_error([{"field": "score", "message": "Send exactly one of score and thumb."}])
+    if sent.score is not None:
+        return sent, sent.score
+    return sent, 1.0 if sent.thumb == "up" else 0.0
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -73,11 +75,32 @@ class MomentField(serializers.DateTimeField):
         return super().to_internal_value(_PLUS_READ_AS_SPACE.sub("+", value) if "T" in value else value)
 
 
-class PeriodSerializer(StrictSerializer):
-    """`from` is inclusive, `to` exclusive."""
+class QuerySerializer(serializers.Serializer[Any]):
+    """Names every parameter that is wrong, unknown ones included."""
 
-    class Meta:
-        closed = True
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {
+            name: ["There is no such field."] for name in data if name not in self.fields
+        }
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors |= cast(dict[str, Any], error.detail)
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+
+def parse_query(serializer: type[QuerySerializer], query: Mapping[str, str]) -> dict[str, Any]:
+    """The values of the parameters that are there. Raises ValidationError that names every wrong one."""
+    checked = serializer(data=query)
+    if not checked.is_valid():
+        raise validation_error(list(flat_details(checked.errors)))
+    return {name: value for name, value in checked.validated_data.items() if value is not None}
+
+
+class PeriodSerializer(QuerySerializer):
+    """`from` is inclusive, `to` exclusive."""
 
     def get_fields(self) -> dict[str, Any]:
         period = {"from": MomentField(required=False), "to": MomentField(required=False)}

@@ -18,9 +18,9 @@ from billing.models import Window
 from billing.reports.measures import Sums
 from billing.reports.queries import Sources
 from core.database import from_database
-from routing.doors.resources.envelope import checked, told
+from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import KEY_RESPONSES, USAGE_RESPONSES
-from routing.doors.resources.schema import PeriodSerializer
+from routing.doors.resources.schema import PeriodSerializer, parse_query
 from routing.doors.shared.answer_facts import usd
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.errors import validation_error
@@ -50,7 +50,7 @@ class UsageView(AsyncAPIView):
         responses=USAGE_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
-        since, until = _period(checked(PeriodSerializer, request._request.GET.dict()), datetime.now(UTC))
+        since, until = _period(parse_query(PeriodSerializer, request._request.GET.dict()), datetime.now(UTC))
         groups = await from_database(_groups, self.caller.account_id, since, until)
         return told(
             request._request,

@@ -1,32 +1,36 @@
-"""What several doors say alike: types of fields with their bounds, and how the document describes them."""
+"""Field types that several doors share: bounds, parsers and descriptions for the OpenAPI document."""
 
 from typing import Annotated, Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter
 from msgspec import Meta
-from rest_framework import serializers
 
 from routing.doors.shared import openai_messages as parse
 from routing.doors.shared import openai_tools as parse_tools
-from routing.doors.shared.fields import Metadata, ParsedField
+from routing.doors.shared.fields import read_by
 
 MAX_NAME = 120  # characters of a model's name or alias
 MAX_USER = 512
+MAX_TIER = 32  # characters of a service tier
 MAX_TOKENS = 1_000_000
+MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512  # of metadata, as OpenAI has it; keys and values in characters
 INT64 = 2**63
 
 ModelName = Annotated[str, Meta(max_length=MAX_NAME)]
+ModelOrRouter = Annotated[
+    ModelName,
+    Meta(description="A catalog id or alias, or routeplex-ai (routeplex-ai:cost, …) for Smart Routing."),
+]
 UserName = Annotated[str, Meta(max_length=MAX_USER)]
+ServiceTier = Annotated[str, Meta(max_length=MAX_TIER)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Seed = Annotated[int, Meta(ge=-INT64, le=INT64 - 1)]
+Seed = Annotated[int, Meta(ge=-INT64, le=INT64 - 1, extra_json_schema={"format": "int64"})]
 Pairs = Annotated[
-    dict[
-        Annotated[str, Meta(max_length=Metadata.MAX_KEY)], Annotated[str, Meta(max_length=Metadata.MAX_VALUE)]
-    ],
-    Meta(max_length=Metadata.MAX_PAIRS),
+    dict[Annotated[str, Meta(max_length=MAX_KEY)], Annotated[str, Meta(max_length=MAX_VALUE)]],
+    Meta(max_length=MAX_PAIRS),
 ]
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -37,7 +41,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "key is answered and charged once; later ones get the first answer again, with Idempotency-Replayed.",
 )
 
-_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
+OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _PART = {
     "type": "object",
     "required": ["type"],
@@ -52,8 +56,8 @@ _PART = {
                 "detail": {"type": "string", "enum": ["auto", "low", "high", "original"]},
             },
         },
-        "file": _OBJECT,
-        "input_audio": _OBJECT,
+        "file": OBJECT,
+        "input_audio": OBJECT,
         "refusal": {"type": "string"},
     },
 }
@@ -64,81 +68,56 @@ _MESSAGE = {
         "role": {"type": "string", "enum": list(parse.ROLES)},
         "content": {"oneOf": [{"type": "string"}, {"type": "array", "items": _PART}], "nullable": True},
         "name": {"type": "string"},
-        "tool_calls": {"type": "array", "items": _OBJECT, "description": "Of an assistant, as OpenAI."},
+        "tool_calls": {"type": "array", "items": OBJECT, "description": "Of an assistant, as OpenAI."},
         "tool_call_id": {"type": "string", "description": "Which call a message of role tool answers."},
     },
 }
+OBJECTS: dict[str, Any] = {"type": "array", "items": OBJECT}
+TEXT_OR_OBJECTS: dict[str, Any] = {"oneOf": [{"type": "string"}, OBJECTS]}
+TEXT_LIST: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
 
 
-@extend_schema_field({"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": parse.MAX_MESSAGES})
-class MessagesField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse.messages, **options)
+def text_or_object(*choices: str) -> dict[str, Any]:
+    """The schema of some words or an object."""
+    return {"oneOf": [{"type": "string", "enum": list(choices)}, OBJECT]}
 
 
-@extend_schema_field({"type": "array", "items": _OBJECT, "maxItems": parse_tools.MAX_TOOLS})
-class ToolsField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_tools.tools, **options)
-
-
-@extend_schema_field({"type": "array", "items": _OBJECT, "maxItems": parse_tools.MAX_TOOLS})
-class FunctionsField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        told = "The older form of tools; answered with function_call."
-        super().__init__(parse_tools.functions, help_text=told, **options)
-
-
-@extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none"]}, _OBJECT]})
-class FunctionCallField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_tools.function_call, **options)
-
-
-@extend_schema_field({"oneOf": [{"type": "string", "enum": ["auto", "none", "required"]}, _OBJECT]})
-class ToolChoiceField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_tools.tool_choice, **options)
-
-
-@extend_schema_field(
-    {
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": {"type": "string", "enum": ["text", "json_object", "json_schema"]},
-            "json_schema": _OBJECT,
-        },
-    }
-)
-class ResponseFormatField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_tools.response_format, **options)
-
-
-@extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "string", "minLength": 1},
-            {
-                "type": "array",
-                "items": {"type": "string", "minLength": 1},
-                "maxItems": parse_tools.MAX_STOPS,
+# The fields that OpenAI's chat completions and the native API have in common; `Any`: the parser reads them.
+Messages = Annotated[
+    list[Any],
+    read_by(
+        parse.messages, {"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": parse.MAX_MESSAGES}
+    ),
+]
+Tools = Annotated[Any, read_by(parse_tools.tools, OBJECTS | {"maxItems": parse_tools.MAX_TOOLS})]
+Functions = Annotated[
+    Any,
+    read_by(
+        parse_tools.functions,
+        OBJECTS | {"maxItems": parse_tools.MAX_TOOLS},
+        "The older form of tools; answered with function_call.",
+    ),
+]
+FunctionCall = Annotated[Any, read_by(parse_tools.function_call, text_or_object("auto", "none"))]
+ToolChoice = Annotated[Any, read_by(parse_tools.tool_choice, text_or_object("auto", "none", "required"))]
+ResponseFormat = Annotated[
+    Any,
+    read_by(
+        parse_tools.response_format,
+        {
+            "type": "object",
+            "required": ["type"],
+            "properties": {
+                "type": {"type": "string", "enum": ["text", "json_object", "json_schema"]},
+                "json_schema": OBJECT,
             },
-        ]
-    }
-)
-class StopField(ParsedField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_tools.stop, **options)
-
-
-@extend_schema_field({"type": "string", "enum": ["routeplex-ai", "manual"]})
-class ModeField(serializers.Field[Any, Any, Any, Any]):
-    """Takes anything: a wrong mode has an error code of its own."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        return data
-
-    def to_representation(self, value: Any) -> Any:
-        return value
+        },
+    ),
+]
+Stop = Annotated[
+    Any,
+    read_by(
+        parse_tools.stop,
+        {"oneOf": [{"type": "string", "minLength": 1}, TEXT_LIST | {"maxItems": parse_tools.MAX_STOPS}]},
+    ),
+]
