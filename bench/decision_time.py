@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.fit_decide import everyday_prompts
 from bench.published import NOW, snapshot
-from routing.decide.decision import Decision, Question, decide, load
+from routing.decide.decision import Decision, DecisionInput, decide, load
 from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 TOKENS = (20, 200, 2000, 20000)
@@ -45,7 +45,7 @@ def timed(tokens: int, rounds: int) -> tuple[list[float], Decision]:
         text = text[: tokens * CHARS]
         request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
         began = time.perf_counter()
-        decision = decide(Question(request=request, at=NOW, strategy=Strategy.AUTO), catalog)
+        decision = decide(DecisionInput(request=request, at=NOW, strategy=Strategy.AUTO), catalog)
         if turn >= WARM_UP:
             taken.append((time.perf_counter() - began) * 1000)
     return taken, decision

@@ -15,7 +15,7 @@ from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
 from routing.decide.decision import decide, load
 from routing.decide.forecast import Conversation
-from routing.decide.inputs import Question
+from routing.decide.inputs import DecisionInput
 from routing.language.arms import Arm
 from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
@@ -66,11 +66,13 @@ def _session(
         messages.append(Message(Role.USER, (Text(str(random.choice(asked))),)))
         request = ChatRequest(messages=tuple(messages), max_output_tokens=2000)
         for knows, paid in ((True, told), (False, blind)):
-            question = Question(request=request, at=at, strategy=strategy, conversation=last[knows])
+            question = DecisionInput(request=request, at=at, strategy=strategy, conversation=last[knows])
             real = decide(question, catalog, draw=0.0)
             arm = real.chain[0]
             if not knows:
-                arm = decide(Question(request=request, at=at, strategy=strategy), catalog, draw=0.0).chain[0]
+                arm = decide(
+                    DecisionInput(request=request, at=at, strategy=strategy), catalog, draw=0.0
+                ).chain[0]
             entry = next(one for one in real.trace.candidates if one.arm == arm.name)
             before = last[knows]
             paid.usd += entry.cost_usd or 0.0

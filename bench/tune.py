@@ -16,8 +16,8 @@ from bench.fit_decide import SHIPPABLE, everyday_prompts
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
 from routing.decide import preferences, strategies
-from routing.decide.decision import Question, load
-from routing.decide.scores import View, look
+from routing.decide.decision import DecisionInput, load
+from routing.decide.scores import Scores, score
 from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 Row = npt.NDArray[np.float64]
@@ -43,19 +43,19 @@ def main() -> None:
     arguments = parser.parse_args()
     load()
     catalog = snapshot()
-    views = [_look(text, catalog) for text in prompts(arguments.data)]
-    hard = np.array([view.difficulty > HARD for view in views])
-    fixed, success, usd = _best_fixed(views)
-    print(f"{len(views)} prompts, {hard.sum()} of them hard; best fixed: {fixed}")
+    all_scores = [_score(text, catalog) for text in prompts(arguments.data)]
+    hard = np.array([scores.difficulty > HARD for scores in all_scores])
+    fixed, success, usd = _best_fixed(all_scores)
+    print(f"{len(all_scores)} prompts, {hard.sum()} of them hard; best fixed: {fixed}")
     print(f"target: {TARGET:.0%} of its success, on all and on the hard ones")
     best = Fixed(success.mean(), success[hard].mean(), hard)
-    _print("best fixed", best, success, usd, np.full(len(views), np.nan))
+    _print("best fixed", best, success, usd, np.full(len(all_scores), np.nan))
     for strategy in Strategy:
-        _print(strategy.value, best, *_chosen(views, strategy))
+        _print(strategy.value, best, *_chosen(all_scores, strategy))
     chosen = preferences.AUTO_VALUE
     for value in VALUES:
         preferences.AUTO_VALUE = float(value)
-        _print(f"auto, value {value}", best, *_chosen(views, Strategy.AUTO))
+        _print(f"auto, value {value}", best, *_chosen(all_scores, Strategy.AUTO))
     preferences.AUTO_VALUE = chosen
 
 
@@ -69,23 +69,27 @@ def prompts(folder: Path) -> list[str]:
     return texts
 
 
-def _look(text: str, catalog: Snapshot) -> View:
+def _score(text: str, catalog: Snapshot) -> Scores:
     request = ChatRequest(messages=(Message(Role.USER, (Text(text),)),))
-    return look(Question(request=request, at=NOW), catalog, {})
+    return score(DecisionInput(request=request, at=NOW), catalog, {})
 
 
-def _best_fixed(views: list[View]) -> tuple[str, Row, Row]:
+def _best_fixed(all_scores: list[Scores]) -> tuple[str, Row, Row]:
     """The arm with the highest mean success over all prompts, its success and cost by prompt."""
-    able = np.array([removal is None for removal in views[0].removed])
-    believed = np.array([np.where(v.board.scored, v.p_success, v.low) for v in views])
+    able = np.array([removal is None for removal in all_scores[0].removed])
+    believed = np.array([np.where(v.arm_table.scored, v.p_success, v.low) for v in all_scores])
     row = int(np.where(able, believed.mean(axis=0), -1).argmax())
-    return views[0].board.names[row], believed[:, row], np.array([v.cost_usd[row] for v in views])
+    return (
+        all_scores[0].arm_table.names[row],
+        believed[:, row],
+        np.array([v.cost_usd[row] for v in all_scores]),
+    )
 
 
-def _chosen(views: list[View], strategy: Strategy) -> tuple[Row, Row, Row]:
+def _chosen(all_scores: list[Scores], strategy: Strategy) -> tuple[Row, Row, Row]:
     picks = []
-    for view in views:
-        seen = view.candidates([row for row, removal in enumerate(view.removed) if removal is None])
+    for scores in all_scores:
+        seen = scores.candidates([row for row, removal in enumerate(scores.removed) if removal is None])
         best = int(strategies.rank(strategy, seen, stream=False).order[0])
         picks.append((seen.believed[best], seen.cost_usd[best], seen.latency_ms[best]))
     success, cost, latency = np.array(picks).T

@@ -29,7 +29,7 @@ REASONING = {
     Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000,
     Effort.XHIGH: 8000, Effort.MAX: 14000,
 }  # fmt: skip
-_KEPT = 8  # boards: the current and previous snapshot at the few efforts callers pin
+_MAX_TABLES = 8  # boards: the current and previous snapshot at the few efforts callers pin
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Prices(msgspec.Struct, frozen=True):
     cache_read: Row
 
 
-class Board(msgspec.Struct, frozen=True):
+class ArmTable(msgspec.Struct, frozen=True):
     """One snapshot at one pinned effort (or none). All arrays are by row."""
 
     snapshot: Snapshot  # the one it was built from: its health may be older than the question's
@@ -80,10 +80,10 @@ class Board(msgspec.Struct, frozen=True):
         return _prices(tiers, input_tokens)
 
 
-_boards: OrderedDict[tuple[int, ...], Board] = OrderedDict()
+_arm_tables: OrderedDict[tuple[int, ...], ArmTable] = OrderedDict()
 
 
-def board_of(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
+def arm_table_of(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
     """The board of this snapshot, or of one that differs in `blocked` alone, which boards do not hold.
 
     Parts are known by identity: a kept board keeps them alive, so an id is not used again.
@@ -97,12 +97,12 @@ def board_of(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
         snapshot.scores,
     )
     key = (*map(id, parts), id(snapshot.output_tokens), hash(pinned_effort))
-    board = _boards.get(key)
-    if board is None:
-        board = _boards[key] = _build(snapshot, pinned_effort)
-        while len(_boards) > _KEPT:
-            _boards.popitem(last=False)
-    return board
+    arm_table = _arm_tables.get(key)
+    if arm_table is None:
+        arm_table = _arm_tables[key] = _build(snapshot, pinned_effort)
+        while len(_arm_tables) > _MAX_TABLES:
+            _arm_tables.popitem(last=False)
+    return arm_table
 
 
 def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
@@ -118,7 +118,7 @@ def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
     )
 
 
-def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
+def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
     chosen = _choosable(snapshot, pinned_effort)
     defaults = [_default_arm(facts, pinned_effort) for facts in snapshot.models.values()]
     arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: arm.name))
@@ -144,7 +144,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> Board:
     rows = {arm: row for row, arm in enumerate(arms)}
     routable = {arm.model for arm in chosen}
     efforts = tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True))
-    return Board(
+    return ArmTable(
         snapshot=snapshot,
         pinned_effort=pinned_effort,
         arms=arms,

@@ -9,22 +9,20 @@ from collections.abc import Mapping
 import msgspec
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide import chain
-from routing.decide import preferences as prefer
-from routing.decide import trace_builder as record
+from routing.decide import chain, preferences, trace_builder
 from routing.decide.arm_table import nearest_effort
 from routing.decide.filters import Reason, Removal
 from routing.decide.forecast import Conversation
-from routing.decide.inputs import Question
+from routing.decide.inputs import DecisionInput
 from routing.decide.prediction import artefact
-from routing.decide.scores import View, look
+from routing.decide.scores import Scores, score
 from routing.decide.strategies import near_ties, rank, value_usd
 from routing.decide.trace import Forecast, Trace
 from routing.decide.trace_builder import Choice
 from routing.language.arms import Arm
 from routing.language.chat import Mode, Strategy
 
-__all__ = ["Conversation", "Decision", "NoCandidate", "Question", "decide", "load"]
+__all__ = ["Conversation", "Decision", "DecisionInput", "NoCandidate", "decide", "load"]
 
 load = artefact.load
 
@@ -44,7 +42,7 @@ class NoCandidate(Exception):
 
 
 def decide(
-    question: Question,
+    decision_input: DecisionInput,
     snapshot: Snapshot,
     *,
     draw: float = 0.0,
@@ -57,83 +55,91 @@ def decide(
     """
     if not snapshot.models:
         raise NoCandidate("no_capable_model", "No model is configured.", {})
-    view = look(question, snapshot, learning or {})
-    choice = _manual(view) if question.mode is Mode.MANUAL else _smart(view, draw)
-    facts = [view.board.facts[row] for row in choice.order]
-    places = chain.chain([(one.id, one.provider) for one in facts], fallback=question.fallback)
+    scores = score(decision_input, snapshot, learning or {})
+    choice = _manual(scores) if decision_input.mode is Mode.MANUAL else _smart(scores, draw)
+    facts = [scores.arm_table.facts[row] for row in choice.order]
+    places = chain.chain([(one.id, one.provider) for one in facts], fallback=decision_input.fallback)
     rows = [choice.order[place] for place in places]
     return Decision(
-        chain=tuple(view.board.arms[row] for row in rows),
-        trace=record.trace(view, choice, rows),
-        forecast=record.forecasts(view, rows),
+        chain=tuple(scores.arm_table.arms[row] for row in rows),
+        trace=trace_builder.trace(scores, choice, rows),
+        forecast=trace_builder.forecasts(scores, rows),
     )
 
 
-def _smart(view: View, draw: float) -> Choice:
-    rows = _standing(view)
+def _smart(scores: Scores, draw: float) -> Choice:
+    rows = _standing(scores)
     if not rows:
-        raise _refused(view)
-    seen = view.candidates(rows)
-    made = rank(view.question.strategy, seen, stream=view.question.stream)
-    order = [rows[int(i)] for i in made.order]
-    choice = Choice(rows=rows, seen=seen, made=made, order=order)
-    return choice if view.question.strategy is not Strategy.AUTO else _explore(choice, draw)
+        raise _refused(scores)
+    candidates = scores.candidates(rows)
+    ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
+    order = [rows[int(i)] for i in ranking.order]
+    choice = Choice(rows=rows, candidates=candidates, ranking=ranking, order=order)
+    return choice if scores.decision_input.strategy is not Strategy.AUTO else _explore(choice, draw)
 
 
-def _manual(view: View) -> Choice:
+def _manual(scores: Scores) -> Choice:
     """The pinned arm, then the smart ranking of the others, who stand in when the pinned model is paused."""
-    pinned, board = _pinned_row(view), view.board
-    rows = list(dict.fromkeys([pinned, *_standing(view)]))
-    seen = view.candidates(rows)
-    made = rank(view.question.strategy, seen, stream=view.question.stream)
-    others = [rows[int(i)] for i in made.order if board.arms[rows[int(i)]].model != board.arms[pinned].model]
-    if view.removed[pinned] is None:
-        return Choice(rows=rows, seen=seen, made=made, order=[pinned, *others], pinned=pinned)
-    if not others or not view.question.fallback:
-        raise _refused(view)
-    return Choice(rows=rows, seen=seen, made=made, order=others, pinned=pinned)
+    pinned, arm_table = _pinned_row(scores), scores.arm_table
+    rows = list(dict.fromkeys([pinned, *_standing(scores)]))
+    candidates = scores.candidates(rows)
+    ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
+    others = [
+        rows[int(i)]
+        for i in ranking.order
+        if arm_table.arms[rows[int(i)]].model != arm_table.arms[pinned].model
+    ]
+    if scores.removed[pinned] is None:
+        return Choice(
+            rows=rows, candidates=candidates, ranking=ranking, order=[pinned, *others], pinned=pinned
+        )
+    if not others or not scores.decision_input.fallback:
+        raise _refused(scores)
+    return Choice(rows=rows, candidates=candidates, ranking=ranking, order=others, pinned=pinned)
 
 
-def _standing(view: View) -> list[int]:
-    return [row for row, removal in enumerate(view.removed) if removal is None]
+def _standing(scores: Scores) -> list[int]:
+    return [row for row, removal in enumerate(scores.removed) if removal is None]
 
 
 def _explore(choice: Choice, draw: float) -> Choice:
     """Now and then a near tie goes to another arm, so that outcomes of all are seen (spec/routing.md §8)."""
-    near = near_ties(choice.made, value_usd(choice.seen))
+    near = near_ties(choice.ranking, value_usd(choice.candidates))
     if not near:
         return choice
-    if draw < 1 - prefer.EXPLORE_SHARE:
-        return msgspec.structs.replace(choice, probability=1 - prefer.EXPLORE_SHARE)
+    if draw < 1 - preferences.EXPLORE_SHARE:
+        return msgspec.structs.replace(choice, probability=1 - preferences.EXPLORE_SHARE)
     place = near[
-        min(int((draw - 1 + prefer.EXPLORE_SHARE) / prefer.EXPLORE_SHARE * len(near)), len(near) - 1)
+        min(
+            int((draw - 1 + preferences.EXPLORE_SHARE) / preferences.EXPLORE_SHARE * len(near)), len(near) - 1
+        )
     ]
     row = choice.rows[place]
     return msgspec.structs.replace(
         choice,
         order=[row, *(other for other in choice.order if other != row)],
-        probability=prefer.EXPLORE_SHARE / len(near),
+        probability=preferences.EXPLORE_SHARE / len(near),
         explored=True,
     )
 
 
-def _pinned_row(view: View) -> int:
-    question, board = view.question, view.board
-    facts = board.snapshot.models.get(question.pinned or "")
+def _pinned_row(scores: Scores) -> int:
+    decision_input, arm_table = scores.decision_input, scores.arm_table
+    facts = arm_table.snapshot.models.get(decision_input.pinned or "")
     if facts is None:
-        raise NoCandidate("invalid_model", f"There is no model {question.pinned!r} here.", {})
-    wanted = question.request.effort
-    row = board.rows[Arm(facts.id, None if wanted is None else nearest_effort(facts, wanted))]
-    removal = view.removed[row]
+        raise NoCandidate("invalid_model", f"There is no model {decision_input.pinned!r} here.", {})
+    wanted = decision_input.request.effort
+    row = arm_table.rows[Arm(facts.id, None if wanted is None else nearest_effort(facts, wanted))]
+    removal = scores.removed[row]
     if removal is not None and removal.code is not Reason.UNAVAILABLE:
-        raise _refusal_of([removal], f"{facts.name} {removal.words}.", {board.names[row]: removal})
+        raise _refusal_of([removal], f"{facts.name} {removal.words}.", {arm_table.names[row]: removal})
     return row
 
 
-def _refused(view: View) -> NoCandidate:
+def _refused(scores: Scores) -> NoCandidate:
     removed = {
-        view.board.names[row]: removal
-        for row, removal in enumerate(view.removed)
+        scores.arm_table.names[row]: removal
+        for row, removal in enumerate(scores.removed)
         if removal is not None and removal.code is not Reason.PIN_ONLY
     }
     return _refusal_of(list(removed.values()), None, removed)

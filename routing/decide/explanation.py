@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from routing.decide import preferences as prefer
+from routing.decide import preferences
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.decide.strategies import Candidates, Ranking, winners
-from routing.decide.trace import Entry
+from routing.decide.trace import Candidate
 from routing.language.arms import Effort
 from routing.language.chat import Strategy
 
@@ -22,7 +22,9 @@ FLIP_WEIGHTS = np.array(  # nearest to today's first
 )
 
 
-def reason(strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Entry], *, stream: bool) -> str:
+def reason(
+    strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Candidate], *, stream: bool
+) -> str:
     """One sentence. `ranked` is what passed the filters, best first."""
     chosen = ranked[0]
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
@@ -31,15 +33,15 @@ def reason(strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Ent
     return f"{prompt}: {_because(strategy, ranked, stream=stream)}."
 
 
-def pinned_reason(chosen: Entry) -> str:
+def pinned_reason(chosen: Candidate) -> str:
     return f"You asked for {title(chosen)}."
 
 
-def unavailable_reason(asked: str, why: str, chosen: Entry) -> str:
+def unavailable_reason(asked: str, why: str, chosen: Candidate) -> str:
     return f"You asked for {asked}, which {why}; {title(chosen)} stands in for it."
 
 
-def title(entry: Entry) -> str:
+def title(entry: Candidate) -> str:
     """The model's name and, when it has one, its effort in words."""
     return entry.name + _EFFORT.get(entry.effort, f" at {entry.effort} effort")
 
@@ -54,18 +56,20 @@ def usd(amount: float | None) -> str:
     return f"${amount:.{digits}f}"
 
 
-def flip(strategy: Strategy, seen: Candidates, entries: list[Entry], made: Ranking, *, stream: bool) -> str:
+def flip(
+    strategy: Strategy, candidates: Candidates, entries: list[Candidate], ranking: Ranking, *, stream: bool
+) -> str:
     """The smallest change that would have chosen another model. `entries` are in the order of `seen`."""
-    winner = int(made.order[0])
+    winner = int(ranking.order[0])
     if len({entry.model for entry in entries}) < 2:
         return "Nothing: no other model can answer this request."
     if strategy in (Strategy.AUTO, Strategy.BALANCED):
-        others = winners(strategy, seen, FLIP_WEIGHTS, stream=stream)
+        others = winners(strategy, candidates, FLIP_WEIGHTS, stream=stream)
         for weight, other in zip(FLIP_WEIGHTS.tolist(), others, strict=True):
             if entries[other].model != entries[winner].model:
                 return f"Would have gone to {title(entries[other])} if cost weighed {_change(weight)}."
         return "No weight of cost, from a tenth of today's to ten times it, would have chosen another model."
-    runner = next(int(i) for i in made.order[1:] if entries[int(i)].model != entries[winner].model)
+    runner = next(int(i) for i in ranking.order[1:] if entries[int(i)].model != entries[winner].model)
     return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
 
 
@@ -79,7 +83,7 @@ def _change(weight: float) -> str:
     return f"{weight:.0f} times as much"
 
 
-def _because(strategy: Strategy, ranked: list[Entry], *, stream: bool) -> str:
+def _because(strategy: Strategy, ranked: list[Candidate], *, stream: bool) -> str:
     chosen = ranked[0]
     sure, cost = _sure(chosen), usd(chosen.cost_usd)
     match strategy:
@@ -97,7 +101,7 @@ def _because(strategy: Strategy, ranked: list[Entry], *, stream: bool) -> str:
             return _auto(ranked, chosen)
 
 
-def _auto(ranked: list[Entry], chosen: Entry) -> str:
+def _auto(ranked: list[Candidate], chosen: Candidate) -> str:
     told = f"{title(chosen)} is {_sure(chosen)}"
     able = [entry for entry in ranked if entry.competent and entry.cost_usd is not None]
     best = max(able, key=lambda entry: entry.believed, default=chosen)
@@ -113,12 +117,12 @@ def _auto(ranked: list[Entry], chosen: Entry) -> str:
     return f"{told}, against {rest}, which is worth its {usd(chosen.cost_usd)}"
 
 
-def _runner_up(strategy: Strategy, chosen: Entry, other: Entry, *, stream: bool) -> str:
+def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, stream: bool) -> str:
     would = f"Would have gone to {title(other)}"
     if not other.competent:
         return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
     match strategy:
-        case Strategy.QUALITY if chosen.believed - other.believed <= prefer.QUALITY_TIE:
+        case Strategy.QUALITY if chosen.believed - other.believed <= preferences.QUALITY_TIE:
             return f"{would}, as good within half a point, if it cost less than {usd(chosen.cost_usd)}."
         case Strategy.QUALITY:
             gap = (chosen.believed - other.believed) * 100
@@ -131,7 +135,7 @@ def _runner_up(strategy: Strategy, chosen: Entry, other: Entry, *, stream: bool)
             return f"{would} if it were more than {max(gap, 0):.0f} ms faster."
 
 
-def _sure(entry: Entry) -> str:
+def _sure(entry: Candidate) -> str:
     if entry.scored:
         return f"expected to succeed {_percent(entry.believed)} of the time"
     return f"not measured yet, but expected to succeed at least {_percent(entry.believed)} of the time"

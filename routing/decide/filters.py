@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide.arm_table import Board
+from routing.decide.arm_table import ArmTable
 from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image
 from routing.language.choices import MOST_CALLS
@@ -95,14 +95,16 @@ def preferred(request: ChatRequest) -> dict[Capability, str]:
     return {Capability.STOP: _WORDS[Capability.STOP]} if request.stop else {}
 
 
-def removals(board: Board, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
+def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
     """By row, why it cannot answer; None: it can. `tokens` is each arm's input, `cost_usd` its forecast."""
-    by_model = {name: _model_removal(board, rules, facts) for name, facts in board.snapshot.models.items()}
-    result = [by_model[arm.model] for arm in board.arms]
-    for row in np.flatnonzero(board.pin_only).tolist():
-        if board.arms[row].model != rules.pinned:
-            result[row] = result[row] or _pin_only(board, row)
-    fits = (tokens <= board.max_input) & (tokens + rules.room_for_output <= board.window)
+    by_model = {
+        name: _model_removal(arm_table, rules, facts) for name, facts in arm_table.snapshot.models.items()
+    }
+    result = [by_model[arm.model] for arm in arm_table.arms]
+    for row in np.flatnonzero(arm_table.pin_only).tolist():
+        if arm_table.arms[row].model != rules.pinned:
+            result[row] = result[row] or _pin_only(arm_table, row)
+    fits = (tokens <= arm_table.max_input) & (tokens + rules.room_for_output <= arm_table.window)
     for row in np.flatnonzero(~fits).tolist():
         words = f"has a context that cannot hold {int(tokens[row]):,} input tokens"
         result[row] = result[row] or Removal(Reason.CONTEXT, words)
@@ -116,7 +118,7 @@ def _or_inf(limit: float | None) -> float:
     return np.inf if limit is None else limit
 
 
-def _model_removal(board: Board, rules: Rules, facts: ModelFacts) -> Removal | None:
+def _model_removal(arm_table: ArmTable, rules: Rules, facts: ModelFacts) -> Removal | None:
     if rules.allowed and facts.id not in rules.allowed:
         return Removal(Reason.NOT_ALLOWED, "is not among the models this request may use")
     if facts.shutdown is not None and facts.shutdown <= rules.today:
@@ -129,16 +131,16 @@ def _model_removal(board: Board, rules: Rules, facts: ModelFacts) -> Removal | N
     for capability, words in rules.needed.items():
         if capability not in facts.capabilities:
             return Removal(Reason.CAPABILITY, words)
-    if not board.snapshot.prices.get(facts.id) and not pinned:
+    if not arm_table.snapshot.prices.get(facts.id) and not pinned:
         return Removal(Reason.UNPRICED, "has no known price and is used only when asked for by name")
     if facts.id in rules.blocked:
         return Removal(Reason.UNAVAILABLE, f"is paused: {rules.blocked[facts.id]}")
     return None
 
 
-def _pin_only(board: Board, row: int) -> Removal:
-    if board.pinned_effort is not None and board.effort[row] is not board.pinned_effort:
-        return Removal(Reason.EFFORT, f"does not take reasoning effort {board.pinned_effort}")
+def _pin_only(arm_table: ArmTable, row: int) -> Removal:
+    if arm_table.pinned_effort is not None and arm_table.effort[row] is not arm_table.pinned_effort:
+        return Removal(Reason.EFFORT, f"does not take reasoning effort {arm_table.pinned_effort}")
     return Removal(Reason.PIN_ONLY, "is this model's default, used only when asked for by name")
 
 

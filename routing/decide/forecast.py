@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide.arm_table import Board
+from routing.decide.arm_table import ArmTable
 from routing.decide.prediction.artefact import Array
 from routing.decide.prediction.difficulty import ORDINARY
 from routing.decide.prediction.skills import SKILLS, Skill
@@ -56,13 +56,13 @@ class Output(msgspec.Struct, frozen=True):
     finished: Row
 
 
-def output(board: Board, mix: Array, difficulty: float, limit: int | None) -> Output:
+def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None) -> Output:
     weights = mix.astype(np.float64)
     visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
     thinking = float(weights @ [THINKING[s] for s in SKILLS]) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
-    reasoning = board.reasoning * thinking
-    total = _seen(board, mix, reasoning + visible)
-    cap = board.max_output if limit is None else np.minimum(board.max_output, limit)
+    reasoning = arm_table.reasoning * thinking
+    total = _seen(arm_table, mix, reasoning + visible)
+    cap = arm_table.max_output if limit is None else np.minimum(arm_table.max_output, limit)
     room = cap - ANSWER_SHARE * np.minimum(visible, cap)
     return Output(
         visible=np.minimum(visible, cap),
@@ -73,15 +73,15 @@ def output(board: Board, mix: Array, difficulty: float, limit: int | None) -> Ou
 
 
 def input_cost(
-    board: Board, tokens: Row, conversation: Conversation | None, at: datetime
+    arm_table: ArmTable, tokens: Row, conversation: Conversation | None, at: datetime
 ) -> tuple[Row, float]:
     """USD of the input by arm, and how many of them the prompt cache saves on the arm of the earlier turn.
 
     Leaving that arm forgoes the saving: that is its charge (spec/routing.md §5).
     """
-    prices = board.prices(tokens)
+    prices = arm_table.prices(tokens)
     full = tokens * prices.uncached_input
-    row = None if conversation is None else _cached_row(board, conversation, at)
+    row = None if conversation is None else _cached_row(arm_table, conversation, at)
     if row is None or conversation is None:
         return full, 0.0
     shared = min(conversation.prefix_tokens, tokens[row])
@@ -89,22 +89,22 @@ def input_cost(
     if not discount > 0:
         return full, 0.0
     saved = np.zeros(len(tokens))
-    for other, arm in enumerate(board.arms):
+    for other, arm in enumerate(arm_table.arms):
         if arm.model == conversation.arm.model:
             saved[other] = discount
     return full - saved, float(discount)
 
 
-def latency_ms(board: Board, out: Output) -> Row:
+def latency_ms(arm_table: ArmTable, out: Output) -> Row:
     """Time to complete. Time to first token holds the reasoning already; the visible answer is added."""
-    return board.ttft_ms + out.visible / board.tokens_per_second * 1000
+    return arm_table.ttft_ms + out.visible / arm_table.tokens_per_second * 1000
 
 
-def _cached_row(board: Board, conversation: Conversation, at: datetime) -> int | None:
-    row = next((i for i, arm in enumerate(board.arms) if arm.model == conversation.arm.model), None)
+def _cached_row(arm_table: ArmTable, conversation: Conversation, at: datetime) -> int | None:
+    row = next((i for i, arm in enumerate(arm_table.arms) if arm.model == conversation.arm.model), None)
     if row is None or at - conversation.last_at > CACHE_LIFE:
         return None
-    least = board.facts[row].quirks.get("prompt_cache_min_tokens", CACHE_FROM)
+    least = arm_table.facts[row].quirks.get("prompt_cache_min_tokens", CACHE_FROM)
     return row if conversation.prefix_tokens >= least else None
 
 
@@ -112,10 +112,10 @@ def _geometric(weights: Row, table: dict[Skill, int]) -> float:
     return float(np.exp(weights @ np.log([table[skill] for skill in SKILLS])))
 
 
-def _seen(board: Board, mix: Array, guess: Row) -> Row:
+def _seen(arm_table: ArmTable, mix: Array, guess: Row) -> Row:
     """The guess, replaced by what traffic of the main skill showed where there was some."""
-    seen = board.snapshot.output_tokens
+    seen = arm_table.snapshot.output_tokens
     if not seen:
         return guess
     skill = SKILLS[int(mix.argmax())]
-    return np.array([seen.get(f"{name}|{skill}", guess[row]) for row, name in enumerate(board.names)])
+    return np.array([seen.get(f"{name}|{skill}", guess[row]) for row, name in enumerate(arm_table.names)])

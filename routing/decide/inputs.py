@@ -8,7 +8,7 @@ from routing.decide.forecast import Conversation
 from routing.language.chat import ChatRequest, Mode, Strategy
 
 
-class Question(msgspec.Struct, frozen=True):
+class DecisionInput(msgspec.Struct, frozen=True):
     """Everything a decision depends on besides the snapshot. Money in USD."""
 
     request: ChatRequest

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide import explanation as explain
-from routing.decide import filters, forecast
-from routing.decide.arm_table import Board, board_of
+from routing.decide import explanation, filters, forecast
+from routing.decide.arm_table import ArmTable, arm_table_of
 from routing.decide.filters import Removal
-from routing.decide.inputs import Question
+from routing.decide.inputs import DecisionInput
 from routing.decide.prediction import (
     artefact,
     difficulty,
@@ -19,9 +18,7 @@ from routing.decide.prediction import (
     item_response,
     quality,
     skills,
-)
-from routing.decide.prediction import (
-    translation as gloss,
+    translation,
 )
 from routing.decide.prediction.tokens import InputSize
 from routing.decide.strategies import Candidates
@@ -31,12 +28,12 @@ from routing.language.choices import upstream_calls
 Row = npt.NDArray[np.float64]
 
 
-class View(msgspec.Struct, frozen=True):
+class Scores(msgspec.Struct, frozen=True):
     """Arrays are by row of the board, `(n,)`, rounded as the trace shows them: what is ranked is recorded."""
 
-    question: Question
+    decision_input: DecisionInput
     snapshot: str  # its version
-    board: Board
+    arm_table: ArmTable
     summary: features.Summary
     mix: artefact.Array
     skill: skills.Skill  # the largest in the mix
@@ -60,32 +57,34 @@ class View(msgspec.Struct, frozen=True):
             cost_usd=self.cost_usd[rows],
             latency_ms=self.latency_ms[rows],
             ttft_ms=self.ttft_ms[rows],
-            p_up=self.board.p_up[rows],
-            scored=self.board.scored[rows],
+            p_up=self.arm_table.p_up[rows],
+            scored=self.arm_table.scored[rows],
         )
 
 
-def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) -> View:
-    request, fit = question.request, artefact.fitted()
-    board = board_of(snapshot, request.effort)
+def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[str, float]) -> Scores:
+    request, fit = decision_input.request, artefact.fitted()
+    arm_table = arm_table_of(snapshot, request.effort)
     size = InputSize(request)
-    by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in board.tokenizers], float)
-    tokens: Row = by_tokenizer[board.tokenizer_rows]
+    by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in arm_table.tokenizers], float)
+    tokens: Row = by_tokenizer[arm_table.tokenizer_rows]
     seen = features.read(request)
     scaled = fit.scale(seen.vector)
     known = difficulty.familiarity(scaled, fit)
     mix = skills.mix(scaled, seen.summary.known, seen.summary.tools, int(by_tokenizer[0]), fit)
     hard = difficulty.estimate(scaled, seen.summary.known, known, fit)
-    better = item_response.term(scaled, mix, known, board.place, fit)
-    p, low, high = quality.success(board, mix, better - hard)
-    out = forecast.output(board, mix, hard, request.max_output_tokens)
-    learned = _learned(board, mix, learning)
-    paid, cached = forecast.input_cost(board, tokens, question.conversation, question.at)
-    cost = np.round(paid * _calls(request, board) + request.n * out.total * board.prices(tokens).output, 9)
-    return View(
-        question=question,
+    better = item_response.term(scaled, mix, known, arm_table.place, fit)
+    p, low, high = quality.success(arm_table, mix, better - hard)
+    out = forecast.output(arm_table, mix, hard, request.max_output_tokens)
+    learned = _learned(arm_table, mix, learning)
+    paid, cached = forecast.input_cost(arm_table, tokens, decision_input.conversation, decision_input.at)
+    cost = np.round(
+        paid * _calls(request, arm_table) + request.n * out.total * arm_table.prices(tokens).output, 9
+    )
+    return Scores(
+        decision_input=decision_input,
         snapshot=snapshot.version,
-        board=board,
+        arm_table=arm_table,
         summary=seen.summary,
         mix=mix,
         skill=skills.SKILLS[int(mix.argmax())],
@@ -97,18 +96,18 @@ def look(question: Question, snapshot: Snapshot, learning: Mapping[str, float]) 
         high=_share(high * out.finished + learned),
         learned=np.round(learned, 4),
         cost_usd=cost,
-        latency_ms=np.round(forecast.latency_ms(board, out), 1),
-        ttft_ms=np.round(board.ttft_ms, 1),
-        removed=filters.removals(board, _rules(question, snapshot), tokens, cost),
-        notes=(*question.notes, *_notes(seen, size, cached)),
+        latency_ms=np.round(forecast.latency_ms(arm_table, out), 1),
+        ttft_ms=np.round(arm_table.ttft_ms, 1),
+        removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
+        notes=(*decision_input.notes, *_notes(seen, size, cached)),
     )
 
 
-def _calls(request: ChatRequest, board: Board) -> Row | int:
+def _calls(request: ChatRequest, arm_table: ArmTable) -> Row | int:
     """By row, how many times the input is paid for: an API that gives one choice is asked for each."""
     if request.n == 1:
         return 1
-    arms = zip(board.facts, board.arms, strict=True)
+    arms = zip(arm_table.facts, arm_table.arms, strict=True)
     return np.array([upstream_calls(request, facts, arm.effort) for facts, arm in arms], float)
 
 
@@ -116,26 +115,27 @@ def _share(p: Row) -> Row:
     return np.asarray(np.round(np.clip(p, 0.0001, 0.9999), 4), np.float64)
 
 
-def _rules(question: Question, snapshot: Snapshot) -> filters.Rules:
-    smart = question.mode is Mode.SMART
+def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
+    smart = decision_input.mode is Mode.SMART
     return filters.Rules(
-        needed=filters.needed(question.request) | (filters.preferred(question.request) if smart else {}),
-        allowed=question.allowed,
-        test_mode=question.test_mode and smart,  # spec/api.md: no effect in manual mode
-        max_cost_usd=question.max_cost_usd,
-        budget_left_usd=question.budget_left_usd,
-        today=question.at.date(),
-        room_for_output=question.request.max_output_tokens or 0,
-        pinned=None if smart else question.pinned,
+        needed=filters.needed(decision_input.request)
+        | (filters.preferred(decision_input.request) if smart else {}),
+        allowed=decision_input.allowed,
+        test_mode=decision_input.test_mode and smart,  # spec/api.md: no effect in manual mode
+        max_cost_usd=decision_input.max_cost_usd,
+        budget_left_usd=decision_input.budget_left_usd,
+        today=decision_input.at.date(),
+        room_for_output=decision_input.request.max_output_tokens or 0,
+        pinned=None if smart else decision_input.pinned,
         blocked=snapshot.blocked,
     )
 
 
-def _learned(board: Board, mix: artefact.Array, learning: Mapping[str, float]) -> Row:
+def _learned(arm_table: ArmTable, mix: artefact.Array, learning: Mapping[str, float]) -> Row:
     """The account's shifts of P(success), by "arm name|skill", weighed by the prompt's skills."""
-    shift = np.zeros(len(board.arms))
+    shift = np.zeros(len(arm_table.arms))
     if learning:
-        for row, name in enumerate(board.names):
+        for row, name in enumerate(arm_table.names):
             shift[row] = sum(
                 share * learning.get(f"{name}|{skill}", 0.0)
                 for skill, share in zip(skills.SKILLS, mix.tolist(), strict=True)
@@ -149,10 +149,12 @@ def _notes(seen: features.Features, size: InputSize, cached_usd: float) -> list[
         notes.append("the question is long: its head and tail were looked at")
     if size.sampled:
         notes.append("the input is long: its tokens were counted on samples")
-    if seen.summary.known < gloss.READ_FROM:
+    if seen.summary.known < translation.READABLE_FROM:
         notes.append("a script RoutePlex cannot read: taken as hard, whatever it asks")
     elif seen.summary.language:
         notes.append("the question was read word by word in English")
     if cached_usd > 0:
-        notes.append(f"staying with the conversation's model saves {explain.usd(cached_usd)} of cached input")
+        notes.append(
+            f"staying with the conversation's model saves {explanation.usd(cached_usd)} of cached input"
+        )
     return notes

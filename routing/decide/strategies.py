@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide import preferences as prefer
+from routing.decide import preferences
 from routing.language.chat import Strategy
 
 Row = npt.NDArray[np.float64]
@@ -39,77 +39,86 @@ class Ranking(msgspec.Struct, frozen=True):
     competent: npt.NDArray[np.bool_]
 
 
-def rank(strategy: Strategy, seen: Candidates, *, stream: bool) -> Ranking:
-    competent = _competent(seen)
-    worth, price = _parts(strategy, seen, competent, stream=stream)
+def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking:
+    competent = _competent(candidates)
+    worth, price = _parts(strategy, candidates, competent, stream=stream)
     utility = worth - price
-    cheap = _dear(seen)
-    order = np.lexsort((seen.latency_ms, cheap, -utility, ~competent))  # ties: the cheaper, then the faster
+    cheap = _dear(candidates)
+    order = np.lexsort(
+        (candidates.latency_ms, cheap, -utility, ~competent)
+    )  # ties: the cheaper, then the faster
     return Ranking(order=order, utility=utility, competent=competent)
 
 
-def winners(strategy: Strategy, seen: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
+def winners(strategy: Strategy, candidates: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
     """Who would be first if cost weighed that much more or less, one for each weight."""
-    competent = _competent(seen)
-    worth, price = _parts(strategy, seen, competent, stream=stream)
+    competent = _competent(candidates)
+    worth, price = _parts(strategy, candidates, competent, stream=stream)
     utility = np.where(competent, worth - cost_weights[:, None] * price, -np.inf)
     return [int(best) for best in utility.argmax(axis=1)]
 
 
-def near_ties(made: Ranking, value: float) -> list[int]:
+def near_ties(ranking: Ranking, value: float) -> list[int]:
     """Competent candidates other than the winner whose utility is within the margin of its (exploration)."""
-    best = int(made.order[0])
-    close = made.competent & (made.utility >= made.utility[best] - prefer.EXPLORE_MARGIN * value)
+    best = int(ranking.order[0])
+    close = ranking.competent & (
+        ranking.utility >= ranking.utility[best] - preferences.EXPLORE_MARGIN * value
+    )
     return [int(i) for i in np.flatnonzero(close) if int(i) != best]
 
 
-def value_usd(seen: Candidates) -> float:
+def value_usd(candidates: Candidates) -> float:
     """V of `auto`: what a right answer to this prompt is worth, in USD."""
-    priced = np.sort(seen.cost_usd[~np.isnan(seen.cost_usd)])
-    return prefer.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
+    priced = np.sort(candidates.cost_usd[~np.isnan(candidates.cost_usd)])
+    return preferences.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
 
 
-def _competent(seen: Candidates) -> npt.NDArray[np.bool_]:
-    healthy = seen.p_up >= prefer.HEALTHY
+def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
+    healthy = candidates.p_up >= preferences.HEALTHY
     if not healthy.any():
         healthy = np.ones_like(healthy)
-    good: npt.NDArray[np.bool_] = seen.believed >= prefer.COMPETENCE_FLOOR * seen.believed[healthy].max()
+    good: npt.NDArray[np.bool_] = (
+        candidates.believed >= preferences.COMPETENCE_FLOOR * candidates.believed[healthy].max()
+    )
     return good & healthy
 
 
 def _parts(
-    strategy: Strategy, seen: Candidates, competent: npt.NDArray[np.bool_], *, stream: bool
+    strategy: Strategy, candidates: Candidates, competent: npt.NDArray[np.bool_], *, stream: bool
 ) -> tuple[Row, Row | float]:
     """Utility as what speaks for a candidate and what its cost takes from that."""
     match strategy:
         case Strategy.QUALITY:
-            return _quality(seen, competent), 0.0
+            return _quality(candidates, competent), 0.0
         case Strategy.COST:
-            return np.zeros_like(seen.cost_usd), _dear(seen)
+            return np.zeros_like(candidates.cost_usd), _dear(candidates)
         case Strategy.SPEED:
-            return -(seen.ttft_ms if stream else seen.latency_ms), 0.0
+            return -(candidates.ttft_ms if stream else candidates.latency_ms), 0.0
         case Strategy.BALANCED:
-            return _balanced(seen, competent)
+            return _balanced(candidates, competent)
         case Strategy.AUTO:
-            late = prefer.AUTO_PER_SECOND * seen.latency_ms / 1000
-            return value_usd(seen) * (seen.believed * seen.p_up - late), _dear(seen)
+            late = preferences.AUTO_PER_SECOND * candidates.latency_ms / 1000
+            return value_usd(candidates) * (candidates.believed * candidates.p_up - late), _dear(candidates)
 
 
-def _dear(seen: Candidates) -> Row:
-    return np.where(np.isnan(seen.cost_usd), np.inf, seen.cost_usd)
+def _dear(candidates: Candidates) -> Row:
+    return np.where(np.isnan(candidates.cost_usd), np.inf, candidates.cost_usd)
 
 
-def _quality(seen: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
+def _quality(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
     """P(success), where all within the tie of the best are equal."""
-    best = seen.believed[competent].max()
-    return np.where(seen.believed >= best - prefer.QUALITY_TIE, best, seen.believed)
+    best = candidates.believed[competent].max()
+    return np.where(candidates.believed >= best - preferences.QUALITY_TIE, best, candidates.believed)
 
 
-def _balanced(seen: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
-    quality = _scaled(seen.believed, competent)
-    speed = _scaled(np.log(np.maximum(seen.latency_ms, 1)), competent)
-    cost = _scaled(np.log(np.maximum(_dear(seen), 1e-12)), competent)
-    return prefer.BALANCED_QUALITY * quality - prefer.BALANCED_SPEED * speed, prefer.BALANCED_COST * cost
+def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
+    quality = _scaled(candidates.believed, competent)
+    speed = _scaled(np.log(np.maximum(candidates.latency_ms, 1)), competent)
+    cost = _scaled(np.log(np.maximum(_dear(candidates), 1e-12)), competent)
+    return (
+        preferences.BALANCED_QUALITY * quality - preferences.BALANCED_SPEED * speed,
+        preferences.BALANCED_COST * cost,
+    )
 
 
 def _scaled(values: Row, competent: npt.NDArray[np.bool_]) -> Row:

@@ -8,7 +8,7 @@ from routing.language.arms import Arm
 from routing.language.chat import Mode, Strategy
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One candidate; `removed` None: it was ranked, by these very numbers, rounded as they are."""
 
     arm: str
@@ -54,7 +54,7 @@ class Trace(msgspec.Struct, frozen=True):
     complexity: float  # predicted failure of the median arm, 0..1
     difficulty: float  # logits; 0 is benchmark-hard
     skills: dict[str, float]
-    candidates: tuple[Entry, ...]  # ranked first, best first; then those removed
+    candidates: tuple[Candidate, ...]  # ranked first, best first; then those removed
     chain: tuple[str, ...]
     reason: str
     flip: str  # what would have changed the choice

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from routing.decide import explanation as explain
+from routing.decide import explanation
 from routing.decide.prediction import skills
 from routing.decide.prediction.artefact import fitted
-from routing.decide.scores import View
+from routing.decide.scores import Scores
 from routing.decide.strategies import Candidates, Ranking
-from routing.decide.trace import Baseline, Entry, Forecast, Trace
+from routing.decide.trace import Baseline, Candidate, Forecast, Trace
 from routing.language.arms import Arm
 
 
@@ -19,95 +19,96 @@ class Choice(msgspec.Struct, frozen=True):
     """`rows`: the board's rows that were compared, as `seen` and `made` have them; `order`: best first."""
 
     rows: list[int]
-    seen: Candidates
-    made: Ranking
+    candidates: Candidates
+    ranking: Ranking
     order: list[int]
     pinned: int | None = None
     probability: float = 1.0
     explored: bool = False
 
 
-def trace(view: View, choice: Choice, chain_rows: list[int]) -> Trace:
+def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
     """`chain_rows`: the board's rows of the chain; the first is the one chosen."""
-    question, first = view.question, chain_rows[0]
-    entries = _entries(view, choice)
+    decision_input, first = scores.decision_input, chain_rows[0]
+    entries = _entries(scores, choice)
     ranked, ordered = [entries[row] for row in choice.order], set(choice.order)
-    baseline = _baseline(view)
+    baseline = _baseline(scores)
     cost = entries[first].cost_usd
     return Trace(
-        snapshot=view.snapshot,
+        snapshot=scores.snapshot,
         artefact=fitted().version,
-        mode=question.mode,
-        strategy=question.strategy,
-        stream=question.stream,
-        features=view.summary,
-        query_type=view.skill,
-        complexity=_complexity(view, choice),
-        difficulty=round(view.difficulty, 3),
+        mode=decision_input.mode,
+        strategy=decision_input.strategy,
+        stream=decision_input.stream,
+        features=scores.summary,
+        query_type=scores.skill,
+        complexity=_complexity(scores, choice),
+        difficulty=round(scores.difficulty, 3),
         skills={
             str(skill): round(share, 3)
-            for skill, share in zip(skills.SKILLS, view.mix.tolist(), strict=True)
+            for skill, share in zip(skills.SKILLS, scores.mix.tolist(), strict=True)
             if share >= 0.01
         },
         candidates=(*ranked, *(entry for row, entry in entries.items() if row not in ordered)),
-        chain=tuple(view.board.names[row] for row in chain_rows),
-        reason=_reason(view, choice, entries, ranked),
-        flip=_flip(view, choice, entries),
-        input_tokens=int(view.tokens[first]),
-        output_tokens=int(view.output[first]),
+        chain=tuple(scores.arm_table.names[row] for row in chain_rows),
+        reason=_reason(scores, choice, entries, ranked),
+        flip=_flip(scores, choice, entries),
+        input_tokens=int(scores.tokens[first]),
+        output_tokens=int(scores.output[first]),
         baseline=baseline,
         saved_usd=None
         if baseline is None or baseline.cost_usd is None or cost is None
         else round(baseline.cost_usd - cost, 9),
         selection_probability=choice.probability,
         explored=choice.explored,
-        notes=view.notes,
-        pinned=None if choice.pinned is None else view.board.names[choice.pinned],
-        fallback=question.fallback,
+        notes=scores.notes,
+        pinned=None if choice.pinned is None else scores.arm_table.names[choice.pinned],
+        fallback=decision_input.fallback,
     )
 
 
-def forecasts(view: View, rows: list[int]) -> tuple[Forecast, ...]:
+def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
     return tuple(
         Forecast(
-            arm=view.board.arms[row],
-            cost_usd=_known(float(view.cost_usd[row])),
-            input_tokens=int(view.tokens[row]),
-            output_tokens=int(view.output[row]),
-            latency_ms=float(view.latency_ms[row]),
-            ttft_ms=float(view.ttft_ms[row]),
+            arm=scores.arm_table.arms[row],
+            cost_usd=_known(float(scores.cost_usd[row])),
+            input_tokens=int(scores.tokens[row]),
+            output_tokens=int(scores.output[row]),
+            latency_ms=float(scores.latency_ms[row]),
+            ttft_ms=float(scores.ttft_ms[row]),
         )
         for row in rows
     )
 
 
-def _entries(view: View, choice: Choice) -> dict[int, Entry]:
+def _entries(scores: Scores, choice: Choice) -> dict[int, Candidate]:
     """By row; a model's pin-only row is left out unless it was compared."""
-    board = view.board
-    utilities = [_known(utility) for utility in choice.made.utility.tolist()]
-    made = zip(utilities, choice.made.competent.tolist(), strict=True)
-    compared = dict(zip(choice.rows, made, strict=True))
+    arm_table = scores.arm_table
+    utilities = [_known(utility) for utility in choice.ranking.utility.tolist()]
+    ranked = zip(utilities, choice.ranking.competent.tolist(), strict=True)
+    compared = dict(zip(choice.rows, ranked, strict=True))
     columns = list(zip(
-        view.p_success.tolist(), view.low.tolist(), view.high.tolist(), map(_known, view.cost_usd.tolist()),
-        view.latency_ms.tolist(), view.ttft_ms.tolist(), board.p_up.tolist(),
-        view.output.astype(int).tolist(), board.scored.tolist(), strict=True,
+        scores.p_success.tolist(), scores.low.tolist(), scores.high.tolist(),
+        map(_known, scores.cost_usd.tolist()), scores.latency_ms.tolist(),
+        scores.ttft_ms.tolist(), arm_table.p_up.tolist(),
+        scores.output.astype(int).tolist(), arm_table.scored.tolist(), strict=True,
     ))  # fmt: skip
-    learned = view.learned.tolist()
-    entries: dict[int, Entry] = {}
-    for row, removal in enumerate(view.removed):
+    learned = scores.learned.tolist()
+    entries: dict[int, Candidate] = {}
+    for row, removal in enumerate(scores.removed):
         if row in compared:
             known: tuple[Any, ...] = (
-                *board.labels[row],
+                *arm_table.labels[row],
                 *columns[row],
                 *compared[row],
                 learned[row],
                 removal,
             )
-        elif removal is None or row in board.shadowed:
+        elif removal is None or row in arm_table.shadowed:
             continue
         else:
-            known = (*board.labels[row], *columns[row], None, True, learned[row], removal)
-        entries[row] = Entry(*known)
+            known = (*arm_table.labels[row], *columns[row], None, True, learned[row], removal)
+        entries[row] = Candidate(*known)
     return entries
 
 
@@ -115,36 +116,41 @@ def _known(number: float | None) -> float | None:
     return None if number is None or not isfinite(number) else number
 
 
-def _complexity(view: View, choice: Choice) -> float:
-    return round(1 - float(np.median(choice.seen.p_success)), 3)
+def _complexity(scores: Scores, choice: Choice) -> float:
+    return round(1 - float(np.median(choice.candidates.p_success)), 3)
 
 
-def _reason(view: View, choice: Choice, entries: dict[int, Entry], ranked: list[Entry]) -> str:
-    question = view.question
+def _reason(scores: Scores, choice: Choice, entries: dict[int, Candidate], ranked: list[Candidate]) -> str:
+    decision_input = scores.decision_input
     if choice.pinned is None:
-        return explain.reason(question.strategy, view.skill, view.difficulty, ranked, stream=question.stream)
+        return explanation.reason(
+            decision_input.strategy, scores.skill, scores.difficulty, ranked, stream=decision_input.stream
+        )
     asked = entries[choice.pinned]
     if choice.order[0] == choice.pinned:
-        return explain.pinned_reason(asked)
+        return explanation.pinned_reason(asked)
     why = asked.removed.words if asked.removed else "is unavailable"
-    return explain.unavailable_reason(explain.title(asked), why, ranked[0])
+    return explanation.unavailable_reason(explanation.title(asked), why, ranked[0])
 
 
-def _flip(view: View, choice: Choice, entries: dict[int, Entry]) -> str:
+def _flip(scores: Scores, choice: Choice, entries: dict[int, Candidate]) -> str:
     if choice.pinned is not None:
         return "Nothing: the model was asked for by name."
     if choice.explored:
         return "Chance: a near tie was tried on purpose, to learn from its outcome."
     compared = [entries[row] for row in choice.rows]
-    question = view.question
-    return explain.flip(question.strategy, choice.seen, compared, choice.made, stream=question.stream)
-
-
-def _baseline(view: View) -> Baseline | None:
-    """The account's baseline model at its default effort, else the best fixed one."""
-    board, wanted = view.board, view.question.baseline
-    rows = [row for row, arm in enumerate(board.arms) if arm.model == wanted]
-    row = next(
-        (row for row in rows if board.arms[row] == Arm(wanted or "")), rows[0] if rows else board.best_fixed
+    decision_input = scores.decision_input
+    return explanation.flip(
+        decision_input.strategy, choice.candidates, compared, choice.ranking, stream=decision_input.stream
     )
-    return None if row is None else Baseline(board.arms[row].model, _known(float(view.cost_usd[row])))
+
+
+def _baseline(scores: Scores) -> Baseline | None:
+    """The account's baseline model at its default effort, else the best fixed one."""
+    arm_table, wanted = scores.arm_table, scores.decision_input.baseline
+    rows = [row for row, arm in enumerate(arm_table.arms) if arm.model == wanted]
+    row = next(
+        (row for row in rows if arm_table.arms[row] == Arm(wanted or "")),
+        rows[0] if rows else arm_table.best_fixed,
+    )
+    return None if row is None else Baseline(arm_table.arms[row].model, _known(float(scores.cost_usd[row])))

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from routing.decide import preferences as prefer
+from routing.decide import preferences
 from routing.decide.chain import chain
 from routing.decide.strategies import Candidates, Ranking, near_ties, rank, value_usd
-from routing.decide.trace import Entry, Trace
+from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Mode, Strategy
 
 
@@ -21,15 +21,15 @@ class Replayed(msgspec.Struct, frozen=True):
 
     order: tuple[str, ...]
     chain: tuple[str, ...]
-    first: Entry
+    first: Candidate
 
 
-def compared(trace: Trace) -> list[Entry]:
+def compared(trace: Trace) -> list[Candidate]:
     """The candidates whose numbers were compared: all that stood, and a pinned one that did not."""
     return _by_name(entry for entry in trace.candidates if entry.removed is None or entry.arm == trace.pinned)
 
 
-def under(trace: Trace, strategy: Strategy) -> Replayed:
+def rerank(trace: Trace, strategy: Strategy) -> Replayed:
     """What the strategy alone would have chosen: no pin, no chance."""
     standing = _by_name(entry for entry in trace.candidates if entry.removed is None)
     made = rank(strategy, _columns(standing), stream=trace.stream)
@@ -57,12 +57,12 @@ def differences(trace: Trace) -> list[str]:
     return found + _chance(trace, entries, seen, made)
 
 
-def _by_name(entries: Iterable[Entry]) -> list[Entry]:
+def _by_name(entries: Iterable[Candidate]) -> list[Candidate]:
     """As the board has them: what is equal in all else falls by name."""
     return sorted(entries, key=lambda entry: entry.arm)
 
 
-def _ordered(trace: Trace, entries: list[Entry], made: Ranking) -> list[Entry]:
+def _ordered(trace: Trace, entries: list[Candidate], made: Ranking) -> list[Candidate]:
     order = [entries[place] for place in made.order]
     if trace.mode is Mode.MANUAL:
         pinned = next(entry for entry in entries if entry.arm == trace.pinned)
@@ -74,7 +74,7 @@ def _ordered(trace: Trace, entries: list[Entry], made: Ranking) -> list[Entry]:
     return order
 
 
-def _chance(trace: Trace, entries: list[Entry], seen: Candidates, made: Ranking) -> list[str]:
+def _chance(trace: Trace, entries: list[Candidate], seen: Candidates, made: Ranking) -> list[str]:
     """Whether the logged probability is the one the numbers give."""
     if trace.mode is Mode.MANUAL or trace.strategy is not Strategy.AUTO:
         right = 1.0
@@ -83,15 +83,15 @@ def _chance(trace: Trace, entries: list[Entry], seen: Candidates, made: Ranking)
         if trace.explored and trace.chain[0] not in near:
             return [f"{trace.chain[0]} was tried by chance, but is no near tie"]
         if trace.explored:
-            right = prefer.EXPLORE_SHARE / len(near)
+            right = preferences.EXPLORE_SHARE / len(near)
         else:
-            right = 1 - prefer.EXPLORE_SHARE if near else 1.0
+            right = 1 - preferences.EXPLORE_SHARE if near else 1.0
     if right == trace.selection_probability:
         return []
     return [f"the probability of the choice is {right}, stored is {trace.selection_probability}"]
 
 
-def _replayed(order: Sequence[Entry], *, fallback: bool) -> Replayed:
+def _replayed(order: Sequence[Candidate], *, fallback: bool) -> Replayed:
     places = chain([(entry.model, entry.provider) for entry in order], fallback=fallback)
     return Replayed(
         order=tuple(entry.arm for entry in order),
@@ -100,7 +100,7 @@ def _replayed(order: Sequence[Entry], *, fallback: bool) -> Replayed:
     )
 
 
-def _columns(entries: Sequence[Entry]) -> Candidates:
+def _columns(entries: Sequence[Candidate]) -> Candidates:
     rows = [(e.p_success, e.low, e.cost_usd, e.latency_ms, e.ttft_ms, e.p_up) for e in entries]
     p_success, low, cost_usd, latency_ms, ttft_ms, p_up = np.array(rows, float).reshape(-1, 6).T
     scored = np.array([one.scored for one in entries], bool)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide.trace import Entry, Trace
+from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Strategy
 from routing.replay import replay
 
@@ -58,8 +58,8 @@ class _Pair(msgspec.Struct, frozen=True):
     """What was chosen and what would have been."""
 
     logged: Logged
-    was: Entry
-    would: Entry
+    was: Candidate
+    would: Candidate
 
 
 def what_if(decisions: Sequence[Logged], policy: Strategy | str) -> WhatIf | None:
@@ -96,7 +96,7 @@ def _pair(one: Logged, policy: Strategy | str) -> _Pair | None:
     was = next((entry for entry in trace.candidates if entry.arm == trace.chain[0]), None)
     if isinstance(policy, Strategy):
         standing = any(entry.removed is None for entry in trace.candidates)
-        would = replay.under(trace, policy).first if standing else None
+        would = replay.rerank(trace, policy).first if standing else None
     else:
         would = _of_model(trace, policy)
     if was is None or would is None or was.cost_usd is None or would.cost_usd is None:
@@ -104,7 +104,7 @@ def _pair(one: Logged, policy: Strategy | str) -> _Pair | None:
     return _Pair(one, was, would)
 
 
-def _of_model(trace: Trace, model: str) -> Entry | None:
+def _of_model(trace: Trace, model: str) -> Candidate | None:
     """The model's arm at its default effort, else the best ranked one that stood."""
     own = [entry for entry in trace.candidates if entry.model == model and entry.removed is None]
     return next((entry for entry in own if entry.effort is None), own[0] if own else None)

@@ -4,7 +4,7 @@ import msgspec
 
 from core.errors import ApiError
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import Decision, NoCandidate, Question
+from routing.decide.decision import Decision, DecisionInput, NoCandidate
 from routing.decide.decision import decide as best_chain
 from routing.decide.filters import Reason
 from routing.language.chat import Mode, Strategy
@@ -49,14 +49,14 @@ def decide(admitted: Admitted, budget: Budget) -> Decision:
         ) from refusal
 
 
-def _decision_input(admitted: Admitted, budget: Budget) -> Question:
+def _decision_input(admitted: Admitted, budget: Budget) -> DecisionInput:
     incoming, models = admitted.incoming, admitted.models
     steering, caller = incoming.steering, incoming.caller
     is_manual, is_cut = steering.mode is Mode.MANUAL, budget.phase is Phase.CHEAPEST_CUT
     fallback = caller.fallback if is_manual else True
     strategy = steering.strategy or Strategy(caller.strategy)
     notes = filter(None, (models.note, _CUT_NOTE if is_cut else None))
-    return Question(
+    return DecisionInput(
         request=incoming.request,
         mode=steering.mode,
         strategy=Strategy.COST if is_cut else strategy,
@@ -74,7 +74,7 @@ def _decision_input(admitted: Admitted, budget: Budget) -> Question:
     )
 
 
-def _would_work_unblocked(decision_input: Question, snapshot: Snapshot) -> bool:
+def _would_work_unblocked(decision_input: DecisionInput, snapshot: Snapshot) -> bool:
     try:
         best_chain(decision_input, msgspec.structs.replace(snapshot, blocked={}), draw=0.0)
     except NoCandidate:

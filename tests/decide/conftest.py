@@ -7,7 +7,7 @@ import pytest
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import Decision, Question, decide, load
+from routing.decide.decision import Decision, DecisionInput, decide, load
 from routing.language.chat import ChatRequest, Message, Role, Text
 
 Ask = Callable[..., Decision]
@@ -27,7 +27,9 @@ def ask(catalog: Snapshot) -> Ask:
         seen = circumstances.pop("catalog", catalog)
         draw = circumstances.pop("draw", 0.0)
         learning = circumstances.pop("learning", None)
-        question = Question(request=request or said(text), at=circumstances.pop("at", NOW), **circumstances)
+        question = DecisionInput(
+            request=request or said(text), at=circumstances.pop("at", NOW), **circumstances
+        )
         return decide(question, seen, draw=draw, learning=learning)
 
     return ask

@@ -13,8 +13,8 @@ import numpy as np
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import Question, decide, load
-from routing.decide.trace import Entry, Trace
+from routing.decide.decision import DecisionInput, decide, load
+from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Strategy
 from tests.decide.languages import AFTERWARDS, LANGUAGES, PARAPHRASES, QUESTIONS, UNKNOWN_SCRIPTS
 
@@ -55,12 +55,12 @@ class Pair:
         return self.other.difficulty - self.english.difficulty
 
     @property
-    def _there(self) -> Entry:
+    def _there(self) -> Candidate:
         """The other's arm, as the English question's record has it."""
         return next(entry for entry in self.english.candidates if entry.arm == _first(self.other).arm)
 
 
-def _first(trace: Trace) -> Entry:
+def _first(trace: Trace) -> Candidate:
     return trace.candidates[0]
 
 
@@ -74,7 +74,7 @@ def pairs(
 def traced(text: str, catalog: Snapshot, strategy: Strategy = Strategy.AUTO) -> Trace:
     from tests.decide.conftest import said
 
-    return decide(Question(request=said(text), at=NOW, strategy=strategy), catalog, draw=0.0).trace
+    return decide(DecisionInput(request=said(text), at=NOW, strategy=strategy), catalog, draw=0.0).trace
 
 
 def share(found: Sequence[Pair], tier: str) -> float:

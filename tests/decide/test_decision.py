@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import Decision, NoCandidate, Question, decide
+from routing.decide.decision import Decision, DecisionInput, NoCandidate, decide
 from routing.decide.trace import Trace
 from routing.language.arms import Arm, Effort
 from routing.language.chat import ChatRequest, Message, Mode, Role, Strategy, Text
@@ -20,7 +20,7 @@ CATALOG = snapshot()
 MODELS = sorted(CATALOG.models)
 
 questions = st.builds(
-    Question,
+    DecisionInput,
     request=st.builds(
         ChatRequest,
         messages=st.lists(
@@ -52,7 +52,7 @@ questions = st.builds(
 REFUSALS = {"no_capable_model", "budget_too_low", "context_length_exceeded", "invalid_model"}
 
 
-def answer(question: Question, draw: float) -> Decision | NoCandidate:
+def answer(question: DecisionInput, draw: float) -> Decision | NoCandidate:
     try:
         return decide(question, CATALOG, draw=draw)
     except NoCandidate as refusal:
@@ -61,7 +61,7 @@ def answer(question: Question, draw: float) -> Decision | NoCandidate:
 
 @given(question=questions, draw=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=150, deadline=None)
-def test_every_question_gets_a_sound_chain_or_a_named_refusal(question: Question, draw: float) -> None:
+def test_every_question_gets_a_sound_chain_or_a_named_refusal(question: DecisionInput, draw: float) -> None:
     made = answer(question, draw)
     if isinstance(made, NoCandidate):
         assert made.code in REFUSALS

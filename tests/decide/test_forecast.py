@@ -8,7 +8,7 @@ import pytest
 from bench.published import NOW
 from routing.catalog.snapshot import Latency, Snapshot
 from routing.decide.decision import Conversation
-from routing.decide.trace import Entry
+from routing.decide.trace import Candidate
 from routing.language.arms import Arm, Effort
 from routing.language.chat import Mode, Strategy
 from tests.decide.conftest import Ask, said
@@ -16,7 +16,7 @@ from tests.decide.conftest import Ask, said
 HARD = "Prove that every group of order p^2 is abelian and classify the groups of order p^3"
 
 
-def entry(ask: Ask, arm: str, text: str = HARD, **circumstances: object) -> Entry:
+def entry(ask: Ask, arm: str, text: str = HARD, **circumstances: object) -> Candidate:
     limit = circumstances.pop("limit", None)
     trace = ask(request=said(text, max_output_tokens=limit), **circumstances).trace
     return next(one for one in trace.candidates if one.arm == arm)
@@ -86,7 +86,7 @@ class TestPromptCache:
 
     prefix = "Here is the contract. " * 2000
 
-    def told(self, ask: Ask, **conversation: object) -> dict[str, Entry]:
+    def told(self, ask: Ask, **conversation: object) -> dict[str, Candidate]:
         earlier = {"arm": Arm("claude-opus-5"), "prefix_tokens": 8000, "last_at": NOW, **conversation}
         trace = ask(self.prefix, conversation=Conversation(**earlier)).trace
         return {one.model: one for one in trace.candidates}

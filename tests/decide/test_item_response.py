@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.decide.arm_table import board_of
+from routing.decide.arm_table import arm_table_of
 from routing.decide.prediction import features, item_response, skills
 from routing.decide.prediction.artefact import Fitted, fitted
 from tests.decide.conftest import Snapshot
@@ -76,10 +76,10 @@ class TestWhereItIsSilent:
         assert far == pytest.approx(0.1 * near)
 
     def test_of_models_nobody_scored(self, catalog: Snapshot) -> None:
-        board = board_of(catalog, None)
-        assert not board.scored.all()
-        assert not board.place[~board.scored].any()
-        assert board.place[board.scored].any(axis=1).all()
+        arm_table = arm_table_of(catalog, None)
+        assert not arm_table.scored.all()
+        assert not arm_table.place[~arm_table.scored].any()
+        assert arm_table.place[arm_table.scored].any(axis=1).all()
 
 
 @given(st.text(min_size=1, max_size=300))

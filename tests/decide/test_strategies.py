@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide.trace import Entry
+from routing.decide.trace import Candidate
 from routing.language.chat import Strategy
 from tests.decide.conftest import PROMPTS, Ask, said
 
 
 @pytest.fixture(scope="module", params=[None, 512, 4096], ids=["no limit", "512 tokens", "4096 tokens"])
-def chosen(ask: Ask, request: pytest.FixtureRequest) -> dict[Strategy, list[Entry]]:
+def chosen(ask: Ask, request: pytest.FixtureRequest) -> dict[Strategy, list[Candidate]]:
     """Per strategy the entry chosen for each prompt."""
     limit = request.param
     return {
@@ -22,19 +22,21 @@ def chosen(ask: Ask, request: pytest.FixtureRequest) -> dict[Strategy, list[Entr
     }
 
 
-def mean(entries: list[Entry], field: str) -> float:
+def mean(entries: list[Candidate], field: str) -> float:
     return float(np.mean([getattr(entry, field) for entry in entries]))
 
 
 def test_cost_costs_no_more_than_any_other_strategy_on_any_prompt(
-    chosen: dict[Strategy, list[Entry]],
+    chosen: dict[Strategy, list[Candidate]],
 ) -> None:
     for strategy in Strategy:
         for cheap, other in zip(chosen[Strategy.COST], chosen[strategy], strict=True):
             assert cheap.cost_usd <= other.cost_usd
 
 
-def test_speed_is_no_later_than_any_other_strategy_on_any_prompt(chosen: dict[Strategy, list[Entry]]) -> None:
+def test_speed_is_no_later_than_any_other_strategy_on_any_prompt(
+    chosen: dict[Strategy, list[Candidate]],
+) -> None:
     for strategy in Strategy:
         for fast, other in zip(chosen[Strategy.SPEED], chosen[strategy], strict=True):
             assert fast.latency_ms <= other.latency_ms
@@ -67,7 +69,7 @@ def test_quality_does_not_prefer_a_model_nobody_measured(ask: Ask) -> None:
         assert ask(prompt, strategy=Strategy.QUALITY).trace.candidates[0].scored
 
 
-def test_balanced_lies_between_cost_and_quality_on_both_axes(chosen: dict[Strategy, list[Entry]]) -> None:
+def test_balanced_lies_between_cost_and_quality_on_both_axes(chosen: dict[Strategy, list[Candidate]]) -> None:
     cost, balanced, quality = (chosen[s] for s in (Strategy.COST, Strategy.BALANCED, Strategy.QUALITY))
     assert mean(cost, "cost_usd") <= mean(balanced, "cost_usd") <= mean(quality, "cost_usd")
     assert mean(cost, "believed") <= mean(balanced, "believed") <= mean(quality, "believed")
@@ -80,7 +82,7 @@ def auto_and_fixed(
     """Mean (believed success, USD): of `auto`, and of each arm that could answer every prompt."""
     traces = [ask(request=said(prompt, max_output_tokens=request.param)).trace for prompt in PROMPTS]
     firsts = [trace.candidates[0] for trace in traces]
-    by_arm: dict[str, list[Entry]] = {}
+    by_arm: dict[str, list[Candidate]] = {}
     for trace in traces:
         for entry in trace.candidates:
             if entry.removed is None:
@@ -109,7 +111,7 @@ def test_no_fixed_model_is_as_good_as_auto_for_less(
     assert not [one for one in fixed if one[0] >= quality and one[1] <= usd]
 
 
-def test_no_strategy_chooses_below_the_floor_of_competence(chosen: dict[Strategy, list[Entry]]) -> None:
+def test_no_strategy_chooses_below_the_floor_of_competence(chosen: dict[Strategy, list[Candidate]]) -> None:
     assert all(entry.competent for entries in chosen.values() for entry in entries)
 
 

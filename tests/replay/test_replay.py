@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import NoCandidate, Question
+from routing.decide.decision import DecisionInput, NoCandidate
 from routing.decide.trace import Trace
 from routing.language.chat import Mode, Strategy
 from routing.replay import replay
@@ -22,7 +22,7 @@ def stored(trace: Trace) -> Trace:
 
 @given(question=questions, draw=st.floats(0, 1, exclude_max=True) | st.floats(0.98, 1, exclude_max=True))
 @settings(max_examples=200, deadline=None)
-def test_the_record_alone_gives_the_same_decision_again(question: Question, draw: float) -> None:
+def test_the_record_alone_gives_the_same_decision_again(question: DecisionInput, draw: float) -> None:
     made = answer(question, draw)
     if not isinstance(made, NoCandidate):
         assert replay.differences(stored(made.trace)) == []
@@ -69,7 +69,7 @@ def test_a_record_that_was_altered_is_found_out(ask: Ask) -> None:
 @pytest.mark.parametrize("strategy", Strategy)
 def test_another_strategy_is_told_as_it_would_have_decided(ask: Ask, strategy: Strategy) -> None:
     for prompt in PROMPTS:
-        told = replay.under(stored(ask(prompt).trace), strategy)
+        told = replay.rerank(stored(ask(prompt).trace), strategy)
         made = ask(prompt, strategy=strategy)
         assert told.chain == tuple(arm.name for arm in made.chain)
         assert told.first.arm == made.chain[0].name

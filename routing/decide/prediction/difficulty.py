@@ -5,7 +5,7 @@ fitted on it falls back to ordinary. What nobody here can read counts as hard, w
 read in part as a little harder than it looks, so that no question is sent to less for its language.
 """
 
-from routing.decide.prediction import translation as gloss
+from routing.decide.prediction import translation
 from routing.decide.prediction.artefact import Array, Fitted
 
 ORDINARY = -1.2  # logits: level 3 of the ratings in bench/everyday_prompts.tsv
@@ -23,7 +23,7 @@ def familiarity(scaled: Array, fit: Fitted) -> float:
 
 def estimate(scaled: Array, read: float, known: float, fit: Fitted) -> float:
     """`read`: `features.Summary.known`; `known`: see `familiarity`."""
-    if read < gloss.READ_FROM:
+    if read < translation.READABLE_FROM:
         return UNREAD
     raw = float(scaled @ fit.difficulty_weights) + fit.difficulty_bias
     blended = known * raw + (1 - known) * ORDINARY

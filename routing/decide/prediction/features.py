@@ -10,7 +10,7 @@ from math import log1p
 import msgspec
 import numpy as np
 
-from routing.decide.prediction import translation as gloss
+from routing.decide.prediction import translation
 from routing.decide.prediction.artefact import Array, embedding
 from routing.language.chat import Audio, ChatRequest, File, Image, Role
 
@@ -82,24 +82,24 @@ class Features(msgspec.Struct, frozen=True):
 
 def read(request: ChatRequest) -> Features:
     question, sampled = _question(request)
-    hand, reading = _looked_at(question)
-    vector = np.concatenate([embedding().embed(reading.text), hand.values])
-    return Features(vector, _summary(request, question, sampled, hand, reading))
+    hand, translated = _translated_question(question)
+    vector = np.concatenate([embedding().embed(translated.text), hand.values])
+    return Features(vector, _summary(request, question, sampled, hand, translated))
 
 
 def vector(text: str) -> Array:
     """The vector of a bare question, as `read` makes it; for fitting."""
-    hand, reading = _looked_at(_clip(text))
-    return np.concatenate([embedding().embed(reading.text), hand.values])
+    hand, translated = _translated_question(_clip(text))
+    return np.concatenate([embedding().embed(translated.text), hand.values])
 
 
-def _looked_at(question: str) -> "tuple[_Hand, gloss.Reading]":
+def _translated_question(question: str) -> "tuple[_Hand, translation.Translation]":
     """Word features of the question as it is read, and that reading; its script is that of the original."""
     hand = _hand(question)
-    reading = gloss.read(question, hand.english)
-    if not reading.language:
-        return hand, reading
-    return msgspec.structs.replace(_hand(reading.text), not_latin=hand.not_latin), reading
+    translated = translation.translate(question, hand.english)
+    if not translated.language:
+        return hand, translated
+    return msgspec.structs.replace(_hand(translated.text), not_latin=hand.not_latin), translated
 
 
 def _question(request: ChatRequest) -> tuple[str, bool]:
@@ -163,7 +163,7 @@ def _count(words: list[str], among: frozenset[str]) -> int:
 
 
 def _summary(
-    request: ChatRequest, question: str, sampled: bool, hand: _Hand, reading: gloss.Reading
+    request: ChatRequest, question: str, sampled: bool, hand: _Hand, translated: translation.Translation
 ) -> Summary:
     parts = [part for message in request.messages for part in message.parts]
     return Summary(
@@ -172,7 +172,7 @@ def _summary(
         turns=sum(message.role is Role.USER for message in request.messages),
         question_chars=len(question),
         script="other" if hand.not_latin > 0.3 else "latin",
-        english=hand.english > 0 and not reading.language,
+        english=hand.english > 0 and not translated.language,
         code=hand.code > 1,
         math=hand.math > 1,
         tools=len(request.tools),
@@ -180,6 +180,6 @@ def _summary(
         files=sum(isinstance(part, File) for part in parts),
         audio=sum(isinstance(part, Audio) for part in parts),
         sampled=sampled,
-        language=reading.language,
-        known=round(reading.known, 2),
+        language=translated.language,
+        known=round(translated.known, 2),
     )

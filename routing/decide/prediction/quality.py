@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide.arm_table import Board
+from routing.decide.arm_table import ArmTable
 from routing.decide.prediction.artefact import Array
 
 Row = npt.NDArray[np.float64]
@@ -11,12 +11,12 @@ Row = npt.NDArray[np.float64]
 INTERVAL = 1.64  # standard deviations: 90 %
 
 
-def success(board: Board, mix: Array, prompt_term: Row) -> tuple[Row, Row, Row]:
+def success(arm_table: ArmTable, mix: Array, prompt_term: Row) -> tuple[Row, Row, Row]:
     """P and its 90 % interval, `(n,)` each. `prompt_term`: `(n,)` logits to add."""
     weights = mix.astype(np.float64)
-    at_zero = np.clip(board.success @ weights, 1e-6, 1 - 1e-6)
+    at_zero = np.clip(arm_table.success @ weights, 1e-6, 1 - 1e-6)
     logit = np.log(at_zero / (1 - at_zero)) + prompt_term
-    sd = board.sd @ weights
+    sd = arm_table.sd @ weights
     return _sigmoid(logit), _sigmoid(logit - INTERVAL * sd), _sigmoid(logit + INTERVAL * sd)
 
 

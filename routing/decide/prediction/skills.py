@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from routing.decide.prediction import translation as gloss
+from routing.decide.prediction import translation
 from routing.decide.prediction.artefact import Array, Fitted
 
 
@@ -62,7 +62,11 @@ def mix(scaled: Array, read: float, tools: int, input_tokens: int, fit: Fitted) 
     What nobody here can read may ask for anything.
     """
     logits = scaled @ fit.skill_weights + fit.skill_bias
-    odds = np.exp(logits - logits.max()) if read >= gloss.READ_FROM else np.ones(len(TEXT_SKILLS), np.float32)
+    odds = (
+        np.exp(logits - logits.max())
+        if read >= translation.READABLE_FROM
+        else np.ones(len(TEXT_SKILLS), np.float32)
+    )
     shares = np.zeros(len(SKILLS), np.float32)
     shares[: len(TEXT_SKILLS)] = odds / odds.sum()
     if tools:

@@ -25,7 +25,9 @@ TOOL_OVERHEAD = 12  # what frames one tool definition
 IMAGE_TOKENS = 1100  # a 1024 px image: 765 to 1,600 by provider
 FILE_TOKENS_PER_BYTE = 0.05  # a PDF page is about 40 kB and 1,500 to 3,000 tokens as text and image
 FILE_TOKENS_UNSEEN = 6000  # a file given by link
-REPLAY_TOKENS_PER_CHAR = 0.2  # reasoning sent back: encrypted, in base64; less where another provider answers
+CARRIED_REASONING_TOKENS_PER_CHAR = (
+    0.2  # reasoning sent back: encrypted, in base64; less where another provider answers
+)
 AUDIO_TOKENS_PER_BYTE = 0.001  # 16 kHz 16-bit mono at 32 tokens a second
 
 
@@ -155,5 +157,5 @@ def _media_tokens(message: Message) -> int:
             case Audio():
                 total += len(part.data) * 0.75 * AUDIO_TOKENS_PER_BYTE
             case Opaque():
-                total += len(str(part.data)) * REPLAY_TOKENS_PER_CHAR
+                total += len(str(part.data)) * CARRIED_REASONING_TOKENS_PER_CHAR
     return round(total)

@@ -14,7 +14,7 @@ import msgspec
 
 TABLE = Path(__file__).with_name("translation.tsv")
 FUNCTION_WORDS = 47  # rows of the table up to which words are articles, pronouns and the like
-READ_FROM = 0.3  # share of a foreign script's letters that are known words, for a text to count as read
+READABLE_FROM = 0.3  # share of a foreign script's letters that are known words, for a text to count as read
 LONGEST = 3  # words in a phrase
 SHORTEST_STEM = 3
 
@@ -29,16 +29,12 @@ _SIGNS = str.maketrans("？。，、：！（）；؟،।「」『』", "?.,,:!
 _PREFIXES = ("", "ال", "و", "ب", "ل", "لل", "ف", "ك", "وال", "بال")
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Translation(msgspec.Struct, frozen=True):
     """`text`: in English as far as it is known. `known`: share of a foreign script's letters read."""
 
     text: str
     language: str  # "" where nothing was to be done, or nothing could be
     known: float
-
-    @property
-    def is_read(self) -> bool:
-        return self.known >= READ_FROM
 
 
 class _Language(msgspec.Struct, frozen=True):
@@ -47,20 +43,20 @@ class _Language(msgspec.Struct, frozen=True):
     function_words: frozenset[str]
 
 
-def read(text: str, english: float) -> Reading:
+def translate(text: str, english: float) -> Translation:
     """`english`: share of the words that are English function words."""
     if text.isascii() and english >= 0.2:
-        return Reading(text, "", 1.0)
+        return Translation(text, "", 1.0)
     foreign = 0 if text.isascii() else len(_FOREIGN.findall(text))
     if foreign < 0.3 * max(1, sum(map(str.isalpha, text))):
         language = _latin(text, english)
-        return Reading(_by_words(text, language)[0] if language else text, language, 1.0)
+        return Translation(_by_words(text, language)[0] if language else text, language, 1.0)
     language = _by_script(text)
     if not language:
-        return Reading(text, "", 0.0)
+        return Translation(text, "", 0.0)
     plain = text.translate(_SIGNS)
     glossed, known = _by_signs(plain, language) if language in ("zh", "ja") else _by_words(plain, language)
-    return Reading(glossed, language, known)
+    return Translation(glossed, language, known)
 
 
 def _latin(text: str, english: float) -> str:
@@ -83,24 +79,24 @@ def _by_script(text: str) -> str:
 def _by_words(text: str, language: str) -> tuple[str, float]:
     """Word by word; words nobody knows stay in Latin script and are dropped in others."""
     lexicon = _languages()[language]
-    found = list(_WORD.finditer(text))
-    told, at, i, known, letters = [], 0, 0, 0, 0
-    while i < len(found):
-        english, taken = _phrase([one.group().lower() for one in found[i : i + LONGEST]], lexicon, language)
-        words = found[i : i + taken]
+    matches = list(_WORD.finditer(text))
+    pieces, at, i, known, letters = [], 0, 0, 0, 0
+    while i < len(matches):
+        english, taken = _phrase([one.group().lower() for one in matches[i : i + LONGEST]], lexicon, language)
+        words = matches[i : i + taken]
         size = sum(len(one.group()) for one in words)
         foreign = not words[0].group().isascii()
-        told.append(text[at : words[0].start()])
+        pieces.append(text[at : words[0].start()])
         if english:
-            told.append(english)
+            pieces.append(english)
         elif not foreign or language in _LATIN:
-            told.append(words[0].group())
+            pieces.append(words[0].group())
         if foreign:
             letters += size
             known += size if english else 0
         at, i = words[-1].end(), i + taken
-    told.append(text[at:])
-    return "".join(told), known / letters if letters else 1.0
+    pieces.append(text[at:])
+    return "".join(pieces), known / letters if letters else 1.0
 
 
 def _phrase(words: list[str], lexicon: _Language, language: str) -> tuple[str, int]:
@@ -124,20 +120,20 @@ def _by_signs(text: str, language: str) -> tuple[str, float]:
     """The longest known form at each place, for scripts that put no space between words."""
     words = _languages()[language].words
     longest = max(map(len, words))
-    told: list[str] = []
+    pieces: list[str] = []
     i = known = letters = 0
     while i < len(text):
         size = next((n for n in range(min(longest, len(text) - i), 0, -1) if text[i : i + n] in words), 0)
         if size:
-            told.append(f" {words[text[i : i + size]]} ")
+            pieces.append(f" {words[text[i : i + size]]} ")
             known += size
             letters += size
         elif _LETTERS.match(text[i]):
             letters += 1
         else:
-            told.append(text[i])
+            pieces.append(text[i])
         i += max(1, size)
-    return re.sub(r" +", " ", "".join(told)).strip(), known / letters if letters else 1.0
+    return re.sub(r" +", " ", "".join(pieces)).strip(), known / letters if letters else 1.0
 
 
 @cache

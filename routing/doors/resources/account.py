@@ -13,7 +13,7 @@ from accounts.permissions import HasScope
 from billing.models import Request as LedgerRow
 from core.database import from_database
 from routing.decide.decision import Decision
-from routing.decide.trace import Entry as Candidate
+from routing.decide.trace import Candidate
 from routing.doors.native import schema as native_schema
 from routing.doors.resources import schema
 from routing.doors.resources.envelope import told

@@ -14,7 +14,7 @@ from accounts.authentication import OptionalKeyAuthentication
 from billing.prices.prices import unit_prices
 from routing.catalog.measure import health_word
 from routing.catalog.snapshot import Snapshot
-from routing.decide.decision import NoCandidate, Question, decide
+from routing.decide.decision import DecisionInput, NoCandidate, decide
 from routing.decide.prediction.tokens import count_input
 from routing.doors.native import schema as native_schema
 from routing.doors.native.openapi import ERROR_RESPONSES
@@ -201,11 +201,11 @@ def _estimated_model(asked: native_schema.NativeCall, runtime: Runtime) -> tuple
             )
         return facts, found.note
     strategy = steering.strategy or Strategy.COST
-    question = Question(
+    decision_input = DecisionInput(
         request=asked.request, mode=Mode.SMART, strategy=strategy, at=datetime.now(UTC), stream=False
     )
     try:
-        return snapshot.models[decide(question, snapshot).chain[0].model], None
+        return snapshot.models[decide(decision_input, snapshot).chain[0].model], None
     except NoCandidate as refusal:
         raise NoCapableModel(refusal.message) from refusal
 

@@ -12,7 +12,7 @@ from billing.prices.prices import PriceBook, PriceTier
 from routing.catalog.measure import DEGRADED_BELOW
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.snapshot import Snapshot
-from routing.decide.arm_table import Board, board_of
+from routing.decide.arm_table import ArmTable, arm_table_of
 from routing.decide.prediction.skills import SKILLS
 from routing.language.arms import Capability, Effort
 
@@ -103,9 +103,9 @@ def listed_models(snapshot: Snapshot, book: PriceBook, now: datetime) -> list[Li
     """All models of the catalog, those that can answer first, then by provider and newest."""
     dated = _dated()
     measured = _measured(snapshot)
-    board = board_of(snapshot, None) if snapshot.models else None
+    arm_table = arm_table_of(snapshot, None) if snapshot.models else None
     rows = [
-        _listed(model, snapshot, board, book, now, dated.get(model.id, ()), measured.get(model.id, ()))
+        _listed(model, snapshot, arm_table, book, now, dated.get(model.id, ()), measured.get(model.id, ()))
         for model in Model.objects.all()
     ]
     return sorted(rows, key=_order)
@@ -118,7 +118,7 @@ def retired_models() -> Sequence[RetiredModel]:
 def _listed(
     model: Model,
     snapshot: Snapshot,
-    board: Board | None,
+    arm_table: ArmTable | None,
     book: PriceBook,
     now: datetime,
     dated: Sequence[Dated],
@@ -127,7 +127,7 @@ def _listed(
     facts = snapshot.models.get(model.id)
     health, reason = _health(model, snapshot)
     period = book.at(model.id, now)
-    skills, scored = _skills(board, model.id)
+    skills, scored = _skills(arm_table, model.id)
     return Listed(
         model=model,
         health=health,
@@ -199,15 +199,15 @@ def _measured(snapshot: Snapshot) -> Mapping[str, Sequence[Measured]]:
     return found
 
 
-def _skills(board: Board | None, model: str) -> tuple[Sequence[tuple[str, float]], bool]:
+def _skills(arm_table: ArmTable | None, model: str) -> tuple[Sequence[tuple[str, float]], bool]:
     """Success by skill at the model's default effort, best first; and whether anybody measured the model."""
-    row = _default_row(board, model) if board else None
-    if board is None or row is None:
+    row = _default_row(arm_table, model) if arm_table else None
+    if arm_table is None or row is None:
         return (), False
-    scores = [(str(skill), float(p)) for skill, p in zip(SKILLS, board.success[row], strict=True)]
-    return sorted(scores, key=lambda item: -item[1]), bool(board.scored[row])
+    scores = [(str(skill), float(p)) for skill, p in zip(SKILLS, arm_table.success[row], strict=True)]
+    return sorted(scores, key=lambda item: -item[1]), bool(arm_table.scored[row])
 
 
-def _default_row(board: Board, model: str) -> int | None:
-    rows: Iterable[int] = (row for arm, row in board.rows.items() if arm.model == model)
-    return min(rows, key=lambda row: board.arms[row].effort is not None, default=None)
+def _default_row(arm_table: ArmTable, model: str) -> int | None:
+    rows: Iterable[int] = (row for arm, row in arm_table.rows.items() if arm.model == model)
+    return min(rows, key=lambda row: arm_table.arms[row].effort is not None, default=None)
