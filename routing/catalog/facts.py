@@ -50,7 +50,7 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
         max_output_tokens=row.max_output_tokens,
         capabilities=_capabilities(row, api),
         efforts=efforts,
-        asked_efforts=() if efforts else _asked_efforts(row.quirks),
+        opt_in_efforts=() if efforts else _opt_in_efforts(row.quirks),
         default_effort=_default_effort(row.quirks, efforts),
         quirks=row.quirks,
         released=row.released,
@@ -84,7 +84,7 @@ def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
     return tuple(effort for effort in _ALL_EFFORTS if effort in named)
 
 
-def _asked_efforts(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
+def _opt_in_efforts(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
     """Thinking budgets of models that know no effort (spec/providers.md §6); nobody has scored them so."""
     if "enabled" not in quirks.get("thinking_types", ()):
         return ()

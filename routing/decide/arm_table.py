@@ -112,7 +112,7 @@ def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
         return None
     ladder = list(Effort)
     return min(
-        facts.efforts or facts.asked_efforts,
+        facts.efforts or facts.opt_in_efforts,
         key=lambda e: (abs(ladder.index(e) - ladder.index(wanted)), ladder.index(e)),
         default=None,
     )

@@ -1,6 +1,6 @@
-"""What can be chosen: a model's facts, and the arm = (model, reasoning effort) that answers.
+"""The facts of a model, and the arm (model and reasoning effort) that a decision chooses.
 
-Plain values without Django: the adapters, the decision and the catalog all speak of them.
+Plain values without Django, shared by the adapters, the decision and the catalog.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Effort(StrEnum):
-    """Reasoning effort in ascending order; a provider's own words are translated by its adapter."""
+    """Reasoning efforts in ascending order; each adapter translates them for its provider."""
 
     NONE = "none"
     MINIMAL = "minimal"
@@ -77,9 +77,9 @@ class ModelFacts(msgspec.Struct, frozen=True):
     max_input_tokens: int
     max_output_tokens: int
     capabilities: frozenset[Capability]
-    efforts: tuple[Effort, ...] = ()  # those the model accepts, ascending; empty: takes no effort
-    asked_efforts: tuple[Effort, ...] = ()  # those of a model that thinks only when a caller says so
-    default_effort: Effort | None = None  # what the provider does when none is sent
+    efforts: tuple[Effort, ...] = ()  # accepted by the model, ascending; empty: it takes no effort
+    opt_in_efforts: tuple[Effort, ...] = ()  # of a model that thinks only when a caller asks for it
+    default_effort: Effort | None = None  # the provider's effort when none is sent
     quirks: dict[str, Any] = {}
     released: date | None = None
     shutdown: date | None = None
@@ -89,7 +89,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 class ApiFacts(NamedTuple):
-    """What a provider's API takes from every model behind it; each adapter states its own."""
+    """Facts that hold for every model behind a provider's API; each adapter states its own."""
 
     capabilities: frozenset[Capability] = frozenset()
     with_sampling: frozenset[Capability] = frozenset()  # only of models that take sampling unconditionally

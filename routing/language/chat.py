@@ -1,8 +1,8 @@
-"""The neutral language of a chat: what doors parse into, adapters translate, and pipeline passes along.
+"""The neutral language of a chat: doors parse into it, the pipeline passes it along, adapters translate it.
 
-Plain, frozen, no Django. Close to OpenAI's chat shape, because most callers speak it, but with one way to
-say each thing. Adapters must not leak their dialect into it: what only one provider understands travels as
-`Opaque` and is handed back to that provider alone.
+Plain frozen values without Django. Close to OpenAI's chat format, because most callers use that, but with one
+form for each meaning. Adapters must not leak their wire format into it: data that only one provider
+understands travels as `Opaque` and goes back to that provider alone.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ class Role(StrEnum):
 
 
 class CacheMark(msgspec.Struct, frozen=True):
-    """Caller's wish that the prefix up to here be cached.
+    """The caller wants the prefix up to here cached.
 
-    `ttl`: "5m", "1h", "30m" or "12h"; None: as long as the provider does by itself.
+    `ttl`: "5m", "1h", "30m" or "12h"; None: the provider's default lifetime.
     """
 
     ttl: str | None = "5m"
@@ -65,7 +65,7 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 class Opaque(msgspec.Struct, frozen=True, tag="opaque"):
-    """Something one provider must get back unchanged: a thinking block, an encrypted reasoning item."""
+    """Data that goes back to its provider unchanged: a thinking block, an encrypted reasoning item."""
 
     provider: str
     data: Any
@@ -77,7 +77,7 @@ Part = Text | Image | File | Audio | Refusal | Opaque
 class ToolCall(msgspec.Struct, frozen=True):
     """`arguments` is JSON text as the model wrote it, or the free text that a custom tool takes.
 
-    `signature` belongs to the provider named in it.
+    `signature` goes back to the provider that it names.
     """
 
     id: str
@@ -101,7 +101,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Grammar(msgspec.Struct, frozen=True):
-    """What the input of a custom tool must match."""
+    """A grammar that the input of a custom tool must match."""
 
     syntax: Literal["lark", "regex"]
     definition: str
@@ -120,7 +120,7 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """`name` only with mode "named"; `allowed`, with "auto" and "required": only these may be called."""
+    """`name` only with mode "named"; `allowed`, with "auto" and "required": the tools that may be called."""
 
     mode: Literal["auto", "none", "required", "named"]
     name: str | None = None
@@ -128,7 +128,7 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
-    """What the text must be. `schema` only with kind "json_schema"."""
+    """The format of the answer's text. `schema` only with kind "json_schema"."""
 
     kind: Literal["text", "json_object", "json_schema"]
     name: str | None = None
@@ -164,14 +164,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     effort: Effort | None = None  # pinned by the caller; None: the router chooses
-    thinking_budget: int | None = None  # tokens; the caller's own word for its effort
+    thinking_budget: int | None = None  # tokens; the caller stated its effort as a budget
     verbosity: str | None = None
     user: str | None = None
-    safety_identifier: str | None = None  # the newer name of `user`; goes before it
+    safety_identifier: str | None = None  # the newer name of `user`; takes precedence
     metadata: dict[str, str] | None = None
     service_tier: str | None = None
-    extra: dict[str, Any] = {}  # unknown parameters: passed to models of OpenAI's dialect, else dropped
-    unheeded: tuple[str, ...] = ()  # what the caller sent besides, and nobody is told
+    extra: dict[str, Any] = {}  # unknown parameters: passed through to OpenAI's APIs, else dropped
+    ignored: tuple[str, ...] = ()  # parameters that are accepted and passed to no provider
 
 
 def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
@@ -195,7 +195,7 @@ class Strategy(StrEnum):
 
 
 class Steering(msgspec.Struct, frozen=True):
-    """What the caller says about routing; None means the key's or account's default."""
+    """The caller's routing options; None means the default of the key or the account."""
 
     mode: Mode = Mode.SMART
     model: str | None = None  # manual mode: as the caller wrote it
@@ -209,15 +209,15 @@ class Steering(msgspec.Struct, frozen=True):
     stream: bool = False
 
 
-# What a completion is made of, in the order it arrives. `choice` counts the n choices from 0.
+# The events of a completion in the order they arrive. `choice` counts the n choices from 0.
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
-    """The provider accepted and began. `model`: the name it says it serves; `response_id`: its own id."""
+    """The provider accepted the request. `model`: as it reports it; `response_id`: its id of the answer."""
 
     model: str
     response_id: str | None = None
-    receipt: Receipt = ()  # what became of the request's parameters
+    receipt: Receipt = ()  # how each of the request's parameters was treated
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text"):
@@ -231,15 +231,18 @@ class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
-    """A readable piece of reasoning (may be empty) and, when a block ends, what its provider wants back."""
+    """A readable piece of reasoning (may be empty).
+
+    `carried`, at the end of a block: the block as its provider expects it back in the next request.
+    """
 
     text: str = ""
-    replay: Opaque | None = None
+    carried: Opaque | None = None
     choice: int = 0
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
-    """First piece of a call has `id`, `name` and its kind; later pieces only more `arguments`."""
+    """The first delta of a call has `id`, `name` and kind; later deltas only more `arguments`."""
 
     index: int
     id: str | None = None
@@ -256,7 +259,7 @@ class LogprobsDelta(msgspec.Struct, frozen=True, tag="logprobs"):
 
 
 class UsageReport(msgspec.Struct, frozen=True, tag="usage"):
-    """The provider's latest word on usage: it replaces any earlier one. `calls`: upstream calls it sums."""
+    """The usage so far; it replaces any earlier report. `calls`: the number of upstream calls it sums."""
 
     usage: Usage
     calls: int = 1
@@ -270,7 +273,7 @@ class FinishReason(StrEnum):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """`stop`: the stop sequence that ended it, where that is known."""
+    """`stop`: the stop sequence that ended the choice, if known."""
 
     reason: FinishReason
     choice: int = 0
@@ -297,7 +300,7 @@ class Choice(msgspec.Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
     refusal: str | None = None
     reasoning: str = ""
-    replay: tuple[Opaque, ...] = ()
+    carried: tuple[Opaque, ...] = ()
     logprobs: tuple[dict[str, Any], ...] | None = None
 
 
@@ -317,7 +320,7 @@ class _ChoiceParts:
         self.text: list[str] = []
         self.refusal: list[str] = []
         self.reasoning: list[str] = []
-        self.replay: list[Opaque] = []
+        self.carried: list[Opaque] = []
         self.calls: dict[int, dict[str, Any]] = {}
         self.logprobs: list[dict[str, Any]] = []
         self.finish: FinishReason | None = None
@@ -344,7 +347,7 @@ class _ChoiceParts:
             tool_calls=calls,
             refusal="".join(self.refusal) or None,
             reasoning="".join(self.reasoning),
-            replay=tuple(self.replay),
+            carried=tuple(self.carried),
             logprobs=tuple(self.logprobs) or None,
         )
 
@@ -371,8 +374,8 @@ class Collector:
             case ReasoningDelta():
                 parts = self._of(event.choice)
                 parts.reasoning.append(event.text)
-                if event.replay is not None:
-                    parts.replay.append(event.replay)
+                if event.carried is not None:
+                    parts.carried.append(event.carried)
             case ToolCallDelta():
                 self._of(event.choice).add_call(event)
             case LogprobsDelta():

@@ -1,4 +1,4 @@
-"""What can go wrong with a request after its caller is known (spec/api.md, Errors)."""
+"""The errors of a request whose caller is known."""
 
 from core.errors import ApiError
 
@@ -22,19 +22,15 @@ class MethodNotAllowed(ApiError):
 
 
 class ThreadUnsupported(ApiError):
-    """The Messages API's word for a conversation it cannot hold; its clients go on without, by themselves."""
+    """The Messages API's error for a stored conversation that it does not have; clients then resend it."""
 
     code, status = "thread_unsupported_request", 400
 
 
 class UnsupportedParameter(ApiError):
-    """A parameter of an API whose shapes we speak that stands for something we do not have."""
+    """A parameter of an imitated API for a feature that RoutePlex does not have."""
 
     code, status = "unsupported_parameter", 400
-
-
-class Conflict(ApiError):
-    code, status = "conflict", 409
 
 
 class EmptyMessages(ApiError):

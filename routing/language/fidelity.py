@@ -1,4 +1,4 @@
-"""The fidelity receipt: what became of each parameter of a request at the arm that answered it."""
+"""The fidelity receipt: how the arm that answered treated each parameter of the request."""
 
 from enum import StrEnum
 
@@ -11,33 +11,33 @@ class Verdict(StrEnum):
     DROPPED = "dropped"
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One parameter, by its name at the OpenAI door; `change`: what was changed, or why it was dropped."""
+class ParameterReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One parameter, by its name in OpenAI's chat API; `change`: the change, or why it was dropped."""
 
     parameter: str
     verdict: Verdict
     change: str | None = None
 
 
-Receipt = tuple[Kept, ...]
+Receipt = tuple[ParameterReceipt, ...]
 
 
 def with_change(receipt: Receipt, parameter: str, change: str) -> Receipt:
-    """The receipt with one more change told of this parameter, which is added when it is not in it."""
-    before = next((one for one in receipt if one.parameter == parameter), None)
+    """The receipt with one more change of this parameter. A parameter that is missing is added."""
+    before = next((entry for entry in receipt if entry.parameter == parameter), None)
     if before is not None and before.verdict is Verdict.DROPPED:
         return receipt
-    told = "; ".join(filter(None, [before.change if before else None, change]))
-    after = Kept(parameter, Verdict.ADAPTED, told)
+    changes = "; ".join(filter(None, [before.change if before else None, change]))
+    after = ParameterReceipt(parameter, Verdict.ADAPTED, changes)
     if before is None:
         return (*receipt, after)
-    return tuple(after if one is before else one for one in receipt)
+    return tuple(after if entry is before else entry for entry in receipt)
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether text and calls have the forms that were asked for.
+    """The result of checking text and tool calls against the requested schemas.
 
-    `fault`: which keyword of the schema is broken; `call`: by a call of which of the caller's tools.
+    `fault`: the schema keyword that is violated; `call`: the tool whose call violates it.
     """
 
     valid: bool
@@ -46,7 +46,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Fidelity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an answer kept of its request. `output` None: no form was asked for, or it could not be judged."""
+    """How faithful an answer is to its request. `output` None: nothing to check, or no check was possible."""
 
     parameters: Receipt = ()
     output: Output | None = None

@@ -100,8 +100,8 @@ class Listener:
 
     def note(self, event: StreamEvent) -> None:
         match event:
-            case ReasoningDelta() if event.replay is not None:
-                self._parts.setdefault(event.choice, []).append(event.replay)
+            case ReasoningDelta() if event.carried is not None:
+                self._parts.setdefault(event.choice, []).append(event.carried)
             case ToolCallDelta() if event.id is not None or event.signature is not None:
                 calls = self._calls.setdefault(event.choice, {})
                 identity, signature = calls.get(event.index, ("", None))

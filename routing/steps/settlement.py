@@ -21,7 +21,7 @@ from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fa
 from routing.execute.chain import Execution
 from routing.execute.output_check import OutputCheck
 from routing.language.chat import ChatRequest, StreamEvent
-from routing.language.fidelity import Fidelity, Kept, Receipt, Verdict, with_change
+from routing.language.fidelity import Fidelity, ParameterReceipt, Receipt, Verdict, with_change
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import PricedAttempt, price, total_usd
 from routing.steps.opened_request import OpenedRequest
@@ -172,7 +172,7 @@ def receipt(request: ChatRequest, shown: AttemptRecord, is_other_model: bool) ->
         parameters = with_change(parameters, "response_format", change)
     if is_other_model:
         change = f"the provider names {shown.upstream_model[:160]} as what answered"
-        parameters = (Kept("model", Verdict.ADAPTED, change), *parameters)
+        parameters = (ParameterReceipt("model", Verdict.ADAPTED, change), *parameters)
     return parameters
 
 

@@ -93,9 +93,9 @@ def test_an_own_upstream_takes_what_openai_compatible_servers_take() -> None:
 
 def test_a_model_that_knows_no_effort_thinks_when_it_is_asked_to(models: Models) -> None:
     """By a budget; nobody has scored it so, and the router does not choose it."""
-    assert models["claude-haiku-4-5"].asked_efforts == (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-    assert all(not facts.asked_efforts for facts in models.values() if facts.efforts)
-    assert models["gpt-4o"].asked_efforts == ()
+    assert models["claude-haiku-4-5"].opt_in_efforts == (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    assert all(not facts.opt_in_efforts for facts in models.values() if facts.efforts)
+    assert models["gpt-4o"].opt_in_efforts == ()
 
 
 def test_every_quirk_says_what_it_means_and_where_it_is_from() -> None:

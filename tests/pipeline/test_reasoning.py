@@ -129,7 +129,7 @@ async def heard(memory: Reasoning, account: int = 1) -> None:
     listener = memory.listen(account)
     for event in (
         ReasoningDelta("Hm."),
-        ReasoningDelta(replay=MADE),
+        ReasoningDelta(carried=MADE),
         ToolCallDelta(1, "b", "look"),
         ToolCallDelta(0, "a", "look", signature=SIGNED),
         ToolCallDelta(0, arguments="{}"),

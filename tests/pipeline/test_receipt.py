@@ -6,11 +6,11 @@ import pytest
 from routing.execute.attempt import AttemptRecord
 from routing.language.arms import Arm
 from routing.language.chat import ChatRequest, ResponseFormat, Started
-from routing.language.fidelity import Kept, Receipt, Verdict, with_change
+from routing.language.fidelity import ParameterReceipt, Receipt, Verdict, with_change
 from routing.steps.settlement import receipt
 from tests.providers.facts import CHAT, asking
 
-LIMIT = Kept("max_tokens", Verdict.HONOURED)
+LIMIT = ParameterReceipt("max_tokens", Verdict.HONOURED)
 
 
 def told(request: ChatRequest, sent: ChatRequest, made: Receipt, is_other: bool = False) -> Receipt:
@@ -26,9 +26,9 @@ def test_a_bound_the_caller_did_not_set_is_not_told() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [(50, Kept("max_tokens", Verdict.ADAPTED, "50: what is left to spend")), (90, LIMIT)],
+    [(50, ParameterReceipt("max_tokens", Verdict.ADAPTED, "50: what is left to spend")), (90, LIMIT)],
 )
-def test_a_limit_that_money_lowered_says_so(sent: int, kept: Kept) -> None:
+def test_a_limit_that_money_lowered_says_so(sent: int, kept: ParameterReceipt) -> None:
     asked = asking(max_output_tokens=90)
     assert told(asked, asking(max_output_tokens=sent), (LIMIT,)) == (kept,)
 
@@ -48,7 +48,7 @@ def test_another_model_comes_first() -> None:
 
 
 def test_a_change_adds_to_what_was_told_but_revives_nothing() -> None:
-    adapted = with_change((Kept("n", Verdict.ADAPTED, "one"),), "n", "two")
-    assert adapted == (Kept("n", Verdict.ADAPTED, "one; two"),)
-    dropped = (Kept("n", Verdict.DROPPED, "no"),)
+    adapted = with_change((ParameterReceipt("n", Verdict.ADAPTED, "one"),), "n", "two")
+    assert adapted == (ParameterReceipt("n", Verdict.ADAPTED, "one; two"),)
+    dropped = (ParameterReceipt("n", Verdict.DROPPED, "no"),)
     assert with_change(dropped, "n", "two") == dropped

@@ -20,12 +20,12 @@ from routing.language.chat import (
     Tool,
     ToolChoice,
 )
-from routing.language.fidelity import Kept, Verdict
+from routing.language.fidelity import ParameterReceipt, Verdict
 from routing.providers.anthropic import requests as anthropic
 from routing.providers.gemini import requests as gemini
 from routing.providers.openai import chat_requests as openai_chat
 from routing.providers.openai import responses_requests as openai_responses
-from routing.providers.shared.receipt import CUT_HERE, FOREIGN, asked
+from routing.providers.shared.receipt import CUT_HERE, FOREIGN, parameters_of
 from tests.providers.conftest import Caller
 from tests.providers.facts import (
     CHAT,
@@ -80,7 +80,7 @@ SENTINELS: dict[str, tuple[dict[str, Any], str]] = {
 
 def sent(
     request: ChatRequest, model: ModelFacts, effort: Effort | None = None
-) -> tuple[str, dict[str, Kept]]:
+) -> tuple[str, dict[str, ParameterReceipt]]:
     wire = BUILDERS[model.id](request, model, effort, stream=False)
     return wire.body.decode(), {one.parameter: one for one in wire.receipt}
 
@@ -117,7 +117,7 @@ def test_every_parameter_asked_for_has_one_entry(model: ModelFacts) -> None:
         extra={"store": True},
     )
     _, kept = sent(request, model, Effort.HIGH)
-    assert list(kept) == list(asked(request))
+    assert list(kept) == list(parameters_of(request))
     assert len(kept) == 23
 
 
@@ -127,12 +127,14 @@ def test_nothing_asked_is_an_empty_receipt() -> None:
 
 def test_a_temperature_that_is_clamped_says_from_what_to_what() -> None:
     _, kept = sent(asking(sampling=Sampling(1.7)), OLD_CLAUDE)
-    assert kept["temperature"] == Kept("temperature", Verdict.ADAPTED, "1.7 became 1")
+    assert kept["temperature"] == ParameterReceipt("temperature", Verdict.ADAPTED, "1.7 became 1")
 
 
 def test_an_effort_the_model_lacks_says_which_it_became() -> None:
     _, kept = sent(asking(effort=Effort.MINIMAL), CLAUDE, Effort.MINIMAL)
-    assert kept["reasoning_effort"] == Kept("reasoning_effort", Verdict.ADAPTED, "minimal became low")
+    assert kept["reasoning_effort"] == ParameterReceipt(
+        "reasoning_effort", Verdict.ADAPTED, "minimal became low"
+    )
     _, kept = sent(asking(effort=Effort.HIGH), CLAUDE, Effort.HIGH)
     assert kept["reasoning_effort"].verdict is Verdict.HONOURED
 
@@ -172,7 +174,7 @@ LOOSE = {
 }
 
 
-def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any], Kept]:
+def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any], ParameterReceipt]:
     wanted = ResponseFormat("json_schema", "answer", schema=schema, strict=True)
     body, kept = sent(asking(response_format=wanted), model)
     return json.loads(body), kept["response_format"]
@@ -182,7 +184,7 @@ def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any]
 def test_openai_is_not_strict_about_a_schema_it_would_refuse(model: ModelFacts) -> None:
     body, kept = formatted(LOOSE, model)
     assert "minimum" in json.dumps(body)
-    assert kept == Kept(
+    assert kept == ParameterReceipt(
         "response_format", Verdict.ADAPTED, "not strict: an object lacks additionalProperties: false"
     )
     closed = {**LOOSE, "additionalProperties": False, "required": ["size", "kind"]}
@@ -273,7 +275,7 @@ async def test_an_answer_begins_with_its_receipt(caller: Caller, model: ModelFac
 
 def test_a_stop_sequence_the_api_lacks_is_ours_to_cut() -> None:
     _, kept = sent(asking(stop=("END",)), RESPONSES)
-    assert kept["stop"] == Kept("stop", Verdict.ADAPTED, CUT_HERE)
+    assert kept["stop"] == ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE)
     assert sent(asking(stop=("END",)), CLAUDE)[1]["stop"].verdict is Verdict.HONOURED
     assert sent(asking(stop=("END", "\n")), CLAUDE)[1]["stop"].verdict is Verdict.ADAPTED
 

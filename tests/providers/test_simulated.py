@@ -186,7 +186,7 @@ async def test_thinking_comes_back_and_is_taken_again(caller: Caller, model: Any
     first = user("Prove that there are infinitely many primes.")
     request = asking(first, tools=(WEATHER,))
     events = await caller.events(request, model, Effort.HIGH)
-    replays = tuple(event.replay for event in events if isinstance(event, ReasoningDelta) and event.replay)
+    replays = tuple(event.carried for event in events if isinstance(event, ReasoningDelta) and event.carried)
     assert {replay.provider for replay in replays} == {model.provider}
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     said = Message(Role.ASSISTANT, (*replays, Text(text)))

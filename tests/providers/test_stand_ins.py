@@ -30,7 +30,7 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.language.fidelity import Kept, Verdict
+from routing.language.fidelity import ParameterReceipt, Verdict
 from routing.providers.anthropic import requests as anthropic
 from routing.providers.gemini import requests as gemini
 from routing.providers.openai import chat_requests as openai_chat
@@ -72,7 +72,7 @@ async def test_choices_are_asked_for_one_by_one_and_their_usage_summed(
     request = asking(n=3, tools=(WEATHER,))  # with tools OpenAI's model goes to the Responses API
     events = await caller.events(request, model, stream=stream)
     assert sum(isinstance(event, Started) for event in events) == 1
-    assert Kept("n", Verdict.ADAPTED, "asked 3 times") in events[0].receipt  # type: ignore[union-attr]
+    assert ParameterReceipt("n", Verdict.ADAPTED, "asked 3 times") in events[0].receipt  # type: ignore[union-attr]
     booked = [call["usage"] for call in simulator.calls()]
     assert len(booked) == 3
     answer = await collected(events)
@@ -143,7 +143,7 @@ async def test_a_stop_sequence_responses_lacks_cuts_its_answer(caller: Caller, s
     assert choice.text == whole.partition("Paris")[0]
     assert choice.text != whole
     assert choice.finish_reason is FinishReason.STOP
-    assert Kept("stop", Verdict.ADAPTED, CUT_HERE) in events[0].receipt  # type: ignore[union-attr]
+    assert ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE) in events[0].receipt  # type: ignore[union-attr]
 
 
 def cut(text: str, stops: tuple[str, ...], at: list[int]) -> tuple[str, FinishReason]:
@@ -296,7 +296,7 @@ async def test_gemini_gets_the_content_of_a_pictures_url(
         events = await caller.events(asking(user("What is this?", picture, picture)), GEMINI)
     assert len(asked) == 1, "the same URL twice is fetched once"
     assert events[0].receipt == (  # type: ignore[union-attr]
-        Kept("images", Verdict.ADAPTED, "fetched here and sent as content"),
+        ParameterReceipt("images", Verdict.ADAPTED, "fetched here and sent as content"),
     )
 
 

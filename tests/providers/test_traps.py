@@ -342,7 +342,7 @@ def test_trap_13_calls_of_the_responses_api_are_one_message() -> None:
 
 def test_trap_13_and_become_items_again_after_their_reasoning() -> None:
     (choice,) = collected(heard("responses", recorded.RESPONSES, asked=CallContext("openai", "x"))).choices
-    said = Message(Role.ASSISTANT, (*choice.replay, Text(choice.text)), choice.tool_calls)
+    said = Message(Role.ASSISTANT, (*choice.carried, Text(choice.text)), choice.tool_calls)
     items = responses(asking(user("Hi"), said, result("call_a"), result("call_b")))["input"]
     assert [item.get("type", item.get("role")) for item in items] == [
         "user", "reasoning", "assistant", "function_call", "function_call",

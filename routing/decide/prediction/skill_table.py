@@ -144,7 +144,7 @@ def success_logits(facts: ModelFacts, ability: Ability, effort: Effort | None, c
     """`(n_skills,)` logits of success at difficulty 0 and this effort. `curves`: see `curves`."""
     logits: Matrix = curves[:, 0] + curves[:, 1] * ability.theta
     effort = effort or facts.default_effort
-    if ability.scored and (effort is None or effort in facts.asked_efforts):
+    if ability.scored and (effort is None or effort in facts.opt_in_efforts):
         return logits  # measured as it runs by itself; what more thought would bring nobody has measured
     if effort is None:
         effort = Effort.MEDIUM if Capability.REASONING in facts.capabilities else Effort.NONE

@@ -152,10 +152,10 @@ class _Blocks:
             if self._open != "thinking":
                 yield from self._start("thinking", _EMPTY_THINKING)
             yield self._delta({"type": "thinking_delta", "thinking": event.text})
-        if event.replay is not None and self._open == "text":
-            self._held.append(event.replay)
-        elif event.replay is not None:
-            yield from self._replay(event.replay)
+        if event.carried is not None and self._open == "text":
+            self._held.append(event.carried)
+        elif event.carried is not None:
+            yield from self._replay(event.carried)
 
     def _replay(self, made: Opaque) -> Iterator[Event]:
         """What the provider wants back: as the block it is, or sealed as the signature of one."""

@@ -184,7 +184,7 @@ def _request(sent: Count, chosen: Steering, errors: FieldErrors) -> tuple[ChatRe
         response_format=output.format,
         effort=output.effort or thinking.effort or _default_effort(chosen, thinking),
         thinking_budget=thinking.budget,
-        unheeded=(*aside, *errors.ignored),
+        ignored=(*aside, *errors.ignored),
     )
     if not errors.details and are_blank(said):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")

@@ -87,7 +87,7 @@ def _request(sent: NativeChat) -> ChatRequest:
     if errors.details:
         raise errors.error()
     if errors.ignored:
-        request = msgspec.structs.replace(request, unheeded=tuple(errors.ignored))
+        request = msgspec.structs.replace(request, ignored=tuple(errors.ignored))
     if openai_messages.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request

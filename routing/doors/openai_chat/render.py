@@ -133,7 +133,7 @@ class _Chunks:
                 return self._delta(event.choice, {"function_call": _function_delta(event)})
             case ToolCallDelta():
                 return self._delta(event.choice, {"tool_calls": [self._call_delta(event)]})
-            case ReasoningDelta(replay=made) if made is not None:
+            case ReasoningDelta(carried=made) if made is not None:
                 number = self._replays[event.choice]
                 self._replays[event.choice] += 1
                 return self._delta(event.choice, replay.of_message([made], number))
@@ -227,7 +227,7 @@ def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any
         message["function_call"] = {"name": first.name, "arguments": first.arguments}
     elif choice.tool_calls:
         message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
-    message |= replay.of_message(choice.replay)
+    message |= replay.of_message(choice.carried)
     logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
     return {
         "index": index,

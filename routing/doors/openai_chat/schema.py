@@ -155,9 +155,9 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
         service_tier=sent.service_tier,
         extra=extra,
     )
-    unheeded = (*(name for name in _STORED if raw.get(name)), *errors.ignored)
-    if unheeded:
-        request = msgspec.structs.replace(request, unheeded=unheeded)
+    ignored = (*(name for name in _STORED if raw.get(name)), *errors.ignored)
+    if ignored:
+        request = msgspec.structs.replace(request, ignored=ignored)
     if errors.details:
         raise errors.error()
     if openai_messages.are_blank(request.messages):

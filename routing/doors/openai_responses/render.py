@@ -244,10 +244,10 @@ class _Output:
             self._pieces.append(event.text)
             place = self._place(item) | {"summary_index": len(item["summary"])}
             yield {"type": "response.reasoning_summary_text.delta", **place, "delta": event.text}
-        if event.replay is not None and self._open is not None and self._open["type"] == "message":
-            self._held.append(event.replay)
-        elif event.replay is not None:
-            yield from self._replay(event.replay)
+        if event.carried is not None and self._open is not None and self._open["type"] == "message":
+            self._held.append(event.carried)
+        elif event.carried is not None:
+            yield from self._replay(event.carried)
 
     def _replay(self, made: Opaque) -> Iterator[Event]:
         """What the provider wants back, for the client to carry."""

@@ -140,7 +140,7 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
         metadata=sent.metadata,
         service_tier=sent.service_tier,
         extra={name: raw[name] for name in _OPENAI_ONLY if raw.get(name) is not None},
-        unheeded=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *errors.ignored),
+        ignored=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *errors.ignored),
     )
     if errors.details:
         raise errors.error()

@@ -109,8 +109,8 @@ class _OpenBlock:
 class Stream(SseStream):
     """`message_start`, blocks with their deltas, `message_delta`, `message_stop`; pings between."""
 
-    def __init__(self, asked: CallContext) -> None:
-        super().__init__(asked)
+    def __init__(self, context: CallContext) -> None:
+        super().__init__(context)
         self._blocks: dict[int, _OpenBlock] = {}
         self._calls = 0
         self._counts = _Counts()
@@ -123,7 +123,7 @@ class Stream(SseStream):
             case "content_block_delta" if frame.delta:
                 yield from self._delta(frame.index, frame.delta)
             case "message_start" if frame.message:
-                yield Started(frame.message.model or self.asked.model, frame.message.id)
+                yield Started(frame.message.model or self.context.model, frame.message.id)
                 if self._counts.add(frame.message.usage):
                     # What a cut stream will have cost at least: its input. The output is counted as 1 here,
                     # which only says that it begins (providers.md §3).
@@ -186,17 +186,17 @@ class Stream(SseStream):
             yield ToolCallDelta(block.call, arguments=_arguments(block.block.input))
         block.block.thinking = "".join(block.thinking)
         block.block.signature = "".join(block.signature) or block.block.signature
-        yield from _replay(block.block, self.asked.provider)
+        yield from _replay(block.block, self.context.provider)
 
 
-def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
+def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     message = decoded(body, _message)
     if message.type == "error" or message.error:
         raise classify(200, {}, body)
     if message.content is None or not message.stop_reason:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no content or no stop reason")
-    yield Started(message.model or asked.model, message.id)
+    yield Started(message.model or context.model, message.id)
     calls = 0
     for block in message.content:
         if block.type == "text" and block.text:
@@ -206,7 +206,7 @@ def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
             calls += 1
         elif block.type == "thinking" and block.thinking:
             yield ReasoningDelta(block.thinking)
-        yield from _replay(block, asked.provider)
+        yield from _replay(block, context.provider)
     counts = _Counts()
     if counts.add(message.usage):
         yield UsageReport(counts.usage)
@@ -229,9 +229,9 @@ def _replay(block: _Block, provider: str) -> Iterator[StreamEvent]:
     """What the API wants back unchanged: signed thinking and redacted thinking."""
     if block.type == "thinking" and block.signature:
         data = {"type": "thinking", "thinking": block.thinking or "", "signature": block.signature}
-        yield ReasoningDelta(replay=Opaque(provider, data))
+        yield ReasoningDelta(carried=Opaque(provider, data))
     elif block.type == "redacted_thinking" and block.data:
-        yield ReasoningDelta(replay=Opaque(provider, {"type": "redacted_thinking", "data": block.data}))
+        yield ReasoningDelta(carried=Opaque(provider, {"type": "redacted_thinking", "data": block.data}))
 
 
 class _Counts:

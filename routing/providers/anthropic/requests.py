@@ -22,7 +22,7 @@ from routing.providers.anthropic.schemas import (
 from routing.providers.anthropic.thinking import is_thinking
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs
-from routing.providers.shared.receipt import Writer
+from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.wire import Wire
 
@@ -50,43 +50,43 @@ MIN_BUDGET = 1024
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     system, rest = split_system(request.messages)
     notes: list[str] = []  # instructions that stand in for parameters the model lacks
-    told = Writer(request, model.provider)
-    told.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format")
-    told.without_detail()
-    told.replayed()
+    receipt = ReceiptWriter(request, model.provider)
+    receipt.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format")
+    receipt.without_detail()
+    receipt.own_reasoning_only()
     limit = quirks.limited(model, request.max_output_tokens) or model.max_output_tokens
-    told.limit(limit)
+    receipt.limit(limit)
     body: dict[str, Any] = {"model": model.upstream_id, "max_tokens": limit}
-    body |= _thinking(request, model, effort, limit, told)
+    body |= _thinking(request, model, effort, limit, receipt)
     body["messages"] = messages = turns(whole_tool_runs(rest), model)
     if quirks.flag(model, "assistant_prefill", default=False):
-        told.keep("prefill")
+        receipt.keep("prefill")
     else:
-        told.adapt("prefill", "asked to continue in words")
+        receipt.adapt("prefill", "asked to continue in words")
     if request.tools and not _tools_off(request, rest):
-        body |= _tools(request, model, notes, told)
-    body |= _format(request, body, notes, told)
+        body |= _tools(request, model, notes, receipt)
+    body |= _format(request, body, notes, receipt)
     _place_system(body, system, messages, notes)
     if stops := [stop for stop in request.stop if stop.strip()]:
         body["stop_sequences"] = stops
-        told.keep("stop")
-    cut = told.cut_here(tuple(stop for stop in request.stop if not stop.strip()))  # blank ones are refused
-    if (user := told.user()) is not None:
+        receipt.keep("stop")
+    cut = receipt.cut_here(tuple(stop for stop in request.stop if not stop.strip()))  # blank ones are refused
+    if (user := receipt.user()) is not None:
         body["metadata"] = {"user_id": user}
     if request.service_tier in SERVICE_TIERS:
         body["service_tier"] = SERVICE_TIERS[request.service_tier]
-        told.tier(body["service_tier"])
-    sampling = _sampling(request, model, body.get("thinking"), told)
+        receipt.tier(body["service_tier"])
+    sampling = _sampling(request, model, body.get("thinking"), receipt)
     body |= sampling
     if stream:
         body["stream"] = True
-    _bound_cache_marks(body, told)
+    _bound_cache_marks(body, receipt)
     version = SAMPLING_VERSION if sampling else VERSION
     return Wire(
         PATH,
         msgspec.json.encode(body),
         (("anthropic-version", version),),
-        receipt=told.receipt(),
+        receipt=receipt.entries(),
         cut=cut,
     )
 
@@ -95,23 +95,23 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
 
 
 def _thinking(
-    request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int, told: Writer
+    request: ChatRequest, model: ModelFacts, effort: Effort | None, limit: int, receipt: ReceiptWriter
 ) -> dict[str, Any]:
     if effort is None:
         if request.effort is Effort.NONE and not quirks.flag(model, "thinking_on_by_default", default=True):
-            told.keep("reasoning_effort")
+            receipt.keep("reasoning_effort")
         return {}
     levels = tuple(Effort(name) for name in model.quirks.get("effort_levels", ()) if name in quirks.ORDER)
     always_on = quirks.flag(model, "thinking_always_on", default=False)
     if effort is Effort.NONE and not always_on:
         off = model.quirks.get("thinking_off")
         if off or not quirks.flag(model, "thinking_on_by_default", default=True):
-            told.keep("reasoning_effort")
+            receipt.keep("reasoning_effort")
         return {"thinking": {"type": off}} if off else {}
     fields: dict[str, Any] = {}
     if level := quirks.nearest(effort, levels):
         fields["output_config"] = {"effort": level}
-        told.effort(level, model)
+        receipt.effort(level, model)
     types = model.quirks.get("thinking_types", ())
     if "adaptive" in types:
         fields["thinking"] = {"type": "adaptive", "display": "summarized"}
@@ -123,9 +123,9 @@ def _thinking(
         if budget >= MIN_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
             if budget == wanted:
-                told.keep("reasoning_effort")
+                receipt.keep("reasoning_effort")
             else:
-                told.adapt("reasoning_effort", f"a thinking budget of {budget} tokens")
+                receipt.adapt("reasoning_effort", f"a thinking budget of {budget} tokens")
     return fields
 
 
@@ -143,7 +143,7 @@ def _may_enable(request: ChatRequest, model: ModelFacts) -> bool:
 
 
 def _sampling(
-    request: ChatRequest, model: ModelFacts, thinking: Block | None, told: Writer
+    request: ChatRequest, model: ModelFacts, thinking: Block | None, receipt: ReceiptWriter
 ) -> dict[str, Any]:
     """Temperature clamped to 0–1, or else top_p: both together are refused. Thinking excludes all of them."""
     sampling = request.sampling
@@ -151,21 +151,21 @@ def _sampling(
         return {}
     if thinking is not None and thinking["type"] in ("adaptive", "enabled"):
         for name in ("temperature", "top_p", "top_k"):
-            told.drop(name, "the model takes none while it thinks")
+            receipt.drop(name, "the model takes none while it thinks")
         return {}
     fields: dict[str, Any] = {}
     if sampling.temperature is not None:
         fields["temperature"] = min(1.0, max(0.0, sampling.temperature))
-        told.keep("temperature")
+        receipt.keep("temperature")
         if fields["temperature"] != sampling.temperature:
-            told.adapt("temperature", f"{sampling.temperature:g} became {fields['temperature']:g}")
-        told.drop("top_p", "not taken together with temperature")
+            receipt.adapt("temperature", f"{sampling.temperature:g} became {fields['temperature']:g}")
+        receipt.drop("top_p", "not taken together with temperature")
     elif sampling.top_p is not None:
         fields["top_p"] = sampling.top_p
-        told.keep("top_p")
+        receipt.keep("top_p")
     if sampling.top_k is not None:
         fields["top_k"] = sampling.top_k
-        told.keep("top_k")
+        receipt.keep("top_k")
     return fields
 
 
@@ -178,16 +178,18 @@ def _tools_off(request: ChatRequest, messages: tuple[Message, ...]) -> bool:
     return forbidden and not any(message.tool_calls for message in messages)
 
 
-def _tools(request: ChatRequest, model: ModelFacts, notes: list[str], told: Writer) -> dict[str, Any]:
+def _tools(
+    request: ChatRequest, model: ModelFacts, notes: list[str], receipt: ReceiptWriter
+) -> dict[str, Any]:
     fields: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
     for tool, wire in zip(request.tools, fields["tools"], strict=True):
         if tool.strict and (why := _why_not_strict(request)) is None:
             adapted = for_structured_output(wire["input_schema"])
             wire |= {"input_schema": adapted.schema, "strict": True}
             for change in adapted.changes:
-                told.adapt("tools", change)
+                receipt.adapt("tools", change)
         elif tool.strict:
-            told.adapt("tools", f"not strict: {why}")
+            receipt.adapt("tools", f"not strict: {why}")
     mode = request.tool_choice.mode if request.tool_choice else "auto"
     name = request.tool_choice.name if request.tool_choice else None
     choice: dict[str, Any] | None = None
@@ -195,7 +197,7 @@ def _tools(request: ChatRequest, model: ModelFacts, notes: list[str], told: Writ
         choice = {"type": "none"}
     elif mode in ("required", "named") and not quirks.flag(model, "forced_tool_choice", default=True):
         choice = {"type": "auto"}
-        told.adapt("tool_choice", "asked for in words: this model cannot be made to call a tool")
+        receipt.adapt("tool_choice", "asked for in words: this model cannot be made to call a tool")
         notes.append(f"Call the tool {name} now." if name else "Answer by calling a tool, not with text.")
     elif mode == "required":
         choice = {"type": "any"}
@@ -233,22 +235,24 @@ def _why_not_strict(request: ChatRequest) -> str | None:
     return next(alone, None) or why_not_structured_output({"anyOf": schemas})
 
 
-def _format(request: ChatRequest, body: dict[str, Any], notes: list[str], told: Writer) -> dict[str, Any]:
+def _format(
+    request: ChatRequest, body: dict[str, Any], notes: list[str], receipt: ReceiptWriter
+) -> dict[str, Any]:
     wanted = request.response_format
     if wanted is None or wanted.kind == "text":
         return {}
     if wanted.kind == "json_object":
         notes.append(JSON_ONLY)
-        told.adapt("response_format", "asked for in words")
+        receipt.adapt("response_format", "asked for in words")
         return {}
     schema = wanted.schema or EMPTY_OBJECT
     if why := why_not_structured_output(schema):
         notes.append(TO_SCHEMA + msgspec.json.encode(schema).decode())
-        told.adapt("response_format", f"asked for in words: {why}")
+        receipt.adapt("response_format", f"asked for in words: {why}")
         return {}
     adapted = for_structured_output(schema)
     for change in adapted.changes:
-        told.adapt("response_format", change)
+        receipt.adapt("response_format", change)
     config = dict(body.get("output_config", {}))
     return {"output_config": config | {"format": {"type": "json_schema", "schema": adapted.schema}}}
 
@@ -272,7 +276,7 @@ def _place_system(
         body["system"] = joined
 
 
-def _bound_cache_marks(body: dict[str, Any], told: Writer) -> None:
+def _bound_cache_marks(body: dict[str, Any], receipt: ReceiptWriter) -> None:
     """At most four: the last ones, whose prefixes hold the others'."""
     places: list[Block] = [*body.get("tools", ())]
     if isinstance(body.get("system"), list):
@@ -280,10 +284,10 @@ def _bound_cache_marks(body: dict[str, Any], told: Writer) -> None:
     for turn in body["messages"]:
         places.extend(turn["content"])
     marks = [place for place in places if "cache_control" in place]
-    told.keep("cache_control")
-    for ttl in told.cache_ttls():
+    receipt.keep("cache_control")
+    for ttl in receipt.cache_ttls():
         if ttl is not None and LIFETIMES[ttl] != ttl:
-            told.adapt("cache_control", f"{ttl} became {LIFETIMES[ttl]}")
+            receipt.adapt("cache_control", f"{ttl} became {LIFETIMES[ttl]}")
     for place in marks[:-MAX_CACHE_MARKS]:
         del place["cache_control"]
-        told.adapt("cache_control", f"the last {MAX_CACHE_MARKS} of {len(marks)} marks")
+        receipt.adapt("cache_control", f"the last {MAX_CACHE_MARKS} of {len(marks)} marks")

@@ -105,9 +105,9 @@ _response = msgspec.json.Decoder(_Response)
 class Stream(SseStream):
     """Pieces of the answer, ended by the connection alone."""
 
-    def __init__(self, asked: CallContext) -> None:
-        super().__init__(asked)
-        self._answer = _Answer(asked)
+    def __init__(self, context: CallContext) -> None:
+        super().__init__(context)
+        self._answer = _Answer(context)
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         piece = _response.decode(event.data)
@@ -120,12 +120,12 @@ class Stream(SseStream):
         yield from self._answer.closing()
 
 
-def whole(body: bytes, asked: CallContext) -> Iterator[WireEvent]:
+def whole(body: bytes, context: CallContext) -> Iterator[WireEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     response = decoded(body, _response)
     if response.error:
         raise classify(200, {}, body)
-    answer = _Answer(asked)
+    answer = _Answer(context)
     yield from answer.piece(response)
     if not answer.complete:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no candidate with a finish reason")
@@ -135,8 +135,8 @@ def whole(body: bytes, asked: CallContext) -> Iterator[WireEvent]:
 class _Answer:
     """What has been said so far, over all candidates."""
 
-    def __init__(self, asked: CallContext) -> None:
-        self._asked = asked
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
         self._started = False
         self._usage: Usage | None = None
         self._candidates: set[int] = set()
@@ -151,7 +151,7 @@ class _Answer:
     def piece(self, piece: _Response) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
-            yield Started(piece.model_version or self._asked.model, piece.response_id)
+            yield Started(piece.model_version or self._context.model, piece.response_id)
         for candidate in piece.candidates or ():
             self._candidates.add(candidate.index)
             parts = candidate.content.parts if candidate.content else None
@@ -197,12 +197,12 @@ class _Answer:
         if part.text:
             yield TextDelta(part.text, choice)
         if part.thought_signature:
-            replay = Opaque(self._asked.provider, {"textSignature": part.thought_signature})
-            yield ReasoningDelta(replay=replay, choice=choice)
+            replay = Opaque(self._context.provider, {"textSignature": part.thought_signature})
+            yield ReasoningDelta(carried=replay, choice=choice)
 
     def _call(self, call: _Call, signature: str | None, choice: int) -> Iterator[StreamEvent]:
         index = self._calls.get(choice, 0)
-        if index and self._asked.single_call:
+        if index and self._context.single_call:
             return  # the API has no switch against parallel calls
         self._calls[choice] = index + 1
         own = {"thoughtSignature": signature, "id": call.id}
@@ -211,7 +211,7 @@ class _Answer:
             call.id or f"call_{uuid.uuid4().hex}",
             call.name,
             msgspec.json.encode(call.args if call.args is not None else {}).decode(),
-            Opaque(self._asked.provider, {key: value for key, value in own.items() if value})
+            Opaque(self._context.provider, {key: value for key, value in own.items() if value})
             if signature or call.id
             else None,
             choice,

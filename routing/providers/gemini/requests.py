@@ -27,7 +27,7 @@ from routing.providers.gemini.schemas import adapted_schema
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs, wrapped_system
 from routing.providers.shared.media import guessed_type, inline
-from routing.providers.shared.receipt import Writer
+from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.wire import Wire
 
@@ -63,11 +63,11 @@ _Wire = dict[str, Any]
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
-    told = Writer(request, model.provider)
-    told.keep("files", "audio", "tools", "tool_choice", "parallel_tool_calls", "response_format")
-    told.keep("prefill")
-    told.without_detail()
-    told.replayed()
+    receipt = ReceiptWriter(request, model.provider)
+    receipt.keep("files", "audio", "tools", "tool_choice", "parallel_tool_calls", "response_format")
+    receipt.keep("prefill")
+    receipt.without_detail()
+    receipt.own_reasoning_only()
     system, rest = split_system(request.messages)
     contents = _contents(whole_tool_runs(rest), model)
     instruction = system_text(system)
@@ -77,23 +77,23 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     if instruction:
         body["systemInstruction"] = {"parts": [{"text": instruction}]}
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_tool(tool, told) for tool in request.tools]}]
+        body["tools"] = [{"functionDeclarations": [_tool(tool, receipt) for tool in request.tools]}]
         if request.parallel_tool_calls is False:
-            told.adapt("parallel_tool_calls", "only the first call of an answer is given")
+            receipt.adapt("parallel_tool_calls", "only the first call of an answer is given")
         if request.tool_choice is not None:
             body["toolConfig"] = {"functionCallingConfig": _choice(request.tool_choice)}
-    if config := _config(request, model, effort, told):
+    if config := _config(request, model, effort, receipt):
         body["generationConfig"] = config
     if request.service_tier in SERVICE_TIERS:
         body["serviceTier"] = SERVICE_TIERS[request.service_tier]
-        told.tier(body["serviceTier"])
-    cut = told.cut_here(request.stop[MAX_STOPS:])
+        receipt.tier(body["serviceTier"])
+    cut = receipt.cut_here(request.stop[MAX_STOPS:])
     name = quote(model.upstream_id.removeprefix("models/"), safe="-._")
     method = ":streamGenerateContent?alt=sse" if stream else ":generateContent"
     return Wire(
         f"{BASE}{name}{method}",
         msgspec.json.encode(body),
-        receipt=told.receipt(),
+        receipt=receipt.entries(),
         cut=cut,
     )
 
@@ -106,11 +106,11 @@ def follow_up(wire: Wire, token: str, left: int | None) -> Wire:
     return wire._replace(body=msgspec.json.encode(body))
 
 
-def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> _Wire:
+def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, receipt: ReceiptWriter) -> _Wire:
     config: _Wire = {}
-    told.keep("seed", "stop")
+    receipt.keep("seed", "stop")
     limit = quirks.limited(model, request.max_output_tokens)
-    told.limit(limit)
+    receipt.limit(limit)
     if limit:
         config["maxOutputTokens"] = limit
     if quirks.takes_sampling(model, effort):
@@ -123,30 +123,30 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, told
             "frequencyPenalty": sampling.frequency_penalty,
         }
         config |= {name: value for name, value in values.items() if value is not None}
-        told.keep("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")
+        receipt.keep("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")
     if request.sampling.seed is not None:
         config["seed"] = request.sampling.seed
     if request.stop:
         config["stopSequences"] = request.stop[:MAX_STOPS]
     if request.n > 1 and Capability.N in model.capabilities:
         config["candidateCount"] = request.n
-        told.keep("n")
+        receipt.keep("n")
     if request.logprobs and Capability.LOGPROBS in model.capabilities:
         config["responseLogprobs"] = True
-        told.keep("logprobs", "top_logprobs")
+        receipt.keep("logprobs", "top_logprobs")
         if request.top_logprobs is not None:
             config["logprobs"] = request.top_logprobs
     if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget, limit)):
         config["thinkingConfig"] = thinking
         if "thinkingLevel" in thinking:
-            told.effort(thinking["thinkingLevel"].lower(), model)
+            receipt.effort(thinking["thinkingLevel"].lower(), model)
         elif thinking["thinkingBudget"] == request.thinking_budget:
-            told.keep("reasoning_effort")
+            receipt.keep("reasoning_effort")
         elif thinking["thinkingBudget"] or effort is not Effort.NONE:
-            told.adapt("reasoning_effort", f"a thinking budget of {thinking['thinkingBudget']} tokens")
+            receipt.adapt("reasoning_effort", f"a thinking budget of {thinking['thinkingBudget']} tokens")
         else:
-            told.keep("reasoning_effort")
-    return config | _format(request, told)
+            receipt.keep("reasoning_effort")
+    return config | _format(request, receipt)
 
 
 def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int | None) -> _Wire:
@@ -173,7 +173,7 @@ def _least_thinking_budget(model: ModelFacts) -> int:
     return int(exception[2])
 
 
-def _format(request: ChatRequest, told: Writer) -> _Wire:
+def _format(request: ChatRequest, receipt: ReceiptWriter) -> _Wire:
     wanted = request.response_format
     if wanted is None or wanted.kind == "text":
         return {}
@@ -182,11 +182,11 @@ def _format(request: ChatRequest, told: Writer) -> _Wire:
         adapted = adapted_schema(wanted.schema or EMPTY_OBJECT)
         config["responseJsonSchema"] = adapted.schema
         for change in adapted.changes:
-            told.adapt("response_format", change)
+            receipt.adapt("response_format", change)
     return config
 
 
-def _tool(tool: Tool, told: Writer) -> _Wire:
+def _tool(tool: Tool, receipt: ReceiptWriter) -> _Wire:
     wire: _Wire = {"name": tool.name}
     if tool.description is not None:
         wire["description"] = tool.description
@@ -194,9 +194,9 @@ def _tool(tool: Tool, told: Writer) -> _Wire:
         adapted = adapted_schema(tool.parameters)
         wire["parametersJsonSchema"] = adapted.schema
         for change in adapted.changes:
-            told.adapt("tools", change)
+            receipt.adapt("tools", change)
     if tool.strict:
-        told.adapt("tools", "not strict: this API has no such promise")
+        receipt.adapt("tools", "not strict: this API has no such promise")
     return wire
 
 

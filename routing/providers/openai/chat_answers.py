@@ -112,9 +112,9 @@ def usage_of(prompt: int, cached: int, written: int, completion: int, reasoning:
 class Stream(SseStream):
     """Chunks of `chat.completion.chunk`, closed by `[DONE]`."""
 
-    def __init__(self, asked: CallContext) -> None:
-        super().__init__(asked)
-        self._answer = _Answer(asked)
+    def __init__(self, context: CallContext) -> None:
+        super().__init__(context)
+        self._answer = _Answer(context)
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         if event.data.strip() == b"[DONE]":
@@ -130,7 +130,7 @@ class Stream(SseStream):
         yield from self._answer.closing()
 
 
-def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
+def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     completion = decoded(body, _completion)
     if completion.error:
@@ -140,7 +140,7 @@ def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
     for choice in completion.choices:
         choice.delta = choice.message
         choice.finish_reason = choice.finish_reason or "stop"  # the body is whole; some imitations say null
-    answer = _Answer(asked)
+    answer = _Answer(context)
     yield from answer.chunk(completion)
     yield from answer.closing()
 
@@ -148,8 +148,8 @@ def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
 class _Answer:
     """What has been said so far, over all choices."""
 
-    def __init__(self, asked: CallContext) -> None:
-        self._asked = asked
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
         self._started = False
         self._usage: Usage | None = None
         self._finish: dict[int, FinishReason] = {}
@@ -163,7 +163,7 @@ class _Answer:
     def chunk(self, chunk: _Completion) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
-            yield Started(chunk.model or self._asked.model, chunk.id or None)
+            yield Started(chunk.model or self._context.model, chunk.id or None)
         for choice in chunk.choices or ():
             self._choices.add(choice.index)
             if choice.delta is not None:
@@ -190,7 +190,7 @@ class _Answer:
             yield RefusalDelta(said.refusal, choice)
         for call in said.tool_calls or ():
             delta = self._call(call, choice)
-            if not (self._asked.single_call and delta.index):
+            if not (self._context.single_call and delta.index):
                 yield delta
 
     def _call(self, call: _ToolCall, choice: int) -> ToolCallDelta:

@@ -37,7 +37,7 @@ from routing.providers.openai.common import (
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import whole_tool_runs
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.receipt import Writer, media_name
+from routing.providers.shared.receipt import ReceiptWriter, media_name
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.tool_forms import custom_names
 from routing.providers.shared.wire import Wire
@@ -48,51 +48,51 @@ MAX_STOPS = 4
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for OpenAI itself: what the model refuses is left out."""
-    told = Writer(request, model.provider)
-    body = _common(request, model, told, stream=stream, official=True)
+    receipt = ReceiptWriter(request, model.provider)
+    body = _common(request, model, receipt, stream=stream, official=True)
     accepted = quirks.accepted_efforts(model, "reasoning_efforts")
     level = quirks.nearest(effort, tuple(each for each in accepted if each != Effort.MAX)) if effort else None
     if level:
         body["reasoning_effort"] = level
-    told.effort(level, model)
+    receipt.effort(level, model)
     if quirks.takes_sampling(model, level or effort):
-        body |= _sampling(request.sampling, told)
+        body |= _sampling(request.sampling, receipt)
         if request.logprobs:
-            body |= _logprobs(request, told)
+            body |= _logprobs(request, receipt)
     cut = request.stop
     if request.stop and _takes_stop(model, level or effort):
         body["stop"], cut = request.stop[:MAX_STOPS], request.stop[MAX_STOPS:]
-        told.keep("stop")
+        receipt.keep("stop")
     if request.sampling.seed is not None and quirks.takes(model, Capability.SEED):
         body["seed"] = request.sampling.seed
-        told.keep("seed")
+        receipt.keep("seed")
     if request.n > 1 and quirks.takes(model, Capability.N):
         body["n"] = request.n
-        told.keep("n")
-    cut = told.cut_here(cut)
+        receipt.keep("n")
+    cut = receipt.cut_here(cut)
     limit = quirks.limited(model, request.max_output_tokens)
-    told.limit(limit)
+    receipt.limit(limit)
     if limit is not None:
         body[_max_tokens_name(model, "max_completion_tokens")] = limit
-    body |= identity(request, told)
+    body |= identity(request, receipt)
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
         body["verbosity"] = request.verbosity
-        told.keep("verbosity")
-    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt(), cut=cut)
+        receipt.keep("verbosity")
+    return Wire(PATH, msgspec.json.encode(body), receipt=receipt.entries(), cut=cut)
 
 
 def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """A request for any compatible server: everything the caller said, in the words most of them know."""
-    told = Writer(request, model.provider)
-    body = _common(request, model, told, stream=stream, official=False)
+    receipt = ReceiptWriter(request, model.provider)
+    body = _common(request, model, receipt, stream=stream, official=False)
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         body["reasoning_effort"] = level
-    told.effort(level, model)
-    body |= _sampling(request.sampling, told)
+    receipt.effort(level, model)
+    body |= _sampling(request.sampling, receipt)
     if request.logprobs:
-        body |= _logprobs(request, told)
-    told.keep("seed", "top_k", "stop", "n", "user")
+        body |= _logprobs(request, receipt)
+    receipt.keep("seed", "top_k", "stop", "n", "user")
     if request.sampling.seed is not None:
         body["seed"] = request.sampling.seed
     if request.sampling.top_k is not None:
@@ -102,34 +102,34 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     if request.n > 1:
         body["n"] = request.n
     limit = quirks.limited(model, request.max_output_tokens)
-    told.limit(limit)
+    receipt.limit(limit)
     if limit is not None:
         body[_max_tokens_name(model, "max_tokens")] = limit
-    if (user := told.user()) is not None:
+    if (user := receipt.user()) is not None:
         body["user"] = user
-    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt())
+    return Wire(PATH, msgspec.json.encode(body), receipt=receipt.entries())
 
 
 def _common(
-    request: ChatRequest, model: ModelFacts, told: Writer, *, stream: bool, official: bool
+    request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, *, stream: bool, official: bool
 ) -> dict[str, Any]:
-    body = passed_through(request, model, told, official=official)
-    told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
-    told.begins_anew()
+    body = passed_through(request, model, receipt, official=official)
+    receipt.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
+    receipt.no_prefill()
     body["model"] = model.upstream_id
-    ttls = CHAT_TTLS if official and takes_marks(request, model, told, CHAT_TTLS) else None
-    body["messages"] = messages = list(_messages(request, told, ttls))
+    ttls = CHAT_TTLS if official and takes_marks(request, model, receipt, CHAT_TTLS) else None
+    body["messages"] = messages = list(_messages(request, receipt, ttls))
     if request.tools:
-        body["tools"] = [_tool(tool, told) for tool in request.tools]
+        body["tools"] = [_tool(tool, receipt) for tool in request.tools]
         if request.tool_choice is not None:
             body["tool_choice"] = _choice(request.tool_choice, request.tools)
         if request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
-        body["response_format"] = _format(request.response_format, told)
+        body["response_format"] = _format(request.response_format, receipt)
         if request.response_format.kind == "json_object" and not mentions_json(request.messages):
             messages.insert(0, {"role": "system", "content": "Answer in JSON."})
-            told.adapt("response_format", "a message that asks for JSON is added, as this API demands")
+            receipt.adapt("response_format", "a message that asks for JSON is added, as this API demands")
     if stream:
         body["stream"] = True
         if quirks.flag(model, "stream_usage", default=True):
@@ -149,7 +149,7 @@ def _takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
     return quirks.takes_sampling(model, effort)
 
 
-def _sampling(sampling: Sampling, told: Writer) -> dict[str, Any]:
+def _sampling(sampling: Sampling, receipt: ReceiptWriter) -> dict[str, Any]:
     values = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -157,18 +157,18 @@ def _sampling(sampling: Sampling, told: Writer) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "logit_bias": sampling.logit_bias,
     }
-    told.keep(*values)
+    receipt.keep(*values)
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _logprobs(request: ChatRequest, told: Writer) -> dict[str, Any]:
-    told.keep("logprobs", "top_logprobs")
+def _logprobs(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
+    receipt.keep("logprobs", "top_logprobs")
     if request.top_logprobs is None:
         return {"logprobs": True}
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
 
 
-def _messages(request: ChatRequest, told: Writer, ttls: Ttls) -> Iterator[dict[str, Any]]:
+def _messages(request: ChatRequest, receipt: ReceiptWriter, ttls: Ttls) -> Iterator[dict[str, Any]]:
     """A tool's message is text only: what else its result has is shown by the user, after the results."""
     shown: list[dict[str, Any]] = []
     for message in whole_tool_runs(request.messages):
@@ -183,7 +183,7 @@ def _messages(request: ChatRequest, told: Writer, ttls: Ttls) -> Iterator[dict[s
             shown.append({"type": "text", "text": f"Belongs to the result of call {message.tool_call_id}:"})
             shown += [wire for part in media if (wire := _part(part, ttls)) is not None]
             for name in {media_name(part) for part in media}:
-                told.adapt(name, "those of tool results are shown after the results")
+                receipt.adapt(name, "those of tool results are shown after the results")
     if shown:
         yield {"role": "user", "content": shown}
 
@@ -259,14 +259,14 @@ def _part(part: Part, ttls: Ttls) -> dict[str, Any] | None:
             return None
 
 
-def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
+def _tool(tool: Tool, receipt: ReceiptWriter) -> dict[str, Any]:
     if tool.is_custom:
         return {"type": "custom", "custom": _custom_tool(tool)}
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters or EMPTY_OBJECT}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.strict is not None:
-        function["strict"] = is_strict("tools", function["parameters"], tool.strict, told)
+        function["strict"] = is_strict("tools", function["parameters"], tool.strict, receipt)
     return {"type": "function", "function": function}
 
 
@@ -294,7 +294,7 @@ def _choice(choice: ToolChoice, tools: tuple[Tool, ...]) -> Any:
     return choice.mode
 
 
-def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, receipt: ReceiptWriter) -> dict[str, Any]:
     if wanted.kind != "json_schema":
         return {"type": wanted.kind}
-    return {"type": "json_schema", "json_schema": wire_format(wanted, told)}
+    return {"type": "json_schema", "json_schema": wire_format(wanted, receipt)}

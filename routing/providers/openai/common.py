@@ -6,7 +6,7 @@ from typing import Any
 from routing.language.arms import ModelFacts
 from routing.language.chat import ChatRequest, File, Image, Message, Part, ResponseFormat, Role, Text
 from routing.providers.openai.schemas import why_not_strict
-from routing.providers.shared.receipt import Writer
+from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 
 MAX_IDENTIFIER = 64  # characters
@@ -18,39 +18,39 @@ _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"
 _BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
 
 
-def identity(request: ChatRequest, told: Writer) -> dict[str, Any]:
+def identity(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
     """What both OpenAI APIs take about the caller, under the same names."""
     fields: dict[str, Any] = {}
-    if (user := told.user()) is not None:
+    if (user := receipt.user()) is not None:
         fields["safety_identifier"] = safety_identifier(user)
         if fields["safety_identifier"] != user:
             parameter = "user" if request.safety_identifier is None else "safety_identifier"
-            told.adapt(parameter, f"hashed: it is longer than {MAX_IDENTIFIER} characters")
+            receipt.adapt(parameter, f"hashed: it is longer than {MAX_IDENTIFIER} characters")
     if request.metadata:
         fields["metadata"] = request.metadata
-        told.keep("metadata")
+        receipt.keep("metadata")
     if request.service_tier is not None:
         fields["service_tier"] = request.service_tier
-        told.keep("service_tier")
+        receipt.keep("service_tier")
     return fields
 
 
-def wire_format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
+def wire_format(wanted: ResponseFormat, receipt: ReceiptWriter) -> dict[str, Any]:
     """The `json_schema` object both OpenAI APIs share; not strict where that would refuse the schema."""
     schema = wanted.schema or EMPTY_OBJECT
     described: dict[str, Any] = {"name": wanted.name or "answer", "schema": schema}
     if wanted.description is not None:
         described["description"] = wanted.description
     if wanted.strict is not None:
-        described["strict"] = is_strict("response_format", schema, wanted.strict, told)
+        described["strict"] = is_strict("response_format", schema, wanted.strict, receipt)
     return described
 
 
-def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, told: Writer) -> bool:
+def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, receipt: ReceiptWriter) -> bool:
     """Whether to send the schema as strict: a schema that does not fit is refused then."""
     why = why_not_strict(schema) if wanted else None
     if why is not None:
-        told.adapt(parameter, f"not strict: {why}")
+        receipt.adapt(parameter, f"not strict: {why}")
     return bool(wanted) and why is None
 
 
@@ -67,7 +67,7 @@ def safety_identifier(user: str) -> str:
 
 
 def passed_through(
-    request: ChatRequest, model: ModelFacts, told: Writer, *, official: bool
+    request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, *, official: bool
 ) -> dict[str, Any]:
     """The parameters that only OpenAI knows. `official`: for OpenAI's own models, whose quirks allow some."""
     fields: dict[str, Any] = {}
@@ -77,24 +77,26 @@ def passed_through(
         if name in _OURS or refused:
             continue
         fields[name] = value
-        told.keep(name)
+        receipt.keep(name)
     if "moderation" in fields:
-        told.adapt("moderation", "what it finds is not handed on")
+        receipt.adapt("moderation", "what it finds is not handed on")
     return fields
 
 
-def takes_marks(request: ChatRequest, model: ModelFacts, told: Writer, ttls: tuple[str, ...]) -> bool:
+def takes_marks(
+    request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, ttls: tuple[str, ...]
+) -> bool:
     """Whether cache marks are sent; `ttls`: the lifetimes this API takes."""
     if not model.quirks.get("prompt_cache_breakpoints"):
-        told.drop("cache_control", "this model caches long prompts by itself")
+        receipt.drop("cache_control", "this model caches long prompts by itself")
         return False
-    told.keep("cache_control")
+    receipt.keep("cache_control")
     if any(tool.cache for tool in request.tools):
-        told.adapt("cache_control", "marks on tools are left out")
+        receipt.adapt("cache_control", "marks on tools are left out")
     if ttls is RESPONSES_TTLS and any(_marks_words(message) for message in request.messages):
-        told.adapt("cache_control", "marks on the assistant's words are left out")
-    for ttl in told.cache_ttls() - {None, *ttls}:
-        told.adapt("cache_control", f"{ttl} became this model's own lifetime")
+        receipt.adapt("cache_control", "marks on the assistant's words are left out")
+    for ttl in receipt.cache_ttls() - {None, *ttls}:
+        receipt.adapt("cache_control", f"{ttl} became this model's own lifetime")
     return True
 
 

@@ -102,9 +102,9 @@ _response = msgspec.json.Decoder(_Response)
 class Stream(SseStream):
     """Named events from `response.created` to `response.completed`, `incomplete` or `failed`."""
 
-    def __init__(self, asked: CallContext) -> None:
-        super().__init__(asked)
-        self._answer = _Answer(asked)
+    def __init__(self, context: CallContext) -> None:
+        super().__init__(context)
+        self._answer = _Answer(context)
         self._calls: dict[int, int] = {}  # output index → index among the calls
         self._spelled: set[int] = set()  # output indexes whose content came in deltas
 
@@ -158,19 +158,19 @@ class Stream(SseStream):
                 yield ToolCallDelta(self._calls[output_index], arguments=item.written)
         elif item.type == "reasoning":
             if item.encrypted_content:
-                yield ReasoningDelta(replay=_replay(item, self.asked.provider))
+                yield ReasoningDelta(carried=_replay(item, self.context.provider))
         elif output_index not in self._spelled:
             yield from _said(item)
 
 
-def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
+def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
     """The events of an unstreamed answer. Raises UpstreamFailure: error in a 200, or malformed."""
     response = decoded(body, _response)
     if response.error:
         raise classify(200, {}, body)
     if response.status not in ("completed", "incomplete"):
         raise UpstreamFailure(FailureKind.MALFORMED, f"the answer's status is {response.status!r}")
-    answer = _Answer(asked)
+    answer = _Answer(context)
     yield from answer.start(response)
     for item in response.output or ():
         match item.type:
@@ -178,7 +178,7 @@ def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
                 for summary in item.summary or ():
                     yield ReasoningDelta(summary.text or "")
                 if item.encrypted_content:
-                    yield ReasoningDelta(replay=_replay(item, asked.provider))
+                    yield ReasoningDelta(carried=_replay(item, context.provider))
             case "function_call" | "custom_tool_call":
                 yield ToolCallDelta(
                     answer.calls, item.call_id, item.name, item.written, is_custom=item.is_custom
@@ -193,9 +193,9 @@ def whole(body: bytes, asked: CallContext) -> Iterator[StreamEvent]:
 class _Answer:
     """What both forms of the answer share: its start, its usage, why it ended."""
 
-    def __init__(self, asked: CallContext) -> None:
+    def __init__(self, context: CallContext) -> None:
         self.calls = 0
-        self._asked = asked
+        self._context = context
         self._started = False
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
@@ -203,7 +203,7 @@ class _Answer:
     def start(self, response: _Response) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
-            yield Started(response.model or self._asked.model, response.id)
+            yield Started(response.model or self._context.model, response.id)
         if response.usage is not None:
             self._usage = _usage(response.usage)
 

@@ -37,7 +37,7 @@ from routing.providers.openai.reasoning import is_reasoning_item
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import split_system, system_text, whole_tool_runs
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.receipt import Writer
+from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.tool_forms import custom_names
 from routing.providers.shared.wire import Wire
@@ -68,13 +68,13 @@ _CHAT_ONLY = frozenset(
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
-    told = Writer(request, model.provider)
+    receipt = ReceiptWriter(request, model.provider)
     known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
-    body = passed_through(msgspec.structs.replace(request, extra=known), model, told, official=True)
-    told.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
-    told.replayed()
-    told.begins_anew()
-    ttls = RESPONSES_TTLS if takes_marks(request, model, told, RESPONSES_TTLS) else None
+    body = passed_through(msgspec.structs.replace(request, extra=known), model, receipt, official=True)
+    receipt.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
+    receipt.own_reasoning_only()
+    receipt.no_prefill()
+    ttls = RESPONSES_TTLS if takes_marks(request, model, receipt, RESPONSES_TTLS) else None
     system, rest = split_system(request.messages)
     if any(isinstance(part, Text) and breakpoint_of(part, ttls) for one in system for part in one.parts):
         system, rest = (), request.messages  # instructions are a plain text, without marks
@@ -87,37 +87,39 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     body |= {"model": model.upstream_id, "input": items, "store": False}
     if instructions:
         body["instructions"] = instructions
-    body |= _thinking(request, model, effort, told)
+    body |= _thinking(request, model, effort, receipt)
     limit = quirks.limited(model, request.max_output_tokens)
     if limit is not None:
         body["max_output_tokens"] = limit = max(16, limit)  # the API's minimum
-    told.limit(limit)
+    receipt.limit(limit)
     if request.tools:
-        body |= _tools(request, told)
-    body |= identity(request, told)
-    text = _text(request, model, told)
+        body |= _tools(request, receipt)
+    body |= identity(request, receipt)
+    text = _text(request, model, receipt)
     if text:
         body["text"] = text
     wants_json = request.response_format is not None and request.response_format.kind == "json_object"
     if wants_json and not mentions_json(request.messages):
         body["instructions"] = f"{instructions}\n\nAnswer in JSON.".strip()
-        told.adapt("response_format", "an instruction that asks for JSON is added, as this API demands")
+        receipt.adapt("response_format", "an instruction that asks for JSON is added, as this API demands")
     if stream:
         body["stream"] = True
-    cut = told.cut_here(request.stop)
-    return Wire(PATH, msgspec.json.encode(body), receipt=told.receipt(), cut=cut)
+    cut = receipt.cut_here(request.stop)
+    return Wire(PATH, msgspec.json.encode(body), receipt=receipt.entries(), cut=cut)
 
 
-def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, told: Writer) -> dict[str, Any]:
+def _thinking(
+    request: ChatRequest, model: ModelFacts, effort: Effort | None, receipt: ReceiptWriter
+) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
     if level:
         fields["reasoning"] = {"effort": level}
-    told.effort(level, model)
+    receipt.effort(level, model)
     if Capability.REASONING in model.capabilities:
         fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
     if quirks.takes_sampling(model, level or effort):
-        told.keep("temperature", "top_p")
+        receipt.keep("temperature", "top_p")
         if request.sampling.temperature is not None:
             fields["temperature"] = request.sampling.temperature
         if request.sampling.top_p is not None:
@@ -125,8 +127,8 @@ def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort | None, to
     return fields
 
 
-def _tools(request: ChatRequest, told: Writer) -> dict[str, Any]:
-    fields: dict[str, Any] = {"tools": [_tool(tool, told) for tool in request.tools]}
+def _tools(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [_tool(tool, receipt) for tool in request.tools]}
     if request.tool_choice is not None:
         fields["tool_choice"] = _choice(request.tool_choice, request.tools)
     if request.parallel_tool_calls is not None:
@@ -134,23 +136,23 @@ def _tools(request: ChatRequest, told: Writer) -> dict[str, Any]:
     return fields
 
 
-def _text(request: ChatRequest, model: ModelFacts, told: Writer) -> dict[str, Any]:
+def _text(request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if request.response_format is not None:
-        fields["format"] = _format(request.response_format, told)
+        fields["format"] = _format(request.response_format, receipt)
     if request.verbosity is not None and Capability.REASONING in model.capabilities:
         fields["verbosity"] = request.verbosity
-        told.keep("verbosity")
+        receipt.keep("verbosity")
     return fields
 
 
-def _format(wanted: ResponseFormat, told: Writer) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, receipt: ReceiptWriter) -> dict[str, Any]:
     if wanted.kind != "json_schema":
         return {"type": wanted.kind}
-    return {"type": "json_schema", **wire_format(wanted, told)}
+    return {"type": "json_schema", **wire_format(wanted, receipt)}
 
 
-def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
+def _tool(tool: Tool, receipt: ReceiptWriter) -> dict[str, Any]:
     if tool.is_custom:
         return _custom_tool(tool)
     schema = tool.parameters or EMPTY_OBJECT
@@ -158,7 +160,7 @@ def _tool(tool: Tool, told: Writer) -> dict[str, Any]:
         "type": "function",
         "name": tool.name,
         "parameters": schema,
-        "strict": is_strict("tools", schema, tool.strict, told),  # the server's default is true
+        "strict": is_strict("tools", schema, tool.strict, receipt),  # the server's default is true
     }
     if tool.description is not None:
         wire["description"] = tool.description

@@ -1,39 +1,39 @@
 """Writes the fidelity receipt while an adapter translates.
 
-What an adapter does not speak of counts as dropped: a forgotten parameter must not pass for an honoured one.
+A parameter that the adapter does not mention counts as dropped, so that none is honoured by mistake.
 """
 
 from collections.abc import Iterator
 
 from routing.language.arms import Capability, Effort, ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image, Part, Role, cache_marks
-from routing.language.fidelity import Kept, Receipt, Verdict
+from routing.language.fidelity import ParameterReceipt, Receipt, Verdict
 from routing.providers.shared.reasoning import carried_reasoning
 
 UNKNOWN = "this model or its API does not take it"
-UNHEEDED = "nothing here takes it"
+IGNORED = "nothing here takes it"
 CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
 FOREIGN = "another provider made it"
-MOST_CHANGES = 6  # told of one parameter; more say nothing new
+MOST_CHANGES = 6  # of one parameter in a receipt; more say nothing new
 
 
-class Writer:
-    """One request's receipt; the words of parameters that were not asked for are ignored."""
+class ReceiptWriter:
+    """One request's receipt. Entries for parameters that the request does not have are ignored."""
 
     def __init__(self, request: ChatRequest, provider: str) -> None:
         self._request, self._provider = request, provider
-        self._asked = tuple(dict.fromkeys(asked(request)))
-        self._kept: set[str] = set()
+        self._parameters = tuple(dict.fromkeys(parameters_of(request)))
+        self._honoured: set[str] = set()
         self._changes: dict[str, list[str]] = {}
         self._dropped: dict[str, str] = {}
 
     def keep(self, *parameters: str) -> None:
-        self._kept.update(parameters)
+        self._honoured.update(parameters)
 
     def adapt(self, parameter: str, change: str) -> None:
-        told = self._changes.setdefault(parameter, [])
-        if change not in told and len(told) < MOST_CHANGES:
-            told.append(change)
+        changes = self._changes.setdefault(parameter, [])
+        if change not in changes and len(changes) < MOST_CHANGES:
+            changes.append(change)
 
     def drop(self, parameter: str, why: str) -> None:
         self._dropped[parameter] = why
@@ -46,7 +46,7 @@ class Writer:
             self.adapt("max_tokens", f"{wanted} became {sent}, the nearest this model takes")
 
     def effort(self, sent: str | None, model: ModelFacts) -> None:
-        """`sent`: the level in the vocabulary of `Effort`, None when none was."""
+        """`sent`: the level as a value of `Effort`; None: no level was sent."""
         wanted = self._request.effort
         never_thinks = sent is None and Capability.REASONING not in model.capabilities
         if sent == wanted or (wanted is Effort.NONE and never_thinks):
@@ -61,7 +61,7 @@ class Writer:
             self.adapt("service_tier", f"{self._request.service_tier} is called {sent} there")
 
     def user(self) -> str | None:
-        """The caller's name for its user, by the newer of its two names if both were given."""
+        """The caller's id of its user: `safety_identifier`, the newer parameter, else `user`."""
         request = self._request
         if request.safety_identifier is None:
             self.keep("user")
@@ -71,23 +71,23 @@ class Writer:
         return request.safety_identifier
 
     def cut_here(self, stops: tuple[str, ...]) -> tuple[str, ...]:
-        """Stop sequences that we keep to ourselves."""
+        """The stop sequences that are not sent, because the API does not take them."""
         if stops:
             self.adapt("stop", CUT_HERE)
         return stops
 
     def without_detail(self) -> None:
-        """Pictures are shown, but this API cannot be told how closely to look."""
+        """Images are sent, but this API has no parameter for their detail."""
         self.keep("images")
         if any(isinstance(part, Image) and part.detail for part in _parts(self._request)):
             self.adapt("images", "this API cannot be told the detail")
 
-    def replayed(self) -> None:
-        """This provider's own reasoning goes back to it, any other's stays here."""
-        whose = {carried.provider == self._provider for carried in carried_reasoning(self._request)}
-        if whose == {True}:
+    def own_reasoning_only(self) -> None:
+        """Reasoning goes back to the provider that returned it; that of other providers is not sent."""
+        is_own = {carried.provider == self._provider for carried in carried_reasoning(self._request)}
+        if is_own == {True}:
             self.keep("reasoning")
-        elif whose == {False}:
+        elif is_own == {False}:
             self.drop("reasoning", FOREIGN)
         else:
             self.adapt("reasoning", "what other providers made is left out")
@@ -96,30 +96,30 @@ class Writer:
         """The lifetimes of the caller's cache marks."""
         return {mark.ttl for mark in cache_marks(self._request)}
 
-    def begins_anew(self) -> None:
+    def no_prefill(self) -> None:
         self.drop("prefill", "this API begins a new message")
 
-    def receipt(self) -> Receipt:
-        return tuple(self._one(parameter) for parameter in self._asked)
+    def entries(self) -> Receipt:
+        return tuple(self._entry(parameter) for parameter in self._parameters)
 
-    def _one(self, parameter: str) -> Kept:
-        if parameter in self._request.unheeded:
-            return Kept(parameter, Verdict.DROPPED, UNHEEDED)
+    def _entry(self, parameter: str) -> ParameterReceipt:
+        if parameter in self._request.ignored:
+            return ParameterReceipt(parameter, Verdict.DROPPED, IGNORED)
         if parameter in self._dropped:
-            return Kept(parameter, Verdict.DROPPED, self._dropped[parameter])
+            return ParameterReceipt(parameter, Verdict.DROPPED, self._dropped[parameter])
         if parameter in self._changes:
-            return Kept(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
-        if parameter in self._kept:
-            return Kept(parameter, Verdict.HONOURED)
-        return Kept(parameter, Verdict.DROPPED, UNKNOWN)
+            return ParameterReceipt(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
+        if parameter in self._honoured:
+            return ParameterReceipt(parameter, Verdict.HONOURED)
+        return ParameterReceipt(parameter, Verdict.DROPPED, UNKNOWN)
 
 
 def media_name(part: Image | File | Audio) -> str:
     return {Image: "images", File: "files", Audio: "audio"}[type(part)]
 
 
-def asked(request: ChatRequest) -> Iterator[str]:
-    """The parameters a request has, by their names at the OpenAI door; not those every request has."""
+def parameters_of(request: ChatRequest) -> Iterator[str]:
+    """The optional parameters that a request has, by their names in OpenAI's chat API."""
     simple = {
         "max_tokens": request.max_output_tokens is not None,
         "stop": bool(request.stop),
@@ -140,9 +140,9 @@ def asked(request: ChatRequest) -> Iterator[str]:
     for name in request.sampling.__struct_fields__:
         if getattr(request.sampling, name) is not None:
             yield name
-    yield from (name for name, is_asked in simple.items() if is_asked)
+    yield from (name for name, is_present in simple.items() if is_present)
     yield from request.extra
-    yield from request.unheeded
+    yield from request.ignored
     parts = list(_parts(request))
     for name, kind in (("images", Image), ("files", File), ("audio", Audio)):
         if any(isinstance(part, kind) for part in parts):
@@ -156,7 +156,7 @@ def asked(request: ChatRequest) -> Iterator[str]:
 
 
 def begins_answer(request: ChatRequest) -> bool:
-    """Whether the last message is the assistant's, for the model to go on with."""
+    """Return whether the last message is the assistant's, which the model is to continue."""
     last = request.messages[-1] if request.messages else None
     return last is not None and last.role is Role.ASSISTANT and not last.tool_calls
 

@@ -1,4 +1,4 @@
-"""What an adapter hands the transport, and what a decoder must know of the request it answers."""
+"""The values between an adapter and the transport: requests as bytes, and decoders of answers."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, TypeVar
@@ -18,32 +18,32 @@ class Wire(NamedTuple):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()  # those that depend on the request
     receipt: Receipt = ()
-    cut: tuple[str, ...] = ()  # stop sequences this API does not take: the answer is cut here
+    cut: tuple[str, ...] = ()  # stop sequences that this API does not take: `Cutter` ends the answer there
 
 
 class Continues(NamedTuple):
-    """In the place of an end: the provider stopped at a bound of its own, and goes on for this token."""
+    """Instead of a finish reason: the provider stopped at its own limit and continues for this token."""
 
     token: str
 
 
-WireEvent = StreamEvent | Continues  # what a decoder makes of an answer
+WireEvent = StreamEvent | Continues  # the events a decoder yields
 
 
 class CallContext(NamedTuple):
-    """What was asked, as far as the answer's meaning depends on it."""
+    """The facts of the request that the meaning of its answer depends on."""
 
-    provider: str  # owner of opaque data in the answer
-    model: str  # upstream id; the answer's own word on its model replaces it
+    provider: str  # opaque data in the answer belongs to it
+    model: str  # upstream id, unless the answer names its model
     single_call: bool = False  # parallel tool calls were forbidden
 
 
 class Decoder(Protocol):
     """Turns the bytes of a streamed answer into events."""
 
-    frames: int  # whole protocol frames seen, pings too: the sign of life
-    done: bool  # the protocol said that nothing follows
-    complete: bool  # a finish reason came: a cut from here on loses nothing
+    frames: int  # number of whole frames so far, pings included: the upstream is alive
+    done: bool  # the protocol's end marker has arrived
+    complete: bool  # every choice has its finish reason: a cut from here on loses nothing
 
     def feed(self, piece: bytes) -> Iterator[WireEvent]:
         """Raises UpstreamFailure: an error inside the stream, or malformed."""
@@ -53,7 +53,7 @@ class Decoder(Protocol):
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """An unstreamed answer in its dialect's shape. Raises UpstreamFailure: malformed."""
+    """Decode an unstreamed answer. Raises UpstreamFailure (malformed)."""
     try:
         return decoder.decode(body)
     except ValueError as error:
@@ -61,10 +61,10 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 class SseStream:
-    """The part of a decoder that all dialects share; a dialect adds `frame` and `closing`."""
+    """The common part of all decoders of server-sent events; subclasses add `frame` and `closing`."""
 
-    def __init__(self, asked: CallContext) -> None:
-        self.asked = asked
+    def __init__(self, context: CallContext) -> None:
+        self.context = context
         self.frames = 0
         self.done = False
         self.complete = False
@@ -85,11 +85,11 @@ class SseStream:
         yield from self.closing()
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
-        """The events one frame means. Raises ValueError when it is not the dialect's."""
+        """The events of one frame. Raises ValueError when the frame is malformed."""
         raise NotImplementedError
 
     def closing(self) -> Iterator[WireEvent]:
-        """What was held back until the end: the latest usage, then the finish reasons."""
+        """The events held back until the end: the latest usage, then the finish reasons."""
         raise NotImplementedError
 
     def _judged(self, event: Event, *, at_end: bool = False) -> Iterator[StreamEvent]:
@@ -98,9 +98,9 @@ class SseStream:
             yield from self.frame(event)
         except ValueError as error:  # msgspec's errors are ValueErrors
             if self.complete or not event.data.lstrip().startswith(b"{"):
-                return  # harmless: the answer is whole already, or it was a heartbeat in plain words
+                return  # harmless: the answer is complete, or the frame is a heartbeat in plain text
             if at_end:
-                return  # cut in the middle of a frame: `end` says truncated
+                return  # cut in the middle of a frame: `end` raises "truncated"
             raise UpstreamFailure(
                 FailureKind.MALFORMED, f"a frame of the stream is malformed: {error}"
             ) from error
