@@ -1,6 +1,6 @@
-"""What needs a person's attention first: each finding says what is wrong and where to look.
+"""Findings that need attention: each says what is wrong and links to where it can be seen or changed.
 
-Bounded like Home's figures: by an account's reports of a day or a week, or by the catalog's few rows.
+Queries are bounded like Home's figures: an account's reports of a day or a week, or the catalog's few rows.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ from routing.pages.home.queries import Budget
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 _RETIRING_SOON = timedelta(days=30)
-# Fewer requests say nothing about a rate; above these shares somebody should look. Chosen, not measured.
+# Fewer requests than this say nothing about a rate. The shares above which to warn are chosen, not measured.
 _ENOUGH = 20
 _FAILED_SHARE, _FELL_BACK_SHARE = 0.05, 0.2
 _FAILED = (Request.Status.FAILED, Request.Status.EXPIRED)
-_BUDGET_SHARE = Decimal("0.8")  # the first alert's threshold (spec/ledger.md)
+_BUDGET_SHARE = Decimal("0.8")  # also the threshold of the first budget alert
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`tone` is bad, warn or info; `url` leads to where it can be seen or changed."""
+    """A sentence for Home. `tone` is bad, warn or info; `url` is where it can be seen or changed."""
 
     tone: str
     text: str
@@ -41,14 +41,14 @@ class Finding:
 
 def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: datetime) -> list[Finding]:
     """Most serious first; `now` is in the viewer's time zone, and so are the dates in the texts."""
-    found = [
+    all_findings = [
         *_budget(budget),
         *_last_day(account, now),
         *_providers(snapshot),
         *_keys(account, now),
         *_retiring(account, now),
     ]
-    return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.tone))
+    return sorted(all_findings, key=lambda finding: ("bad", "warn", "info").index(finding.tone))
 
 
 def _budget(budget: Budget | None) -> Iterator[Finding]:
@@ -68,16 +68,16 @@ def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
     failed = sum(part.requests for part in parts if part.status in _FAILED)
     fell_back = sum(part.fell_back for part in parts)
     unpriced = sum(part.unpriced for part in parts)
-    seen = reverse("requests") + "?period=24h"
+    list_url = reverse("requests") + "?period=24h"
     if everything >= _ENOUGH and failed / everything > _FAILED_SHARE:
         text = f"{failed:,} of {everything:,} requests failed in the last 24 hours."
-        yield Finding("bad", text, f"{seen}&status=failed", "Failed requests")
+        yield Finding("bad", text, f"{list_url}&status=failed", "Failed requests")
     if everything >= _ENOUGH and fell_back / everything > _FELL_BACK_SHARE:
         text = f"{fell_back:,} of {everything:,} requests needed a fallback in the last 24 hours."
-        yield Finding("warn", text, f"{seen}&fallback=yes", "Requests that fell back")
+        yield Finding("warn", text, f"{list_url}&fallback=yes", "Requests that fell back")
     if unpriced:
         text = f"{unpriced:,} requests of the last day went to a model without a known price."
-        yield Finding("warn", text, seen, "Requests")
+        yield Finding("warn", text, list_url, "Requests")
 
 
 def _providers(snapshot: Snapshot) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
-"""Home's figures: how a period went against the one before it.
+"""Home's figures: a period's totals compared with the period before it.
 
-They are made from a billing.reports Summary, which reads rollups of closed hours and the ledger for the rest:
-a month of a million requests is as quick as a day of a thousand.
+They come from a billing.reports Summary, which reads rollups of closed hours and the ledger for the rest, so
+a month of a million requests is as fast as a day of a thousand.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _NOT_ENDED = (Request.Status.OPEN, Request.Status.ABORTED)
 
 @dataclass(frozen=True)
 class Period:
-    """A time and the equally long one it is compared with: today until now with yesterday until this hour."""
+    """A period and the equally long one before it: today until now is compared with yesterday until now."""
 
     start: datetime
     end: datetime
@@ -35,7 +35,7 @@ class Totals:
 
     requests: int = 0
     succeeded: int = 0
-    ended: int = 0  # neither open nor left by the caller: what the success rate is of
+    ended: int = 0  # neither open nor aborted by the caller: the base of the success rate
     fell_back: int = 0
     unpriced: int = 0
     tokens: int = 0
@@ -115,15 +115,15 @@ def distribution(of: Summary) -> list[Share]:
 def listed(account: Account, *lists: Sequence[Extreme]) -> list[list[Request]]:
     """The account's requests of each list in its order, read in one query.
 
-    By id alone: told of the account too, SQLite goes through all its rows.
+    The query filters by id alone: with the account as a second filter, SQLite scans all of its rows.
     """
-    wanted = {one.id for extremes in lists for one in extremes}
+    ids = {extreme.id for extremes in lists for extreme in extremes}
     rows = Request.objects.only(
         "id", "account_id", "created_at", "status", "served_model", "served_effort", "routed_model",
         "routed_effort", "query_type", "cost_usd", "latency_ms", "unpriced",
-    ).in_bulk(wanted)  # fmt: skip
+    ).in_bulk(ids)  # fmt: skip
     own = {pk: row for pk, row in rows.items() if row.account_id == account.pk}
-    return [[own[one.id] for one in extremes if one.id in own] for extremes in lists]
+    return [[own[extreme.id] for extreme in extremes if extreme.id in own] for extremes in lists]
 
 
 def has_requests(account: Account) -> bool:

@@ -1,4 +1,4 @@
-"""Home: is all well, and what did it cost? Visitors who are not signed in see what this is."""
+"""Home: figures of a period and what needs attention. Visitors who are not signed in get the landing page."""
 
 from dataclasses import dataclass
 from typing import Any, cast

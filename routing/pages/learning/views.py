@@ -1,5 +1,6 @@
-"""Learning: what have you learnt about us? And: stop, keep, forget, hand it over."""
+"""The Learning page: what outcomes taught, the mode switch, deletion and the JSON export."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -21,8 +22,8 @@ from routing.pages.page_request import PageRequest
 _Mode = Learning.Mode
 MODES = (
     (_Mode.ON, "On", "New outcomes change decisions, within the bound."),
-    (_Mode.FROZEN, "Frozen", "What was learnt until now counts; new outcomes change nothing."),
-    (_Mode.OFF, "Off", "Outcomes are kept, and change nothing."),
+    (_Mode.FROZEN, "Frozen", "What was learnt so far stays in force; new outcomes change nothing."),
+    (_Mode.OFF, "Off", "Outcomes are stored but change nothing."),
 )
 
 
@@ -30,15 +31,15 @@ MODES = (
 @account_required
 def learning(request: PageRequest) -> HttpResponse:
     now, mode = timezone.now(), mode_of(request.account.pk)
-    found = learnt(request.account.pk, now)
-    counts = applied(request.account.pk, now)
+    posteriors = learnt(request.account.pk, now)
+    shifts = applied(request.account.pk, now)
     context = {
         "mode": mode,
         "modes": MODES,
-        "sentence": explained(mode, found),
-        "skills": _by_skill(found, counts),
-        "outcomes": sum(one.outcomes for one in found),
-        "moved": len(counts),
+        "sentence": explained(mode, posteriors),
+        "skills": _by_skill(posteriors, shifts),
+        "outcomes": sum(posterior.outcomes for posterior in posteriors),
+        "moved": len(shifts),
         "bound": BOUND,
         "gates": sorted(GATES),
         "half_life_days": HALF_LIFE.days,
@@ -69,32 +70,34 @@ def forget_all(request: PageRequest) -> HttpResponse:
     with transaction.atomic():
         forget(request.account.pk)
         record(request.account, current_person(request), "learning.forgotten")
-    messages.success(request, "All outcomes and feedback of the account are forgotten.")
+    messages.success(request, "All outcomes and feedback of this account were deleted.")
     return redirect("learning")
 
 
 @require_GET
 @account_required
 def export(request: PageRequest) -> JsonResponse:
-    """All of it, as it counts now."""
+    """Everything learnt about the account and the shifts in force, as JSON."""
     now = timezone.now()
-    whole = {
+    document = {
         "at": now,
         "mode": mode_of(request.account.pk),
-        "learnt": [asdict(one) for one in learnt(request.account.pk, now)],
+        "learnt": [asdict(posterior) for posterior in learnt(request.account.pk, now)],
         "applied": dict(applied(request.account.pk, now)),
     }
     headers = {"Content-Disposition": 'attachment; filename="learning.json"', "Cache-Control": "no-store"}
-    return JsonResponse(whole, json_dumps_params={"indent": 2}, headers=headers)
+    return JsonResponse(document, json_dumps_params={"indent": 2}, headers=headers)
 
 
-def _by_skill(found: list[Posterior], counts: Any) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Skills by name, each with its arms, most evidence first, and the shift that counts now."""
-    ordered = sorted(found, key=lambda one: one.skill)
+def _by_skill(
+    posteriors: list[Posterior], shifts: Mapping[str, float]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Skills by name, each with its arms, most evidence first, and the shift in force."""
+    ordered = sorted(posteriors, key=lambda posterior: posterior.skill)
     return [
         (
             skill,
-            [asdict(one) | {"counts": counts.get(f"{one.arm}|{one.skill}", 0.0)} for one in arms],
+            [asdict(arm) | {"counts": shifts.get(f"{arm.arm}|{arm.skill}", 0.0)} for arm in arms],
         )
-        for skill, arms in groupby(ordered, key=lambda one: one.skill)
+        for skill, arms in groupby(ordered, key=lambda posterior: posterior.skill)
     ]

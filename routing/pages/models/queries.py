@@ -1,4 +1,4 @@
-"""What the models page lists: what could answer, at which price, how well, how fast."""
+"""The models of the catalog for the Models page: prices, health, speed, expected success."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ _LADDER = list(Effort)
 
 @dataclass(frozen=True)
 class Dated:
-    """Prices of one tier from a time on: USD per million tokens by token class. 1970: since ever."""
+    """Prices of one tier from a moment on, USD per million tokens by token class. 1970 means always."""
 
     effective_from: datetime
     over_input_tokens: int
@@ -45,7 +45,7 @@ class Dated:
 
 @dataclass(frozen=True)
 class Measured:
-    """What traffic showed of one effort, or the prior where `samples` is 0. ms and tokens/s."""
+    """Measured speed of a model at one effort in ms and tokens/s; the tier's prior where `samples` is 0."""
 
     effort: str
     is_default: bool
@@ -65,7 +65,7 @@ class Listed:
     p_up: float | None
     tiers: Sequence[PriceTier]
     scheduled: Sequence[Dated]
-    history: Sequence[Dated]  # what was in force before, newest first, and since when what is now
+    history: Sequence[Dated]  # prices in force now and before, newest first
     measured: Sequence[Measured]
     capabilities: Sequence[str]  # in words
     efforts: Sequence[str]
@@ -81,7 +81,7 @@ class Listed:
     @property
     def usual(self) -> Measured | None:
         """The effort that stands for the model: the most used one, before any use its default."""
-        return max(self.measured, key=lambda one: (one.samples, one.is_default), default=None)
+        return max(self.measured, key=lambda speed: (speed.samples, speed.is_default), default=None)
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def _listed(
         health_reason=reason,
         p_up=snapshot.p_up.get(model.id),
         tiers=period.tiers if period else (),
-        scheduled=[one for one in dated if one.effective_from > now],
-        history=[one for one in reversed(dated) if one.effective_from <= now],
+        scheduled=[price for price in dated if price.effective_from > now],
+        history=[price for price in reversed(dated) if price.effective_from <= now],
         measured=measured,
         capabilities=[words for name, words in CAPABILITIES.items() if name in model.capabilities],
         efforts=[str(effort) for effort in facts.efforts] if facts else [],
@@ -174,33 +174,33 @@ def _dated() -> Mapping[str, Sequence[Dated]]:
             row.usd_per_mtok
         )
         sources[row.effective_from, row.model, row.version] = row.source
-    found: dict[str, list[Dated]] = defaultdict(list)
+    by_model: dict[str, list[Dated]] = defaultdict(list)
     for (start, over, model, version), prices in sorted(tiers.items(), key=lambda item: item[0]):
         if latest[model, start] == version:
-            found[model].append(Dated(start, over, prices, sources[start, model, version]))
-    return found
+            by_model[model].append(Dated(start, over, prices, sources[start, model, version]))
+    return by_model
 
 
 def _measured(snapshot: Snapshot) -> Mapping[str, Sequence[Measured]]:
-    """By model, as the snapshot has it: rolling figures of traffic, priors where there is none."""
-    found: dict[str, list[Measured]] = defaultdict(list)
+    """By model, from the snapshot: rolling figures of traffic, or priors where there was no traffic."""
+    by_model: dict[str, list[Measured]] = defaultdict(list)
     for arm in sorted(snapshot.latency, key=lambda arm: _LADDER.index(arm.effort) if arm.effort else -1):
-        one, facts = snapshot.latency[arm], snapshot.models.get(arm.model)
-        found[arm.model].append(
+        latency, facts = snapshot.latency[arm], snapshot.models.get(arm.model)
+        by_model[arm.model].append(
             Measured(
                 effort=arm.effort or "",
                 is_default=arm.effort in (None, facts.default_effort if facts else None),
-                ttft_p50_ms=one.ttft_p50_ms,
-                ttft_p95_ms=one.ttft_p95_ms,
-                tokens_per_second=one.tokens_per_second,
-                samples=one.samples,
+                ttft_p50_ms=latency.ttft_p50_ms,
+                ttft_p95_ms=latency.ttft_p95_ms,
+                tokens_per_second=latency.tokens_per_second,
+                samples=latency.samples,
             )
         )
-    return found
+    return by_model
 
 
 def _skills(arm_table: ArmTable | None, model: str) -> tuple[Sequence[tuple[str, float]], bool]:
-    """Success by skill at the model's default effort, best first; and whether anybody measured the model."""
+    """Success by skill at the model's default effort, best first; and whether a score is published."""
     row = _default_row(arm_table, model) if arm_table else None
     if arm_table is None or row is None:
         return (), False

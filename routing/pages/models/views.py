@@ -1,4 +1,4 @@
-"""Models: what could answer."""
+"""The Models page: the catalog, filtered by provider, capability and name."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -23,12 +23,12 @@ def models(request: PageRequest) -> HttpResponse:
         capability=request.GET.get("capability", "")[:_MAX_TEXT],
         q=request.GET.get("q", "").strip()[:_MAX_TEXT],
     )
-    everything = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
+    all_models = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
     context = {
         "filters": filters,
-        "models": [listed for listed in everything if filters.keep(listed)],
-        "total": len(everything),
-        "providers": sorted({listed.model.provider for listed in everything}),
+        "models": [listed for listed in all_models if filters.keep(listed)],
+        "total": len(all_models),
+        "providers": sorted({listed.model.provider for listed in all_models}),
         "capabilities": [(str(name), words) for name, words in CAPABILITIES.items()],
         "retired": retired_models(),
     }

@@ -1,4 +1,4 @@
-"""Calibration as a picture: predicted success against what people said, with intervals; places in an SVG."""
+"""The calibration chart: predicted success against feedback, with intervals, in SVG coordinates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,22 +31,23 @@ class Plot:
     bottom: int = BOTTOM
 
 
-def plot(found: Calibration) -> Plot | None:
+def plot(calibration: Calibration) -> Plot | None:
     """None without outcomes."""
-    if not found.bins:
+    if not calibration.bins:
         return None
-    most = max(one.outcomes for one in found.bins)
-    return Plot([_point(one, most) for one in found.bins], [(_x(t), _y(t), f"{t:.0%}") for t in _TICKS])
+    most = max(bin_.outcomes for bin_ in calibration.bins)
+    points = [_point(bin_, most) for bin_ in calibration.bins]
+    return Plot(points, [(_x(t), _y(t), f"{t:.0%}") for t in _TICKS])
 
 
-def _point(one: Bin, most: int) -> Point:
+def _point(bin_: Bin, most: int) -> Point:
     return Point(
-        x=_x(one.expected),
-        y=_y(one.observed),
-        high_y=_y(one.high),
-        low_y=_y(one.low),
-        radius=round(max(_LEAST, _MOST * (one.outcomes / most) ** 0.5), 1),
-        title=f"predicted {one.expected:.0%}, seen {one.observed:.0%}, {one.outcomes} outcomes",
+        x=_x(bin_.expected),
+        y=_y(bin_.observed),
+        high_y=_y(bin_.high),
+        low_y=_y(bin_.low),
+        radius=round(max(_LEAST, _MOST * (bin_.outcomes / most) ** 0.5), 1),
+        title=f"predicted {bin_.expected:.0%}, observed {bin_.observed:.0%}, {bin_.outcomes} outcomes",
     )
 
 

@@ -1,6 +1,6 @@
-"""What the operator's page knows of the house: providers, circuits, requests, database.
+"""Figures of the Operator page: providers, circuit breakers, open and unpriced requests, slow statements.
 
-Every figure is bounded: by the last day or hour through an index, or by tables of few rows.
+Every query is bounded: by the last day or hour through an index, or by tables of few rows.
 """
 
 import time
@@ -37,14 +37,14 @@ class Provider:
 
     @property
     def status(self) -> str:
-        if any(one.scope == "provider" for one in self.circuits):
+        if any(circuit.scope == "provider" for circuit in self.circuits):
             return "down"
         return "degraded" if self.circuits or self.failed * 20 > self.attempts else "healthy"
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests under way, and those of the last day that want a look."""
+    """Open requests, and requests of the last day that need attention."""
 
     open: int
     oldest: datetime | None
@@ -87,17 +87,18 @@ def _provider(
     lately = Attempt.objects.filter(model__in=models, provider=name, started_at__gte=now - _DAY)
     failed = Q(outcome=Attempt.Outcome.FAILED)
     hour = Q(started_at__gte=now - _HOUR)
-    seen = lately.aggregate(
+    counts = lately.aggregate(
         attempts=Count("pk", filter=hour),
         failed=Count("pk", filter=hour & failed),
         last_ok=Max("started_at", filter=Q(outcome=Attempt.Outcome.OK)),
         last_failed=Max("started_at", filter=failed),
     )
     own = {("provider", name), *(("model", model) for model in models)}
-    of_it = sorted(
-        (one for one in tripped if (one.scope, one.name) in own), key=lambda one: (one.scope, one.name)
+    own_circuits = sorted(
+        (circuit for circuit in tripped if (circuit.scope, circuit.name) in own),
+        key=lambda circuit: (circuit.scope, circuit.name),
     )
-    return Provider(name=name, address=configured["base_url"], circuits=of_it, **seen)
+    return Provider(name=name, address=configured["base_url"], circuits=own_circuits, **counts)
 
 
 def traffic(now: datetime) -> Traffic:
@@ -124,7 +125,7 @@ def web_processes() -> list[WebProcess]:
 
 
 def slow_statements() -> list[Statement] | None:
-    """The database's slowest kinds of statement; None where it does not count them."""
+    """The database's slowest kinds of statement; None where the database does not record them."""
     if connection.vendor != "postgresql":
         return None
     try:
@@ -136,5 +137,5 @@ def slow_statements() -> list[Statement] | None:
                 [_SLOWEST],
             )
             return [Statement(*row) for row in cursor.fetchall()]
-    except DatabaseError:  # the extension is not loaded, or we may not read it
+    except DatabaseError:  # the extension is not loaded, or this user may not read it
         return None

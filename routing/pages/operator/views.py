@@ -1,4 +1,4 @@
-"""Operator: is the house in order? For staff only; to anybody else the page does not exist."""
+"""The Operator page: state of the whole installation, price decisions, ledger checks. Staff only."""
 
 from datetime import datetime
 from typing import Any
@@ -32,21 +32,22 @@ _SHOWN = 8
 @staff_required
 def operator(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    judged = calibration(now)
+    outcomes = calibration(now)
+    undecided = PriceProposal.objects.filter(decided_at=None)
     context = {
         "now": now,
         "providers": queries.providers(now),
         "traffic": queries.traffic(now),
         "unpriced": queries.unpriced_by_model(now),
         "distribution": distribution(now),
-        "calibration": judged,
-        "calibration_plot": plot(judged),
+        "calibration": outcomes,
+        "calibration_plot": plot(outcomes),
         "jobs": job_states(now),
         "collapse": {"share": COLLAPSE_SHARE, "requests": COLLAPSE_REQUESTS},
         "processes": queries.web_processes(),
         "statements": queries.slow_statements(),
         "audit": last_audit(),
-        "proposals": [_shown(one) for one in PriceProposal.objects.filter(decided_at=None).order_by("model")],
+        "proposals": [_shown(proposal) for proposal in undecided.order_by("model")],
         "repricings": Repricing.objects.order_by("-pk")[:_SHOWN],
         "entries": AuditEntry.objects.filter(account=None).order_by("-pk")[:_SHOWN],
     }
@@ -56,22 +57,22 @@ def operator(request: HttpRequest) -> HttpResponse:
 @require_POST
 @staff_required
 def audit_now(request: HttpRequest) -> HttpResponse:
-    """Check the last 48 hours, here and now."""
+    """Run the ledger audit over the last 48 hours now."""
     now = timezone.now()
-    found = audit(now, now - LATELY)
-    store_audit(found)
-    alert_broken(found)
-    if found.violations:
-        messages.error(request, f"{found.violations} violations of the ledger's promises, see below.")
+    result = audit(now, now - LATELY)
+    store_audit(result)
+    alert_broken(result)
+    if result.violations:
+        messages.error(request, f"{result.violations} violations of ledger invariants, see below.")
     else:
-        messages.success(request, "Every promise of the ledger holds.")
+        messages.success(request, "All ledger invariants hold.")
     return redirect(reverse("operator") + "#invariants")
 
 
 @require_POST
 @staff_required
 def proposal_accept(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take over what the list says; a model that vanished from it is switched off instead."""
+    """Accept the listed price; a model that is no longer listed is switched off instead."""
     proposal = get_object_or_404(PriceProposal, pk=pk)
     try:
         start = _moment(request.POST.get("effective_from", ""))
@@ -95,7 +96,7 @@ def proposal_reject(request: HttpRequest, pk: int) -> HttpResponse:
     except AlreadyDecided as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"Our price of {proposal.model} stays.")
+        messages.success(request, f"The price of {proposal.model} stays as it is.")
     return redirect(reverse("operator") + "#prices")
 
 
@@ -122,14 +123,14 @@ def price_new(request: HttpRequest) -> HttpResponse:
 
 
 def _initial(model: str, now: datetime) -> dict[str, Any]:
-    """The price in force, to be changed rather than typed again."""
+    """The form's initial values: the price in force."""
     tiers = current_tiers(model, now) if model else None
     if not tiers:
         return {"base": {"model": model}, "more": []}
     (_, base), *more = tiers
-    told = {name: f"{usd.normalize():f}" for name, usd in base.items()}
+    base_prices = {name: f"{usd.normalize():f}" for name, usd in base.items()}
     return {
-        "base": {"model": model, **told},
+        "base": {"model": model, **base_prices},
         "more": [
             {"over": over, **{name: f"{usd.normalize():f}" for name, usd in prices.items()}}
             for over, prices in more
@@ -138,7 +139,7 @@ def _initial(model: str, now: datetime) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime | None:
-    """A form's time, UTC; None: now. Raises ValueError."""
+    """A form's time in UTC, or None for an empty text. Raises ValueError."""
     if not text:
         return None
     moment = parse_datetime(text)
@@ -150,7 +151,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def _shown(proposal: PriceProposal) -> dict[str, Any]:
-    """A proposal with its tiers side by side: what is ours, what is listed."""
+    """A proposal with its tiers side by side: the price in force and the listed price."""
     ours = dict(from_json(proposal.current or []))
     theirs = dict(from_json(proposal.proposed or []))
     tiers = [

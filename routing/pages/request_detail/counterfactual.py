@@ -1,4 +1,4 @@
-"""What a finished request's tokens would have cost elsewhere: at other models' prices of that moment."""
+"""The cost of a finished request's tokens at other models' prices of that moment."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,13 +64,13 @@ def usage_lines(row: Request) -> list[UsageLine]:
 
 
 def counterfactuals(row: Request, models: Iterable[str], book: PriceBook) -> Sequence[Counterfactual]:
-    """The given models, but for the one that answered, cheapest first; unpriced ones last."""
+    """The cost at each of `models` except the model that answered, cheapest first, unpriced models last."""
     usage = usage_of(row)
     if not usage.total_tokens or row.cost_usd is None:
         return []
     others = dict.fromkeys(model for model in models if model and model != row.served_model)
-    found = [_elsewhere(row, model, usage, book) for model in others]
-    return sorted(found, key=lambda other: (other.usd is None, other.usd or 0, other.model))
+    costs = [_elsewhere(row, model, usage, book) for model in others]
+    return sorted(costs, key=lambda other: (other.usd is None, other.usd or 0, other.model))
 
 
 def _elsewhere(row: Request, model: str, usage: Usage, book: PriceBook) -> Counterfactual:

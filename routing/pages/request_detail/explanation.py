@@ -1,7 +1,7 @@
 """The stored trace of a decision as the request page shows it.
 
-Traces outlive the code that wrote them, so each field is read on its own: what is missing or has another
-shape falls back to "not known" instead of taking the page down.
+Traces outlive the code that wrote them, so each field is read on its own: a field that is missing or has
+another shape falls back to its default instead of failing the page.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Features(msgspec.Struct, frozen=True):
-    """What the decision looked at, never the text."""
+    """Features of the prompt that the decision used; never its text."""
 
     words: int | None = None
     turns: int | None = None
@@ -94,7 +94,7 @@ class Explanation(msgspec.Struct, frozen=True):
         return sorted(((s, p) for s, p in self.skills.items() if p >= 0.05), key=lambda item: -item[1])
 
 
-def explanation(trace: object) -> Explanation:
+def read_trace(trace: object) -> Explanation:
     data = trace if isinstance(trace, Mapping) else {}
     stored = data.get("candidates")
     candidates = [_read(Candidate, entry) for entry in stored] if isinstance(stored, Sequence) else []
@@ -104,8 +104,8 @@ def explanation(trace: object) -> Explanation:
     )
 
 
-def kept(fidelity: object) -> Fidelity:
-    """What is stored of a request's parameters."""
+def read_fidelity(fidelity: object) -> Fidelity:
+    """The stored receipt of the request's parameters and output format."""
     return _read(Fidelity, fidelity)
 
 
@@ -119,11 +119,11 @@ SORTS: dict[str, Callable[[Candidate], Any]] = {
 
 
 def sorted_candidates(candidates: Sequence[Candidate], sort: str) -> list[Candidate]:
-    """By rank, as stored, unless another order is asked for."""
+    """By stored rank, or by `sort` if it names a column."""
     return sorted(candidates, key=SORTS[sort]) if sort in SORTS else list(candidates)
 
 
-def points(told: Explanation) -> list[Point]:
+def points(explanation: Explanation) -> list[Point]:
     """The candidates that can be drawn: ranked ones with a price."""
     return [
         Point(
@@ -132,9 +132,9 @@ def points(told: Explanation) -> list[Point]:
             p=candidate.p_success,
             low=candidate.p_success if candidate.low is None else candidate.low,
             high=candidate.p_success if candidate.high is None else candidate.high,
-            chosen=candidate.arm == told.chosen,
+            chosen=candidate.arm == explanation.chosen,
         )
-        for candidate in told.ranked
+        for candidate in explanation.ranked
         if candidate.cost_usd is not None and candidate.p_success is not None
     ]
 

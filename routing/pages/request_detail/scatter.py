@@ -166,7 +166,7 @@ def _log_odds(p: float) -> float:
 
 
 def _path(corners: Sequence[tuple[float, float]]) -> str:
-    """Stairs: between two arms of the frontier, money buys nothing until the dearer can be paid."""
+    """Stairs: between two arms of the frontier, more money buys nothing until the next arm is affordable."""
     steps = [f"M{corners[0][0]} {corners[0][1]}"]
     for x, y in corners[1:]:
         steps.append(f"H{x}V{y}")
@@ -174,7 +174,7 @@ def _path(corners: Sequence[tuple[float, float]]) -> str:
 
 
 def _labelled(marks: Sequence[Mark]) -> list[Mark]:
-    """A name for the chosen arm in any case, and for those of the frontier as far as there is room."""
+    """Label the chosen arm always, and arms of the frontier as far as there is room."""
     dots = [(mark.x - 5, mark.y - 5, mark.x + 5, mark.y + 5) for mark in marks]
     taken: list[_Box] = []
     labelled = list(marks)
@@ -216,5 +216,5 @@ def _place_label(mark: Mark, taken: Sequence[_Box]) -> tuple[tuple[float, float,
     return None
 
 
-def _overlap(one: _Box, other: _Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(box: _Box, other: _Box) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -1,4 +1,4 @@
-"""One request: why that model, what was tried, what it cost, and what the others would have cost."""
+"""One request: why that model, its attempts, its cost, and what other models would have cost."""
 
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,13 @@ from routing.learning.feedback import give_feedback
 from routing.learning.models import Feedback
 from routing.pages.page_request import PageRequest
 from routing.pages.request_detail.counterfactual import counterfactuals, usage_lines, usage_of
-from routing.pages.request_detail.explanation import Explanation, explanation, kept, points, sorted_candidates
+from routing.pages.request_detail.explanation import (
+    Explanation,
+    points,
+    read_fidelity,
+    read_trace,
+    sorted_candidates,
+)
 from routing.pages.request_detail.scatter import scatter
 from routing.pages.request_detail.timeline import timeline
 
@@ -36,16 +42,16 @@ _SORT_TITLES = (
 def request_page(request: PageRequest, request_id: str) -> HttpResponse:
     row = _row(request.account, request_id)
     attempts = list(row.attempts.all())
-    told = explanation(row.trace)
+    explanation = read_trace(row.trace)
     sort = request.GET.get("sort", "")
-    ranked = sorted_candidates(told.ranked, sort)
+    ranked = sorted_candidates(explanation.ranked, sort)
     context = {
         "row": row,
-        "told": told,
-        "kept": kept(row.fidelity),
+        "explanation": explanation,
+        "fidelity": read_fidelity(row.fidelity),
         "attempts": attempts,
         "timeline": timeline(row, attempts),
-        "scatter": scatter(points(told)),
+        "scatter": scatter(points(explanation)),
         "sort": sort,
         "sorts": _SORT_TITLES,
         "input_tokens": usage_of(row).input_tokens,
@@ -54,7 +60,7 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
         "ranked_rest": ranked[SHOWN:],
         "answered_arm": _arm(row.served_model, row.served_effort),
         "usage": usage_lines(row),
-        "others": counterfactuals(row, _compared_models(row, told), catalog.price_book),
+        "others": counterfactuals(row, _compared_models(row, explanation), catalog.price_book),
         "saved_usd": _saved_usd(row),
         "score": _score(row),
         "failed_attempts": [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED],
@@ -65,7 +71,7 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
 @require_GET
 @account_required
 def raw(request: PageRequest, request_id: str) -> JsonResponse:
-    """Everything stored about the request, as it is stored; money as exact decimal text."""
+    """Every stored column of the request and its attempts; money as exact decimal text."""
     row = _row(request.account, request_id)
     attempts = [_columns(attempt) for attempt in row.attempts.all()]
     return JsonResponse(
@@ -76,7 +82,7 @@ def raw(request: PageRequest, request_id: str) -> JsonResponse:
 @require_POST
 @account_required
 def feedback(request: PageRequest, request_id: str) -> HttpResponse:
-    """A thumb up or down from the dashboard; the later one counts."""
+    """A thumb up or down from the dashboard; the latest counts."""
     row = _row(request.account, request_id)
     score = _THUMBS.get(request.POST.get("thumb", ""))
     if score is None:
@@ -88,24 +94,24 @@ def feedback(request: PageRequest, request_id: str) -> HttpResponse:
 
 
 def _score(row: Request) -> float | None:
-    """What was said on the dashboard about this answer, 0 to 1."""
-    given = Feedback.objects.filter(request=row, key=None).first()
-    return None if given is None else given.score
+    """The feedback given on the dashboard, 0 to 1, or None."""
+    feedback = Feedback.objects.filter(request=row, key=None).first()
+    return None if feedback is None else feedback.score
 
 
 def _row(account: Account, request_id: str) -> Request:
-    """The account's request with key and attempts; another account's is as absent as none."""
+    """The account's request with key and attempts. Another account's request is a 404 too."""
     attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
-    row = Request.objects.filter(account=account, id=request_id).select_related("key")
-    found = row.prefetch_related(attempts).first()
-    if found is None:
+    rows = Request.objects.filter(account=account, id=request_id).select_related("key")
+    row = rows.prefetch_related(attempts).first()
+    if row is None:
         raise Http404("No such request in this account.")
-    return found
+    return row
 
 
-def _compared_models(row: Request, told: Explanation) -> list[str]:
+def _compared_models(row: Request, explanation: Explanation) -> list[str]:
     """The baseline and the models of the best candidates."""
-    models = dict.fromkeys([row.baseline_model, *(candidate.model for candidate in told.ranked)])
+    models = dict.fromkeys([row.baseline_model, *(candidate.model for candidate in explanation.ranked)])
     return [model for model in models if model and model != row.served_model][:COMPARED]
 
 

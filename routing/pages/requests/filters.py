@@ -1,7 +1,7 @@
-"""What a person asks of the request list: read from the URL, applied to the table, written back to links.
+"""Filters of the request list: parsed from the URL, applied to the table, written back to links.
 
-Conditions come in two kinds. Account and time are what the index is ordered by; all others are tested row
-by row, so the list bounds how many rows it will test (queries.py).
+There are two kinds of conditions. The index is ordered by account and time; every other condition is tested
+row by row, so the list bounds how many rows it tests (queries.py).
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class FilterForm(forms.Form):
 
     @property
     def more_open(self) -> bool:
-        """Whether a filter of the folded part is set."""
+        """A filter of the folded part is set, so the part is shown open."""
         return any(self.data.get(name) for name in self.MORE)
 
 
@@ -117,7 +117,7 @@ class Filters:
 
     @property
     def by_row(self) -> Q:
-        """The conditions that each row must be looked at for; an empty Q where there are none."""
+        """Conditions that must be tested on each row; an empty Q if there are none."""
         conditions = Q(
             **{
                 lookup: value
@@ -143,12 +143,12 @@ class Filters:
 
 
 def annotated(rows: QuerySet[Request]) -> QuerySet[Request]:
-    """Rows with what `Filters.by_row` speaks of beyond the columns."""
+    """Rows with the computed values that `Filters.by_row` refers to."""
     return rows.alias(tokens=TOKENS, metadata_text=Cast("metadata", TextField()))
 
 
 def parse(query: QueryDict) -> tuple[Filters, FilterForm]:
-    """The filters that make sense, and the form, which says of the others what is wrong with them."""
+    """The valid filters, and the form with an error for each invalid filter."""
     form = FilterForm(query)
     form.is_valid()
     valid = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
@@ -156,7 +156,7 @@ def parse(query: QueryDict) -> tuple[Filters, FilterForm]:
 
 
 def _answered_by(model: str) -> Q:
-    """Answered by that model (at that effort), or chosen for it where nothing has answered."""
+    """Answered by that model (at that effort), or routed to it if nothing has answered yet."""
     model_id, _, effort = model.partition("@")
     served = Q(served_model=model_id)
     routed = Q(served_model="", routed_model=model_id)

@@ -1,4 +1,4 @@
-"""Keyset places in a list ordered newest first: stable while rows arrive, as cheap deep down as on top."""
+"""Keyset cursors in a list ordered newest first: stable while rows arrive, equally fast on every page."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
@@ -20,7 +20,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The cursor, or None where the text is none: a broken link shows the first page."""
+        """The cursor, or None for an invalid text: a broken link shows the first page."""
         microseconds, dot, row_id = text[:_MAX_TEXT].partition(".")
         if not (dot and microseconds.isascii() and microseconds.isdigit() and row_id.isprintable()):
             return None

@@ -1,8 +1,8 @@
 """The request list's queries: a page, what is newer than a page, and every match as a file.
 
 Bounded at any table size: a page reads at most SCAN_ROWS index entries of one account, never counts the
-table and never skips rows. Where a rare filter finds less than a page in that many rows, the page says so
-and offers to go on.
+table and never skips rows. If a rare filter matches less than a page in that many rows, the page says so
+and offers to continue.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -20,8 +20,8 @@ from routing.pages.requests.paging import Cursor, newer_than, older_than
 
 PAGE_ROWS = 50
 SCAN_ROWS = 20_000  # rows a filter may test for one page: tens of milliseconds on either database
-# A row is committed up to this much after its time (writers commit in groups), so the tail keeps that far
-# behind: what it has passed is complete.
+# A row is committed up to this much after its time (writers commit in groups), so the tail stays that far
+# behind: whatever it has passed is complete.
 TAIL_LAG = timedelta(seconds=1)
 _AFTER_ANY_ID = "zzzz"
 
@@ -37,7 +37,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Page:
-    """Rows newest first, and where to go on. `cut_short`: the filter ran out of rows to test, not of rows."""
+    """Rows newest first and the cursors around them. `cut_short`: SCAN_ROWS were tested, more remain."""
 
     rows: Sequence[Request]
     older: Cursor | None = None
@@ -56,7 +56,7 @@ def page_older(account: Account, filters: Filters, cursor: Cursor, now: datetime
 
 
 def page_newer(account: Account, filters: Filters, cursor: Cursor, now: datetime) -> Page:
-    """The page just above a row. The newest page where there is less than a page above it."""
+    """The page just above a row, or the newest page if there is less than a page above it."""
     rows = list(_matching(account, filters, now, newest_first=False, start=cursor)[: PAGE_ROWS + 1])
     if len(rows) <= PAGE_ROWS:
         return first_page(account, filters, now)
@@ -67,25 +67,25 @@ def page_newer(account: Account, filters: Filters, cursor: Cursor, now: datetime
 def tail(
     account: Account, filters: Filters, cursor: Cursor, known: Sequence[str], now: datetime
 ) -> tuple[Sequence[Request], Cursor] | None:
-    """What came after the cursor but for the known ids, and the next cursor; None: more than a page of it."""
+    """Rows after the cursor without the known ids, and the next cursor; None if there is more than a page."""
     end = now - TAIL_LAG
     rows = _matching(account, filters, now, newest_first=True, start=None, after=cursor, end=end)
-    found = [row for row in rows[: PAGE_ROWS + 1 + len(known)] if row.id not in known]
-    if len(found) > PAGE_ROWS:
+    unseen = [row for row in rows[: PAGE_ROWS + 1 + len(known)] if row.id not in known]
+    if len(unseen) > PAGE_ROWS:
         return None
-    return found, max(cursor, Cursor(end, _AFTER_ANY_ID))
+    return unseen, max(cursor, Cursor(end, _AFTER_ANY_ID))
 
 
 def tail_start(page: Page, now: datetime) -> tuple[Cursor, list[str]]:
-    """Where a tail below which `page` is shown begins, and the ids it need not show again."""
+    """The cursor at which the live tail above `page` begins, and the ids it need not show again."""
     start = now - TAIL_LAG
     return Cursor(start, _AFTER_ANY_ID), [row.id for row in page.rows if row.created_at > start]
 
 
 def settled_since(account: Account, ids: Sequence[str]) -> Sequence[Request]:
-    """Those of the given requests that are no longer open."""
-    asked = [request_id for request_id in ids if request_id.isprintable()]  # PostgreSQL takes no NUL
-    rows = Request.objects.filter(account=account, id__in=asked[:PAGE_ROWS]).exclude(
+    """The requests among `ids` that are no longer open."""
+    printable = [request_id for request_id in ids if request_id.isprintable()]  # PostgreSQL rejects NUL
+    rows = Request.objects.filter(account=account, id__in=printable[:PAGE_ROWS]).exclude(
         status=Request.Status.OPEN
     )
     return list(_shown(rows))

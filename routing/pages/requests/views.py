@@ -1,4 +1,4 @@
-"""The request list: what happened, newest first; its live tail; its export."""
+"""The request list, newest first; its live tail; its export."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,7 +53,7 @@ def requests(request: PageRequest) -> HttpResponse:
 @require_GET
 @account_required
 def tail(request: PageRequest) -> HttpResponse:
-    """What came since the last look, as rows to put on top; the whole list where that is too much."""
+    """Rows that arrived since the last poll, to put on top; the whole list if there are too many."""
     now = timezone.now()
     filters, _ = _filters(request)
     cursor = Cursor.parse(request.GET.get("tail", ""))
@@ -109,18 +109,18 @@ def _list_context(
     place = {name: request.GET[name] for name in ("before", "after") if request.GET.get(name)}
     cursor, known = queries.tail_start(page, now)
     tail_query = query | {"tail": str(cursor), "known": known, "shown": len(page.rows)}
-    kept = query | ({"live": "off"} if paused else {})
+    current = query | ({"live": "off"} if paused else {})
     return {
         "page": page,
         "rows": page.rows,
-        "chips": _chips(request.account, filters, kept),
+        "chips": _chips(request.account, filters, current),
         "filtered": bool(filters.active),
         "is_first": is_first,
         "paused": paused,
-        "link_query": kept | ({} if is_first else place),
-        "older_url": page.older and _url("requests", kept | {"before": str(page.older)}),
-        "newer_url": page.newer and _url("requests", kept | {"after": str(page.newer)}),
-        "newest_url": _url("requests", kept),
+        "link_query": current | ({} if is_first else place),
+        "older_url": page.older and _url("requests", current | {"before": str(page.older)}),
+        "newer_url": page.newer and _url("requests", current | {"after": str(page.newer)}),
+        "newest_url": _url("requests", current),
         "tail_url": _url("requests_tail", tail_query),
         "pause_url": _url("requests", query | {"live": "off"}),
         "resume_url": _url("requests", query),
@@ -181,7 +181,7 @@ def _keys(account: Account) -> list[ApiKey]:
 
 
 def _models(filters: Filters) -> list[str]:
-    """Ids to offer in the filter: those of the catalog, and the one asked for."""
+    """Ids to offer in the filter: the catalog's, and the current filter's."""
     known = set(Model.objects.filter(enabled=True).values_list("id", flat=True))
     return sorted(known | ({filters.model} if filters.model else set()))
 

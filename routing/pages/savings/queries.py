@@ -1,7 +1,7 @@
-"""Savings: what was paid beside what the baseline would have cost, and how well answers did.
+"""Savings: what was paid, what the baseline would have cost, and the quality of answers.
 
 Each answered request that has a price and a baseline counts. The interval is a bootstrap over days (Efron &
-Tibshirani, 1993): days differ by what is asked on them, so a day's requests are one observation, not many.
+Tibshirani, 1993): days differ in what is sent on them, so a day's requests are one observation, not many.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from billing.reports.queries import Sources
 from routing.learning.models import Outcome
 
 DAYS = (7, 30, 90)
-FEWEST_DAYS = 5  # with traffic, for an interval to be told
+FEWEST_DAYS = 5  # with traffic; below that no interval is shown
 RESAMPLES = 1000
 _FAILED = (Request.Status.FAILED, Request.Status.PARTIAL, Request.Status.EXPIRED)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Signs of how answers did. Shares are None where nothing speaks of them."""
+    """Signs of answer quality. Without evidence a share is empty (None)."""
 
     answered: float | None
     feedback: float | None
     feedback_count: int
-    form: float | None  # of answers that were to have a JSON form, those that had it
+    form: float | None  # of answers that had to match a JSON schema, the share that did
     form_count: int
 
 
@@ -74,7 +74,7 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
         if day.starts_at < now
     ]
     total = sum(daily, Sums())
-    low, high = _interval([one.baseline_nano - one.compared_nano for one in daily if one.compared])
+    low, high = _interval([day.baseline_nano - day.compared_nano for day in daily if day.compared])
     return Savings(
         days=days,
         since=since,

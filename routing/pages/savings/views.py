@@ -1,4 +1,4 @@
-"""Savings: was routing worth it? Beside the account's baseline, and what strategies would have done."""
+"""The Savings page: cost against the account's baseline, and what each strategy would have cost."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -28,14 +28,14 @@ _json = msgspec.json.Encoder(decimal_format="number")
 @require_GET
 @account_required
 def savings(request: PageRequest) -> HttpResponse:
-    found = _found(request, timezone.now())
+    report = _report(request, timezone.now())
     context = {
         "account": request.account,
-        "found": found,
+        "savings": report,
         "baseline": request.account.baseline_model,
         "periods": [(days, f"{reverse('savings')}?days={days}") for days in DAYS],
         "strategies_url": reverse("savings_strategies"),
-        "json_url": f"{reverse('savings_json')}?days={found.days}",
+        "json_url": f"{reverse('savings_json')}?days={report.days}",
     }
     return render(request, "pages/savings/page.html", context)
 
@@ -43,42 +43,45 @@ def savings(request: PageRequest) -> HttpResponse:
 @require_GET
 @account_required
 def strategies(request: PageRequest) -> HttpResponse:
-    """What each strategy would have come to; a part of the page that is asked for after it."""
-    seen = logged(latest(request.account.pk, None), LOOKED_AT)
-    rows = [(strategy, what_if(seen, strategy)) for strategy in Strategy]
-    context = {"rows": [(name, told) for name, told in rows if told is not None], "count": len(seen)}
+    """The result of each strategy on the newest decisions; the page loads this part after itself."""
+    decisions = logged(latest(request.account.pk, None), LOOKED_AT)
+    rows = [(strategy, what_if(decisions, strategy)) for strategy in Strategy]
+    context = {
+        "rows": [(name, result) for name, result in rows if result is not None],
+        "count": len(decisions),
+    }
     return render(request, "pages/savings/_strategies.html", context)
 
 
 @require_GET
 @account_required
 def as_json(request: PageRequest) -> HttpResponse:
-    found = _found(request, timezone.now())
-    seen = logged(latest(request.account.pk, None), LOOKED_AT)
-    whole = {
-        "from": found.since,
-        "to": found.until,
+    report = _report(request, timezone.now())
+    decisions = logged(latest(request.account.pk, None), LOOKED_AT)
+    document = {
+        "from": report.since,
+        "to": report.until,
         "baseline_model": request.account.baseline_model or None,
-        "requests": found.requests,
-        "compared_requests": found.compared,
-        "paid_usd": nine(found.paid),
-        "baseline_usd": nine(found.baseline),
-        "saved_usd": nine(found.saved),
+        "requests": report.requests,
+        "compared_requests": report.compared,
+        "paid_usd": nine(report.paid),
+        "baseline_usd": nine(report.baseline),
+        "saved_usd": nine(report.saved),
         "saved_interval_usd": None
-        if found.low is None
-        else [nine(found.low), nine(found.high or Decimal(0))],
-        "quality": found.quality,
-        "strategies": {strategy: _plain(what_if(seen, strategy)) for strategy in Strategy},
+        if report.low is None
+        else [nine(report.low), nine(report.high or Decimal(0))],
+        "quality": report.quality,
+        "strategies": {strategy: _plain(what_if(decisions, strategy)) for strategy in Strategy},
     }
     headers = {"Content-Disposition": 'attachment; filename="savings.json"', "Cache-Control": "no-store"}
-    return HttpResponse(_json.encode(whole), content_type="application/json", headers=headers)
+    return HttpResponse(_json.encode(document), content_type="application/json", headers=headers)
 
 
-def _found(request: PageRequest, now: datetime) -> Savings:
+def _report(request: PageRequest, now: datetime) -> Savings:
     days = request.GET.get("days", "")
     known = int(days) if days in map(str, DAYS) else _DEFAULT_DAYS
     return savings_of(request.account, known, now)
 
 
-def _plain(told: WhatIf | None) -> Any:
-    return None if told is None else msgspec.to_builtins(told)
+def _plain(result: WhatIf | None) -> Any:
+    return None if result is None else msgspec.to_builtins(result)

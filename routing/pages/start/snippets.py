@@ -1,4 +1,4 @@
-"""The first request as code that runs as it is: this host and, right after it was made, the key filled in."""
+"""The first request as code to paste, with this host and, right after its creation, the key filled in."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""First run: a key in one click, code that runs, and the page that notices the first request.
+"""The Start page: a key in one click, code to paste, and a line that waits for the first request.
 
-The secret exists in one response only, the answer to the POST that made the key: it is in no URL, session,
+The secret is in one response only, the answer to the POST that created the key. It is in no URL, session,
 cookie or cache, so reloading, going back or another tab cannot show it again.
 """
 
@@ -32,7 +32,7 @@ _LOOKED_AT = 20  # newest keys among which a usable one is looked for
 @vary_on_headers("HX-Request")
 @account_required
 def start(request: PageRequest) -> HttpResponse:
-    """GET shows where the person stands; POST makes a key and shows it this once."""
+    """GET shows the steps and which are done; POST creates a key and shows its secret this once."""
     if request.method == "POST":
         if not may_change(request):
             raise PermissionDenied("Viewers can look at this account but not make keys.")

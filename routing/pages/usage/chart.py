@@ -1,4 +1,4 @@
-"""The usage report as stacked bars: places in an SVG, drawn by the template without any style of its own."""
+"""The usage report as stacked bars in SVG coordinates; `usage/_chart.html` draws them."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""The usage report: what an account's requests cost by day, week or month, and what by.
+"""The usage report: an account's cost by day, week or month, grouped by model, key, strategy, skill or tag.
 
-Days are those of the account's zone. Sums come from billing.reports; a metadata tag is in no rollup, so its
-values are read from the ledger, the dearest ones each and all others together.
+Days begin in the account's time zone. Sums come from billing.reports. Metadata tags are in no rollup, so they
+are read from the ledger: the most expensive values separately, all others as one group.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from routing.decide.prediction.skills import WORDS
 PERS = {"day": ("Days", 30), "week": ("Weeks", 12), "month": ("Months", 12)}  # how many are shown
 BYS = {"model": "served_model", "key": "key_id", "strategy": "strategy", "skill": "query_type", "tag": ""}
 _OTHERS = Value("…", output_field=TextField())
-SHOWN = 20  # groups told one by one; of a tag's values too
+SHOWN = 20  # groups (and values of a tag) shown separately; the rest is one group
 _FILTERS = {"model": "model", "key": "key", "strategy": "strategy", "skill": "skill"}
 
 
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """Groups dearest first; the time before is as long as this one is until now."""
+    """Groups, most expensive first. `before` sums the period before, as long as this one is until now."""
 
     per: str
     by: str
@@ -71,15 +71,15 @@ def usage(account: Account, per: str, by: str, tag: str, now: datetime) -> Repor
     spans = [(bucket.start, bucket.end) for bucket in buckets]
     before_span = (earlier, min(earlier + (now - since), since))
     read = _by_tag(account, tag, since, now) if by == "tag" else _by_column(account, BYS[by], earlier, now)
-    found = [read(*span) for span in spans]
+    by_span = [read(*span) for span in spans]
     before = read(*before_span)
     names = _names(account, by)
-    places = {place for one in found for place in one}
+    places = {place for sums in by_span for place in sums}
     groups = [
         Group(
             name=names(place),
-            by_bucket=[one.get(place, Sums()) for one in found],
-            total=sum((one.get(place, Sums()) for one in found), Sums()),
+            by_bucket=[sums.get(place, Sums()) for sums in by_span],
+            total=sum((sums.get(place, Sums()) for sums in by_span), Sums()),
             before=before.get(place, Sums()),
             query={_FILTERS[by]: str(place)} if by in _FILTERS and place not in ("", None) else None,
         )
@@ -110,26 +110,26 @@ def _by_column(account: Account, column: str, since: datetime, until: datetime) 
 
 
 def _by_tag(account: Account, tag: str, since: datetime, until: datetime) -> Read:
-    """By the text of metadata's `tag`; None: rows without it; "…": the values that are not told apart."""
+    """By the text of metadata's `tag`; None: rows without the tag; "…": all values beyond the first SHOWN."""
     rows = Request.objects.filter(account=account).annotate(
         tagged=Cast(KeyTextTransform(tag, "metadata"), TextField())
     )
     within = rows.filter(created_at__gte=since, created_at__lt=until, tagged__isnull=False)
-    dearest = within.order_by().values_list("tagged").annotate(cost_=nano_sum("cost_usd"))
-    told = {value for value, _ in dearest.order_by("-cost_", "tagged")[:SHOWN]}
+    costs = within.order_by().values_list("tagged").annotate(cost_=nano_sum("cost_usd"))
+    shown = {value for value, _ in costs.order_by("-cost_", "tagged")[:SHOWN]}
 
     folded = rows.annotate(
-        told=Case(
+        shown_tag=Case(
             When(tagged__isnull=True, then=None),
-            When(tagged__in=told, then="tagged"),
+            When(tagged__in=shown, then="tagged"),
             default=_OTHERS,
             output_field=TextField(),
         )
     )
 
     def read(start: datetime, end: datetime) -> dict[Any, Sums]:
-        some = of_ledger(folded.filter(created_at__gte=start, created_at__lt=end), "told")
-        return {place[0]: sums for place, sums in some.items()}
+        by_tag = of_ledger(folded.filter(created_at__gte=start, created_at__lt=end), "shown_tag")
+        return {place[0]: sums for place, sums in by_tag.items()}
 
     return read
 
@@ -144,22 +144,22 @@ def _names(account: Account, by: str) -> Callable[[Any], str]:
         }
         return lambda place: keys.get(place, str(place))
     if by == "skill":
-        return lambda place: str(WORDS.get(place, place)) or "none told"
+        return lambda place: str(WORDS.get(place, place)) or "none"
     if by == "tag":
         return lambda place: "without the tag" if place is None else "others" if place == "…" else str(place)
     return lambda place: str(place) or "none answered"
 
 
 def _folded(groups: Sequence[Group]) -> list[Group]:
-    """Those beyond SHOWN as one."""
+    """The groups beyond SHOWN merged into one."""
     if len(groups) <= SHOWN + 2:
         return list(groups)
     rest = groups[SHOWN:]
     together = Group(
         name=f"{len(rest)} others",
-        by_bucket=[sum(column, Sums()) for column in zip(*(one.by_bucket for one in rest), strict=True)],
-        total=sum((one.total for one in rest), Sums()),
-        before=sum((one.before for one in rest), Sums()),
+        by_bucket=[sum(column, Sums()) for column in zip(*(group.by_bucket for group in rest), strict=True)],
+        total=sum((group.total for group in rest), Sums()),
+        before=sum((group.before for group in rest), Sums()),
         query=None,
     )
     return [*groups[:SHOWN], together]
@@ -195,16 +195,16 @@ def _midnight(day: date, now: datetime) -> datetime:
 
 
 def lines(report: Report) -> Iterator[dict[str, Any]]:
-    """The report's numbers, a bucket and group each, as exports tell them."""
+    """The rows of the exports, one for each bucket and group with requests."""
     for at, bucket in enumerate(report.buckets):
         for group in report.groups:
             sums = group.by_bucket[at]
             if sums.requests:
-                yield {report.per: bucket.day.isoformat(), report.by: group.name} | told(sums)
+                yield {report.per: bucket.day.isoformat(), report.by: group.name} | sum_fields(sums)
 
 
-def told(sums: Sums) -> dict[str, Any]:
-    """Money in USD."""
+def sum_fields(sums: Sums) -> dict[str, Any]:
+    """Sums by their export names; money in USD."""
     return {
         "requests": sums.requests,
         "unpriced_requests": sums.unpriced,

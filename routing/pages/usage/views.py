@@ -1,4 +1,4 @@
-"""Usage: where does the money go?"""
+"""The Usage page and its CSV and JSON exports."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from billing.reports.export import csv_text, nine
 from routing.pages.home.queries import change
 from routing.pages.page_request import PageRequest
 from routing.pages.usage.chart import chart
-from routing.pages.usage.queries import BYS, PERS, Group, Report, lines, told
+from routing.pages.usage.queries import BYS, PERS, Group, Report, lines, sum_fields
 from routing.pages.usage.queries import usage as report_of
 
 _TITLES = {"model": "Model", "key": "Key", "strategy": "Strategy", "skill": "Skill", "tag": "Tag"}
@@ -51,7 +51,7 @@ def usage(request: PageRequest) -> HttpResponse:
 @account_required
 def as_csv(request: PageRequest) -> HttpResponse:
     report = _report(request, timezone.now())
-    names = [report.per, report.by, *told(report.total)]
+    names = [report.per, report.by, *sum_fields(report.total)]
     text = csv_text([names, *([line[name] for name in names] for line in lines(report))])
     return _file(text, "text/csv; charset=utf-8", "usage.csv")
 
@@ -60,20 +60,20 @@ def as_csv(request: PageRequest) -> HttpResponse:
 @account_required
 def as_json(request: PageRequest) -> HttpResponse:
     report = _report(request, timezone.now())
-    whole = {
+    document = {
         "per": report.per,
         "by": report.by,
         "tag": report.tag or None,
         "time_zone": request.account.time_zone,
         "from": report.since,
         "rows": [_exact(line) for line in lines(report)],
-        "total": _exact(told(report.total)),
+        "total": _exact(sum_fields(report.total)),
     }
-    return _file(_json.encode(whole), "application/json", "usage.json")
+    return _file(_json.encode(document), "application/json", "usage.json")
 
 
 def _report(request: PageRequest, now: datetime) -> Report:
-    """What the URL asks for; what it does not know is the first of its kind."""
+    """The report for the URL's parameters; an unknown parameter falls back to the default."""
     per, by = request.GET.get("per", ""), request.GET.get("by", "")
     tag = request.GET.get("tag", "")[:_MAX_TAG]
     tag = tag if tag.isprintable() else ""
