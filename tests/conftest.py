@@ -1,6 +1,6 @@
 """The tests' vocabulary: a simulator of the providers, a live server, accounts and their keys.
 
-Live tests talk over real sockets and see committed rows; they never flush the database, each makes its own
+Live tests use real sockets and see committed rows. They never flush the database; each creates its own
 account. The catalog is seeded once.
 """
 
@@ -22,18 +22,21 @@ import uvicorn
 from tests.redis_server import own_redis as own_redis
 from tests.redis_server import redis_url as redis_url
 
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop in the tests' thread
+os.environ.setdefault(
+    "DJANGO_ALLOW_ASYNC_UNSAFE", "true"
+)  # Playwright runs an event loop in the tests' thread
 
-collect_ignore = ["ecosystem"]  # has packages and a command of its own: make ecosystem
+collect_ignore = ["ecosystem"]  # separate packages and command: make ecosystem
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Cheap passwords, and each worker its own Redis database: who clears a cache clears no neighbour's."""
+    """Hash passwords cheaply, and give each worker its own Redis database, so none clears another's cache."""
     from django.conf import settings
 
     settings.EXPLORATION_DRAW = lambda: 0.0  # automatic decisions explore nothing
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # not 0.2 s an account
+    # The default hasher takes 0.2 s per account.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     settings.REDIS_PREFIX = f"test-{worker}-{os.getpid()}"
     if settings.REDIS_URL:
@@ -42,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Simulator:
-    """The three providers, played by a process of its own."""
+    """The three providers, simulated by a separate process."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -80,7 +83,7 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _patient_redis() -> Iterator[None]:
-    """A loaded machine makes no outage of a quarter of a second: workers share few cores with servers."""
+    """Give Redis calls more time than in production, so that a busy machine causes no apparent outage."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("billing.ledger.redis_rates._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
@@ -91,28 +94,28 @@ def _patient_redis() -> Iterator[None]:
 def django_db_setup(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """Always the tests' own database: pytest-django makes none when only live tests run."""
+    """Always create the test database: pytest-django creates none when only live tests run."""
     from django.core.management import call_command
     from django.test.utils import setup_databases, teardown_databases
 
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
         call_command("seed", verbosity=0)
         _postpone_retirements()
     yield
     with django_db_blocker.unblock():
-        _hang_up_others()
-        teardown_databases(made, verbosity=0)
+        _close_other_connections()
+        teardown_databases(databases, verbosity=0)
 
 
 def _postpone_retirements() -> None:
-    from tests.evergreen import postpone_retirements  # the catalog's tables are there only now
+    from tests.evergreen import postpone_retirements  # imports models, so not before Django is set up
 
     postpone_retirements()
 
 
-def _hang_up_others() -> None:
-    """PostgreSQL drops no database while a thread of the live server keeps a connection to it."""
+def _close_other_connections() -> None:
+    """Close other connections: PostgreSQL drops no database that the live server is connected to."""
     from django.db import connection
 
     if connection.vendor == "postgresql":
@@ -170,7 +173,7 @@ def _live_server(
 
 @pytest.fixture
 def server(_live_server: str, simulator: Simulator, live_db: None) -> str:
-    """The base URL of a live server whose providers are the simulator; it remembers no earlier failures."""
+    """The base URL of a live server that uses the simulator; earlier failures are forgotten."""
     from routing.state import runtime
 
     for alive in runtime.alive():
@@ -180,7 +183,7 @@ def server(_live_server: str, simulator: Simulator, live_db: None) -> str:
 
 @pytest.fixture
 def live_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Committed access to the tests' database, as the live server has it; nothing is rolled back."""
+    """Committed access to the test database, as the live server has it; nothing is rolled back."""
     with django_db_blocker.unblock():
         yield
 
@@ -206,7 +209,7 @@ def api_key(account: Any) -> str:
 
 @pytest.fixture
 def http(server: str, api_key: str) -> Iterator[httpx.Client]:
-    """An HTTP client with the key set. It reads no certificates: that takes longer than many a test."""
+    """An HTTP client with the key set. It reads no certificates, which would take longer than many tests."""
     headers = {"Authorization": f"Bearer {api_key}"}
     with httpx.Client(base_url=server, headers=headers, timeout=30, verify=False) as client:  # noqa: S501
         yield client

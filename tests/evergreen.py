@@ -1,4 +1,4 @@
-"""Keeps the tests' catalog as it was on its own day, so that no test goes stale when a model is retired."""
+"""Freezes the tests' catalog on the day it was generated, so that no retirement breaks a test."""
 
 import json
 from datetime import date
@@ -8,7 +8,7 @@ from routing.catalog.models import Model, RetiredModel
 
 
 def postpone_retirements() -> None:
-    """What was still served on the catalog's day is served for another hundred years."""
+    """Postpone by a hundred years the retirement of models still served on the catalog's day."""
     day = date.fromisoformat(json.loads((DATA / "catalog.json").read_text())["generated"])
     for model in Model.objects.filter(shutdown__gt=day):
         Model.objects.filter(pk=model.pk).update(shutdown=_later(model.shutdown))

@@ -1,4 +1,4 @@
-"""A real Redis for tests: the one they were given, or one of their own that they may take away."""
+"""A real Redis for tests: the one in REDIS_URL, or one that a test starts and may stop."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import redis
 
 
 class RedisServer:
-    """A Redis of the test's own, which it may take away and bring back."""
+    """A Redis that the test starts, and may stop and start again."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
@@ -49,9 +49,9 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    """The Redis the tests were given, else one of their own, else the one of this machine."""
-    if given := os.environ.get("REDIS_URL"):
-        yield given
+    """The Redis in REDIS_URL, else one started here, else the one on the usual port."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
     elif shutil.which("redis-server"):
         server = RedisServer()
         server.start()

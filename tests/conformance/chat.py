@@ -25,7 +25,7 @@ from tests.conformance.matrix import (
     WAV,
     Check,
     Feature,
-    Told,
+    Receipt,
     Urls,
     data_url,
 )
@@ -36,7 +36,7 @@ ERROR = openai.APIStatusError
 
 @functools.cache
 def _connections() -> openai.DefaultHttpxClient:
-    """Of all clients: each of its own would read the certificates again, longer than most requests take."""
+    """Shared by all clients: reading the certificates again takes longer than most requests."""
     return openai.DefaultHttpxClient()
 
 
@@ -48,36 +48,36 @@ def code(error: openai.APIStatusError) -> str:
     return str(error.code)
 
 
-def whole(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Told]:
+def whole(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Receipt]:
     answer = client.chat.completions.create(**fields)
     return answer, (answer.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
 
 
-def streamed(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Told]:
-    """By the client's own helper, which puts the answer together; it knows functions alone as tools."""
+def streamed(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Receipt]:
+    """Stream with the client's own helper, which assembles the answer; as tools it knows only functions."""
     if "custom" in str(fields.get("tools")) or "functions" in fields:
-        return _put_together(client, fields)
+        return _assembled(client, fields)
     try:
         return _helped(client, fields)
-    except openai.ContentFilterFinishReasonError:  # how the helper tells what was filtered
-        return _put_together(client, fields)
+    except openai.ContentFilterFinishReasonError:  # how the helper reports filtered content
+        return _assembled(client, fields)
 
 
-def _helped(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Told]:
-    told: Told = []
+def _helped(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Receipt]:
+    receipt: Receipt = []
     with client.chat.completions.stream(**fields, stream_options={"include_usage": True}) as stream:
         with contextlib.suppress(openai.LengthFinishReasonError):
             for event in stream:
                 if event.type == "chunk" and "x_routeplex" in (event.chunk.model_extra or {}):
                     extra = (event.chunk.model_extra or {})["x_routeplex"]
-                    told = extra.get("fidelity", {}).get("parameters", told)
+                    receipt = extra.get("fidelity", {}).get("parameters", receipt)
         try:
-            return stream.get_final_completion(), told
-        except openai.LengthFinishReasonError as ended:  # how the helper tells what was cut
-            return ended.completion, told
+            return stream.get_final_completion(), receipt
+        except openai.LengthFinishReasonError as ended:  # how the helper reports a cut answer
+            return ended.completion, receipt
 
 
-def _put_together(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Told]:
+def _assembled(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletion, Receipt]:
     calls: dict[int, dict[str, Any]] = {}
     function: dict[str, str] = {}
     content = ""
@@ -103,7 +103,7 @@ def _put_together(client: OpenAI, fields: dict[str, Any]) -> tuple[ChatCompletio
     return ChatCompletion.model_validate(whole), last.model_extra["x_routeplex"]["fidelity"]["parameters"]
 
 
-def said(content: Any, **more: Any) -> list[dict[str, Any]]:
+def user_turn(content: Any, **more: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content, **more}]
 
 
@@ -132,8 +132,8 @@ def says(words: str) -> Check:
 
 
 def is_city(answer: ChatCompletion) -> bool:
-    found = json.loads(answer.choices[0].message.content or "")
-    return isinstance(found["name"], str) and isinstance(found["people"], int)
+    city = json.loads(answer.choices[0].message.content or "")
+    return isinstance(city["name"], str) and isinstance(city["people"], int)
 
 
 def is_json(answer: ChatCompletion) -> bool:
@@ -151,7 +151,7 @@ def results(content: str) -> list[dict[str, Any]]:
         "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'},
     }
     return [
-        *said(USE_WEATHER),
+        *user_turn(USE_WEATHER),
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": content},
     ]
@@ -160,7 +160,7 @@ def results(content: str) -> list[dict[str, Any]]:
 def custom_results() -> list[dict[str, Any]]:
     call = {"id": "call_1", "type": "custom", "custom": {"name": "query", "input": "SELECT *"}}
     return [
-        *said(USE_QUERY),
+        *user_turn(USE_QUERY),
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "7 users"},
     ]
@@ -186,9 +186,9 @@ def features(urls: Urls) -> list[Feature]:
 
 
 def _talk() -> list[Feature]:
-    hello, paris = said(CAPITAL), says("Paris")
+    hello, paris = user_turn(CAPITAL), says("Paris")
     turns = [*hello, {"role": "assistant", "content": "Paris."}, {"role": "user", "content": "And of Italy?"}]
-    declined = said("Simulate a refusal, please.")
+    declined = user_turn("Simulate a refusal, please.")
     return [
         Feature("text", {"messages": hello}, (), paris),
         *(
@@ -199,13 +199,13 @@ def _talk() -> list[Feature]:
         ),
         Feature("several turns", {"messages": turns}, (), has_text),
         Feature(
-            "an answer begun",
+            "prefill",
             {"messages": [*hello, {"role": "assistant", "content": "The capital"}]},
             ("prefill",),
             has_text,
         ),
         Feature(
-            "a model that declines",
+            "refusal",
             {"messages": declined},
             (),
             lambda answer: (
@@ -225,48 +225,51 @@ def _talk() -> list[Feature]:
 
 def _tools() -> list[Feature]:
     force = {"type": "function", "function": {"name": "get_weather"}}
-    both = {"messages": said(USE_BOTH), "tools": [WEATHER, CLOCK]}
+    both = {"messages": user_turn(USE_BOTH), "tools": [WEATHER, CLOCK]}
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [CLOCK]}}
     function = WEATHER["function"]
     return [
         Feature(
-            "tools", {"messages": said(USE_WEATHER), "tools": [WEATHER]}, ("tools",), called("get_weather")
+            "tools",
+            {"messages": user_turn(USE_WEATHER), "tools": [WEATHER]},
+            ("tools",),
+            called("get_weather"),
         ),
         Feature("parallel tools", both, ("tools",), called("get_weather", "get_clock")),
         Feature(
-            "one tool at a time",
+            "no parallel tools",
             both | {"parallel_tool_calls": False},
             ("tools", "parallel_tool_calls"),
             lambda answer: len(answer.choices[0].message.tool_calls or []) == 1,
         ),
         Feature(
-            "a forced tool",
-            {"messages": said(CAPITAL), "tools": [WEATHER], "tool_choice": force},
+            "a named tool required",
+            {"messages": user_turn(CAPITAL), "tools": [WEATHER], "tool_choice": force},
             ("tools", "tool_choice"),
             called("get_weather"),
         ),
         Feature(
-            "any tool, but one",
-            {"messages": said(CAPITAL), "tools": [WEATHER], "tool_choice": "required"},
+            "any tool required",
+            {"messages": user_turn(CAPITAL), "tools": [WEATHER], "tool_choice": "required"},
             ("tools", "tool_choice"),
             called("get_weather"),
         ),
         Feature(
             "allowed tools",
-            {"messages": said(USE_WEATHER), "tools": [WEATHER, CLOCK], "tool_choice": allowed},
+            {"messages": user_turn(USE_WEATHER), "tools": [WEATHER, CLOCK], "tool_choice": allowed},
             ("tools", "tool_choice"),
             called("get_clock"),
         ),
         Feature(
             "no tool",
-            {"messages": said(USE_WEATHER), "tools": [WEATHER], "tool_choice": "none"},
+            {"messages": user_turn(USE_WEATHER), "tools": [WEATHER], "tool_choice": "none"},
             ("tools", "tool_choice"),
             lambda answer: not answer.choices[0].message.tool_calls,
         ),
         Feature(
             "strict tools",
             {
-                "messages": said(USE_WEATHER),
+                "messages": user_turn(USE_WEATHER),
                 "tools": [WEATHER | {"function": function | {"strict": True}}],
             },
             ("tools",),
@@ -279,14 +282,14 @@ def _tools() -> list[Feature]:
             says("21 degrees"),
         ),
         Feature(
-            "a tool that failed",
+            "a failed tool result",
             {"messages": results("Error: no such city"), "tools": [WEATHER]},
             ("tools",),
             has_text,
         ),
         Feature(
             "a custom tool",
-            {"messages": said(USE_QUERY), "tools": [QUERY]},
+            {"messages": user_turn(USE_QUERY), "tools": [QUERY]},
             ("tools",),
             lambda answer: bool(answer.choices[0].message.tool_calls[0].custom.input),
         ),
@@ -295,13 +298,13 @@ def _tools() -> list[Feature]:
         ),
         Feature(
             "functions, the older form",
-            {"messages": said(USE_WEATHER), "functions": [function]},
+            {"messages": user_turn(USE_WEATHER), "functions": [function]},
             ("tools", "parallel_tool_calls"),
             lambda answer: answer.choices[0].message.function_call.name == "get_weather",
         ),
         Feature(
             "reasoning sent back",
-            {"messages": said(USE_WEATHER), "tools": [WEATHER], "reasoning_effort": "high"},
+            {"messages": user_turn(USE_WEATHER), "tools": [WEATHER], "reasoning_effort": "high"},
             ("tools", "reasoning_effort"),
             says("21 degrees"),
             thought,
@@ -318,11 +321,11 @@ def _media(urls: Urls) -> list[Feature]:
 
     def shown(name: str, part: dict[str, Any], parameter: str, **more: Any) -> Feature:
         text = {"type": "text", "text": "What is this?"}
-        return Feature(name, {"messages": said([text, part])}, (parameter,), has_text, **more)
+        return Feature(name, {"messages": user_turn([text, part])}, (parameter,), has_text, **more)
 
     return [
-        shown("picture, data URL", picture, "images"),
-        shown("picture, http URL", far, "images"),
+        shown("image, data URL", picture, "images"),
+        shown("image, http URL", far, "images"),
         shown("PDF, data URL", pdf, "files"),
         shown("PDF, http URL", far_pdf, "files", wires=FILE_URL_WIRES),
         shown("audio", sound, "audio"),
@@ -330,7 +333,7 @@ def _media(urls: Urls) -> list[Feature]:
 
 
 def _settings() -> list[Feature]:
-    hello = said(CAPITAL)
+    hello = user_turn(CAPITAL)
 
     def set_to(name: str, parameter: str, value: Any) -> Feature:
         return Feature(name, {"messages": hello, parameter: value}, (parameter,), has_text)
@@ -340,19 +343,22 @@ def _settings() -> list[Feature]:
     return [
         Feature(
             "json_schema",
-            {"messages": said(DESCRIBE), "response_format": form()},
+            {"messages": user_turn(DESCRIBE), "response_format": form()},
             ("response_format",),
             is_city,
         ),
         Feature(
             "json_object",
-            {"messages": said(DESCRIBE + " Answer in JSON."), "response_format": {"type": "json_object"}},
+            {
+                "messages": user_turn(DESCRIBE + " Answer in JSON."),
+                "response_format": {"type": "json_object"},
+            },
             ("response_format",),
             is_json,
         ),
         Feature(
             "stop",
-            {"messages": said(ONE_TWO), "stop": ["two"]},
+            {"messages": user_turn(ONE_TWO), "stop": ["two"]},
             ("stop",),
             lambda answer: "two" not in (answer.choices[0].message.content or ""),
         ),
@@ -364,8 +370,8 @@ def _settings() -> list[Feature]:
         ),
         Feature("n", {"messages": hello, "n": 2}, ("n",), lambda answer: len(answer.choices) == 2),
         Feature(
-            "an end by length",
-            {"messages": said(ESSAY), "max_completion_tokens": 20},
+            "output limit reached",
+            {"messages": user_turn(ESSAY), "max_completion_tokens": 20},
             ("max_tokens",),
             lambda answer: answer.choices[0].finish_reason == "length",
         ),
@@ -382,12 +388,12 @@ def _settings() -> list[Feature]:
         set_to("metadata", "metadata", {"team": "a"}),
         set_to("prompt cache key", "prompt_cache_key", "k"),
         set_to("predicted output", "prediction", {"type": "content", "content": "Paris"}),
-        set_to("storing", "store", True),
-        Feature("cache_control", {"messages": said([mark])}, ("cache_control",), has_text),
-        Feature("prompt_cache_breakpoint", {"messages": said([point])}, ("cache_control",), has_text),
+        set_to("store", "store", True),
+        Feature("cache_control", {"messages": user_turn([mark])}, ("cache_control",), has_text),
+        Feature("prompt_cache_breakpoint", {"messages": user_turn([point])}, ("cache_control",), has_text),
         Feature(
-            "a field nobody knows",
-            {"messages": said(CAPITAL, mood="good")},
+            "unknown field",
+            {"messages": user_turn(CAPITAL, mood="good")},
             ("messages[].mood",),
             has_text,
         ),
@@ -395,7 +401,7 @@ def _settings() -> list[Feature]:
 
 
 def _refused() -> list[Feature]:
-    hello = said(CAPITAL)
+    hello = user_turn(CAPITAL)
     return [
         Feature("audio as output", {"messages": hello, "modalities": ["text", "audio"]}),
         Feature("web search", {"messages": hello, "web_search_options": {}}),

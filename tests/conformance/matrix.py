@@ -1,8 +1,7 @@
 """The conformance matrix: every feature of every door, on every provider's API, streamed and not.
 
-A cell is a real request by the official client of the door. It says `yes` (honoured), `adapted` (in another
-form, told in the receipt), `told` (dropped, told in the receipt), or the code of the typed error that refuses
-it. What an answer shows must fit what the cell says.
+A cell is a real request by the door's official client. It says `yes` (honoured), `adapted` (sent in another
+form) or `dropped`, as the receipt does, or the code of the error that refuses it. The answer must match.
 """
 
 import base64
@@ -10,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-# What answers, and the wire it is asked by.
+# The model that answers, and the upstream API it is called through.
 COLUMNS = {
     "OpenAI Chat": ("gpt-4.1", "openai_chat"),
     "OpenAI Responses": ("gpt-5.4-pro", "openai_responses"),
     "Anthropic": ("claude-sonnet-4-5", "anthropic"),
     "Gemini": ("gemini-2.5-flash", "gemini"),
 }
-# Under Smart Routing what cannot do these is no candidate
+# Under Smart Routing a model that cannot do these is not a candidate.
 MEANING = frozenset(
     {
         "tools",
@@ -55,14 +54,14 @@ ESSAY = "Explain in detail how a compiler works."
 ONE_TWO = "Reply with exactly: one two three"
 DESCRIBE = "Describe Paris as a city."
 
-Told = list[dict[str, Any]]  # the receipt's parameters
+Receipt = list[dict[str, Any]]  # its parameters
 Check = Callable[[Any], bool]
-FILE_URL_WIRES = {"OpenAI Chat": "openai_responses"}  # Chat Completions knows no files by URL
+FILE_URL_WIRES = {"OpenAI Chat": "openai_responses"}  # Chat Completions takes no files by URL
 
 
 @dataclass(frozen=True)
 class Urls:
-    """Of files that a test's own server hands out."""
+    """URLs of the files that the test's own server serves."""
 
     picture: str = ""
     pdf: str = ""
@@ -70,9 +69,9 @@ class Urls:
 
 @dataclass(frozen=True)
 class Feature:
-    """`parameters`: those of the receipt that concern it; `check`: what the answer must show if kept.
+    """`parameters`: its names in the receipt; `check`: what the answer must show unless dropped.
 
-    `before`: asks first, and puts what was answered into the fields.
+    `before`: sends a first request and adds its answer to the fields.
     """
 
     name: str
@@ -80,28 +79,28 @@ class Feature:
     parameters: tuple[str, ...] = ()
     check: Check = bool
     before: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
-    wires: dict[str, str] = field(default_factory=dict)  # where it takes another API than its column's
+    wires: dict[str, str] = field(default_factory=dict)  # columns that use another upstream API for it
 
 
 @dataclass
-class Seen:
-    """One cell: its verdict, and the answer there was."""
+class Cell:
+    """One cell: its verdict and, unless refused, the answer and its receipt."""
 
     verdict: str
     answer: Any = None
-    told: Told = field(default_factory=list)
+    receipt: Receipt = field(default_factory=list)
 
 
 class Door(Protocol):
-    """A door and its official client. `whole` and `streamed` return the answer and its receipt."""
+    """A door with its official client. `whole` and `streamed` return the answer and its receipt."""
 
     NAME: str
     ERROR: type[Exception]
 
     def client(self, url: str, key: str) -> Any: ...
     def features(self, urls: Urls) -> list[Feature]: ...
-    def whole(self, client: Any, fields: dict[str, Any]) -> tuple[Any, Told]: ...
-    def streamed(self, client: Any, fields: dict[str, Any]) -> tuple[Any, Told]: ...
+    def whole(self, client: Any, fields: dict[str, Any]) -> tuple[Any, Receipt]: ...
+    def streamed(self, client: Any, fields: dict[str, Any]) -> tuple[Any, Receipt]: ...
     def code(self, error: Any) -> str: ...
 
 
@@ -109,23 +108,23 @@ def data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def cell(door: Door, client: Any, model: str, feature: Feature, *, streamed: bool) -> Seen:
-    """Ask, and say what came of it."""
+def cell(door: Door, client: Any, model: str, feature: Feature, *, streamed: bool) -> Cell:
+    """Send the request and return its cell."""
     fields = {"model": model, **feature.fields}
     try:
         if feature.before is not None:
             fields = feature.before(client, fields)
-        answer, told = (door.streamed if streamed else door.whole)(client, fields)
+        answer, receipt = (door.streamed if streamed else door.whole)(client, fields)
     except door.ERROR as error:
-        return Seen(door.code(error))
-    mine = [one for one in told if one["parameter"] in feature.parameters]
-    verdicts = {one["verdict"] for one in mine}
-    verdict = "told" if "dropped" in verdicts else "adapted" if "adapted" in verdicts else "yes"
-    return Seen(verdict, answer, mine)
+        return Cell(door.code(error))
+    entries = [entry for entry in receipt if entry["parameter"] in feature.parameters]
+    verdicts = {entry["verdict"] for entry in entries}
+    verdict = "dropped" if "dropped" in verdicts else "adapted" if "adapted" in verdicts else "yes"
+    return Cell(verdict, answer, entries)
 
 
 def table(cells: dict[tuple[str, str], str]) -> str:
-    """Markdown: what is tried down, providers across."""
+    """Return a Markdown table: features down, providers across."""
     names = list(dict.fromkeys(name for name, _ in cells))
     lines = ["| | " + " | ".join(COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells[name, column] for column in COLUMNS) + " |" for name in names]

@@ -21,7 +21,7 @@ from tests.conformance.matrix import (
     USE_WEATHER,
     Check,
     Feature,
-    Told,
+    Receipt,
     Urls,
 )
 
@@ -31,7 +31,7 @@ ERROR = anthropic.APIStatusError
 
 @functools.cache
 def _connections() -> anthropic.DefaultHttpxClient:
-    return anthropic.DefaultHttpxClient()  # of all clients, as chat's
+    return anthropic.DefaultHttpxClient()  # shared by all clients, as in chat.py
 
 
 def client(url: str, key: str) -> Anthropic:
@@ -42,18 +42,18 @@ def code(error: Any) -> str:
     return str(error.error_code)
 
 
-def whole(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Told]:
+def whole(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Receipt]:
     answer = client.messages.create(**fields)
     return answer, (answer.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
 
 
-def streamed(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Told]:
-    told: Told = []
+def streamed(client: Anthropic, fields: dict[str, Any]) -> tuple[Any, Receipt]:
+    receipt: Receipt = []
     with client.messages.stream(**fields) as stream:
         for event in stream:
             if event.type == "message_delta":
-                told = (event.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
-        return stream.get_final_message(), told
+                receipt = (event.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
+        return stream.get_final_message(), receipt
 
 
 def tool(name: str, **properties: Any) -> dict[str, Any]:
@@ -71,18 +71,18 @@ WEATHER, CLOCK = tool("get_weather", city={"type": "string"}), tool("get_clock",
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 
-def asked(content: Any = CAPITAL, **fields: Any) -> dict[str, Any]:
+def user_request(content: Any = CAPITAL, **fields: Any) -> dict[str, Any]:
     return {"max_tokens": 4096, "messages": [{"role": "user", "content": content}]} | fields
 
 
 def called(*names: str) -> Check:
     return lambda answer: (
-        sorted(one.name for one in answer.content if one.type == "tool_use") == sorted(names)
+        sorted(block.name for block in answer.content if block.type == "tool_use") == sorted(names)
     )
 
 
 def text(answer: Any) -> str:
-    return "".join(one.text for one in answer.content if one.type == "text")
+    return "".join(block.text for block in answer.content if block.type == "text")
 
 
 def says(words: str) -> Check:
@@ -104,7 +104,7 @@ def results(content: Any, **more: Any) -> list[dict[str, Any]]:
 
 
 def thought(client: Anthropic, fields: dict[str, Any]) -> dict[str, Any]:
-    """With the turn before as it was answered, and the result of its call."""
+    """Return the fields with the first turn's answer and the result of its tool call added."""
     message = client.messages.create(**fields)
     answers = [
         {"type": "tool_result", "tool_use_id": block.id, "content": "21 degrees"}
@@ -128,14 +128,14 @@ def _talk() -> list[Feature]:
     begun = [turns[0], {"role": "assistant", "content": "The capital"}]
     middle = [*turns[:2], {"role": "system", "content": "Be brief."}, turns[2]]
     return [
-        Feature("text", asked(), (), says("Paris")),
-        Feature("system", asked(system="Be brief."), (), says("Paris")),
-        Feature("system in the middle", asked(messages=middle), (), has_text),
-        Feature("several turns", asked(messages=turns), (), has_text),
-        Feature("an answer begun", asked(messages=begun), ("prefill",), has_text),
+        Feature("text", user_request(), (), says("Paris")),
+        Feature("system", user_request(system="Be brief."), (), says("Paris")),
+        Feature("system in the middle", user_request(messages=middle), (), has_text),
+        Feature("several turns", user_request(messages=turns), (), has_text),
+        Feature("prefill", user_request(messages=begun), ("prefill",), has_text),
         Feature(
             "usage",
-            asked(),
+            user_request(),
             (),
             lambda answer: bool(answer.usage.input_tokens and answer.usage.output_tokens),
         ),
@@ -143,62 +143,62 @@ def _talk() -> list[Feature]:
 
 
 def _tools() -> list[Feature]:
-    both = asked(USE_BOTH, tools=[WEATHER, CLOCK])
+    both = user_request(USE_BOTH, tools=[WEATHER, CLOCK])
     thinking = {"type": "enabled", "budget_tokens": 2048}
     return [
-        Feature("tools", asked(USE_WEATHER, tools=[WEATHER]), ("tools",), called("get_weather")),
+        Feature("tools", user_request(USE_WEATHER, tools=[WEATHER]), ("tools",), called("get_weather")),
         Feature("parallel tools", both, ("tools",), called("get_weather", "get_clock")),
         Feature(
-            "one tool at a time",
+            "no parallel tools",
             both | {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
             ("tools", "parallel_tool_calls"),
-            lambda answer: [one.type for one in answer.content].count("tool_use") == 1,
+            lambda answer: [block.type for block in answer.content].count("tool_use") == 1,
         ),
         Feature(
-            "a forced tool",
-            asked(tools=[WEATHER], tool_choice={"type": "tool", "name": "get_weather"}),
+            "a named tool required",
+            user_request(tools=[WEATHER], tool_choice={"type": "tool", "name": "get_weather"}),
             ("tools", "tool_choice"),
             called("get_weather"),
         ),
         Feature(
-            "any tool, but one",
-            asked(tools=[WEATHER], tool_choice={"type": "any"}),
+            "any tool required",
+            user_request(tools=[WEATHER], tool_choice={"type": "any"}),
             ("tools", "tool_choice"),
             called("get_weather"),
         ),
         Feature(
             "no tool",
-            asked(USE_WEATHER, tools=[WEATHER], tool_choice={"type": "none"}),
+            user_request(USE_WEATHER, tools=[WEATHER], tool_choice={"type": "none"}),
             ("tools", "tool_choice"),
             called(),
         ),
         Feature(
             "strict tools",
-            asked(USE_WEATHER, tools=[WEATHER | {"strict": True}]),
+            user_request(USE_WEATHER, tools=[WEATHER | {"strict": True}]),
             ("tools",),
             called("get_weather"),
         ),
         Feature(
             "tool results",
-            asked(messages=results("21 degrees"), tools=[WEATHER]),
+            user_request(messages=results("21 degrees"), tools=[WEATHER]),
             ("tools",),
             says("21 degrees"),
         ),
         Feature(
-            "a tool that failed",
-            asked(messages=results("No such city.", is_error=True), tools=[WEATHER]),
+            "a failed tool result",
+            user_request(messages=results("No such city.", is_error=True), tools=[WEATHER]),
             ("tools",),
             has_text,
         ),
         Feature(
-            "a server tool beside one's own",
-            asked(USE_WEATHER, tools=[WEATHER, SEARCH]),
+            "a server tool beside others",
+            user_request(USE_WEATHER, tools=[WEATHER, SEARCH]),
             ("tools[].web_search_20250305",),
             has_text,
         ),
         Feature(
             "thinking sent back",
-            asked(USE_WEATHER, tools=[WEATHER], thinking=thinking),
+            user_request(USE_WEATHER, tools=[WEATHER], thinking=thinking),
             ("tools", "reasoning_effort"),
             says("21 degrees"),
             thought,
@@ -209,16 +209,16 @@ def _tools() -> list[Feature]:
 def _media(urls: Urls) -> list[Feature]:
     def shown(name: str, block: dict[str, Any], *parameters: str, **more: Any) -> Feature:
         content = [block, {"type": "text", "text": "What is this?"}]
-        return Feature(name, asked(content), parameters, has_text, **more)
+        return Feature(name, user_request(content), parameters, has_text, **more)
 
     def encoded(kind: str, content: bytes) -> dict[str, Any]:
         return {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
 
     written = {"type": "text", "media_type": "text/plain", "data": "Paris is large."}
-    found = {"type": "search_result", "source": "https://example.com", "title": "Paris"}
+    search = {"type": "search_result", "source": "https://example.com", "title": "Paris"}
     return [
-        shown("picture, base64", {"type": "image", "source": encoded("image/png", PIXEL)}, "images"),
-        shown("picture, URL", {"type": "image", "source": {"type": "url", "url": urls.picture}}, "images"),
+        shown("image, base64", {"type": "image", "source": encoded("image/png", PIXEL)}, "images"),
+        shown("image, URL", {"type": "image", "source": {"type": "url", "url": urls.picture}}, "images"),
         shown("PDF, base64", {"type": "document", "source": encoded("application/pdf", PDF)}, "files"),
         shown(
             "PDF, URL",
@@ -226,11 +226,11 @@ def _media(urls: Urls) -> list[Feature]:
             "files",
             wires=FILE_URL_WIRES,
         ),
-        shown("a document of text", {"type": "document", "title": "Note", "source": written}),
-        shown("a search result", found | {"content": [{"type": "text", "text": "Paris is large."}]}),
+        shown("a text document", {"type": "document", "title": "Note", "source": written}),
+        shown("a search result", search | {"content": [{"type": "text", "text": "Paris is large."}]}),
         Feature(
-            "a picture as a result",
-            asked(
+            "an image as a tool result",
+            user_request(
                 messages=results([{"type": "image", "source": encoded("image/png", PIXEL)}]), tools=[WEATHER]
             ),
             ("tools", "images"),
@@ -241,57 +241,55 @@ def _media(urls: Urls) -> list[Feature]:
 
 def _settings() -> list[Feature]:
     def set_to(name: str, field: str, value: Any, parameter: str | None = None) -> Feature:
-        return Feature(name, asked(**{field: value}), (parameter or field,), has_text)
+        return Feature(name, user_request(**{field: value}), (parameter or field,), has_text)
 
     form = {"format": {"type": "json_schema", "schema": CITY}}
     mark = {"type": "text", "text": CAPITAL, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
     return [
         Feature(
-            "a schema for the answer",
-            asked(DESCRIBE, output_config=form),
+            "output schema",
+            user_request(DESCRIBE, output_config=form),
             ("response_format",),
             lambda answer: isinstance(json.loads(text(answer))["people"], int),
         ),
         Feature(
             "stop sequences",
-            asked(ONE_TWO, stop_sequences=["two"]),
+            user_request(ONE_TWO, stop_sequences=["two"]),
             ("stop",),
             lambda answer: "two" not in text(answer),
         ),
         Feature(
-            "an end by length",
-            asked(ESSAY, max_tokens=20),
+            "output limit reached",
+            user_request(ESSAY, max_tokens=20),
             ("max_tokens",),
             lambda answer: answer.stop_reason == "max_tokens",
         ),
         set_to("effort", "output_config", {"effort": "low"}, "reasoning_effort"),
-        set_to(
-            "thinking by a budget", "thinking", {"type": "enabled", "budget_tokens": 2048}, "reasoning_effort"
-        ),
+        set_to("thinking budget", "thinking", {"type": "enabled", "budget_tokens": 2048}, "reasoning_effort"),
         set_to("no thinking", "thinking", {"type": "disabled"}, "reasoning_effort"),
-        # The API's latest version has none of the three, nor has its client; older clients send them.
+        # The API's latest version and its client lack these three; older clients send them.
         set_to("temperature", "extra_body", {"temperature": 0.2}, "temperature"),
         set_to("top_p", "extra_body", {"top_p": 0.5}, "top_p"),
         set_to("top_k", "extra_body", {"top_k": 5}, "top_k"),
         set_to("service tier", "service_tier", "standard_only"),
         set_to("user", "metadata", {"user_id": "u-1"}, "user"),
         set_to("speed", "extra_body", {"speed": "fast"}, "speed"),
-        set_to("a cache of the whole", "cache_control", {"type": "ephemeral"}),
+        set_to("cache of the whole request", "cache_control", {"type": "ephemeral"}),
         Feature(
-            "a field of a beta",
-            asked(extra_body={"mood": "good"}, extra_headers={"anthropic-beta": "moods-2026-12-24"}),
+            "a beta field",
+            user_request(extra_body={"mood": "good"}, extra_headers={"anthropic-beta": "moods-2026-12-24"}),
             ("mood",),
             has_text,
         ),
-        Feature("cache marks", asked([mark]), ("cache_control",), has_text),
+        Feature("cache marks", user_request([mark]), ("cache_control",), has_text),
     ]
 
 
 def _refused() -> list[Feature]:
     return [
-        Feature("a server tool", asked(tools=[SEARCH])),
-        Feature("a field nobody knows", asked(extra_body={"mood": "good"})),
-        Feature("a container", asked(extra_body={"container": "c"})),
-        Feature("a thread", asked(extra_body={"thread": {"type": "create"}})),
-        Feature("a place", asked(inference_geo="us")),
+        Feature("a server tool", user_request(tools=[SEARCH])),
+        Feature("unknown field", user_request(extra_body={"mood": "good"})),
+        Feature("container", user_request(extra_body={"container": "c"})),
+        Feature("thread", user_request(extra_body={"thread": {"type": "create"}})),
+        Feature("inference_geo", user_request(inference_geo="us")),
     ]

@@ -20,7 +20,7 @@ from tests.conformance.matrix import (
     USE_WEATHER,
     Check,
     Feature,
-    Told,
+    Receipt,
     Urls,
     data_url,
 )
@@ -30,12 +30,12 @@ ERROR = openai.APIStatusError
 client, code = chat.client, chat.code
 
 
-def whole(client: OpenAI, fields: dict[str, Any]) -> tuple[Any, Told]:
+def whole(client: OpenAI, fields: dict[str, Any]) -> tuple[Any, Receipt]:
     answer = client.responses.create(**fields)
     return answer, (answer.model_extra or {})["x_routeplex"]["fidelity"]["parameters"]
 
 
-def streamed(client: OpenAI, fields: dict[str, Any]) -> tuple[Any, Told]:
+def streamed(client: OpenAI, fields: dict[str, Any]) -> tuple[Any, Receipt]:
     with client.responses.stream(**fields) as stream:
         for event in stream:
             if event.type in ("response.completed", "response.incomplete"):
@@ -52,13 +52,13 @@ CRM = {"type": "namespace", "name": "crm", "description": "Customers", "tools": 
 QUERY = {"type": "custom", "name": "query", "description": "Asks the database"}
 
 
-def said(content: str) -> list[dict[str, Any]]:
+def user_turn(content: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
 
 
 def called(*names: str) -> Check:
     return lambda answer: (
-        sorted(one.name for one in answer.output if one.type == "function_call") == sorted(names)
+        sorted(item.name for item in answer.output if item.type == "function_call") == sorted(names)
     )
 
 
@@ -70,16 +70,16 @@ def has_text(answer: Any) -> bool:
     return bool(answer.output_text)
 
 
-def results(kind: str, given: dict[str, Any], output: str) -> list[dict[str, Any]]:
+def results(kind: str, call: dict[str, Any], output: str) -> list[dict[str, Any]]:
     return [
         {"role": "user", "content": USE_WEATHER},
-        {"type": kind, "call_id": "call_1", **given},
+        {"type": kind, "call_id": "call_1", **call},
         {"type": f"{kind}_output", "call_id": "call_1", "output": output},
     ]
 
 
 def thought(client: OpenAI, fields: dict[str, Any]) -> dict[str, Any]:
-    """With the turn before as it was answered, and the result of its call."""
+    """Return the fields with the first turn's answer and the result of its tool call added."""
     items = [item.to_dict() for item in client.responses.create(**fields).output]
     answers = [
         {"type": "function_call_output", "call_id": item["call_id"], "output": "21 degrees"}
@@ -122,13 +122,13 @@ def _tools() -> list[Feature]:
         Feature("tools", {"input": USE_WEATHER, "tools": [WEATHER]}, ("tools",), called("get_weather")),
         Feature("parallel tools", both, ("tools",), called("get_weather", "get_clock")),
         Feature(
-            "one tool at a time",
+            "no parallel tools",
             both | {"parallel_tool_calls": False},
             ("tools", "parallel_tool_calls"),
-            lambda answer: [one.type for one in answer.output].count("function_call") == 1,
+            lambda answer: [item.type for item in answer.output].count("function_call") == 1,
         ),
         Feature(
-            "a forced tool",
+            "a named tool required",
             {
                 "input": CAPITAL,
                 "tools": [WEATHER],
@@ -165,7 +165,7 @@ def _tools() -> list[Feature]:
             "a custom tool",
             {"input": USE_QUERY, "tools": [QUERY]},
             ("tools",),
-            lambda answer: any(one.type == "custom_tool_call" and one.input for one in answer.output),
+            lambda answer: any(item.type == "custom_tool_call" and item.input for item in answer.output),
         ),
         Feature(
             "a custom tool's result",
@@ -180,16 +180,18 @@ def _tools() -> list[Feature]:
             "tools in a namespace",
             {"input": USE_WEATHER, "tools": [CRM]},
             ("tools",),
-            lambda answer: [one.namespace for one in answer.output if one.type == "function_call"] == ["crm"],
+            lambda answer: (
+                [item.namespace for item in answer.output if item.type == "function_call"] == ["crm"]
+            ),
         ),
         Feature(
-            "tools among the input",
-            {"input": [{"type": "additional_tools", "tools": [WEATHER]}, *said(USE_WEATHER)]},
+            "tools in the input",
+            {"input": [{"type": "additional_tools", "tools": [WEATHER]}, *user_turn(USE_WEATHER)]},
             ("tools",),
             called("get_weather"),
         ),
         Feature(
-            "a hosted tool beside one's own",
+            "a hosted tool beside others",
             {"input": USE_WEATHER, "tools": [WEATHER, {"type": "web_search"}]},
             ("tools[].web_search",),
             has_text,
@@ -214,12 +216,12 @@ def _media(urls: Urls) -> list[Feature]:
     pdf = {"type": "input_file", "filename": "a.pdf", "file_data": data_url("application/pdf", PDF)}
     return [
         shown(
-            "picture, data URL",
+            "image, data URL",
             {"type": "input_image", "detail": "auto", "image_url": data_url("image/png", PIXEL)},
             "images",
         ),
         shown(
-            "picture, http URL",
+            "image, http URL",
             {"type": "input_image", "detail": "auto", "image_url": urls.picture},
             "images",
         ),
@@ -254,7 +256,7 @@ def _settings() -> list[Feature]:
             lambda answer: bool(answer.output[-1].content[0].logprobs),
         ),
         Feature(
-            "an end by length",
+            "output limit reached",
             {"input": ESSAY, "max_output_tokens": 20},
             ("max_tokens",),
             lambda answer: answer.incomplete_details.reason == "max_output_tokens",
@@ -268,9 +270,9 @@ def _settings() -> list[Feature]:
         set_to("safety identifier", "safety_identifier", "u-1"),
         set_to("metadata", "metadata", {"team": "a"}),
         set_to("prompt cache key", "prompt_cache_key", "k"),
-        set_to("storing", "store", True),
+        set_to("store", "store", True),
         set_to("truncation", "truncation", "auto"),
-        set_to("a field nobody knows", "extra_body", {"mood": "good"}, "mood"),
+        set_to("unknown field", "extra_body", {"mood": "good"}, "mood"),
         Feature(
             "prompt_cache_breakpoint",
             {"input": [{"role": "user", "content": [point]}]},
@@ -282,8 +284,8 @@ def _settings() -> list[Feature]:
 
 def _refused() -> list[Feature]:
     return [
-        Feature("a parameter of the other API", {"input": CAPITAL, "extra_body": {"n": 2}}),
-        Feature("a response before", {"input": CAPITAL, "previous_response_id": "resp_1"}),
-        Feature("in the background", {"input": CAPITAL, "background": True}),
+        Feature("a parameter of another API", {"input": CAPITAL, "extra_body": {"n": 2}}),
+        Feature("previous_response_id", {"input": CAPITAL, "previous_response_id": "resp_1"}),
+        Feature("background", {"input": CAPITAL, "background": True}),
         Feature("a hosted tool", {"input": CAPITAL, "tools": [{"type": "web_search"}]}),
     ]

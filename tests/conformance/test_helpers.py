@@ -1,4 +1,4 @@
-"""The official clients' helpers, which put streams together, parse and run tools, on every provider."""
+"""The official clients' helpers, which assemble streams, parse answers and run tools, on every provider."""
 
 import json
 import os
@@ -37,18 +37,18 @@ def get_weather(city: str) -> str:
     return f"21 degrees in {city}"
 
 
-def asked(content: str) -> Any:
+def user_turn(content: str) -> Any:
     return [{"role": "user", "content": content}]
 
 
 def chat_parse(client: openai.OpenAI, model: str) -> None:
-    answer = client.chat.completions.parse(model=model, messages=asked(DESCRIBE), response_format=City)
+    answer = client.chat.completions.parse(model=model, messages=user_turn(DESCRIBE), response_format=City)
     assert isinstance(answer.choices[0].message.parsed, City)
 
 
 def chat_stream(client: openai.OpenAI, model: str) -> None:
     with client.chat.completions.stream(
-        model=model, messages=asked(DESCRIBE), response_format=City
+        model=model, messages=user_turn(DESCRIBE), response_format=City
     ) as stream:
         kinds = {event.type for event in stream}
         answer = stream.get_final_completion()
@@ -63,31 +63,33 @@ def responses_parse(client: openai.OpenAI, model: str) -> None:
 
 def responses_stream(client: openai.OpenAI, model: str) -> None:
     with client.responses.stream(model=model, input=CAPITAL) as stream:
-        said = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
-        assert stream.get_final_response().output_text == said == ANSWER
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        assert stream.get_final_response().output_text == text == ANSWER
 
 
 def messages_parse(client: anthropic.Anthropic, model: str) -> None:
-    answer = client.messages.parse(model=model, max_tokens=1024, messages=asked(DESCRIBE), output_format=City)
+    answer = client.messages.parse(
+        model=model, max_tokens=1024, messages=user_turn(DESCRIBE), output_format=City
+    )
     assert isinstance(answer.parsed_output, City)
 
 
 def messages_stream(client: anthropic.Anthropic, model: str) -> None:
-    with client.messages.stream(model=model, max_tokens=1024, messages=asked(CAPITAL)) as stream:
-        said = "".join(stream.text_stream)
-        assert messages.text(stream.get_final_message()) == said == ANSWER
+    with client.messages.stream(model=model, max_tokens=1024, messages=user_turn(CAPITAL)) as stream:
+        text = "".join(stream.text_stream)
+        assert messages.text(stream.get_final_message()) == text == ANSWER
 
 
 def tool_runner(client: anthropic.Anthropic, model: str) -> None:
     runner = client.beta.messages.tool_runner(
-        model=model, max_tokens=1024, messages=asked(USE_WEATHER), tools=[get_weather]
+        model=model, max_tokens=1024, messages=user_turn(USE_WEATHER), tools=[get_weather]
     )
     assert "21 degrees in Paris" in messages.text(runner.until_done())
 
 
 def tool_runner_streamed(client: anthropic.Anthropic, model: str) -> None:
     runner = client.beta.messages.tool_runner(
-        model=model, max_tokens=1024, messages=asked(USE_WEATHER), tools=[get_weather], stream=True
+        model=model, max_tokens=1024, messages=user_turn(USE_WEATHER), tools=[get_weather], stream=True
     )
     last: Any = None
     for stream in runner:
@@ -141,7 +143,7 @@ def test_the_node_clients_helpers(node_modules: Path, server: str, api_key: str)
     )
     assert ran.returncode == 0, ran.stderr
     outcome = json.loads(ran.stdout)
-    assert {told for by_model in outcome.values() for told in by_model.values()} == {"yes"}, outcome
+    assert {verdict for by_model in outcome.values() for verdict in by_model.values()} == {"yes"}, outcome
     for name in outcome:
         for column in COLUMNS:
             _noted("node helpers", name, column)

@@ -1,4 +1,4 @@
-"""Every feature on every provider, streamed and not: no silent cell, and docs/conformance.md says the same.
+"""Every feature on every provider, streamed and not, as docs/conformance.md says; no silent losses.
 
 `make conformance` prints the tables and writes them into the document instead of comparing with it.
 """
@@ -23,11 +23,11 @@ WRITES = "CONFORMANCE_WRITES" in os.environ
 DOORS = {door.NAME: cast(Door, door) for door in (chat, responses, messages)}
 FEATURES = [(name, feature.name) for name, door in DOORS.items() for feature in door.features(Urls())]
 FILES = {"/a.png": ("image/png", PIXEL), "/a.pdf": ("application/pdf", PDF)}
-_seen: dict[str, dict[tuple[str, str], str]] = {}
+_cells: dict[str, dict[tuple[str, str], str]] = {}
 
 
 def ends(name: str) -> tuple[str, str]:
-    """Between which comments a table stands in the document."""
+    """Return the comments that enclose a table in the document."""
     return f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
 
 
@@ -35,7 +35,7 @@ def ends(name: str) -> tuple[str, str]:
 def _written() -> Iterator[None]:
     yield
     if WRITES:
-        for name, cells in _seen.items():
+        for name, cells in _cells.items():
             begin, end = ends(name)
             before, _, rest = DOCUMENT.read_text().partition(begin)
             DOCUMENT.write_text(f"{before}{begin}{table(cells)}{end}{rest.partition(end)[2]}")
@@ -44,17 +44,17 @@ def _written() -> Iterator[None]:
 
 @functools.cache
 def documented(name: str) -> dict[tuple[str, str], str]:
-    """The cells of that table."""
+    """Return the cells of a table in the document, by row and column."""
     begin, end = ends(name)
     lines = DOCUMENT.read_text().partition(begin)[2].partition(end)[0].splitlines()[2:]
     rows = [line.strip("| ").split(" | ") for line in lines]
     return {(row[0], column): cell for row in rows for column, cell in zip(COLUMNS, row[1:], strict=True)}
 
 
-def compare(name: str, row: str, column: str, found: str) -> None:
-    """With the document, or note it for the document."""
-    _seen.setdefault(name, {})[row, column] = found
-    assert WRITES or found == documented(name).get((row, column))
+def compare(name: str, row: str, column: str, verdict: str) -> None:
+    """Compare a cell with the document, or record it for `make conformance` to write."""
+    _cells.setdefault(name, {})[row, column] = verdict
+    assert WRITES or verdict == documented(name).get((row, column))
 
 
 class _Files(http.server.BaseHTTPRequestHandler):
@@ -88,22 +88,21 @@ def _urls_are_fetched(settings: Any) -> None:
 @pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize(("name", "row"), FEATURES)
-def test_a_feature_is_there_or_told_or_refused(
+def test_each_feature_works_is_in_the_receipt_or_is_refused(
     server: str, api_key: str, simulator: Simulator, urls: Urls, name: str, row: str, column: str
 ) -> None:
     door, (model, wire) = DOORS[name], COLUMNS[column]
-    feature = next(one for one in door.features(urls) if one.name == row)
+    feature = next(feature for feature in door.features(urls) if feature.name == row)
     ask = functools.partial(cell, door, door.client(server, api_key), model, feature)
     whole, streamed = ask(streamed=False), ask(streamed=True)
-    assert whole.verdict == streamed.verdict, "streamed and not, the same"
-    for seen in (whole, streamed):
-        if seen.answer is None:
+    assert whole.verdict == streamed.verdict, "streaming must not change the verdict"
+    for result in (whole, streamed):
+        if result.answer is None:
             continue
-        assert {one["parameter"] for one in seen.told} == set(feature.parameters), (
-            "no parameter without a word"
-        )
-        if seen.verdict != "told":
-            assert feature.check(seen.answer), seen.answer
+        listed = {entry["parameter"] for entry in result.receipt}
+        assert listed == set(feature.parameters), "every parameter is in the receipt"
+        if result.verdict != "dropped":
+            assert feature.check(result.answer), result.answer
     if whole.answer is not None:
         assert {call["dialect"] for call in simulator.calls()} == {feature.wires.get(column, wire)}
     compare(name, row, column, whole.verdict)
@@ -113,28 +112,27 @@ def test_a_feature_is_there_or_told_or_refused(
 def test_auto_drops_nothing_that_changes_the_meaning(
     server: str, api_key: str, urls: Urls, name: str, row: str
 ) -> None:
-    """Under Smart Routing an arm that cannot do it is no candidate."""
+    """Under Smart Routing an arm that cannot do it is not a candidate."""
     door = DOORS[name]
-    feature = next(one for one in door.features(urls) if one.name == row)
-    refused = {verdict for (one, _), verdict in documented(name).items() if one == row}
+    feature = next(feature for feature in door.features(urls) if feature.name == row)
+    refused = {verdict for (feature_name, _), verdict in documented(name).items() if feature_name == row}
     for streamed in (False, True):
-        seen = cell(door, door.client(server, api_key), "auto", feature, streamed=streamed)
-        if seen.answer is None and not WRITES:
-            assert {seen.verdict} == refused, "what no model does is refused to auto as well"
+        result = cell(door, door.client(server, api_key), "auto", feature, streamed=streamed)
+        if result.answer is None and not WRITES:
+            assert {result.verdict} == refused, "auto refuses what no model can do"
             continue
         if WRITES:
             continue
-        assert seen.answer is not None, seen.verdict
-        dropped = {one["parameter"] for one in seen.told if one["verdict"] == "dropped"}
+        assert result.answer is not None, result.verdict
+        dropped = {entry["parameter"] for entry in result.receipt if entry["verdict"] == "dropped"}
         assert not dropped & MEANING
         if not dropped:
-            assert feature.check(seen.answer)
+            assert feature.check(result.answer)
 
 
 def test_an_unknown_model_is_a_typed_error(server: str, api_key: str) -> None:
-    """What does not exist is a typed error of the client's."""
     with pytest.raises(openai.BadRequestError):
         chat.client(server, api_key).chat.completions.create(
             model="no-such-model",
-            messages=chat.said("hi"),  # type: ignore[arg-type]
+            messages=chat.user_turn("hi"),  # type: ignore[arg-type]
         )

@@ -101,18 +101,18 @@ def test_models(client: OpenAI) -> None:
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-6-luna", "claude-haiku-4-5", "gemini-2.5-flash"])
 def test_a_tool_call_and_its_result(client: OpenAI, model: str) -> None:
-    asked: list[ChatCompletionMessageParam] = [
+    messages: list[ChatCompletionMessageParam] = [
         {"role": "user", "content": "What is the weather in Paris? Use get_weather."}
     ]
-    first = client.chat.completions.create(model=model, messages=asked, tools=[WEATHER])  # type: ignore[list-item]
+    first = client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])  # type: ignore[list-item]
     assert first.choices[0].finish_reason == "tool_calls"
     call = (first.choices[0].message.tool_calls or [])[0]
     assert "city" in json.loads(call.function.arguments)  # type: ignore[union-attr]
-    asked += [
+    messages += [
         first.choices[0].message.to_dict(),  # type: ignore[list-item]
         {"role": "tool", "tool_call_id": call.id, "content": "18 degrees and sunny"},
     ]
-    second = client.chat.completions.create(model=model, messages=asked, tools=[WEATHER])  # type: ignore[list-item]
+    second = client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])  # type: ignore[list-item]
     assert "18 degrees" in (second.choices[0].message.content or "")
 
 

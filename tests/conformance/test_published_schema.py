@@ -1,4 +1,4 @@
-"""Every answer of the OpenAI-shaped doors is what OpenAI's published schema says, whoever answered."""
+"""Every answer of the OpenAI-shaped doors matches OpenAI's published schema, whichever provider answered."""
 
 import json
 from typing import Any
@@ -12,12 +12,12 @@ from tests.conformance.published import faults
 from tests.conftest import Simulator
 
 MODELS = [model for model, _ in COLUMNS.values()]
-# Those whose answers differ in form; each is asked of every provider, and may be refused.
+# Those whose answers differ in form; each is request of every provider, and may be refused.
 FORMS = [
     "text", "tools", "parallel tools", "tool results", "json_schema", "reasoning effort", "logprobs", "n",
-    "an end by length", "a custom tool", "functions, the older form", "a model that declines", "json_object",
+    "output limit reached", "a custom tool", "functions, the older form", "refusal", "json_object",
 ]  # fmt: skip
-# The schema of chunks forgets that a call can be a custom tool's, which the schema of whole answers knows.
+# The published schema of chunks lacks custom tool calls, which the one of whole answers has.
 UNPUBLISHED = "'custom' is not one of ['function']"
 NAMED = {feature.name: feature.fields for feature in chat.features(Urls())}
 
@@ -40,8 +40,8 @@ def test_completions_and_their_chunks(http: httpx.Client, model: str, name: str)
         streamed = frames(http.post("/v1/chat/completions", json=fields | {"stream": True} | options))
         assert len(streamed) >= 2
         for chunk in streamed:
-            found = faults("CreateChatCompletionStreamResponse", chunk)
-            assert [fault for fault in found if UNPUBLISHED not in fault] == [], chunk
+            mismatches = faults("CreateChatCompletionStreamResponse", chunk)
+            assert [fault for fault in mismatches if UNPUBLISHED not in fault] == [], chunk
 
 
 RESPONSES: dict[str, dict[str, Any]] = {
@@ -79,7 +79,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
         },
     },
     "reasoning": {"input": "Prove that 17 is prime.", "reasoning": {"effort": "low", "summary": "auto"}},
-    "an end by length": {
+    "output limit reached": {
         "input": "Explain in detail how a compiler works.",
         "max_output_tokens": 20,
     },
@@ -99,13 +99,15 @@ def test_responses_and_their_events(http: httpx.Client, model: str, name: str) -
 
 @pytest.mark.parametrize("door", ["chat/completions", "responses"])
 def test_errors(http: httpx.Client, simulator: Simulator, door: str) -> None:
-    asked: dict[str, Any] = {"messages": chat.said("Hi")} if door == "chat/completions" else {"input": "Hi"}
+    request: dict[str, Any] = (
+        {"messages": chat.user_turn("Hi")} if door == "chat/completions" else {"input": "Hi"}
+    )
     for wrong in ({"model": "no-such-model"}, {"model": "auto", "temperature": 9}):
-        refused = http.post(f"/v1/{door}", json=asked | wrong)
+        refused = http.post(f"/v1/{door}", json=request | wrong)
         assert refused.status_code == 400
         assert faults("ErrorResponse", refused.json()) == []
     simulator.fault(kind="status", status=500, count=4)
-    failed = http.post(f"/v1/{door}", json=asked | {"model": "gpt-4.1"})
+    failed = http.post(f"/v1/{door}", json=request | {"model": "gpt-4.1"})
     assert failed.status_code >= 500
     assert faults("ErrorResponse", failed.json()) == []
 
@@ -116,6 +118,6 @@ def test_models(http: httpx.Client) -> None:
     assert faults("Model", http.get("/v1/models/gpt-4.1").json()) == []
 
 
-def test_the_schema_would_tell() -> None:
+def test_the_schema_check_finds_faults() -> None:
     assert faults("CreateChatCompletionResponse", {"object": "chat.completion"})
     assert faults("ErrorResponse", {"error": {"message": "no code"}})

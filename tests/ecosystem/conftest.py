@@ -1,4 +1,4 @@
-"""A RoutePlex of its own, started as the README says; clients get its address and a key, and nothing else."""
+"""A separate RoutePlex, started as in the README; clients get only its address and a key."""
 
 import os
 import socket
@@ -19,11 +19,11 @@ QUESTION = "What is the weather in Paris? Use the get weather tool."
 
 @pytest.fixture(scope="session")
 def routeplex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its base URL."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        port, simulator = one.getsockname()[1], other.getsockname()[1]
+    """Return its base URL."""
+    with socket.socket() as web, socket.socket() as upstream:
+        web.bind(("127.0.0.1", 0))
+        upstream.bind(("127.0.0.1", 0))
+        port, simulator = web.getsockname()[1], upstream.getsockname()[1]
     var = tmp_path_factory.mktemp("var")
     environment = os.environ | {
         "PORT": str(port),
@@ -60,16 +60,16 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def key(routeplex: str) -> str:
-    made = subprocess.run(
+    created = subprocess.run(
         [PYTHON, "manage.py", "create_key", "--email", "me@example.com"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return made.stdout.strip()
+    return created.stdout.strip()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def address(routeplex: str, key: str) -> str:
-    """`/v1` of it; the variables that clients of OpenAI's and Anthropic's APIs read are set."""
+    """Return its `/v1` address, and set the environment variables that the clients read."""
     os.environ |= {
         "OPENAI_BASE_URL": f"{routeplex}/v1",
         "OPENAI_API_BASE": f"{routeplex}/v1",

@@ -15,7 +15,7 @@ BIN = ROOT / ".venv" / "bin"
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SDK installed from its lock, once a run."""
+    """Install the SDK from its lock, once per run."""
     home = tmp_path_factory.mktemp("node")
     for name in ("package.json", "package-lock.json", "calls.mjs"):
         shutil.copy(HERE / name, home)
@@ -36,11 +36,11 @@ def test_a_tool_a_structured_answer_and_a_stream(home: Path, model: str, address
         [BIN / "node", "calls.mjs"], cwd=home, env=environment, capture_output=True, text=True, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
-    for door, found in json.loads(ran.stdout).items():
-        assert "21 degrees" in found["tool"], door
-        assert "21 degrees" in found["streamedTool"], door
-        assert found["steps"] == 2, door
-        assert isinstance(found["structured"]["people"], int), door
-        assert len(found["streamed"]) > 100, door
-        assert found["parts"] > 1, door
-        assert found["tokens"] > 0, door
+    for door, result in json.loads(ran.stdout).items():
+        assert "21 degrees" in result["tool"], door
+        assert "21 degrees" in result["streamedTool"], door
+        assert result["steps"] == 2, door
+        assert isinstance(result["structured"]["people"], int), door
+        assert len(result["streamed"]) > 100, door
+        assert result["parts"] > 1, door
+        assert result["tokens"] > 0, door

@@ -29,18 +29,20 @@ ASK = [{"role": "user", "content": "Describe Paris as a city."}]
 @pytest.mark.parametrize("mode", [instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA])
 def test_a_structured_answer(model: str, mode: instructor.Mode) -> None:
     client = instructor.from_openai(openai.OpenAI(), mode=mode)
-    found = client.chat.completions.create(model=model, response_model=City, messages=ASK)
-    assert isinstance(found, City)
+    answer = client.chat.completions.create(model=model, response_model=City, messages=ASK)
+    assert isinstance(answer, City)
 
 
 def test_a_tool_call_as_a_type(model: str) -> None:
     client = instructor.from_openai(openai.OpenAI(), mode=instructor.Mode.PARALLEL_TOOLS)
-    asked = [{"role": "user", "content": "What is the weather in Paris? Use the get weather tool."}]
-    found = client.chat.completions.create(model=model, response_model=Iterable[GetWeather], messages=asked)
-    assert [type(one) for one in found] == [GetWeather]
+    messages = [{"role": "user", "content": "What is the weather in Paris? Use the get weather tool."}]
+    answer = client.chat.completions.create(
+        model=model, response_model=Iterable[GetWeather], messages=messages
+    )
+    assert [type(call) for call in answer] == [GetWeather]
 
 
-async def test_a_stream_of_an_answer_that_becomes_whole(model: str) -> None:
+async def test_partial_answers_stream(model: str) -> None:
     client = instructor.from_openai(openai.AsyncOpenAI(), mode=instructor.Mode.JSON_SCHEMA)
     last = None
     async for part in client.chat.completions.create_partial(model=model, response_model=City, messages=ASK):

@@ -1,4 +1,4 @@
-"""LangChain: `ChatOpenAI` by both APIs and `ChatAnthropic`, with a model, the base URL and the key alone."""
+"""LangChain: `ChatOpenAI` by both APIs and `ChatAnthropic`, with only a model, the base URL and the key."""
 
 from functools import partial
 
@@ -35,19 +35,19 @@ def chat(request: pytest.FixtureRequest, model: str) -> BaseChatModel:
 
 def test_a_tool_is_called_and_its_result_used(chat: BaseChatModel) -> None:
     bound = chat.bind_tools([get_weather])
-    asked = bound.invoke([HumanMessage(QUESTION)])
-    (call,) = asked.tool_calls
+    first = bound.invoke([HumanMessage(QUESTION)])
+    (call,) = first.tool_calls
     assert call["name"] == "get_weather"
     result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
-    answer = bound.invoke([HumanMessage(QUESTION), asked, result])
+    answer = bound.invoke([HumanMessage(QUESTION), first, result])
     assert "21 degrees" in answer.text
     assert answer.usage_metadata["input_tokens"] > 0
 
 
 def test_a_structured_answer(chat: BaseChatModel) -> None:
     for method in ("json_schema", "function_calling"):
-        found = chat.with_structured_output(City, method=method).invoke("Describe Paris as a city.")
-        assert isinstance(found, City), method
+        city = chat.with_structured_output(City, method=method).invoke("Describe Paris as a city.")
+        assert isinstance(city, City), method
 
 
 async def test_a_stream(chat: BaseChatModel) -> None:

@@ -28,24 +28,24 @@ def llm(model: str, address: str, key: str) -> OpenAILike:
 
 
 def test_a_tool_is_called_and_its_result_used(llm: OpenAILike) -> None:
-    found = llm.predict_and_call([FunctionTool.from_defaults(get_weather)], user_msg=QUESTION)
-    assert "21 degrees" in str(found)
+    answer = llm.predict_and_call([FunctionTool.from_defaults(get_weather)], user_msg=QUESTION)
+    assert "21 degrees" in str(answer)
 
 
 def test_a_tool_result_goes_back(llm: OpenAILike) -> None:
     tools = [FunctionTool.from_defaults(get_weather)]
-    asked = llm.chat_with_tools(tools, user_msg=QUESTION)
-    (call,) = llm.get_tool_calls_from_response(asked)
+    first = llm.chat_with_tools(tools, user_msg=QUESTION)
+    (call,) = llm.get_tool_calls_from_response(first)
     result = ChatMessage(
         role="tool", content=get_weather(**call.tool_kwargs), additional_kwargs={"tool_call_id": call.tool_id}
     )
-    history = [ChatMessage(role="user", content=QUESTION), asked.message, result]
+    history = [ChatMessage(role="user", content=QUESTION), first.message, result]
     assert "21 degrees" in str(llm.chat_with_tools(tools, chat_history=history).message.content)
 
 
 def test_a_structured_answer(llm: OpenAILike) -> None:
-    found = llm.as_structured_llm(City).complete("Describe Paris as a city.")
-    assert isinstance(found.raw, City)
+    city = llm.as_structured_llm(City).complete("Describe Paris as a city.")
+    assert isinstance(city.raw, City)
 
 
 async def test_a_stream(llm: OpenAILike) -> None:

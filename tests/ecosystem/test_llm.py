@@ -45,5 +45,5 @@ def test_a_tool_is_called_and_its_result_used(llm) -> None:
 
 
 def test_a_structured_answer(llm) -> None:
-    found = json.loads(llm("--schema", "name, people int", "Describe Paris as a city."))
-    assert isinstance(found["people"], int)
+    city = json.loads(llm("--schema", "name, people int", "Describe Paris as a city."))
+    assert isinstance(city["people"], int)

@@ -22,30 +22,30 @@ def chat(request: pytest.FixtureRequest, model: str) -> Model:
 
 
 async def test_a_tool_is_called_and_its_result_used(chat: Model) -> None:
-    agent, asked = Agent(chat), []
+    agent, cities = Agent(chat), []
 
     @agent.tool_plain
     def get_weather(city: str) -> str:
         """The weather in a city, now."""
-        asked.append(city)
+        cities.append(city)
         return f"It is 21 degrees in {city}."
 
-    found = await agent.run(QUESTION)
-    assert len(asked) == 1
-    assert "21 degrees" in found.output
-    assert found.usage.input_tokens > 0
+    result = await agent.run(QUESTION)
+    assert len(cities) == 1
+    assert "21 degrees" in result.output
+    assert result.usage.input_tokens > 0
 
 
 async def test_a_structured_answer(chat: Model) -> None:
-    found = await Agent(chat, output_type=ToolOutput(City)).run("Describe Paris as a city.")
-    assert isinstance(found.output, City)
+    result = await Agent(chat, output_type=ToolOutput(City)).run("Describe Paris as a city.")
+    assert isinstance(result.output, City)
 
 
 @pytest.mark.parametrize("chat", [OpenAIChatModel, OpenAIResponsesModel], indirect=True)
 async def test_a_structured_answer_by_its_schema(chat: Model) -> None:
-    """Of Anthropic's API the client believes it for that API's own models alone."""
-    found = await Agent(chat, output_type=NativeOutput(City)).run("Describe Paris as a city.")
-    assert isinstance(found.output, City)
+    """On Anthropic's API the client allows this only for Anthropic's own models."""
+    result = await Agent(chat, output_type=NativeOutput(City)).run("Describe Paris as a city.")
+    assert isinstance(result.output, City)
 
 
 async def test_a_stream(chat: Model) -> None:
