@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make run`, `make test`; both set up what is missing. Needs python3 (3.11+) with venv.
+# `make run` serves the product, `make test` runs the tests; both install what is missing. Needs python3 (3.11+) with venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ setup: $(VENV)/.synced
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "RoutePlex needs Python 3.11 or newer (PYTHON=/path/to/python3 make ...)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot create a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
 	$(BIN)/pip install --quiet uv==$(UV_VERSION)
 
 $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
@@ -22,54 +22,55 @@ $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
 run: setup
 	@$(BIN)/python manage.py run
 
-# Many tests wait for servers and clocks: half as many workers again as there are cores.
+# Many tests wait for servers and clocks, so there are one and a half times as many workers as cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
 test: setup browser
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# Every feature of every door on every provider's API, and the clients' helpers, as tables that are also written into
-# docs/conformance.md.
+# Run every feature of every API on every provider, and write the tables of docs/conformance.md.
 conformance: setup
 	CONFORMANCE_WRITES=1 $(BIN)/python -m pytest -n 0 -s tests/conformance/test_matrix.py tests/conformance/test_helpers.py
 
-# LangChain, LlamaIndex, pydantic-ai, instructor, llm and Vercel's AI SDK, from a lock of their own.
+# Run LangChain, LlamaIndex, pydantic-ai, instructor, llm and the Vercel AI SDK, from their own lock file.
 ecosystem: setup
 	$(UV) sync --quiet --frozen --project tests/ecosystem --python $(BIN)/python
 	cd tests/ecosystem && .venv/bin/python -m pytest --rootdir . -c pyproject.toml
 
-# Real processes that fail: needs PostgreSQL's and Redis's server programs. ROWS=21,22 selects (docs/reliability.md).
+# Make real processes fail. Needs the server programs of PostgreSQL and Redis. ROWS=21,22 selects rows (docs/reliability.md).
 test-chaos: setup
 	@$(BIN)/python -m tests.chaos
 
-# Mixed load for as long as it takes, and whether anything grows: `make soak N=20000` (docs/reliability.md).
+# Run long mixed load and check that nothing grows: `make soak N=20000` (docs/reliability.md).
 N ?= 1000000
 soak: setup
 	@$(BIN)/python -m bench.soak --requests $(N)
 
-# How long Home, Usage and their API take over an account with N requests in 30 days (docs/reports.md).
+# Time Home, Usage and their API for an account with N requests in 30 days (docs/reports.md).
 bench-reports: setup
 	@mkdir -p $${VAR_DIR:=var/bench-reports} && VAR_DIR=$$VAR_DIR $(BIN)/python -m bench.reports --requests $(N)
 
-# How good routing is, on real outcomes, beside what a fixed model or a table by category gives (docs/routing.md).
-DATA ?= ../shared/data/routing/dev
+# Measure routing on real outcomes, next to fixed models and a table by category. DATA is a folder of tables, EVAL another
+# to judge on, OUT a JSON file (docs/routing-lab.md).
 bench-routing: setup
+	@test -n "$(DATA)" || { echo "Set DATA to a folder of outcome tables: docs/routing-lab.md has the format."; exit 1; }
 	@$(BIN)/python -m bench.routing --data $(DATA) $(if $(EVAL),--eval $(EVAL)) $(if $(OUT),--out $(OUT))
 
-# What self-learning is worth, each source of outcomes played as one account (docs/routing.md).
+# Measure what self-learning adds, replaying each table in DATA as one account (docs/routing-lab.md).
 bench-learning: setup
+	@test -n "$(DATA)" || { echo "Set DATA to a folder of outcome tables: docs/routing-lab.md has the format."; exit 1; }
 	@$(BIN)/python -m bench.learning --data $(DATA)
 
-# What it saves to know that a conversation's prompt is cached (docs/routing.md).
+# Measure what knowing a conversation's prompt cache saves (docs/routing-lab.md).
 bench-sessions: setup
 	@$(BIN)/python -m bench.sessions
 
-# Everything the OpenAPI document lets one send, to a running RoutePlex: `KEY=rp_live_… make fuzz N=500`.
+# Send a running RoutePlex everything its OpenAPI document allows: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)
 fuzz: setup
 	$(BIN)/schemathesis run $${URL:-http://localhost:8000}/api/v1/openapi.json --url $${URL:-http://localhost:8000} \
 		--header "Authorization: Bearer $$KEY" --checks not_a_server_error --max-examples $(N)
 
-# The journeys need a Chromium: the system's, else Debian's package (as root), else the one Playwright fetches.
+# The browser tests need Chromium: the system's, else Debian's package (as root), else the one Playwright downloads.
 browser: setup
 	@command -v $${CHROMIUM:-chromium} >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium; } \
@@ -84,13 +85,13 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-# Whether the lock is what pyproject.toml asks for, and whether a locked package has a known vulnerability. Asks osv.dev,
-# or OSV_URL. Not to know is a failure, unless UNREACHABLE=pass says that it shall not be.
+# Check that the lock matches pyproject.toml and that no locked package has a known vulnerability, at osv.dev or OSV_URL.
+# No answer is a failure, unless UNREACHABLE=pass.
 audit-deps: $(UV)
 	$(UV) lock --offline --check
 	@$(UV) audit --frozen --preview-features audit-command $(if $(OSV_URL),--service-url $(OSV_URL)); code=$$?; \
 	if [ $$code -le 1 ]; then exit $$code; fi; \
-	echo "NOT AUDITED: no source of known vulnerabilities could be reached; nothing is known of the locked packages."; \
+	echo "NOT AUDITED: the vulnerability database could not be reached."; \
 	[ "$(UNREACHABLE)" = pass ]
 
 clean:

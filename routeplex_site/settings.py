@@ -1,4 +1,4 @@
-"""All settings, read from the environment once and typed; README.md has the table of options.
+"""All settings, read from the environment once and typed; docs/configuration.md lists them.
 
 There is no second settings file: production is what the environment says.
 """
