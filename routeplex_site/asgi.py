@@ -1,8 +1,8 @@
-"""The ASGI application: chat requests go a lean way, everything else Django's usual one.
+"""The ASGI application: requests to the doors take a fast path, all others Django's usual handler.
 
-Django's stock handler makes a thread context and runs synchronous middleware per request, which costs more
-than all of routing (spec/speed.md). The chat doors need no session, CSRF or cookies: they get the request
-with its body read under a limit, and are cancelled as soon as the caller hangs up.
+Django's handler creates a thread context and runs synchronous middleware for each request, which takes longer
+than routing does. The doors need no session, CSRF check or cookies: on the fast path a view gets the request
+with its body, read under a limit, and is cancelled as soon as the caller disconnects.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from django.urls import resolve
 
 from core.errors import ApiError
 from routeplex_site.draining import drain_on_sigterm, is_draining
-from routing.doors.shared.errors import error_response
+from routing.doors import registry
 from routing.language.errors import BadRequest, InternalError, PayloadTooLarge
 from routing.language.ids import new_request_id
 from routing.state import runtime
@@ -37,38 +37,31 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-LEAN_PATHS = (
-    "/api/v1/chat",
-    "/v1/chat/completions",
-    "/api/v1/chat/completions",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/responses",
-)
-
 
 class CallerGone(Exception):
-    """The connection closed before the body was whole."""
+    """The connection closed before the whole body arrived."""
 
 
 class Handler(ASGIHandler):
-    """Django's handler with the lean way and the process's start and stop."""
+    """Django's handler with the fast path, and with the process's startup and shutdown."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lean_views = {path: resolve(path).func for path in LEAN_PATHS}
+        self._fast_routes = {
+            path: (door, resolve(path).func) for door in registry.DOORS for path in door.fast_paths
+        }
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if is_draining():
             send = _closing(send)
         if scope["type"] == "lifespan":
-            await _live(receive, send)
-        elif scope["type"] == "http" and scope["path"] in self._lean_views:
-            await self._answer_lean(scope, receive, send)
+            await _run_lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"] in self._fast_routes:
+            await self._answer_fast(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
-    async def _answer_lean(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_fast(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         try:
             async with asyncio.timeout(settings.REQUEST_TIMEOUT_S):
@@ -83,6 +76,8 @@ class Handler(ASGIHandler):
         except ApiError as error:
             await self._refuse(error, scope, request_id, send)
             return
+        # Whichever ends first cancels the other: an answered request needs no watch on the connection, and a
+        # caller who disconnects needs no answer.
         work = asyncio.create_task(self._respond(scope, body, request_id, send))
         watch = asyncio.create_task(_until_gone(receive))
         try:
@@ -95,29 +90,31 @@ class Handler(ASGIHandler):
                 logger.error("sending a response failed, request %s", request_id, exc_info=outcome)
 
     async def _respond(self, scope: Scope, body: bytes, request_id: str, send: Send) -> None:
+        door, respond = self._fast_routes[scope["path"]]
         try:
             request = ASGIRequest(scope, io.BytesIO(body))
             request.request_id = request_id  # type: ignore[attr-defined]
-            response = await self._lean_views[scope["path"]](request)
+            response = await respond(request)
         except Exception:
             logger.exception("a chat view failed, request %s", request_id)
             error = InternalError("Something went wrong on our side. Try again.")
-            response = error_response(error, scope["path"], request_id)
+            response = door.error_response(error, request_id)
         await self._send_and_close(response, send)
 
     async def _refuse(self, error: ApiError, scope: Scope, request_id: str, send: Send) -> None:
-        await self._send_and_close(error_response(error, scope["path"], request_id), send)
+        door, _ = self._fast_routes[scope["path"]]
+        await self._send_and_close(door.error_response(error, request_id), send)
 
     async def _send_and_close(self, response: HttpResponseBase, send: Send) -> None:
         await self.send_response(response, send)
-        # `response.close()` would also run the signal receivers that look after database connections, which
-        # this way does not have.
+        # Not `response.close()`: it also runs the signal receivers that close database connections, and the
+        # fast path has none.
         for closer in response._resource_closers:  # type: ignore[attr-defined]
             closer()
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body; raises PayloadTooLarge as soon as it is over the limit (bytes)."""
+    """The whole body. Raises PayloadTooLarge as soon as it exceeds `limit` (bytes), CallerGone."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -139,7 +136,7 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def _closing(send: Send) -> Send:
-    """As `send`, but the connection ends with the answer."""
+    """`send`, but with a header that closes the connection after the response."""
 
     async def closing(message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -149,8 +146,8 @@ def _closing(send: Send) -> Send:
     return closing
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    """The process's start and stop, as the ASGI server announces them."""
+async def _run_lifespan(receive: Receive, send: Send) -> None:
+    """Start and stop the runtime when the ASGI server says so."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -162,7 +159,7 @@ async def _live(receive: Receive, send: Send) -> None:
                 logger.exception("cannot start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
-            gc.freeze()  # what was loaded at the start lives for ever: no need to look at it again
+            gc.freeze()  # objects loaded at startup live as long as the process: never scan them again
             await send({"type": "lifespan.startup.complete"})
         else:
             await runtime.stop()

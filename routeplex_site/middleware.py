@@ -1,4 +1,4 @@
-"""What every request gets: its id, and a plain answer when the database is away."""
+"""Gives every request an id, and answers 503 when the database is unavailable."""
 
 from collections.abc import Awaitable, Callable
 
@@ -35,7 +35,7 @@ def request_id(get_response: Respond) -> Respond:
 
 
 class DatabaseAway:
-    """A page or an endpoint whose database is away says so with 503, and when to come again."""
+    """Turn a lost database into a 503 response that says when to retry."""
 
     sync_capable = async_capable = True
 

@@ -1,4 +1,4 @@
-"""What Django itself refuses, before or around a view: JSON below the API's paths, pages elsewhere."""
+"""Errors that Django raises before or around a view: JSON below the API's paths, pages elsewhere."""
 
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
@@ -6,14 +6,14 @@ from django.views import defaults
 
 from core.database import database_unavailable
 from core.errors import ApiError, PermissionDenied
-from routing.doors.shared.errors import error_response
+from routing.doors.registry import door_at
 from routing.language.errors import BadRequest, InternalError
 from routing.language.ids import new_request_id
 
 _API_PATHS = ("/api/", "/v1/")
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+def malformed_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(_API_PATHS):
         return _json(request, BadRequest("The request cannot be read. Check its host, headers and path."))
     return defaults.bad_request(request, exception)
@@ -41,4 +41,5 @@ def database_away(request: HttpRequest) -> HttpResponse:
 
 
 def _json(request: HttpRequest, error: ApiError) -> HttpResponse:
-    return error_response(error, request.path, getattr(request, "request_id", None) or new_request_id())
+    request_id: str = getattr(request, "request_id", None) or new_request_id()
+    return door_at(request.path, request.headers).error_response(error, request_id)

@@ -330,7 +330,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "routing.doors.shared.errors.exception_handler",
+    "EXCEPTION_HANDLER": "routing.doors.registry.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -338,6 +338,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "One API that picks the best model for every chat request.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "GET_LIB_DOC_EXCLUDES": "routing.doors.shared.chat_view.undocumented_bases",
 }
 
 # ── Pages ───────────────────────────────────────────────────────────────────────────────────────────────

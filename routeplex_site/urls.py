@@ -1,10 +1,10 @@
-"""Which room answers which path."""
+"""The URLs of the whole site."""
 
 from django.urls import URLPattern, URLResolver, include, path
 
 from routeplex_site import health
 
-handler400 = "routeplex_site.refusals.bad_request"
+handler400 = "routeplex_site.refusals.malformed_request"
 handler403 = "routeplex_site.refusals.permission_denied"
 handler500 = "routeplex_site.refusals.server_error"
 

@@ -8,7 +8,7 @@ import pytest
 
 from billing.models import Request
 from tests.conftest import Simulator
-from tests.doors.conftest import MESSAGES, Door, events
+from tests.doors.conftest import MESSAGES, OPENAI_SHAPED, Door, events
 
 TOOLS = [
     {
@@ -81,6 +81,7 @@ def test_the_headers_say_who_answered_and_for_how_much(door: Door) -> None:
     assert row.door == door.name
 
 
+@OPENAI_SHAPED
 def test_the_cost_is_the_ledgers_to_the_last_digit(door: Door) -> None:
     response = door.ask()
     body = json.loads(response.text, parse_float=Decimal)
@@ -144,6 +145,7 @@ def test_with_include_usage_it_comes_in_a_last_chunk_without_choices(openai_door
     assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
 
 
+@OPENAI_SHAPED
 def test_text_beyond_ascii_is_escaped_and_whole(door: Door, simulator: Simulator) -> None:
     question = [{"role": "user", "content": "Repeat exactly: Zürich 東京 🙂 line"}]
     whole = door.ask(messages=question, model=MANUAL)
@@ -156,6 +158,7 @@ def test_text_beyond_ascii_is_escaped_and_whole(door: Door, simulator: Simulator
         assert "".join(one["choices"][0]["delta"].get("content") or "" for one in streamed) == expected
 
 
+@OPENAI_SHAPED
 def test_a_tool_call_is_told_in_openais_shape_at_both_doors(door: Door) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     body = door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice).json()
@@ -172,6 +175,7 @@ def test_a_tool_call_is_told_in_openais_shape_at_both_doors(door: Door) -> None:
     assert door.ask(model=MANUAL, messages=back, tools=TOOLS).status_code == 200
 
 
+@OPENAI_SHAPED
 def test_a_streamed_tool_call_adds_up(door: Door) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     told = events(door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice, stream=True))
@@ -250,6 +254,7 @@ def test_a_retired_model_is_served_by_its_successor_and_says_so(native: Door) ->
     assert any("gpt-4.1-nano" in note for note in data["routing"]["notes"])
 
 
+@OPENAI_SHAPED
 def test_enhancement_changes_the_last_user_message_and_says_so(door: Door, simulator: Simulator) -> None:
     conversation = [
         {"role": "user", "content": "Hello"},

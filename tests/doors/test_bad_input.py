@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Simulator
-from tests.doors.conftest import MESSAGES, Door
+from tests.doors.conftest import MESSAGES, OPENAI_SHAPED, Door
 
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 
@@ -302,6 +302,7 @@ def test_a_missing_field_is_named(openai_door: Door, field: str) -> None:
     assert (openai_door.code(response), openai_door.fields(response)) == ("validation_error", [field])
 
 
+@OPENAI_SHAPED
 @pytest.mark.parametrize(
     "messages",
     [
@@ -442,7 +443,8 @@ def test_an_escaped_backslash_is_no_nul(native: Door) -> None:
     assert native.ask(messages=[{"role": "user", "content": "Explain \\u0000 in C"}]).status_code == 200
 
 
-def test_null_is_as_good_as_absent(door: Door) -> None:
+@OPENAI_SHAPED
+def test_null_counts_as_absent(door: Door) -> None:
     nulls = dict.fromkeys(
         ["temperature", "top_p", "seed", "stop", "stream", "tools", "tool_choice", "response_format", "user"]
     )

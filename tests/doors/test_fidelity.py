@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Simulator
-from tests.doors.conftest import Door, events
+from tests.doors.conftest import OPENAI_SHAPED, Door, events
 
 ASKED: dict[str, Any] = {"temperature": 1.7, "top_p": 0.5}
 TOLD = [
@@ -21,6 +21,7 @@ def told(door: Door, body: dict[str, Any]) -> Any:
     return body["x_routeplex"]["fidelity"]
 
 
+@OPENAI_SHAPED
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_an_answer_says_what_became_of_each_parameter(door: Door, stream: bool) -> None:
     from billing.models import Request

@@ -7,7 +7,7 @@ import pytest
 from billing.models import Request
 from routing.doors.shared import sse
 from tests.conftest import Simulator
-from tests.doors.conftest import Door, events
+from tests.doors.conftest import OPENAI_SHAPED, Door, events
 
 
 def _row_when_ended(request_id: str) -> Request:
@@ -18,6 +18,7 @@ def _row_when_ended(request_id: str) -> Request:
     return row
 
 
+@OPENAI_SHAPED
 def test_silence_is_filled_with_comments(
     door: Door, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from routing.doors.anthropic_messages.errors import error_body
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra, who
-from routing.doors.shared.enhancement import Enhancement
-from routing.doors.shared.errors import api_error, messages_error
+from routing.doors.shared.errors import api_error
 from routing.doors.shared.opaque import encode_opaque
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.language.chat import (
     Finished,
     FinishReason,
@@ -81,7 +82,7 @@ async def stream(
                     yield ready
                     sent_at = time.monotonic()
     except Exception as exc:
-        yield _frame(messages_error(api_error(exc), answer.request_id))
+        yield _frame(error_body(api_error(exc), answer.request_id))
 
 
 def usage(settled: Settled) -> dict[str, Any]:

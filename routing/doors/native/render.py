@@ -12,9 +12,8 @@ from routing.doors.native.sentence_pacer import SentencePacer
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import fidelity, routing, usd
-from routing.doors.shared.enhancement import Enhancement
 from routing.doors.shared.errors import api_error, meta
-from routing.doors.shared.tool_calls import tool_call
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.language.chat import ChatResult, RefusalDelta, TextDelta, ToolCallDelta
 from routing.pipeline import Answer
 from routing.steps.settlement import Settled
@@ -34,7 +33,9 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
         "finish_reason": settled.finish_reason,
         "latency_ms": settled.latency_ms,
         "usage": usage(settled),
-        "tool_calls": [tool_call(one) for one in choice.tool_calls] if choice and choice.tool_calls else None,
+        "tool_calls": [replay.tool_call(one) for one in choice.tool_calls]
+        if choice and choice.tool_calls
+        else None,
         "routing": routing(answer.decision, settled) | {"fidelity": fidelity(settled)},
     }
     if enhancement is not None:

@@ -1,31 +1,24 @@
-"""The native chat door: `POST /api/v1/chat`."""
+"""The native chat API: `POST /api/v1/chat`."""
 
-import time
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
-from django.http import HttpResponse, HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.request import Request
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 
-from accounts.permissions import HasScope
-from routing.doors.native import render as native_render
-from routing.doors.native import schema as native_schema
+from routing.doors.native import render, schema
 from routing.doors.native.openapi import CHAT_RESPONSES
-from routing.doors.shared import answer_facts, sse
-from routing.doors.shared.async_view import AsyncAPIView
-from routing.doors.shared.body import json_object
-from routing.doors.shared.enhancement import enhanced
-from routing.doors.shared.idempotency import run_idempotently
+from routing.doors.shared.chat_view import ChatView
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.doors.shared.wire_types import IDEMPOTENCY_KEY
-from routing.pipeline import answer
+from routing.pipeline import Answer
+from routing.steps.settlement import Settled
 
 
-class ChatView(AsyncAPIView):
-    permission_classes = [HasScope("chat")]
-
-    @extend_schema(
+@extend_schema_view(
+    post=extend_schema(
         operation_id="chat",
         summary="Have the best model answer",
-        request=native_schema.NativeChat,
+        request=schema.NativeChat,
         parameters=[IDEMPOTENCY_KEY],
         responses=CHAT_RESPONSES,
         examples=[
@@ -46,24 +39,18 @@ class ChatView(AsyncAPIView):
             ),
         ],
     )
-    async def post(self, request: Request) -> HttpResponseBase:
-        received_at = time.monotonic()
-        asked = native_schema.parse(json_object(request._request))
-        context = answer_facts.context(request._request, "native", received_at)
+)
+class NativeView(ChatView[schema.NativeCall]):
+    def parse(self, raw: dict[str, Any], headers: Mapping[str, str]) -> schema.NativeCall:
+        return schema.parse(raw)
 
-        async def respond() -> HttpResponseBase:
-            chat, enhancement = asked.request, None
-            if asked.steering.enhance_prompt:
-                chat, enhancement = enhanced(chat)
-            begun = await answer(chat, asked.steering, self.caller, context)
-            if asked.steering.stream:
-                frames = native_render.stream(begun, asked.stream_mode, enhancement)
-                return sse.EventStream(frames, answer_facts.headers(begun))
-            result, settled = await begun.collect()
-            return HttpResponse(
-                native_render.whole(begun, result, settled, enhancement),
-                content_type="application/json",
-                headers=answer_facts.headers(begun, settled),
-            )
+    def stream(
+        self, answer: Answer, call: schema.NativeCall, enhancement: Enhancement | None
+    ) -> AsyncGenerator[bytes]:
+        return render.stream(answer, call.stream_mode, enhancement)
 
-        return await run_idempotently(request._request, self.caller, context, respond)
+    async def whole(
+        self, answer: Answer, call: schema.NativeCall, enhancement: Enhancement | None
+    ) -> tuple[bytes, Settled]:
+        result, settled = await answer.collect()
+        return render.whole(answer, result, settled, enhancement), settled

@@ -11,9 +11,9 @@ from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra as extra_facts
 from routing.doors.shared.answer_facts import who
-from routing.doors.shared.enhancement import Enhancement
-from routing.doors.shared.errors import api_error, openai_error
-from routing.doors.shared.tool_calls import tool_call
+from routing.doors.shared.errors import api_error
+from routing.doors.shared.openai_errors import error_body
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.language.chat import (
     ChatResult,
     Choice,
@@ -88,7 +88,7 @@ async def stream(answer: Answer, shape: Shape, enhancement: Enhancement | None) 
                     yield ready
                     sent_at = time.monotonic()
     except Exception as exc:
-        yield sse.event(openai_error(api_error(exc))) + sse.DONE
+        yield sse.event(error_body(api_error(exc))) + sse.DONE
         return
     yield sse.DONE
 
@@ -226,7 +226,7 @@ def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any
         first = choice.tool_calls[0]
         message["function_call"] = {"name": first.name, "arguments": first.arguments}
     elif choice.tool_calls:
-        message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
+        message["tool_calls"] = [replay.tool_call(call) for call in choice.tool_calls]
     message |= replay.of_message(choice.carried)
     logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
     return {

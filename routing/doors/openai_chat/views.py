@@ -1,31 +1,24 @@
-"""The OpenAI-compatible chat door: `POST /v1/chat/completions`."""
+"""OpenAI's Chat Completions API: `POST /v1/chat/completions`."""
 
-import time
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
-from django.http import HttpResponse, HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.request import Request
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 
-from accounts.permissions import HasScope
-from routing.doors.openai_chat import render as openai_render
-from routing.doors.openai_chat import schema as openai_schema
+from routing.doors.openai_chat import render, schema
 from routing.doors.openai_chat.openapi import RESPONSES
-from routing.doors.shared import answer_facts, sse
-from routing.doors.shared.async_view import AsyncAPIView
-from routing.doors.shared.body import json_object
-from routing.doors.shared.enhancement import enhanced
-from routing.doors.shared.idempotency import run_idempotently
+from routing.doors.shared.chat_view import ChatView
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.doors.shared.steering import HEADERS
-from routing.pipeline import answer
+from routing.pipeline import Answer
+from routing.steps.settlement import Settled
 
 
-class CompletionsView(AsyncAPIView):
-    permission_classes = [HasScope("chat")]
-
-    @extend_schema(
+@extend_schema_view(
+    post=extend_schema(
         operation_id="chat_completions",
         summary="Have the best model answer, in OpenAI's shapes",
-        request=openai_schema.OpenAIChat,
+        request=schema.OpenAIChat,
         parameters=HEADERS,
         responses=RESPONSES,
         examples=[
@@ -39,31 +32,27 @@ class CompletionsView(AsyncAPIView):
             )
         ],
     )
-    async def post(self, request: Request) -> HttpResponseBase:
-        received_at = time.monotonic()
-        asked = openai_schema.parse(json_object(request._request), request.headers)
-        context = answer_facts.context(request._request, "openai", received_at)
+)
+class CompletionsView(ChatView[schema.ChatCall]):
+    def parse(self, raw: dict[str, Any], headers: Mapping[str, str]) -> schema.ChatCall:
+        return schema.parse(raw, headers)
 
-        shape = openai_render.Shape(asked.include_usage, asked.speaks_functions)
+    def stream(
+        self, answer: Answer, call: schema.ChatCall, enhancement: Enhancement | None
+    ) -> AsyncGenerator[bytes]:
+        return render.stream(answer, _shape(call), enhancement)
 
-        async def respond() -> HttpResponseBase:
-            chat, enhancement = asked.request, None
-            if asked.steering.enhance_prompt:
-                chat, enhancement = enhanced(chat)
-            begun = await answer(chat, asked.steering, self.caller, context)
-            if asked.steering.stream:
-                frames = openai_render.stream(begun, shape, enhancement)
-                return sse.EventStream(frames, answer_facts.headers(begun))
-            result, settled = await begun.collect()
-            return HttpResponse(
-                openai_render.whole(begun, result, settled, shape, enhancement),
-                content_type="application/json",
-                headers=answer_facts.headers(begun, settled),
-            )
-
-        return await run_idempotently(request._request, self.caller, context, respond)
+    async def whole(
+        self, answer: Answer, call: schema.ChatCall, enhancement: Enhancement | None
+    ) -> tuple[bytes, Settled]:
+        result, settled = await answer.collect()
+        return render.whole(answer, result, settled, _shape(call), enhancement), settled
 
 
 @extend_schema(exclude=True)
 class GuessedCompletionsView(CompletionsView):
-    """The same under the native base, where some clients look for it; described once."""
+    """The same view below the native base path, where some clients expect it. The document omits it."""
+
+
+def _shape(call: schema.ChatCall) -> render.Shape:
+    return render.Shape(call.include_usage, call.speaks_functions)

@@ -12,9 +12,9 @@ from routing.doors.openai_responses.schema import ResponsesCall
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import extra, who
-from routing.doors.shared.enhancement import Enhancement
 from routing.doors.shared.errors import api_error
 from routing.doors.shared.opaque import encode_opaque
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.language.chat import (
     Finished,
     FinishReason,

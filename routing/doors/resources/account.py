@@ -27,7 +27,7 @@ from routing.doors.resources.openapi import (
 from routing.doors.shared import fields
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.body import json_object
-from routing.doors.shared.enhancement import enhanced
+from routing.doors.shared.prompt_enhancement import enhance_request
 from routing.language.errors import NotFound
 from routing.learning import account, feedback
 from routing.learning.account import explained
@@ -48,11 +48,10 @@ class RouteView(AsyncAPIView):
         responses=ROUTE_RESPONSES,
     )
     async def post(self, request: Request) -> HttpResponse:
-        asked = native_schema.parse(json_object(request._request))
-        chat = enhanced(asked.request)[0] if asked.steering.enhance_prompt else asked.request
+        call = native_schema.parse(json_object(request._request))
         request_id = request._request.request_id  # type: ignore[attr-defined]
-        # Let in as a chat request is: what is left to spend takes part in the decision, and rates protect us.
-        decision = await preview(chat, asked.steering, self.caller, request_id)
+        chat = enhance_request(call.request)[0] if call.steering.enhance_prompt else call.request
+        decision = await preview(chat, call.steering, self.caller, request_id)
         return told(request._request, _decision(decision))
 
 

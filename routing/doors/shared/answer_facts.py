@@ -7,8 +7,8 @@ import msgspec
 from django.http import HttpRequest
 
 from routing.decide.decision import Decision
-from routing.doors.shared.enhancement import Enhancement
 from routing.doors.shared.errors import header_value, validation_error
+from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.execute.attempt import AttemptSummary
 from routing.pipeline import Answer, Context
 from routing.steps.settlement import Settled

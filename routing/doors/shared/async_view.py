@@ -8,8 +8,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.caller import Caller
-from routing.doors.shared.errors import error_response
-from routing.language.errors import MethodNotAllowed, NotFound
+from routing.language.errors import MethodNotAllowed
 from routing.language.ids import new_request_id
 
 
@@ -88,9 +87,3 @@ class AsyncAPIView(APIView):
                 return
         request._authenticator = None  # type: ignore[attr-defined]
         request.user = request.auth = None  # type: ignore[assignment]
-
-
-async def unknown_path(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-    """The JSON 404 of the API's unknown paths."""
-    request_id: str = getattr(request, "request_id", None) or new_request_id()
-    return error_response(NotFound("There is nothing at this path."), request.path, request_id)

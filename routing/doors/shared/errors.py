@@ -1,6 +1,8 @@
-"""The one place that renders errors: ours, DRF's and Django's, in the shape of the door they came through."""
+"""Turns every exception (an ApiError, or one of DRF, Django or the database) into the ApiError a caller gets.
 
-import json
+The format of the response is the door's: see `routing/doors/shared/door.py`.
+"""
+
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,7 +11,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from rest_framework import exceptions as drf
 from rest_framework.settings import api_settings
 
@@ -23,104 +25,25 @@ from routing.language.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
-    ThreadUnsupported,
     ValidationError,
 )
 
 logger = logging.getLogger(__name__)
 
-# The words OpenAI uses; its clients choose the exception by status (and show the type).
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-# The words of the Messages API, and the header its clients look for the id in
-_MESSAGES_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-}
-MESSAGES_REQUEST_ID = "request-id"
-
-
-def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
-    """DRF's hook: whatever a view raised becomes a JSON answer; what nobody foresaw is logged."""
-    request = context["request"]
-    return error_response(api_error(exc), request.path, request.request_id)
-
-
-def error_response(error: ApiError, path: str, request_id: str) -> HttpResponse:
-    """The answer to a request at that path, with the error's own headers and the request's id."""
-    if is_messages_path(path):
-        payload = messages_error(error, request_id)
-    else:
-        payload = openai_error(error) if is_openai_path(path) else native_error(error, request_id)
-    response = HttpResponse(json.dumps(payload, default=str), content_type="application/json")
-    response.status_code = error.status
-    for name, value in error.headers.items():
-        response.headers[name] = header_value(value)
-    response.headers["Content-Length"] = str(len(response.content))
-    response.headers["X-Request-Id"] = request_id
-    if is_messages_path(path):
-        response.headers[MESSAGES_REQUEST_ID] = request_id
-    return response
-
-
-def is_messages_path(path: str) -> bool:
-    """Whether clients of the Messages API send requests there."""
-    return path == "/v1/messages" or path.startswith("/v1/messages/")
-
-
-def is_openai_path(path: str) -> bool:
-    """Whether clients of OpenAI's API send requests there."""
-    return path == "/v1" or path.startswith("/v1/") or path.rstrip("/").endswith("/chat/completions")
-
-
-def native_error(error: ApiError, request_id: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.details is not None:
-        told["details"] = error.details
-    elif error.param:
-        told["details"] = [{"field": error.param, "message": error.message}]
-    return {"success": False, "error": told, "meta": meta(request_id)}
-
-
-def openai_error(error: ApiError) -> dict[str, Any]:
-    kind = _OPENAI_TYPES.get(error.status)
-    if kind is None:
-        kind = "invalid_request_error" if error.status < 500 else "server_error"
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
-
-
-def messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
-    """`details.error_code` is where the API's clients look for a stable code."""
-    kind = _MESSAGES_TYPES.get(error.status)
-    if kind is None:
-        kind = "invalid_request_error" if error.status < 500 else "api_error"
-    details: dict[str, Any] = {"error_code": error.code}
-    if error.param:
-        details["param"] = error.param
-    if isinstance(error, ThreadUnsupported):
-        details |= error.details
-    told = {"type": kind, "message": error.message, "details": details}
-    return {"type": "error", "error": told, "request_id": request_id}
-
 
 def meta(request_id: str) -> dict[str, str]:
-    """What closes every native answer."""
+    """The `meta` object that ends every native response."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"request_id": request_id, "timestamp": now}
 
 
 def header_value(value: str) -> str:
-    """What can safely stand in a header: printable ASCII; the rest is replaced."""
+    """The text as a safe header value: printable ASCII, with `?` for every other character."""
     return "".join(char if " " <= char <= "~" else "?" for char in value)
 
 
 def api_error(exc: Exception) -> ApiError:
-    """What the caller is told about an exception."""
+    """The error a caller gets for an exception. An unforeseen one is logged and becomes InternalError."""
     match exc:
         case ApiError():
             return exc
@@ -141,10 +64,10 @@ def api_error(exc: Exception) -> ApiError:
 
 
 def flat_details(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
-    """A serializer's errors, flat: `{"field": "messages[2].content", "message": …}`."""
+    """A serializer's nested errors as a flat list of `{"field": "messages[2].content", "message": …}`."""
     if isinstance(errors, Mapping):
         for name, inner in errors.items():
-            if isinstance(name, int):  # DRF's way of saying which of a list
+            if isinstance(name, int):  # DRF's key for an item of a list
                 own = f"[{name}]"
             else:
                 own = "" if name == api_settings.NON_FIELD_ERRORS_KEY else str(name)
@@ -158,18 +81,18 @@ def flat_details(errors: Any, field: str = "") -> Iterator[dict[str, str]]:
 
 
 def joined(path: str, inner: str) -> str:
-    """The path of something within something: `messages` and `[0].role` make `messages[0].role`."""
+    """The path of a field inside another: `messages` and `[0].role` make `messages[0].role`."""
     if not path or not inner:
         return path or inner.removeprefix(".")
     return path + inner if inner[0] in "[." else f"{path}.{inner}"
 
 
 def validation_error(details: list[dict[str, str]]) -> ValidationError:
-    """The error for wrong fields: the message tells all of the first, and how many more there are."""
+    """The error for invalid fields. Its message describes the first and counts the others."""
     first = details[0]
     message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
     if len(details) > 1:
-        others = ", ".join(dict.fromkeys(one["field"] for one in details[1:6]))
+        others = ", ".join(dict.fromkeys(detail["field"] for detail in details[1:6]))
         message += f" ({len(details) - 1} more: {others}{', …' if len(details) > 6 else ''})"
     return ValidationError(message, details=details, param=first["field"] or None)
 
@@ -189,7 +112,7 @@ def _of_drf(exc: drf.APIException) -> ApiError:
         case drf.Throttled():
             wait = max(1, round(getattr(exc, "wait", None) or 1))
             return RateLimited(str(exc.detail), headers={"Retry-After": str(wait)})
-    if exc.status_code < 500:  # what cannot be parsed, or has another media type
+    if exc.status_code < 500:  # a body that cannot be parsed, or another media type
         return BadRequest(str(exc.detail))
     logger.error("a view failed", exc_info=exc)
     return InternalError("Something went wrong on our side. Try again.")

@@ -1,7 +1,7 @@
-"""Requests with an Idempotency-Key: answered once, and told again, byte for byte, to whoever repeats them.
+"""Runs a request with an Idempotency-Key once, and replays its response, byte for byte, to repetitions.
 
-Such a request runs in a task of its own: a caller who hangs up will come back for the answer, so it is
-finished and kept. Requests without a key pass through untouched.
+Such a request runs in a background task: a caller who disconnects may return for the response, so the request
+finishes and its response is stored. Requests without a key are not affected.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from billing.ledger.idempotency import (
 from core.database import from_database
 from core.errors import ServiceUnavailable
 from routing.doors.shared import sse
-from routing.doors.shared.errors import api_error, error_response
 from routing.pipeline import Context
 from routing.state.runtime import running
 
@@ -40,65 +39,71 @@ logger = logging.getLogger(__name__)
 
 REPLAYED = "Idempotency-Replayed"
 _STEERING = "x-routeplex-"
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 1.0  # between looks whether another process has ended the request
-_AHEAD = 256  # frames recorded before the caller has taken them
-_REPLAY_CHUNK = 64 * 1024
+_FIRST_POLL_S, _LONGEST_POLL_S = 0.1, 1.0  # between checks whether another process has finished the request
+_FRAMES_AHEAD = 256  # recorded before the caller has taken them
+_REPLAY_CHUNK = 64 * 1024  # bytes
 
 Respond = Callable[[], Awaitable[HttpResponseBase]]
+OnError = Callable[[Exception], HttpResponseBase]
 
-_Place = tuple[asyncio.AbstractEventLoop, int, str, str]
-# Those of a loop that run or claim now: twins in the same process wait for them, not for the database.
-_under_way: dict[_Place, asyncio.Event] = {}
+_Place = tuple[asyncio.AbstractEventLoop, int, str, str]  # loop, account id, key, fingerprint
+# Requests that claim or run now. Duplicates in the same process wait for the event, not for the database.
+_in_progress: dict[_Place, asyncio.Event] = {}
 
 
 async def run_idempotently(
-    request: HttpRequest, caller: Caller, context: Context, respond: Respond
+    request: HttpRequest, caller: Caller, context: Context, respond: Respond, on_error: OnError
 ) -> HttpResponseBase:
-    """The response of `respond`, or the one that was given before under the same key.
+    """The response of `respond`, or the stored response of an earlier request with the same key.
 
-    Raises IdempotencyConflict, IdempotencyInProgress, IdempotencyNotReplayable and, when the key cannot be
-    claimed because the database is away, ServiceUnavailable; then nothing was asked of a provider.
+    `on_error` renders an exception of `respond`: an error response is stored like any other. Raises
+    IdempotencyConflict, IdempotencyInProgress, IdempotencyNotReplayable and, when the database is
+    unavailable and the key cannot be claimed, ServiceUnavailable; in that case no provider was called.
     """
     if context.idempotency_key is None:
         return await respond()
     runtime = await running()
-    print_ = fingerprint(request)
-    place = asyncio.get_running_loop(), caller.account_id, context.idempotency_key, print_
-    deadline, look_s = context.received_at + settings.REQUEST_TIMEOUT_S, _FIRST_LOOK_S
+    digest = fingerprint(request)
+    place = asyncio.get_running_loop(), caller.account_id, context.idempotency_key, digest
+    deadline, poll_s = context.received_at + settings.REQUEST_TIMEOUT_S, _FIRST_POLL_S
+    # Each round tries to claim the key; one request holds the claim, across all processes. A duplicate in
+    # this process waits for `finished` and tries again: it finds the stored response, or claims the key
+    # itself if the first request stored none. A duplicate in another process finds the claim taken in the
+    # database and polls with growing pauses. A process that dies loses its claim when its lease runs out.
     while True:
-        if (ended := _under_way.get(place)) is not None:
-            await _until(ended, deadline)
+        if (finished := _in_progress.get(place)) is not None:
+            await _wait_for(finished, deadline)
             continue
-        wish = Claim(
+        claim = Claim(
             account_id=caller.account_id,
             key=context.idempotency_key,
-            fingerprint=print_,
+            fingerprint=digest,
             request_id=context.request_id,
             owner=runtime.heartbeat.owner,
             at=datetime.now(UTC),
         )
-        ended = _under_way[place] = asyncio.Event()
-        free = partial(_free, place, ended)
-        run = _Run(wish, request.path, respond, free)
-        runtime.finish(run.go()).add_done_callback(lambda _, free=free: free())  # type: ignore[misc]
-        found = await asyncio.shield(run.begun)
-        if isinstance(found, HttpResponseBase):
-            return found
-        if isinstance(found, Outcome):
-            return replay(request, found)
-        await _pause(look_s * random.uniform(0.8, 1.2), deadline)  # noqa: S311
-        look_s = min(look_s * 1.5, _LONGEST_LOOK_S)
+        finished = _in_progress[place] = asyncio.Event()
+        release = partial(_release, place, finished)
+        run = _Run(claim, respond, on_error, release)
+        runtime.finish(run.go()).add_done_callback(lambda _, release=release: release())  # type: ignore[misc]
+        result = await asyncio.shield(run.result)  # shielded: the run outlives a caller who disconnects
+        if isinstance(result, HttpResponseBase):
+            return result
+        if isinstance(result, Outcome):
+            return replay(request, result)
+        await _pause(poll_s * random.uniform(0.8, 1.2), deadline)  # noqa: S311
+        poll_s = min(poll_s * 1.5, _LONGEST_POLL_S)
 
 
-def _free(place: _Place, ended: asyncio.Event) -> None:
-    """Let the twins look again; a second call changes nothing."""
-    if _under_way.get(place) is ended:
-        del _under_way[place]
-    ended.set()
+def _release(place: _Place, finished: asyncio.Event) -> None:
+    """Wake the duplicates that wait in this process. A second call changes nothing."""
+    if _in_progress.get(place) is finished:
+        del _in_progress[place]
+    finished.set()
 
 
 def fingerprint(request: HttpRequest) -> str:
-    """SHA-256 of what makes a request the same: path, steering headers, body as sent."""
+    """SHA-256 of what identifies a request: path, steering headers, and the body as sent."""
     steering = sorted(
         (name.lower(), value) for name, value in request.headers.items() if name.lower().startswith(_STEERING)
     )
@@ -109,16 +114,16 @@ def fingerprint(request: HttpRequest) -> str:
     return digest.hexdigest()
 
 
-def replay(request: HttpRequest, kept: Outcome) -> HttpResponseBase:
-    """The kept response. Raises IdempotencyNotReplayable when its body is not there."""
-    if kept.body is None:
+def replay(request: HttpRequest, stored: Outcome) -> HttpResponseBase:
+    """The stored response. Raises IdempotencyNotReplayable when its body was not stored."""
+    if stored.body is None:
         raise IdempotencyNotReplayable(
-            f"The first request with this Idempotency-Key, {kept.request_id}, was answered and charged, but "
-            "its answer could not be kept. It is not run again; use a new key for a new answer.",
-            details={"request_id": kept.request_id},
+            f"The first request with this Idempotency-Key, {stored.request_id}, was answered and charged, "
+            "but its answer could not be kept. It is not run again; use a new key for a new answer.",
+            details={"request_id": stored.request_id},
         )
-    request.request_id = kept.request_id  # type: ignore[attr-defined]
-    return _response(kept.status, kept.headers | {REPLAYED: "true"}, zlib.decompress(kept.body))
+    request.request_id = stored.request_id  # type: ignore[attr-defined]
+    return _response(stored.status, stored.headers | {REPLAYED: "true"}, zlib.decompress(stored.body))
 
 
 def _response(status: int, headers: dict[str, str], body: bytes) -> HttpResponseBase:
@@ -138,46 +143,48 @@ async def _in_chunks(body: bytes) -> AsyncGenerator[bytes]:
 
 
 class _Run:
-    """One try at a key: claim it and, if it is ours, answer and keep the answer, whoever listens still."""
+    """One attempt at a key: claim it and, on success, run the request and store its response."""
 
-    def __init__(self, wish: Claim, path: str, respond: Respond, free: Callable[[], None]) -> None:
-        self._wish, self._path, self._respond, self._free = wish, path, respond, free
-        # The response as soon as there is one; else what was found in the key's place.
-        self.begun: asyncio.Future[HttpResponseBase | Outcome | Found] = (
+    def __init__(
+        self, claim: Claim, respond: Respond, on_error: OnError, release: Callable[[], None]
+    ) -> None:
+        self._claim, self._respond, self._on_error, self._release = claim, respond, on_error, release
+        # The response as soon as it starts; without the claim, what the database holds for the key.
+        self.result: asyncio.Future[HttpResponseBase | Outcome | Found] = (
             asyncio.get_running_loop().create_future()
         )
 
     async def go(self) -> None:
         try:
-            found = await from_database(idempotency.claim, self._wish)
-            if found is Found.CLAIMED:
+            state = await from_database(idempotency.claim, self._claim)
+            if state is Found.CLAIMED:
                 await self._answer()
             else:
-                self.begun.set_result(found)
+                self.result.set_result(state)
         except Exception as error:
-            if self.begun.done():
+            if self.result.done():
                 raise
-            self.begun.set_exception(error)
-            self.begun.exception()  # its caller may have left; asyncio need not tell of it
+            self.result.set_exception(error)
+            self.result.exception()  # marks it as retrieved: the caller may be gone
 
     async def _answer(self) -> None:
         try:
             response = await self._respond()
         except Exception as error:
-            response = error_response(api_error(error), self._path, self._wish.request_id)
+            response = self._on_error(error)
         if isinstance(response, sse.EventStream):
             await self._record(response)
             return
         assert isinstance(response, HttpResponse)
-        # Kept before it is given: who has the answer finds it again.
-        await self._end(response, await asyncio.to_thread(zlib.compress, response.content, 1))
-        self.begun.set_result(response)
+        # Stored before it is sent: a caller who has the response can always fetch it again.
+        await self._store(response, await asyncio.to_thread(zlib.compress, response.content, 1))
+        self.result.set_result(response)
 
     async def _record(self, response: sse.EventStream) -> None:
-        """Pass the frames on at the caller's pace and keep them; without the caller, only keep them."""
-        live = _Live()
+        """Pass frames on at the caller's pace and store them; once the caller has left, only store them."""
+        live = _LiveFrames()
         headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
-        self.begun.set_result(sse.EventStream(live.frames(), headers))
+        self.result.set_result(sse.EventStream(live.frames(), headers))
         packer, packed, size = zlib.compressobj(1), [], 0
         try:
             async with aclosing(aiter(response)) as frames:  # type: ignore[type-var]
@@ -187,34 +194,34 @@ class _Run:
                         packed.append(packer.compress(frame))
                         size += len(packed[-1])
             packed.append(packer.flush())
-            await self._end(response, b"".join(packed) if size <= MOST_BYTES else None)
+            await self._store(response, b"".join(packed) if size <= MOST_BYTES else None)
         finally:
             await live.put(None)
 
-    async def _end(self, response: HttpResponseBase, body: bytes | None) -> None:
-        told = Outcome(self._wish.request_id, response.status_code, dict(response.headers.items()), body)
+    async def _store(self, response: HttpResponseBase, body: bytes | None) -> None:
+        outcome = Outcome(self._claim.request_id, response.status_code, dict(response.headers.items()), body)
         try:
-            await from_database(idempotency.end, self._wish, told)
-        except ServiceUnavailable:  # it is charged and theirs all the same; the lease ends the claim
-            logger.error("the outcome of request %s could not be kept", self._wish.request_id)
-        self._free()
+            await from_database(idempotency.end, self._claim, outcome)
+        except ServiceUnavailable:  # charged and delivered anyway; the claim ends with its lease
+            logger.error("could not store the outcome of request %s", self._claim.request_id)
+        self._release()
 
 
-class _Live:
-    """Frames on their way to a caller who may leave."""
+class _LiveFrames:
+    """A queue of frames for a caller who may leave at any time."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_AHEAD)
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_FRAMES_AHEAD)
         self._left = asyncio.Event()
 
     def frames(self) -> AsyncGenerator[bytes]:
-        """To be called once. Who closes it, or drops it unread, has left."""
+        """The caller's side; call it once. Closing or dropping the generator means that the caller left."""
         frames = self._frames(self._queue, self._left)
         weakref.finalize(frames, self._left.set)
         return frames
 
     async def put(self, frame: bytes | None) -> None:
-        """Waits while the caller is behind; None is the end."""
+        """Add a frame, or None at the end. Waits while the queue is full and the caller is there."""
         if not self._queue.full():
             self._queue.put_nowait(frame)
         elif not self._left.is_set():
@@ -233,21 +240,21 @@ class _Live:
             left.set()
 
 
-async def _until(ended: asyncio.Event, deadline: float) -> None:
+async def _wait_for(finished: asyncio.Event, deadline: float) -> None:
     try:
         async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-            await ended.wait()
+            await finished.wait()
     except TimeoutError:
-        raise _in_progress() from None
+        raise _still_running() from None
 
 
 async def _pause(seconds: float, deadline: float) -> None:
     if time.monotonic() + seconds > deadline:
-        raise _in_progress()
+        raise _still_running()
     await asyncio.sleep(seconds)
 
 
-def _in_progress() -> IdempotencyInProgress:
+def _still_running() -> IdempotencyInProgress:
     return IdempotencyInProgress(
         "The first request with this Idempotency-Key is still running. Ask again later with the same key.",
         headers={"Retry-After": "5"},

@@ -1,7 +1,7 @@
-"""Prompt enhancement: says in the prompt what its kind of task usually lacks. Rules only, no model call.
+"""Adds to a prompt the instructions that prompts of its kind usually lack, by rules and without a model.
 
-The kind of task is told by words; what is added is one or two plain sentences. A long prompt that already
-says what it wants passes unchanged (spec/api.md, Native, free).
+Words in the prompt give the kind of task; one or two sentences are added for it. A long prompt that is
+already specific stays as it is.
 """
 
 import re
@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from routing.language.chat import ChatRequest, Role, Text
+
 SPECIFIC_WORDS = 30  # from here on a prompt with several signals of specificity is left alone
 SPECIFIC_SIGNALS = 2
 
 
 class Enhanced(msgspec.Struct, frozen=True):
-    """`changed` False: `enhanced_prompt` is the original. `detected_language`: a programming language."""
+    """`changed` False: `enhanced_prompt` is the original. `detected_language` is a programming language."""
 
     enhanced_prompt: str
     changed: bool
@@ -23,10 +25,19 @@ class Enhanced(msgspec.Struct, frozen=True):
     original_prompt: str
 
 
+class Enhancement(msgspec.Struct, frozen=True):
+    """The receipt a caller gets for `enhance_prompt`. `applied` False: nothing was changed."""
+
+    applied: bool
+    original_prompt: str
+    enhanced_prompt: str
+    query_type: str
+
+
 class _Kind(NamedTuple):
     name: str
     words: re.Pattern[str]
-    addition: str  # empty: nothing is lacking
+    addition: str  # empty: nothing is added
 
 
 def _kind(name: str, words: str, addition: str) -> _Kind:
@@ -161,7 +172,7 @@ _LANGUAGE_PATTERNS = tuple(
     (name, re.compile(rf"(?<!\w)(?:{words})", re.IGNORECASE)) for name, words in _LANGUAGES
 )
 
-# What a prompt has that already says what it wants.
+# Signs that a prompt is already specific.
 _SIGNALS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -177,10 +188,10 @@ _SIGNALS = tuple(
 
 
 def enhance(prompt: str) -> Enhanced:
-    """The prompt with what its kind lacks; the same prompt always gives the same answer."""
+    """Add what prompts of this kind usually lack. Deterministic."""
     kind = next((kind for kind in _KINDS if kind.words.search(prompt)), _GENERAL)
     language = next((name for name, pattern in _LANGUAGE_PATTERNS if pattern.search(prompt)), None)
-    if not prompt.strip() or not kind.addition or _says_what_it_wants(prompt):
+    if not prompt.strip() or not kind.addition or _is_specific(prompt):
         return Enhanced(prompt, False, kind.name, language, prompt)
     additions = [kind.addition]
     if kind.name in _CODE_KINDS:
@@ -190,7 +201,25 @@ def enhance(prompt: str) -> Enhanced:
     return Enhanced(f"{prompt.rstrip()}\n\n{' '.join(additions)}", True, kind.name, language, prompt)
 
 
-def _says_what_it_wants(prompt: str) -> bool:
+def enhance_request(request: ChatRequest) -> tuple[ChatRequest, Enhancement]:
+    """Enhance the last text of the last user message that has one."""
+    messages = list(request.messages)
+    for position in reversed(range(len(messages))):
+        parts = list(messages[position].parts)
+        texts = [at for at, part in enumerate(parts) if isinstance(part, Text) and part.text.strip()]
+        if messages[position].role is not Role.USER or not texts:
+            continue
+        part = parts[texts[-1]]
+        assert isinstance(part, Text)
+        result = enhance(part.text)
+        parts[texts[-1]] = msgspec.structs.replace(part, text=result.enhanced_prompt)
+        messages[position] = msgspec.structs.replace(messages[position], parts=tuple(parts))
+        enhancement = Enhancement(result.changed, part.text, result.enhanced_prompt, result.query_type)
+        return msgspec.structs.replace(request, messages=tuple(messages)), enhancement
+    return request, Enhancement(applied=False, original_prompt="", enhanced_prompt="", query_type="")
+
+
+def _is_specific(prompt: str) -> bool:
     if len(prompt.split()) < SPECIFIC_WORDS:
         return False
     return sum(signal.search(prompt) is not None for signal in _SIGNALS) >= SPECIFIC_SIGNALS

@@ -1,54 +1,63 @@
-"""Reasoning in an OpenAI-shaped conversation: an extension field carries what its provider wants back.
+"""Reasoning in OpenAI-shaped conversations: an extension field carries the data that a provider wants back.
 
-`extra_content.routeplex` of an assistant's message or tool call. Clients that send back what they got keep a
-model's train of thought; those that do not lose nothing else.
+The field is `extra_content.routeplex` of an assistant message or a tool call. A client that sends back the
+messages it received keeps the model's train of thought; another client loses nothing else.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from routing.doors.shared.field_errors import FieldErrors, record
-from routing.language.chat import Opaque
+from routing.language.chat import Opaque, ToolCall
 
-FIELD, OURS = "extra_content", "routeplex"
+FIELD, NAMESPACE = "extra_content", "routeplex"
 
 
-def of_message(made: Iterable[Opaque], first: int = 0) -> dict[str, Any]:
-    """The field of a message or a delta; `index` lets clients put a stream's pieces together."""
-    told = [{"index": first + number, **_told(one)} for number, one in enumerate(made)]
-    return {FIELD: {OURS: {"replay": told}}} if told else {}
+def of_message(parts: Iterable[Opaque], first: int = 0) -> dict[str, Any]:
+    """The field of a message or a delta; by `index` clients join the pieces of a stream."""
+    entries = [{"index": first + number, **_entry(part)} for number, part in enumerate(parts)]
+    return {FIELD: {NAMESPACE: {"replay": entries}}} if entries else {}
 
 
 def of_call(signature: Opaque | None) -> dict[str, Any]:
-    return {} if signature is None else {FIELD: {OURS: _told(signature)}}
+    return {} if signature is None else {FIELD: {NAMESPACE: _entry(signature)}}
+
+
+def tool_call(call: ToolCall) -> dict[str, Any]:
+    """A tool call of a whole answer, in the form in which a client can send it back."""
+    if call.is_custom:
+        fields: dict[str, Any] = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    else:
+        fields = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    return {"id": call.id, **fields, **of_call(call.signature)}
 
 
 def read_message(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> tuple[Opaque, ...]:
-    ours, at = _ours(raw, path, errors), f"{path}.{FIELD}.{OURS}.replay"
-    sent = ours.get("replay")
-    if sent is None:
+    extension, at = _extension(raw, path, errors), f"{path}.{FIELD}.{NAMESPACE}.replay"
+    entries = extension.get("replay")
+    if entries is None:
         return ()
-    if not isinstance(sent, list):
+    if not isinstance(entries, list):
         errors.add(at, "Must be a list.")
         return ()
-    read = [_read(one, f"{at}[{number}]", errors) for number, one in enumerate(sent)]
-    return tuple(one for one in read if one is not None)
+    parts = [_read(entry, f"{at}[{number}]", errors) for number, entry in enumerate(entries)]
+    return tuple(part for part in parts if part is not None)
 
 
 def read_call(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> Opaque | None:
-    ours = _ours(raw, path, errors)
-    return _read(ours, f"{path}.{FIELD}.{OURS}", errors) if ours else None
+    extension = _extension(raw, path, errors)
+    return _read(extension, f"{path}.{FIELD}.{NAMESPACE}", errors) if extension else None
 
 
-def _told(made: Opaque) -> dict[str, Any]:
-    return {"provider": made.provider, "data": made.data}
+def _entry(part: Opaque) -> dict[str, Any]:
+    return {"provider": part.provider, "data": part.data}
 
 
-def _ours(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> dict[str, Any]:
-    """Ours alone: others extend the same field."""
+def _extension(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> dict[str, Any]:
+    """The extension's own object; other programs may extend the same field."""
     extra = raw.get(FIELD)
-    ours = extra.get(OURS) if isinstance(extra, dict) else None
-    return {} if ours is None else record(ours, f"{path}.{FIELD}.{OURS}", errors) or {}
+    own = extra.get(NAMESPACE) if isinstance(extra, dict) else None
+    return {} if own is None else record(own, f"{path}.{FIELD}.{NAMESPACE}", errors) or {}
 
 
 def _read(raw: Any, path: str, errors: FieldErrors) -> Opaque | None:
@@ -57,6 +66,6 @@ def _read(raw: Any, path: str, errors: FieldErrors) -> Opaque | None:
         return None
     provider, data = known.get("provider"), known.get("data")
     if not isinstance(provider, str) or not isinstance(data, dict):
-        errors.add(path, "Must have a provider and the data it gave, as they came.")
+        errors.add(path, "Must have the provider and the data, unchanged.")
         return None
     return Opaque(provider, data)
