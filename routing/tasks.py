@@ -1,4 +1,4 @@
-"""Celery tasks of routing: what traffic showed of each arm and account, and whether one arm gets all."""
+"""Celery tasks of routing: measure health, learn from outcomes, and watch how requests spread over arms."""
 
 from datetime import UTC, datetime
 

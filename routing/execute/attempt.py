@@ -97,6 +97,6 @@ def answering(attempts: Sequence[AttemptRecord]) -> AttemptRecord | None:
 
 
 def fallback_used(attempts: Sequence[AttemptRecord], chosen: Arm) -> bool:
-    """Whether another arm than the chosen one answers. False after a retry on the same arm, or no answer."""
+    """Return whether another arm than the chosen one answers. A retry on the same arm is no fallback."""
     attempt = answering(attempts)
     return attempt is not None and attempt.arm != chosen

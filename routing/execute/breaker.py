@@ -1,7 +1,7 @@
-"""The breaker: stops sending to what keeps failing, and lets one probe through now and then.
+"""Circuit breakers: stop sending to a model or provider that keeps failing, and probe it now and then.
 
 Time comes in as an argument, in seconds of a monotonic clock. Where several processes serve, `shared_breaker`
-tells the others what changed here (`news`, `told`), and here what changed there (`adopt`).
+publishes what changed here (`unpublished`, `published`) and applies what changed elsewhere (`adopt`).
 """
 
 from collections import deque
@@ -13,35 +13,35 @@ from routing.language.arms import ModelFacts
 from routing.providers.shared.failures import Scope, UpstreamFailure
 
 CONSECUTIVE_FAILURES = 5
-WINDOW = 20  # recent outcomes looked at
+WINDOW = 20  # latest outcomes that count
 ERROR_RATE = 0.5  # of a full window
 FIRST_PAUSE_S = 5.0
-# A recovered primary is back in use within 30 s (spec/reliability.md row 15): what is left is for the other
-# processes to hear of it and for a request to come by.
+# A recovered model is back in use within 30 s (docs/reliability.md): the remaining 5 s are for the other
+# processes to learn of it and for the next request to arrive.
 LONGEST_PAUSE_S = 25.0
-LONG_PAUSE_S = 300.0  # bad credential, empty purse, model gone: only an operator mends these
-_SAME_S = 0.5  # two times of the same opening, read off two processes' clocks, differ by less
+LONG_PAUSE_S = 300.0  # wrong credential, no credit left, model gone: only an operator can repair these
+_SAME_S = 0.5  # end times of one pause, taken from the clocks of two processes, differ by less
 
-Name = tuple[Scope, str]  # of a circuit: a model's or a provider's
+Name = tuple[Scope, str]  # of a circuit: its scope, and the model's or provider's id
 
 
 class Circuit(msgspec.Struct, frozen=True):
-    """An open circuit as it is at one moment. Seconds; once `left_s` is 0 or less it is half-open."""
+    """An open circuit at one moment. Times in seconds; once `left_s` is 0 or less it is half-open."""
 
     scope: Scope
     name: str
     reason: str
-    left_s: float  # until a probe may try
-    pause_s: float  # the next one, if the probe fails
-    long: bool  # an operator has to mend it
+    left_s: float  # until a probe may be sent
+    pause_s: float  # the next pause, if the probe fails
+    long: bool  # only an operator can repair it
 
     @property
     def half_open(self) -> bool:
         return self.left_s <= 0
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """What those are told who want to know that a circuit opened that was closed, or opened for long."""
+class CircuitOpened(msgspec.Struct, frozen=True):
+    """A closed circuit opened, or an open one became a long pause: for listeners such as alerts."""
 
     scope: Scope
     name: str
@@ -51,7 +51,7 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class _State:
-    """One model's or provider's record."""
+    """Outcomes and pause of one model or provider."""
 
     def __init__(self) -> None:
         self.outcomes: deque[bool] = deque(maxlen=WINDOW)
@@ -82,23 +82,22 @@ class _State:
 class Breaker:
     """One circuit per model and one per provider.
 
-    `on_open` are called with each Opening that this process saw first, `on_close` with the name of what
-    answered again here. Where there are other processes,
-    `claim` asks them whether the probe of the named circuits is ours, and `on_news` is called when something
-    changed here.
+    `on_open` listeners get each CircuitOpened of this process, `on_close` listeners the name of each circuit
+    that closed because a call was answered here. With other processes, `claim` asks for the right to probe
+    the named circuits for so many seconds, and `on_change` is called when a circuit changed here.
     """
 
     def __init__(self) -> None:
         self._states: dict[Name, _State] = {}
-        self._news: dict[Name, int] = {}  # what the others don't know yet, by a number that grows
+        self._unpublished: dict[Name, int] = {}  # circuits that changed here, by a growing number
         self._changes = 0
-        self.on_open: list[Callable[[Opening], None]] = []
+        self.on_open: list[Callable[[CircuitOpened], None]] = []
         self.on_close: list[Callable[[Name], None]] = []
-        self.on_news: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] | None = None
         self.claim: Callable[[Sequence[Name], float], Awaitable[bool]] | None = None
 
     def blocked(self, now: float) -> tuple[dict[str, str], dict[str, str]]:
-        """Reasons by model and by provider that may not be tried now."""
+        """The reasons by model and by provider of those that may not be called now."""
         models: dict[str, str] = {}
         providers: dict[str, str] = {}
         for (scope, name), state in list(self._states.items()):
@@ -107,12 +106,18 @@ class Breaker:
         return models, providers
 
     def circuits(self, now: float) -> tuple[Circuit, ...]:
-        """Those that are open or half-open."""
-        found = (_circuit(name, state, now) for name, state in list(self._states.items()))
-        return tuple(one for one in found if one is not None)
+        """All circuits that are open or half-open."""
+        circuits = (_circuit(name, state, now) for name, state in list(self._states.items()))
+        return tuple(circuit for circuit in circuits if circuit is not None)
 
-    def admit(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
-        """May this model be called now? Half-open, only one probe is let through per `probe_s`."""
+    def acquire_here(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
+        """Return whether this model may be called now, as far as this process knows.
+
+        A closed circuit lets every call through. Once its pause is over, an open circuit is half-open: it
+        lets one call through as a probe, and the next one only after `probe_s` seconds, in case the probe
+        never reports back. `succeeded` closes the circuit, `failed` begins the next pause: they release the
+        probe.
+        """
         tripped = [self._states[name] for name in self._tripped(facts)]
         for state in tripped:
             if state.is_open(now) or (state.probing_until is not None and now < state.probing_until):
@@ -121,74 +126,75 @@ class Breaker:
             state.probing_until = now + probe_s
         return True
 
-    async def lets_through(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
-        """As `admit`, over all processes: of a half-open circuit one of them has the probe."""
+    async def acquire(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
+        """As `acquire_here`, over all processes: only one of them may probe a half-open circuit."""
         probed = self._tripped(facts)
-        if not self.admit(facts, now, probe_s):
+        if not self.acquire_here(facts, now, probe_s):
             return False
         return not probed or self.claim is None or await self.claim(probed, probe_s)
 
     def reset(self) -> None:
-        """Forget every failure, as after the trouble was mended by hand."""
+        """Close every circuit and drop all outcomes, as after an operator repaired the cause."""
         tripped = [name for name, state in list(self._states.items()) if state.open_until is not None]
         self._states.clear()
         for name in tripped:
-            self._tell(name)
+            self._mark_changed(name)
 
     def succeeded(self, facts: ModelFacts, now: float) -> None:
-        """A call was answered. One that began before a circuit opened says nothing against its opening."""
+        """A call was answered. It closes a half-open circuit, but not an open one: it began before that."""
         for name in _names(facts):
             state = self._states.get(name)
             if state is None or state.is_open(now):
                 continue
             if state.open_until is not None:
                 state.close()
-                self._tell(name)
+                self._mark_changed(name)
                 for listener in self.on_close:
                     listener(name)
             state.consecutive = 0
             state.outcomes.append(True)
 
     def failed(self, facts: ModelFacts, failure: UpstreamFailure, now: float) -> None:
-        if failure.breaker == "none":  # says nothing about whether the upstream is well
+        """A call failed. Opens the circuit after many failures, a `Retry-After`, or a failure for long."""
+        if failure.breaker == "none":  # says nothing about the health of the provider
             self.succeeded(facts, now)
             return
         name: Name = (failure.scope, facts.provider if failure.scope == "provider" else facts.id)
         state = self._states.setdefault(name, _State())
         state.consecutive += 1
         state.outcomes.append(False)
-        words = f"{failure.kind.replace('_', ' ')}: {failure.message}"[:200]
+        reason = f"{failure.kind.replace('_', ' ')}: {failure.message}"[:200]
         if failure.breaker == "long":
-            self._open(name, facts, now + LONG_PAUSE_S, words, long=True)
+            self._open(name, facts, now + LONG_PAUSE_S, reason, long=True)
         elif state.is_open(now) and state.long:
             return
         elif failure.retry_after_s is not None:
             until = now + min(failure.retry_after_s, LONG_PAUSE_S)
-            self._open(name, facts, max(until, state.open_until or until), words)
+            self._open(name, facts, max(until, state.open_until or until), reason)
         elif state.is_due() and not state.is_open(now):  # calls that began before it opened count once
-            self._open(name, facts, now + state.pause_s, words)
+            self._open(name, facts, now + state.pause_s, reason)
             state.pause_s = min(state.pause_s * 2, LONGEST_PAUSE_S)
 
-    def news(self, now: float) -> dict[Name, tuple[int, Circuit | None]]:
-        """What changed here since it was `told`: each circuit as it is now, None when it closed."""
-        return {name: (number, self._seen(name, now)) for name, number in list(self._news.items())}
+    def unpublished(self, now: float) -> dict[Name, tuple[int, Circuit | None]]:
+        """Circuits that changed here and are not `published` yet, as they are now; None for a closed one."""
+        return {name: (number, self._state(name, now)) for name, number in list(self._unpublished.items())}
 
-    def told(self, news: Mapping[Name, tuple[int, Circuit | None]]) -> None:
-        """The others know this; what changed since is still news."""
-        for name, (number, _) in news.items():
-            if self._news.get(name) == number:
-                del self._news[name]
+    def published(self, changes: Mapping[Name, tuple[int, Circuit | None]]) -> None:
+        """The other processes have these changes; those that followed are still unpublished."""
+        for name, (number, _) in changes.items():
+            if self._unpublished.get(name) == number:
+                del self._unpublished[name]
 
-    def retell(self) -> None:
-        """The others have forgotten everything: all that is open here is news."""
+    def publish_all(self) -> None:
+        """The shared state was lost: every circuit that is open here is to be published again."""
         for name, state in list(self._states.items()):
             if state.open_until is not None:
-                self._tell(name)
+                self._mark_changed(name)
 
     def adopt(self, shared: Mapping[Name, Circuit], now: float) -> None:
-        """Take over what the processes agree on, but for what changed here and is not told yet."""
+        """Take over the shared circuits, except where this process has an unpublished change."""
         for name, circuit in shared.items():
-            if name in self._news:
+            if name in self._unpublished:
                 continue
             state = self._states.setdefault(name, _State())
             until = now + circuit.left_s
@@ -196,7 +202,7 @@ class Breaker:
                 state.open(until, circuit.reason, long=circuit.long)
                 state.pause_s = circuit.pause_s
         for name, state in list(self._states.items()):
-            if state.open_until is not None and name not in shared and name not in self._news:
+            if state.open_until is not None and name not in shared and name not in self._unpublished:
                 state.close()
 
     def _tripped(self, facts: ModelFacts) -> list[Name]:
@@ -207,19 +213,19 @@ class Breaker:
         state = self._states[name]
         is_new = state.open_until is None or (long and not state.long)
         state.open(until, reason, long=long)
-        self._tell(name)
+        self._mark_changed(name)
         if is_new:
-            opening = Opening(name[0], name[1], facts.provider, reason, long)
+            event = CircuitOpened(name[0], name[1], facts.provider, reason, long)
             for listener in self.on_open:
-                listener(opening)
+                listener(event)
 
-    def _tell(self, name: Name) -> None:
+    def _mark_changed(self, name: Name) -> None:
         self._changes += 1
-        self._news[name] = self._changes
-        if self.on_news is not None:
-            self.on_news()
+        self._unpublished[name] = self._changes
+        if self.on_change is not None:
+            self.on_change()
 
-    def _seen(self, name: Name, now: float) -> Circuit | None:
+    def _state(self, name: Name, now: float) -> Circuit | None:
         state = self._states.get(name)
         return None if state is None else _circuit(name, state, now)
 

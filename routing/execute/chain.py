@@ -1,8 +1,8 @@
 """Runs a chain of arms until one answers: fallback, deadlines and the record of each attempt.
 
-Of an arm that fails before its first content nothing reaches the caller, and for one who does not stream
-nothing before the completion is whole. A stream that breaks off later is continued by the next arm where that
-is allowed (spec/routing.md section 7, spec/reliability.md).
+Nothing of an arm that fails before its first content reaches the caller, and a caller who does not stream
+gets nothing before the completion is whole. A stream that breaks off later is continued by the next arm where
+that is allowed (docs/reliability.md).
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def _unlimited(arm: Arm, attempts: Sequence[AttemptRecord]) -> int | None:
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to run: the chain with each arm's facts, and how long each arm should take by forecast (ms)."""
+    """The chain to run, with each arm's facts and forecast times in ms."""
 
     request: ChatRequest
     chain: tuple[Arm, ...]
@@ -48,40 +48,48 @@ class Plan(msgspec.Struct, frozen=True):
     expected_ttft_ms: Mapping[Arm, float]
     expected_latency_ms: Mapping[Arm, float]
     stream: bool
-    first_byte_s: float
-    patience: float  # a model that thinks may be silent for this many times what it is expected to take
+    first_byte_s: float  # without content for that long, an arm has failed; see `patience`
+    patience: float  # an arm may be silent for this many times its forecast time, if that is longer
     deadline: float  # time.monotonic() at which the whole request ends
-    # How long an arm's answer may be by what is left to spend, after these attempts; None: no bound, 0: none.
+    # Output tokens that an arm may use after these attempts, by what is left to spend. None: no limit; 0:
+    # skip it.
     most_output_tokens: Callable[[Arm, Sequence[AttemptRecord]], int | None] = _unlimited
     rescue: bool = False  # a stream that is cut may be continued by the next arm
 
 
 class Execution:
-    """One run of a plan. Iterate `events()` once; `attempts` tells what happened, also after an error."""
+    """One run of a plan. Iterate `events()` once; `attempts` has the record, also after an error."""
 
     def __init__(self, plan: Plan, upstreams: Upstreams, breaker: Breaker) -> None:
         self._plan, self._upstreams, self._breaker = plan, upstreams, breaker
         self._remaining = list(plan.chain)
-        self._said = DeliveredText()
+        self._delivered = DeliveredText()
         self.attempts: list[AttemptRecord] = []
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
-        """Neutral events of the arm that answers. Raises the ApiError the caller is to see."""
+        """Neutral events of the arm that answers. Raises the ApiError that the caller gets.
+
+        Each pass of the loop is one attempt. It ends in one of four ways: "ok"; "failed", when nothing of it
+        was released to the caller, so that the next arm starts from the beginning; "partial", when the caller
+        has read some of it, so that the next arm may only continue it; "aborted", when the caller left. An
+        UpstreamFailure also counts against the circuit breaker, and one that no arm could avoid ends the loop
+        at once.
+        """
         while (arm := await self._next_arm()) is not None:
             attempt = AttemptRecord(len(self.attempts) + 1, arm, self._plan.facts[arm.model])
             self.attempts.append(attempt)
             try:
                 async with aclosing(self._attempt(attempt)) as events:
                     async for event in events:
-                        self._said.note(event)
+                        self._delivered.note(event)
                         yield event
             except UpstreamFailure as failure:
                 attempt.end("partial" if attempt.released else "failed", failure)
                 self._breaker.failed(attempt.facts, failure, time.monotonic())
-                if not failure.retriable or (attempt.released and not self._may_go_on()):
+                if not failure.retriable or (attempt.released and not self._may_continue()):
                     raise final_error(self.attempts) from failure
                 continue
-            except BaseException:  # the caller left, or we are being stopped
+            except BaseException:  # the caller left, or the process is stopping
                 attempt.end("aborted")
                 raise
             attempt.end("ok")
@@ -89,15 +97,20 @@ class Execution:
             return
         if not self.attempts and time.monotonic() >= self._plan.deadline:
             raise ServiceUnavailable(
-                "The request's time was over before a model could be asked. Try again.",
+                "The request's time was over before a model could be called. Try again.",
                 headers={"Retry-After": "5"},
             )
         raise final_error(self.attempts)
 
     async def _attempt(self, attempt: AttemptRecord) -> AsyncGenerator[StreamEvent]:
-        """The arm's events, held back until some of its answer is certain to be wanted."""
+        """The arm's events, held back until its answer can no longer be replaced.
+
+        Until then a failure leaves no trace and the next arm answers instead. A stream is released with its
+        first content, and a continuation once the joiner knows how it follows the delivered text. A
+        completion that is not streamed is released when it is whole.
+        """
         held: list[StreamEvent] = []
-        joiner = ContinuationJoiner(self._said.text)
+        joiner = ContinuationJoiner(self._delivered.text)
         request = self._request_for(attempt.arm)
         attempt.most_output_tokens = request.max_output_tokens
         attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
@@ -125,10 +138,10 @@ class Execution:
             yield ready
 
     def _joined(self, event: StreamEvent, joiner: ContinuationJoiner) -> list[StreamEvent]:
-        """The event as the caller is to get it, after what of the answer was said already."""
-        if len(self.attempts) > 1 and self._said.text:
+        """The event as the caller gets it, after the text that earlier attempts delivered."""
+        if len(self.attempts) > 1 and self._delivered.text:
             if isinstance(event, Started):
-                return []  # for the caller it began long ago
+                return []  # the caller has had the start of this answer
             if isinstance(event, TextDelta):
                 text = joiner.feed(event.text)
                 return [TextDelta(text)] if text else []
@@ -136,14 +149,14 @@ class Execution:
                 return [TextDelta(text), event]
         return [event]
 
-    def _may_go_on(self) -> bool:
-        """Whether the next arm may continue what the caller has read of a cut stream."""
-        return self._plan.rescue and self._said.continuable and can_be_continued(self._plan.request)
+    def _may_continue(self) -> bool:
+        """Return whether the next arm may continue the part of a cut stream that the caller has read."""
+        return self._plan.rescue and self._delivered.continuable and can_be_continued(self._plan.request)
 
     def _request_for(self, arm: Arm) -> ChatRequest:
-        """The caller's request, or the rest of it; its answer no longer than what is left to spend."""
+        """The caller's request, or one for the rest of its answer, limited to what is left to spend."""
         most = self._plan.most_output_tokens(arm, self.attempts)
-        request = continuation(self._plan.request, self._said.text)
+        request = continuation(self._plan.request, self._delivered.text)
         return request if most is None else msgspec.structs.replace(request, max_output_tokens=most)
 
     async def _next_event(
@@ -160,30 +173,30 @@ class Execution:
             raise UpstreamFailure(FailureKind.TIMEOUT, f"no answer within {waited:.1f} s") from None
 
     def _patience_s(self, arm: Arm) -> float:
-        """Until the first byte: the deadline, or longer for an arm that is expected to think for longer."""
+        """Seconds until the first byte: longer for an arm that by forecast thinks for longer."""
         plan = self._plan
         expected_ms = (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0)
-        wanted = max(plan.first_byte_s, plan.patience * expected_ms / 1000)
-        return min(wanted, max(0.001, plan.deadline - time.monotonic()))
+        patience_s = max(plan.first_byte_s, plan.patience * expected_ms / 1000)
+        return min(patience_s, max(0.001, plan.deadline - time.monotonic()))
 
     async def _next_arm(self) -> Arm | None:
-        """The first arm that would not meet the trouble seen so far, or the last one after a wait."""
+        """The next arm that the last failure does not rule out, or the last arm again after a wait."""
         if len(self.attempts) >= MAX_ATTEMPTS or time.monotonic() >= self._plan.deadline:
             return None
         last = self.attempts[-1] if self.attempts else None
         while self._remaining:
             arm = self._remaining.pop(0)
             facts = self._plan.facts[arm.model]
-            if last is not None and _meets(last, facts):
+            if last is not None and _would_fail_alike(last, facts):
                 continue
             if self._plan.most_output_tokens(arm, self.attempts) == 0:
                 continue
-            if await self._breaker.lets_through(facts, time.monotonic(), self._plan.first_byte_s):
+            if await self._breaker.acquire(facts, time.monotonic(), self._plan.first_byte_s):
                 return arm
         return await self._same_arm_after_wait(last) if last is not None else None
 
     async def _same_arm_after_wait(self, last: AttemptRecord) -> Arm | None:
-        """Only when the provider says how long to wait and that leaves time for an answer."""
+        """The last arm, if its provider says how long to wait and that leaves half the time for an answer."""
         failure = last.failure
         if failure is None or failure.retry_after_s is None:
             return None
@@ -195,8 +208,8 @@ class Execution:
         return last.arm
 
 
-def _meets(last: AttemptRecord, facts: ModelFacts) -> bool:
-    """Would this model meet the trouble that the last attempt met?"""
+def _would_fail_alike(last: AttemptRecord, facts: ModelFacts) -> bool:
+    """Return whether this model would fail for the same reason as the last attempt."""
     failure = last.failure
     if failure is None:
         return False

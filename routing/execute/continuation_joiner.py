@@ -1,7 +1,7 @@
 """Joins the continuation of a cut answer, written by another model, so that both read as one text.
 
-Models that are asked to go on repeat the last words, begin the broken word or the whole answer again, or
-leave out the space. The beginning of a continuation is held back until it is clear which of these it is.
+Models that are asked to continue may repeat the last words, begin the broken word or the whole answer again,
+or leave out the space. The beginning of a continuation is held back until it is clear which of these it does.
 """
 
 import os
@@ -11,12 +11,12 @@ from bpe_openai._bindings import tokenizer_for_encoding
 
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
-LEAST_OVERLAP = 12  # characters; fewer are a repetition only when they are whole words
+LEAST_OVERLAP = 12  # characters; a shorter overlap is a repetition only if it consists of whole words
 LONGEST_OVERLAP = 400
-LEAST_RESTART = 24  # characters an answer that begins anew has in common with the first one's beginning
-_LONGEST_WORD = 32  # characters; longer without a space is no word, or a script without spaces
-_COMMON = 20_000  # of 200,000 tokens, which are numbered by how common they are
-_WIDE = 0x2E80  # from here on scripts that put no spaces between words, and a character says more
+LEAST_RESTART = 24  # characters that a restarted answer has in common with the beginning of the first
+_LONGEST_WORD = 32  # characters; more without a space are no word, or a script without spaces
+_COMMON = 20_000  # of 200,000 tokens, numbered from common to rare
+_WIDE = 0x2E80  # from this code point on, scripts have no spaces, and a character counts for two
 
 _WORD = re.compile(r"\w+")
 _LAST_WORD = re.compile(r"[^\W_]+$")
@@ -27,16 +27,18 @@ _o200k = tokenizer_for_encoding("o200k_base")
 
 
 class ContinuationJoiner:
-    """`feed` and `end` give what of a continuation the reader has not read yet.
+    """`feed` and `end` return the part of a continuation that the reader does not have yet.
 
-    Raises UpstreamFailure when it turns out to be another answer from the beginning.
+    The first pieces are collected until they are unambiguous. They are ambiguous while they could be the
+    whole answer again, lie within the end of the delivered text, or are a word that may go on. From then on,
+    `joined` is true and text passes through. Raises UpstreamFailure for another answer from the beginning.
     """
 
-    def __init__(self, said: str) -> None:
-        self._said = said
-        self._tail = said[-LONGEST_OVERLAP:]
+    def __init__(self, delivered: str) -> None:
+        self._delivered = delivered
+        self._tail = delivered[-LONGEST_OVERLAP:]
         self._held = ""
-        self.joined = not said
+        self.joined = not delivered
 
     def feed(self, text: str) -> str:
         if self.joined:
@@ -45,50 +47,56 @@ class ContinuationJoiner:
         return self.end() if self._is_clear() else ""
 
     def end(self) -> str:
-        """Nothing more comes, or enough has: what of the beginning is new."""
+        """Decide now, because the text has ended or is unambiguous: return the new part of its beginning."""
         if self.joined:
             return ""
         self.joined = True
-        return _new(self._said, self._tail, self._held)
+        return _new(self._delivered, self._tail, self._held)
 
     def _is_clear(self) -> bool:
-        held, said = self._held, self._said.lstrip()
+        held, delivered = self._held, self._delivered.lstrip()
         bare = held.lstrip()
-        if not bare or said.startswith(bare):
-            return False  # may be all of it again
-        if _is_restart(said, bare):
+        if not bare or delivered.startswith(bare):
+            return False  # may be the whole answer again
+        if _is_restart(delivered, bare):
             return True
         if held in self._tail or bare in self._tail:
-            return False  # lies within the end of what was said: may become an overlap
+            return False  # lies within the end of what was delivered: may become an overlap
         word = _WORD.match(bare)
         return word is None or word.end() < len(bare) or word.end() > _LONGEST_WORD
 
 
-def _new(said: str, tail: str, held: str) -> str:
-    bare, begun = held.lstrip(), said.lstrip()
+def _new(delivered: str, tail: str, held: str) -> str:
+    """The part of `held` that follows the delivered text.
+
+    The order matters: a restart shares the beginning of the answer and would also look like text without an
+    overlap. An overlap is tried with the leading space, without it, and without the space at the end of
+    the delivered text. Only text without any overlap may need a space in between.
+    """
+    bare, begun = held.lstrip(), delivered.lstrip()
     if bare and _is_restart(begun, bare):
         common = _common(begun, bare)
         if common < len(begun.rstrip()) and common < len(bare):
-            raise UpstreamFailure(FailureKind.MALFORMED, "it began another answer instead of going on")
+            raise UpstreamFailure(FailureKind.MALFORMED, "it began another answer instead of continuing")
         return bare[common:] if common >= len(begun) else bare[common:].lstrip()
-    for one in (held, bare):
-        if size := _overlap(tail, one):
-            return one[size:]
+    for text in (held, bare):
+        if size := _overlap(tail, text):
+            return text[size:]
     ended = tail.rstrip()
     if ended != tail and (size := _overlap(ended, bare)):
         rest = bare[size:]
         space = tail[len(ended) :]
         return rest[len(space) :] if rest.startswith(space) else rest.lstrip(" ")
-    return _glued(said, held)
+    return _glued(delivered, held)
 
 
-def _is_restart(said: str, bare: str) -> bool:
-    common = _common(said, bare)
-    return common >= min(LEAST_RESTART, max(4, len(said.rstrip())))
+def _is_restart(delivered: str, bare: str) -> bool:
+    common = _common(delivered, bare)
+    return common >= min(LEAST_RESTART, max(4, len(delivered.rstrip())))
 
 
 def _overlap(tail: str, text: str) -> int:
-    """How much of the text's beginning repeats the end of what was said."""
+    """Length of the text's beginning that repeats the end of the delivered text."""
     for size in range(min(len(tail), len(text)), 0, -1):
         if tail.endswith(text[:size]) and _is_repetition(tail, text, size):
             return size
@@ -96,50 +104,58 @@ def _overlap(tail: str, text: str) -> int:
 
 
 def _is_repetition(tail: str, text: str, size: int) -> bool:
-    """Chance and rhythm ("0, 0, 0") are none; the very word again, without a space between, always is one."""
+    """Return whether equal text is a repetition, rather than chance or rhythm ("0, 0, 0").
+
+    Long overlaps and several whole words are one. A short overlap whose word goes on is one when it can be
+    the beginning of that word, broken by the cut.
+    """
     same = text[:size]
     words = _WORD.findall(same)
     if not words:
         return False
     if len(words) > 1 and len(set(words)) == 1:
         return False
-    if sum(2 if ord(one) >= _WIDE else 1 for one in same) >= LEAST_OVERLAP:
+    if sum(2 if ord(char) >= _WIDE else 1 for char in same) >= LEAST_OVERLAP:
         return True
     if _WORD.match(tail[-size - 1 : -size]):
         return False  # the end of another word
     if len(words) > 1:
         return True
-    if _WORD.match(text[size : size + 1]):  # the word goes on: it may be the one that was broken
+    if _WORD.match(text[size : size + 1]):  # the word goes on: it may be the broken one
         letters = same.isalpha() and len(same) > 1 and ord(same[0]) < _WIDE
         return letters and (len(same) > 2 or _o200k.count(" " + same) > 1)
     return same.isalpha() or len(words[0]) > 3
 
 
-def _glued(said: str, held: str) -> str:
-    """What has no overlap, with the space between that models leave out or say twice."""
-    if said[-1:] == " ":
+def _glued(delivered: str, held: str) -> str:
+    """Text without an overlap, with the space in between that models leave out or repeat."""
+    if delivered[-1:] == " ":
         return held.lstrip(" ")
-    if said.endswith("\n\n"):
+    if delivered.endswith("\n\n"):
         return held.lstrip("\n")
-    if not held or said[-1:].isspace() or held[0].isspace():
+    if not held or delivered[-1:].isspace() or held[0].isspace():
         return held
-    return " " + held if _lacks_a_space(said, held) else held
+    return " " + held if _lacks_a_space(delivered, held) else held
 
 
-def _lacks_a_space(said: str, held: str) -> bool:
-    before, after = _LAST_WORD.search(said[-_LONGEST_WORD:]), _FIRST_WORD.match(held)
-    if after is None or ord(held[0]) >= _WIDE or ord(said[-1]) >= _WIDE:
+def _lacks_a_space(delivered: str, held: str) -> bool:
+    before, after = _LAST_WORD.search(delivered[-_LONGEST_WORD:]), _FIRST_WORD.match(held)
+    if after is None or ord(held[0]) >= _WIDE or ord(delivered[-1]) >= _WIDE:
         return False
     if before is not None:
         return _are_two_words(before.group(), after.group()[:_LONGEST_WORD])
-    line = said[said.rfind("\n") + 1 :]
-    if said.count("```") % 2 or _CODE.search(line) or not _END_OF_CLAUSE.search(line):
+    line = delivered[delivered.rfind("\n") + 1 :]
+    if delivered.count("```") % 2 or _CODE.search(line) or not _END_OF_CLAUSE.search(line):
         return False
     return held[0].isupper() if line[-1] == "." else held[0].isalpha()
 
 
 def _are_two_words(before: str, after: str) -> bool:
-    """By a vocabulary of tokens, common ones first: most words are one, the pieces of a broken one not."""
+    """Return whether these are two words rather than one broken in two, by a tokenizer's vocabulary.
+
+    Most words are one token, common words have low numbers, and the pieces of a broken word are rarely
+    tokens.
+    """
     if before[-1].isdigit() or after[0].isdigit():
         return before[-1].isalpha() != after[0].isalpha() and min(len(before), len(after)) > 1
     whole, first, second = (_o200k.encode(" " + text) for text in (before + after, before, after))
@@ -148,6 +164,6 @@ def _are_two_words(before: str, after: str) -> bool:
     return len(whole) > 2 or second[0] < max(_COMMON, whole[-1])
 
 
-def _common(one: str, other: str) -> int:
+def _common(text: str, other: str) -> int:
     """Length of the common beginning."""
-    return len(os.path.commonprefix((one, other)))  # noqa: RUF071 - of text, not of paths
+    return len(os.path.commonprefix((text, other)))  # noqa: RUF071 - of text, not of paths

@@ -1,4 +1,4 @@
-"""Which error the caller gets when no arm answered (spec/api.md, Errors)."""
+"""The error that the caller gets when no arm answered."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from routing.language.errors import (
 )
 from routing.providers.shared.failures import FailureKind
 
-# The caller's own mistakes: another arm would not help, or none was left that could.
+# The caller's own mistakes: no other arm would help, or none that could was left.
 _CALLER_ERRORS: dict[FailureKind, tuple[type[ApiError], str]] = {
     FailureKind.BAD_REQUEST: (BadRequest, "The provider rejected the request: {}"),
     FailureKind.REFUSED: (ContentPolicyViolation, "The provider refused this content: {}"),
@@ -35,7 +35,7 @@ _OTHER = (ProviderError, "The provider failed: {} Try again.")
 
 
 def final_error(attempts: Sequence[AttemptRecord]) -> ApiError:
-    """The error for a request whose attempts all failed, or of which none could be made."""
+    """The error for a request whose attempts all failed, or that no arm could be tried for."""
     if not attempts:
         return ProviderUnavailable(
             "Every model that could answer is paused after failures. Try again in a few seconds.",
@@ -43,22 +43,22 @@ def final_error(attempts: Sequence[AttemptRecord]) -> ApiError:
         )
     last = attempts[-1].failure
     kind = last.kind if last is not None else FailureKind.TIMEOUT
-    said = _sentence(last.message if last is not None else "no time was left")
+    reason = _sentence(last.message if last is not None else "no time was left")
     details = {"attempts": [msgspec.to_builtins(attempt.summary()) for attempt in attempts]}
     headers = {}
     if last is not None and last.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(last.retry_after_s)))
     if kind in _CALLER_ERRORS:
-        error, words = _CALLER_ERRORS[kind]
-        return error(words.format(said), details=details)
+        error, template = _CALLER_ERRORS[kind]
+        return error(template.format(reason), details=details)
     if len(attempts) > 1:
         return AllProvidersFailed(
-            f"All {len(attempts)} attempts failed; the last one: {said} Try again.",
+            f"All {len(attempts)} attempts failed; the last one: {reason} Try again.",
             details=details,
             headers=headers,
         )
-    error, words = _PROVIDER_ERRORS.get(kind, _OTHER)
-    return error(words.format(said), details=details, headers=headers)
+    error, template = _PROVIDER_ERRORS.get(kind, _OTHER)
+    return error(template.format(reason), details=details, headers=headers)
 
 
 def _sentence(text: str) -> str:

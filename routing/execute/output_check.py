@@ -1,7 +1,7 @@
-"""Judges whether an answer's text and tool calls have the forms asked for; nothing of them is kept.
+"""Checks whether an answer's text and tool calls match the requested schemas; stores none of them.
 
-The schemas are the caller's and the words a model's, so both are hostile: no reference is fetched, patterns
-run in linear time (RE2) or not at all, and an answer that takes too many steps is not judged.
+Schemas come from callers and text from models, so both may be hostile: no reference is fetched, patterns run
+in linear time (RE2) or not at all, and an answer that takes too many steps is not judged.
 """
 
 import contextlib
@@ -33,19 +33,19 @@ from routing.language.chat import (
 from routing.language.fidelity import Output
 
 MOST_CHARS = 200_000  # of the answer, and of the schema
-MOST_STEPS = 5000  # keywords looked at
-MOST_S = 0.05  # of the processor: the event loop waits meanwhile
-MOST_PATTERN, MOST_MATCHED = 1000, 2000  # characters of a pattern that is run, and of the text it is run on
+MOST_STEPS = 5000  # keywords evaluated
+MOST_S = 0.05  # of processor time: the event loop waits meanwhile
+MOST_PATTERN, MOST_MATCHED = 1000, 2000  # characters of a pattern, and of the text it runs on
 NOT_JSON, NO_TOOL = "not JSON", "no such tool"
-_UNJUDGED = ("unevaluatedProperties", "unevaluatedItems")  # they search with the square of the answer
+_UNJUDGED = ("unevaluatedProperties", "unevaluatedItems")  # their cost grows with the square of the answer
 
 
 class OutputCheck:
     """`note` each event that reaches the caller, then `verdict()`."""
 
     def __init__(self, request: ChatRequest) -> None:
-        wanted = request.response_format
-        self._wanted = wanted if wanted is not None and wanted.kind != "text" else None
+        requested = request.response_format
+        self._format = requested if requested is not None and requested.kind != "text" else None
         self._tools = {tool.name: tool for tool in request.tools}
         self._texts: dict[int, list[str]] = {}
         self._calls: dict[tuple[int, int], tuple[str, list[str]]] = {}  # by choice and index
@@ -53,10 +53,10 @@ class OutputCheck:
         self._refused = False
 
     def note(self, event: StreamEvent) -> None:
-        if self._wanted is None and not self._tools:
+        if self._format is None and not self._tools:
             return
         match event:
-            case TextDelta() if self._wanted is not None:
+            case TextDelta() if self._format is not None:
                 self._texts.setdefault(event.choice, []).append(event.text)
             case ToolCallDelta():
                 place = (event.choice, event.index)
@@ -67,29 +67,29 @@ class OutputCheck:
                 self._refused = True
 
     def verdict(self) -> Output | None:
-        """None: nothing was asked for, or there is none to judge (cut, refused, too long)."""
+        """None: no form was requested, or the answer cannot be judged (cut, refused, too long)."""
         ends = self._ends.values()
         if self._refused or any(end not in (FinishReason.STOP, FinishReason.TOOL_CALLS) for end in ends):
             return None
         texts = [
             "".join(self._texts.get(choice, ()))
             for choice, end in self._ends.items()
-            if self._wanted is not None and end is FinishReason.STOP
+            if self._format is not None and end is FinishReason.STOP
         ]
         calls = [(name, "".join(pieces)) for (choice, _), (name, pieces) in self._calls.items()]
         if not texts and not calls:
             return None
         if sum(map(len, texts)) + sum(len(arguments) for _, arguments in calls) > MOST_CHARS:
             return None
-        outputs = [fault_of(text, self._wanted) for text in texts if self._wanted is not None]
+        outputs = [fault_of(text, self._format) for text in texts if self._format is not None]
         outputs += [fault_of_call(arguments, self._tools.get(name)) for name, arguments in calls]
-        if any(one is None for one in outputs):
+        if any(output is None for output in outputs):
             return None
-        return next((one for one in outputs if one is not None and not one.valid), Output(True))
+        return next((output for output in outputs if output is not None and not output.valid), Output(True))
 
 
 def fault_of_call(arguments: str, tool: Tool | None) -> Output | None:
-    """Whether the arguments are what the tool takes; None: not judged. Free text is as good as any other."""
+    """Judge a call's arguments by the tool's schema; None: not judged. A custom tool takes any free text."""
     if tool is None:
         return Output(False, NO_TOOL)
     if tool.is_custom:
@@ -98,21 +98,21 @@ def fault_of_call(arguments: str, tool: Tool | None) -> Output | None:
         value = msgspec.json.decode(arguments.strip() or "{}")
     except (ValueError, RecursionError):
         return Output(False, NOT_JSON, tool.name)
-    found = _fits(value, tool.parameters) if isinstance(value, dict) else Output(False, "type")
-    if found is None or found.valid:
-        return found
-    return msgspec.structs.replace(found, call=tool.name)
+    output = _fits(value, tool.parameters) if isinstance(value, dict) else Output(False, "type")
+    if output is None or output.valid:
+        return output
+    return msgspec.structs.replace(output, call=tool.name)
 
 
-def fault_of(text: str, wanted: ResponseFormat) -> Output | None:
-    """None: not judged."""
+def fault_of(text: str, requested: ResponseFormat) -> Output | None:
+    """Judge a text by the requested format; None: not judged."""
     try:
         value = msgspec.json.decode(text)
     except (ValueError, RecursionError):
         return Output(False, NOT_JSON)
-    if wanted.kind == "json_object":
+    if requested.kind == "json_object":
         return Output(True) if isinstance(value, dict) else Output(False, "type")
-    return _fits(value, wanted.schema)
+    return _fits(value, requested.schema)
 
 
 def _fits(value: Any, schema: dict[str, Any] | None) -> Output | None:
@@ -124,20 +124,23 @@ def _fits(value: Any, schema: dict[str, Any] | None) -> Output | None:
         error = next(_validator(schema).iter_errors(value), None)
     except (_TooLong, Unresolvable, RecursionError):
         return None
-    except Exception:  # a schema that is none: whatever jsonschema stumbles over in it
+    except Exception:  # an invalid schema: jsonschema raises all kinds of errors for those
         return None
     return Output(True) if error is None else Output(False, str(error.validator))
 
 
 class _TooLong(Exception):
-    """To judge the answer takes more steps than are spent on it, or regular expressions."""
+    """Judging the answer would take too many steps, or a regular expression engine without a time bound."""
 
 
 _Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[ValidationError] | None]
 
 
 def _validator(schema: dict[str, Any]) -> Any:
-    left, until = MOST_STEPS, math.inf  # from the first keyword on: what is made once is not the answer's
+    left, until = (
+        MOST_STEPS,
+        math.inf,
+    )  # time counts from the first keyword on, not from building the validator
 
     def counted(keyword: _Keyword) -> _Keyword:
         def check(validator: Any, value: Any, instance: Any, whole: Mapping[str, Any]) -> Any:
@@ -145,7 +148,7 @@ def _validator(schema: dict[str, Any]) -> Any:
             if left == MOST_STEPS:
                 until = time.thread_time() + MOST_S
             left -= 1
-            # additionalProperties would run the patterns of the other
+            # Beside patternProperties, additionalProperties runs its patterns with Python's own engine.
             if left < 0 or "patternProperties" in whole or time.thread_time() > until:
                 raise _TooLong
             return keyword(validator, value, instance, whole) or ()
@@ -153,7 +156,9 @@ def _validator(schema: dict[str, Any]) -> Any:
         return check
 
     known = Draft202012Validator.VALIDATORS.items()
-    judged = {name: counted(keyword) for name, keyword in [*known, *_OURS.items()] if name not in _UNJUDGED}
+    judged = {
+        name: counted(keyword) for name, keyword in [*known, *_REPLACED.items()] if name not in _UNJUDGED
+    }
     unjudged = dict.fromkeys(_UNJUDGED, _accept)
     kind = validators.extend(Draft202012Validator, judged | unjudged)
     return kind(schema, registry=Registry())
@@ -164,7 +169,7 @@ def _accept(*_: Any) -> tuple[()]:
 
 
 def _pattern(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """What RE2 cannot run (look-around, back references) is not judged."""
+    """A pattern that RE2 cannot run (look-around, back references) is not judged."""
     if not isinstance(instance, str) or not isinstance(pattern, str) or len(pattern) > MOST_PATTERN:
         return
     if len(instance) > MOST_MATCHED:
@@ -175,10 +180,10 @@ def _pattern(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iter
 
 
 def _format(_validator: Any, name: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    reads = _FORMATS.get(name) if isinstance(name, str) else None
-    if reads is not None and isinstance(instance, str):
+    parse = _FORMATS.get(name) if isinstance(name, str) else None
+    if parse is not None and isinstance(instance, str):
         try:
-            reads(instance)
+            parse(instance)
         except ValueError:
             yield ValidationError("format")
 
@@ -186,19 +191,19 @@ def _format(_validator: Any, name: Any, instance: Any, _schema: Any) -> Iterator
 def _unique(_validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
     if wanted is not True or not isinstance(instance, list):
         return
-    seen = {msgspec.json.encode(_plain(one), order="deterministic") for one in instance}
-    if len(seen) < len(instance):
+    distinct = {msgspec.json.encode(_plain(item), order="deterministic") for item in instance}
+    if len(distinct) < len(instance):
         yield ValidationError("uniqueItems")
 
 
 def _plain(value: Any) -> Any:
-    """With numbers that are equal in JSON written alike."""
+    """The value with numbers that are equal in JSON in the same notation."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     return value
 
 
@@ -230,7 +235,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _QUIET = re2.Options()
 _QUIET.log_errors = False
-_QUIET.max_mem = 1 << 18  # bytes; compiled patterns are kept, 128 of them
+_QUIET.max_mem = 1 << 18  # bytes per pattern; re2 caches 128 compiled ones
 _FORMATS: dict[str, Callable[[str], object]] = {
     "date": _day,
     "date-time": _instant,
@@ -239,4 +244,4 @@ _FORMATS: dict[str, Callable[[str], object]] = {
     "ipv6": IPv6Address,
     "uuid": _identifier,
 }
-_OURS: dict[str, _Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}
+_REPLACED: dict[str, _Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}

@@ -1,8 +1,8 @@
-"""Rescue: a stream that was cut goes on from the next arm, and the caller reads one answer.
+"""Rescue: the next arm continues a stream that was cut, and the caller reads one answer.
 
-The next arm is shown the conversation with what was already said and asked to go on from there; it is never
-made to continue an assistant's message itself, which several providers refuse. What it repeats is dropped
-before it reaches the caller (spec/reliability.md rows 8, 9 and 14).
+The next arm gets the conversation, the delivered text as the assistant's last message, and a user message
+that asks for the rest: several providers refuse a request that ends on an assistant's message. Text that it
+repeats is dropped by the continuation joiner before it reaches the caller (docs/reliability.md).
 """
 
 import msgspec
@@ -19,14 +19,14 @@ from routing.language.chat import (
     ToolCallDelta,
 )
 
-_GO_ON = (
+_CONTINUE = (
     "Your last message was cut off by a technical fault. Go on exactly where it ends, in the same language "
     "and format. Write only what is missing: no greeting, no apology, nothing that is there already."
 )
 
 
 class DeliveredText:
-    """What of an answer has reached the caller: its text, and whether it can be continued as text."""
+    """The part of an answer that has reached the caller, and whether it can be continued as text."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -40,32 +40,33 @@ class DeliveredText:
         if isinstance(event, TextDelta):
             self._text.append(event.text)
         elif isinstance(event, ToolCallDelta | RefusalDelta):
-            self.continuable = False  # nobody can go on with half a call, or with another's refusal
+            self.continuable = False  # half a tool call, or another model's refusal, cannot be continued
 
 
 def can_be_continued(request: ChatRequest) -> bool:
-    """Not several choices at once, nor log probabilities: the tokens of a joined text are no one model's."""
+    """Return whether this request's answer may come from two models: not several choices, nor logprobs."""
     return request.n == 1 and not request.logprobs
 
 
-def continuation(request: ChatRequest, said: str) -> ChatRequest:
-    """The request that asks for the rest.
+def continuation(request: ChatRequest, delivered: str) -> ChatRequest:
+    """The request for the rest of an answer; the request itself when nothing was delivered.
 
-    A JSON form is asked for in words: a model that is held to it by its provider would begin a new document.
+    A JSON format becomes part of the prompt: if the provider enforced it, the model would begin a new
+    document.
     """
-    if not said:
+    if not delivered:
         return request
-    ask = _GO_ON + _form(request.response_format)
-    more = (Message(Role.ASSISTANT, (Text(said),)), Message(Role.USER, (Text(ask),)))
+    prompt = _CONTINUE + _format_prompt(request.response_format)
+    more = (Message(Role.ASSISTANT, (Text(delivered),)), Message(Role.USER, (Text(prompt),)))
     return msgspec.structs.replace(request, messages=(*request.messages, *more), response_format=None)
 
 
-def _form(wanted: ResponseFormat | None) -> str:
-    if wanted is None or wanted.kind == "text":
+def _format_prompt(response_format: ResponseFormat | None) -> str:
+    if response_format is None or response_format.kind == "text":
         return ""
-    form = (
+    prompt = (
         " Your last message and what you write now must together be one JSON document, without a code fence."
     )
-    if wanted.schema is not None:
-        form += " Its JSON Schema: " + msgspec.json.encode(wanted.schema).decode()
-    return form
+    if response_format.schema is not None:
+        prompt += " Its JSON Schema: " + msgspec.json.encode(response_format.schema).decode()
+    return prompt

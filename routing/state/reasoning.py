@@ -1,8 +1,9 @@
-"""Keeps for a while what providers want back of their reasoning, for callers whose clients do not carry it.
+"""Stores for a while the reasoning that providers want back, for callers whose clients do not send it.
 
-Only of turns that called tools: with the results the model goes on thinking, and some providers refuse a call
-that comes back without its signature. A turn is known by the ids of its calls, within its account. It lies
-encrypted in Redis, where all web processes find it, or without Redis in this process; never in the database.
+Only turns that called tools are stored: with the results the model goes on thinking, and some providers
+refuse a call that comes back without its signature. A turn is identified by its account and the ids of its
+calls. It is stored encrypted in Redis, for all web processes, or without Redis in this process; never in the
+database.
 """
 
 import hashlib
@@ -33,15 +34,15 @@ from routing.language.chat import (
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 32_000_000  # in this process
-MOST_TURN_BYTES = 64_000  # a longer train of thought is let go
-MOST_TURNS = 16  # of one tool loop that are looked for, the latest
-_TIMEOUT_S = 0.25  # a request waits no longer for Redis
-_PAUSE_S = 1.0  # after a failure Redis is left alone that long
+MOST_TURN_BYTES = 64_000  # longer reasoning is not stored
+MOST_TURNS = 16  # the latest of one tool loop are looked up
+_TIMEOUT_S = 0.25  # a request waits at most that long for Redis
+_PAUSE_S = 1.0  # Redis is not used for that long after a failure
 _GONE = (RedisError, OSError, TimeoutError)
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True):
-    """What one turn of the assistant left: before its calls, and on calls by their ids."""
+    """The reasoning of one assistant turn: parts before its calls, and signatures by call id."""
 
     parts: tuple[Opaque, ...] = ()
     calls: dict[str, Opaque] = {}
@@ -58,28 +59,27 @@ class Store(Protocol):
 
 
 class Reasoning:
-    """The turns of all accounts. Whatever fails here, the request goes on without."""
+    """The turns of all accounts. Best effort: a failure never fails the request."""
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
 
     async def recalled(self, account_id: int, request: ChatRequest) -> ChatRequest:
-        """The request with what the turns of its open tool loop lack and we still have.
+        """The request with the stored reasoning that the turns of its open tool loop lack.
 
-        Of loops that are closed no provider demands it, and it would count as input.
+        No provider needs it for a closed loop, where it would only count as input.
         """
         begin = _open_loop(request.messages)
-        bare = [n for n, message in enumerate(request.messages) if n > begin and _is_bare(message)]
-        bare = bare[-MOST_TURNS:]
-        if not bare or self._store is None:
+        lacking = [n for n, message in enumerate(request.messages) if n > begin and _lacks_reasoning(message)]
+        lacking = lacking[-MOST_TURNS:]
+        if not lacking or self._store is None:
             return request
-        keys = [_key(account_id, (call.id for call in request.messages[place].tool_calls)) for place in bare]
-        found = await self._store.get(keys)
         messages = list(request.messages)
-        turns = [_decoded(kept) for kept in found]
-        for place, turn in zip(bare, turns, strict=True):
+        keys = [_key(account_id, (call.id for call in messages[index].tool_calls)) for index in lacking]
+        turns = [_decoded(stored) for stored in await self._store.get(keys)]
+        for index, turn in zip(lacking, turns, strict=True):
             if turn is not None:
-                messages[place] = _with(messages[place], turn)
+                messages[index] = _with_reasoning(messages[index], turn)
         return msgspec.structs.replace(request, messages=tuple(messages)) if any(turns) else request
 
     def listen(self, account_id: int) -> "Listener":
@@ -91,7 +91,7 @@ class Reasoning:
 
 
 class Listener:
-    """`note` each event of an answer, then `keep` what it left."""
+    """`note` each event of an answer, then `keep` its reasoning."""
 
     def __init__(self, account_id: int, store: Store | None) -> None:
         self._account_id, self._store = account_id, store
@@ -104,13 +104,13 @@ class Listener:
                 self._parts.setdefault(event.choice, []).append(event.carried)
             case ToolCallDelta() if event.id is not None or event.signature is not None:
                 calls = self._calls.setdefault(event.choice, {})
-                identity, signature = calls.get(event.index, ("", None))
-                calls[event.index] = (event.id or identity, event.signature or signature)
+                call_id, signature = calls.get(event.index, ("", None))
+                calls[event.index] = (event.id or call_id, event.signature or signature)
 
     async def keep(self) -> None:
         for choice, by_index in self._calls.items():
             calls = dict(call for _, call in sorted(by_index.items()))
-            signed = {identity: one for identity, one in calls.items() if one is not None}
+            signed = {call_id: signature for call_id, signature in calls.items() if signature is not None}
             turn = Turn(tuple(self._parts.get(choice, ())), signed)
             if self._store is None or not (turn.parts or turn.calls):
                 continue
@@ -120,19 +120,19 @@ class Listener:
 
 
 def _open_loop(messages: tuple[Message, ...]) -> int:
-    """The place of the last word of the user, after which the tool loop goes on."""
+    """The index of the last user message, after which the tool loop is open; -1 without one."""
     return max((n for n, message in enumerate(messages) if message.role is Role.USER), default=-1)
 
 
-def _decoded(kept: bytes | None) -> Turn | None:
+def _decoded(stored: bytes | None) -> Turn | None:
     try:
-        return None if kept is None else _decoder.decode(kept)
-    except msgspec.DecodeError:  # kept by another version of this code
+        return None if stored is None else _decoder.decode(stored)
+    except msgspec.DecodeError:  # stored by another version of this code
         return None
 
 
-def _is_bare(message: Message) -> bool:
-    """Whether calls came back without anything their provider may want."""
+def _lacks_reasoning(message: Message) -> bool:
+    """Return whether calls came back without anything that their provider may want."""
     return (
         bool(message.tool_calls)
         and not any(isinstance(part, Opaque) for part in message.parts)
@@ -140,7 +140,7 @@ def _is_bare(message: Message) -> bool:
     )
 
 
-def _with(message: Message, turn: Turn) -> Message:
+def _with_reasoning(message: Message, turn: Turn) -> Message:
     calls = tuple(
         msgspec.structs.replace(call, signature=turn.calls.get(call.id)) for call in message.tool_calls
     )
@@ -154,11 +154,13 @@ def _key(account_id: int, ids: Iterable[str]) -> bytes:
 
 
 class MemoryStore:
-    """In this process, bounded; the longest kept go first."""
+    """In this process, bounded; the oldest are dropped first."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._turns: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()  # until when, and what
+        self._turns: OrderedDict[bytes, tuple[float, bytes]] = (
+            OrderedDict()
+        )  # expiry by time.monotonic(), and the turn
         self._bytes = 0
 
     async def put(self, key: bytes, turn: bytes) -> None:
@@ -170,20 +172,20 @@ class MemoryStore:
 
     async def get(self, keys: list[bytes]) -> list[bytes | None]:
         now = time.monotonic()
-        found = [self._turns.get(key) for key in keys]
-        return [kept[1] if kept is not None and kept[0] >= now else None for kept in found]
+        entries = [self._turns.get(key) for key in keys]
+        return [entry[1] if entry is not None and entry[0] >= now else None for entry in entries]
 
     async def close(self) -> None:
         self._turns.clear()
 
     def _drop(self, key: bytes) -> None:
-        gone = self._turns.pop(key, None)
-        if gone is not None:
-            self._bytes -= len(gone[1])
+        dropped = self._turns.pop(key, None)
+        if dropped is not None:
+            self._bytes -= len(dropped[1])
 
 
 class RedisStore:
-    """Shared by all web processes, encrypted; while Redis is away, nothing is kept or found."""
+    """Shared by all web processes, encrypted; while Redis is not available, nothing is stored or returned."""
 
     def __init__(self, url: str, prefix: str, seconds: int) -> None:
         self._redis = Redis.from_url(
@@ -204,11 +206,11 @@ class RedisStore:
         if time.monotonic() < self._away_until:
             return [None] * len(keys)
         try:
-            found: list[Any] = await self._redis.mget([self._name(key) for key in keys])
+            entries: list[Any] = await self._redis.mget([self._name(key) for key in keys])
         except _GONE as error:
             self._leave(error)
             return [None] * len(keys)
-        return [_unsealed(kept) for kept in found]
+        return [_decrypted(entry) for entry in entries]
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -218,18 +220,20 @@ class RedisStore:
 
     def _leave(self, error: Exception) -> None:
         self._away_until = time.monotonic() + _PAUSE_S
-        logger.warning("reasoning of earlier turns is not at hand: %s", error)
+        logger.warning(
+            "Redis is not available, so requests go without the reasoning of earlier turns: %s", error
+        )
 
 
-def _unsealed(kept: bytes | None) -> bytes | None:
+def _decrypted(entry: bytes | None) -> bytes | None:
     try:
-        return None if kept is None else decrypt_bytes(kept)
+        return None if entry is None else decrypt_bytes(entry)
     except CannotDecrypt:  # the SECRET_KEY was changed meanwhile
         return None
 
 
 def store() -> Store | None:
-    """As the settings say; None: nothing is kept."""
+    """The store that the settings choose; None: nothing is stored."""
     seconds = settings.KEEP_REASONING_S
     if seconds == 0:
         return None

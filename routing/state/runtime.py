@@ -1,4 +1,4 @@
-"""What one web process keeps between requests: connections, breaker, counters, catalog, ledger writer."""
+"""The state of one web process between requests: connections, breakers, counters, catalog, ledger writer."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime:
-    """Belongs to one event loop; `start` before the first request, `stop` after the last."""
+    """The state of one event loop; `start` it before the first request, `stop` it after the last."""
 
     def __init__(self) -> None:
         self.catalog: Catalog = shared_catalog
@@ -70,7 +70,7 @@ class Runtime:
         self.catalog.start()
 
     async def stop(self) -> None:
-        """Finish what was begun: settlements first, then the connections."""
+        """Finish the background work first, such as settlements, then close the connections."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.catalog.stop()
@@ -85,7 +85,7 @@ class Runtime:
         await asyncio.to_thread(callers.close_connections)
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something that must end even when the request that began it is cancelled."""
+        """Run work that must end even when the request that started it is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -94,11 +94,11 @@ class Runtime:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("unfinished business of a request failed", exc_info=error)
+            logger.error("background work of a request failed", exc_info=error)
 
 
 def _rates() -> Rates:
-    """Where requests are counted: in Redis, in this process if it is the only one, else in the ledger."""
+    """Requests are counted in Redis, in this process if it is the only one, else in the ledger."""
     if settings.REDIS_URL:
         return RedisRates(settings.REDIS_URL, settings.REDIS_PREFIX)
     return MemoryRates() if settings.WEB_WORKERS == 1 else DatabaseRates()
@@ -108,7 +108,7 @@ _runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}
 
 
 async def running() -> Runtime:
-    """This event loop's runtime, started if it is not yet."""
+    """This event loop's runtime, started at the first call."""
     loop = asyncio.get_running_loop()
     runtime = _runtimes.get(loop)
     if runtime is None:
@@ -118,7 +118,7 @@ async def running() -> Runtime:
 
 
 def alive() -> list[Runtime]:
-    """The runtimes of this process, one an event loop."""
+    """The runtimes of this process, one per event loop."""
     return list(_runtimes.values())
 
 

@@ -42,7 +42,7 @@ class Phase(Enum):
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What the decision and the ledger are asked to fit. `left_usd` None: no USD limit binds the decision."""
+    """The money that decision and ledger must fit. `left_usd` None: no USD limit binds the decision."""
 
     phase: Phase
     left_usd: Decimal | None

@@ -146,7 +146,7 @@ def _attempt_row(request_id: str, attempt: AttemptRecord, priced: PricedAttempt)
 
 
 def _fidelity(request: ChatRequest, attempts: Sequence[AttemptRecord], output: OutputCheck) -> Fidelity:
-    """What the answer kept of the request; empty when no arm answered."""
+    """The receipt of the answer and the judgement of its output; empty when no arm answered."""
     shown = answering(attempts)
     if shown is None:
         return Fidelity()
@@ -161,12 +161,12 @@ def receipt(request: ChatRequest, shown: AttemptRecord, is_other_model: bool) ->
     """
     parameters = shown.receipt
     if request.max_output_tokens is None:  # the limit sent upstream is not the caller's
-        parameters = tuple(kept for kept in parameters if kept.parameter != "max_tokens")
+        parameters = tuple(item for item in parameters if item.parameter != "max_tokens")
     elif shown.most_output_tokens is not None and shown.most_output_tokens < request.max_output_tokens:
         change = f"{shown.most_output_tokens}: what is left to spend"
         parameters = with_change(parameters, "max_tokens", change)
     form = request.response_format
-    is_unknown = all(kept.parameter != "response_format" for kept in parameters)
+    is_unknown = all(item.parameter != "response_format" for item in parameters)
     if form is not None and shown.upstream_model and is_unknown:
         change = "asked for in words, to go on with a cut answer"
         parameters = with_change(parameters, "response_format", change)
@@ -246,7 +246,7 @@ def _settled(settlement: Settlement, attempts: Sequence[AttemptRecord], fidelity
 
 
 def is_other_model(served: str, requested: str) -> bool:
-    """Whether a provider names another model than the requested one; a dated snapshot counts as the same."""
+    """Return whether a provider names another model than the requested one, dated snapshots aside."""
     if not served or served == requested:
         return False
     served, requested = _undated(served), _undated(requested)

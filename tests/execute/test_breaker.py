@@ -11,7 +11,7 @@ from routing.execute.breaker import (
     LONGEST_PAUSE_S,
     WINDOW,
     Breaker,
-    Opening,
+    CircuitOpened,
 )
 from routing.language.arms import ModelFacts
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
@@ -48,14 +48,14 @@ def test_it_stays_closed_below_the_threshold() -> None:
     breaker = Breaker()
     for _ in range(CONSECUTIVE_FAILURES - 1):
         breaker.failed(facts(), failure(), 0.0)
-    assert breaker.admit(facts(), 0.0, 1.0)
+    assert breaker.acquire_here(facts(), 0.0, 1.0)
     assert breaker.blocked(0.0) == ({}, {})
 
 
 def test_consecutive_failures_open_it_for_that_model_only() -> None:
     breaker = opened()
-    assert not breaker.admit(facts(), 1.0, 1.0)
-    assert breaker.admit(facts("other"), 1.0, 1.0)
+    assert not breaker.acquire_here(facts(), 1.0, 1.0)
+    assert breaker.acquire_here(facts("other"), 1.0, 1.0)
     assert "server" in breaker.blocked(1.0)[0]["m"]
 
 
@@ -65,7 +65,7 @@ def test_a_success_starts_the_count_again() -> None:
         breaker.failed(facts(), failure(), 0.0)
         breaker.succeeded(facts(), 0.0)
         breaker.succeeded(facts(), 0.0)
-    assert breaker.admit(facts(), 0.0, 1.0)
+    assert breaker.acquire_here(facts(), 0.0, 1.0)
 
 
 def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
@@ -74,54 +74,56 @@ def test_a_high_error_rate_opens_it_without_a_run_of_failures() -> None:
     for _ in range(WINDOW // 2):
         breaker.succeeded(facts(), 0.0)
         breaker.failed(facts(), failure(), 0.0)
-    assert not breaker.admit(facts(), 0.1, 1.0)
+    assert not breaker.acquire_here(facts(), 0.1, 1.0)
 
 
 def test_half_open_lets_one_probe_through_at_a_time() -> None:
     breaker = opened()
     later = FIRST_PAUSE_S + 0.1
-    assert breaker.admit(facts(), later, 1.0)
-    assert not breaker.admit(facts(), later, 1.0)
-    assert breaker.admit(facts(), later + 1.1, 1.0), "a probe that never reported back is not waited for"
+    assert breaker.acquire_here(facts(), later, 1.0)
+    assert not breaker.acquire_here(facts(), later, 1.0)
+    assert breaker.acquire_here(facts(), later + 1.1, 1.0), (
+        "a probe that never reported back is not waited for"
+    )
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
     breaker = opened()
-    assert breaker.admit(facts(), FIRST_PAUSE_S + 0.1, 1.0)
+    assert breaker.acquire_here(facts(), FIRST_PAUSE_S + 0.1, 1.0)
     breaker.succeeded(facts(), FIRST_PAUSE_S + 0.2)
-    assert all(breaker.admit(facts(), FIRST_PAUSE_S + 0.2, 1.0) for _ in range(3))
+    assert all(breaker.acquire_here(facts(), FIRST_PAUSE_S + 0.2, 1.0) for _ in range(3))
 
 
 def test_pauses_double_up_to_the_longest() -> None:
     breaker, now = opened(), 0.0
     for _ in range(6):
         now += LONGEST_PAUSE_S + 0.1
-        assert breaker.admit(facts(), now, 1.0), "back in use within the longest pause"
+        assert breaker.acquire_here(facts(), now, 1.0), "back in use within the longest pause"
         breaker.failed(facts(), failure(), now)
-        assert not breaker.admit(facts(), now + FIRST_PAUSE_S - 0.1, 1.0)
+        assert not breaker.acquire_here(facts(), now + FIRST_PAUSE_S - 0.1, 1.0)
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AUTH, FailureKind.QUOTA])
 def test_a_bad_credential_or_an_empty_purse_blocks_the_whole_provider(kind: FailureKind) -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(kind), 0.0)
-    assert not breaker.admit(facts("another model"), 1.0, 1.0)
-    assert breaker.admit(facts("m", "another provider"), 1.0, 1.0)
-    assert breaker.admit(facts(), LONG_PAUSE_S + 1, 1.0)
+    assert not breaker.acquire_here(facts("another model"), 1.0, 1.0)
+    assert breaker.acquire_here(facts("m", "another provider"), 1.0, 1.0)
+    assert breaker.acquire_here(facts(), LONG_PAUSE_S + 1, 1.0)
 
 
 def test_retry_after_is_honoured() -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=7.0), 0.0)
-    assert not breaker.admit(facts(), 6.9, 1.0)
-    assert breaker.admit(facts(), 7.1, 1.0)
+    assert not breaker.acquire_here(facts(), 6.9, 1.0)
+    assert breaker.acquire_here(facts(), 7.1, 1.0)
 
 
 def test_a_provider_that_cannot_be_reached_is_counted_over_all_its_models() -> None:
     breaker = Breaker()
     for number in range(CONSECUTIVE_FAILURES):
         breaker.failed(facts(f"m{number}"), failure(FailureKind.UNAVAILABLE), 0.0)
-    assert not breaker.admit(facts("yet another"), 1.0, 1.0)
+    assert not breaker.acquire_here(facts("yet another"), 1.0, 1.0)
 
 
 @pytest.mark.parametrize("kind", [FailureKind.BAD_REQUEST, FailureKind.REFUSED, FailureKind.CONTEXT])
@@ -129,28 +131,28 @@ def test_the_callers_own_mistakes_do_not_count(kind: FailureKind) -> None:
     breaker = Breaker()
     for _ in range(50):
         breaker.failed(facts(), failure(kind), 0.0)
-    assert breaker.admit(facts(), 0.0, 1.0)
+    assert breaker.acquire_here(facts(), 0.0, 1.0)
 
 
 def test_what_began_before_it_opened_neither_closes_it_nor_lengthens_the_pause() -> None:
     breaker = opened()
     for _ in range(50):
         breaker.failed(facts(), failure(), 1.0)
-    assert not breaker.admit(facts(), 1.0, 1.0)
+    assert not breaker.acquire_here(facts(), 1.0, 1.0)
     breaker.succeeded(facts(), 1.0)
-    assert not breaker.admit(facts(), 1.0, 1.0), "the answer of a call from before"
-    assert breaker.admit(facts(), FIRST_PAUSE_S + 0.1, 1.0), "the first pause, not the longest"
+    assert not breaker.acquire_here(facts(), 1.0, 1.0), "the answer of a call from before"
+    assert breaker.acquire_here(facts(), FIRST_PAUSE_S + 0.1, 1.0), "the first pause, not the longest"
 
 
 def test_a_longer_wait_is_not_cut_by_a_shorter_one() -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=7.0), 0.0)
     breaker.failed(facts(), failure(FailureKind.RATE_LIMIT, retry_after_s=1.0), 0.0)
-    assert not breaker.admit(facts(), 6.9, 1.0)
+    assert not breaker.acquire_here(facts(), 6.9, 1.0)
 
 
 def test_whoever_listens_hears_once_of_an_opening() -> None:
-    breaker, heard = Breaker(), list[Opening]()
+    breaker, heard = Breaker(), list[CircuitOpened]()
     breaker.on_open.append(heard.append)
     for second in range(3):
         breaker.failed(facts(), failure(FailureKind.AUTH), second)

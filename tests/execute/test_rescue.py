@@ -1,4 +1,4 @@
-"""A cut stream goes on from the next arm, and the caller reads one answer (reliability rows 8, 9, 14)."""
+"""The next arm continues a cut stream, and the caller reads one answer (reliability rows 8, 9 and 14)."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 
 from billing.models import Attempt, Request
 from tests.conftest import Simulator
-from tests.pipeline.conftest import Asker, Reply
+from tests.door_client import ChatClient, DoorClient, NativeClient, Reply
 
 ESSAY = [{"role": "user", "content": "Explain the history of bread in a few paragraphs."}]
-SAYING = (
+PASSAGE = (
     "Bread was baked long before anyone wrote down how it was made. Grain became flour between two heavy "
     "stones; water, salt and wild yeast did the rest, slowly, over a night and half a morning, and whoever "
     "rose first shaped the loaves and put them into the oven."
@@ -21,11 +21,6 @@ CUTS: dict[str, dict[str, Any]] = {
     "stall": {"kind": "stall", "after_chunks": 3, "delay_s": 30},
     "malformed chunk": {"kind": "malformed", "after_chunks": 3},
 }
-
-
-@pytest.fixture(params=["native", "openai"])
-def streaming(request: pytest.FixtureRequest, http: httpx.Client) -> Asker:
-    return Asker(http, request.param, streamed=True)
 
 
 def row_of(reply: Reply) -> Request:
@@ -43,13 +38,13 @@ FIRST = {
 @pytest.mark.parametrize("manner", ["clean", "overlap", "bare", "restart"])
 @pytest.mark.parametrize("first", FIRST)
 def test_row_8_the_text_is_whole_however_the_next_arm_goes_on(
-    streaming: Asker, simulator: Simulator, first: str, manner: str
+    streaming: DoorClient, simulator: Simulator, first: str, manner: str
 ) -> None:
     simulator.fault(kind="cut", model=first, after_chunks=FIRST[first], count=1)
     simulator.fault(kind="go_on", manner=manner, count=1)
-    reply = streaming.ask([{"role": "user", "content": f"Repeat exactly: {SAYING}"}], model=first)
+    reply = streaming.ask([{"role": "user", "content": f"Repeat exactly: {PASSAGE}"}], model=first)
     assert [attempt["outcome"] for attempt in reply.attempts] == ["partial", "ok"]
-    assert reply.text == SAYING
+    assert reply.text == PASSAGE
 
 
 @pytest.mark.parametrize(
@@ -59,16 +54,16 @@ def test_row_14_whichever_arm_goes_on_takes_the_request(
     http: httpx.Client, simulator: Simulator, second: str
 ) -> None:
     simulator.fault(kind="cut", after_chunks=14, count=1)
-    reply = Asker(http, "native", streamed=True).ask(
-        [{"role": "user", "content": f"Repeat exactly: {SAYING}"}],
+    reply = NativeClient(http, streamed=True).ask(
+        [{"role": "user", "content": f"Repeat exactly: {PASSAGE}"}],
         model="gpt-4o-mini",
         models=["gpt-4o-mini", second],
         max_output_tokens=2000,
     )
-    assert (reply.text, reply.model) == (SAYING, second)
+    assert (reply.text, reply.model) == (PASSAGE, second)
 
 
-def test_a_json_answer_goes_on_as_the_same_document(streaming: Asker, simulator: Simulator) -> None:
+def test_a_json_answer_goes_on_as_the_same_document(streaming: DoorClient, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=10, count=1)
     reply = streaming.ask(
         [{"role": "user", "content": "Explain tides as JSON."}],
@@ -82,27 +77,27 @@ def test_a_json_answer_goes_on_as_the_same_document(streaming: Asker, simulator:
 
 def test_log_probabilities_are_not_continued(http: httpx.Client, simulator: Simulator) -> None:
     simulator.fault(**CUTS["cut"], count=1)
-    reply = Asker(http, "openai", streamed=True).ask(ESSAY, model="gpt-4o-mini", logprobs=True)
+    reply = ChatClient(http, streamed=True).ask(ESSAY, model="gpt-4o-mini", logprobs=True)
     assert reply.error is not None
     assert len(simulator.calls()) == 1
 
 
 @pytest.mark.parametrize("fault", CUTS.values(), ids=CUTS.keys())
 def test_rows_8_and_9_a_broken_stream_is_continued_by_the_next_arm(
-    streaming: Asker, simulator: Simulator, fault: dict[str, Any]
+    streaming: DoorClient, simulator: Simulator, fault: dict[str, Any]
 ) -> None:
     simulator.fault(**fault, count=1)
-    reply = streaming.ask(ESSAY, max_tokens=600) if streaming.door == "openai" else streaming.ask(ESSAY)
+    reply = streaming.ask(ESSAY, max_output_tokens=600)
     assert reply.error is None
     assert [attempt["outcome"] for attempt in reply.attempts] == ["partial", "ok"]
     assert reply.fallback_used
     assert reply.text.endswith(".)"), "the essay's last line is there"
     sentences = [part for part in reply.text.replace("\n", " ").split(". ") if len(part) > 30]
-    assert len(sentences) == len(set(sentences)), "nothing is said twice"
+    assert len(sentences) == len(set(sentences)), "no sentence comes twice"
 
 
 def test_a_rescued_request_is_charged_for_both_parts_and_says_so(
-    streaming: Asker, simulator: Simulator
+    streaming: DoorClient, simulator: Simulator
 ) -> None:
     simulator.fault(**CUTS["cut"], count=1)
     reply = streaming.ask(ESSAY)
@@ -116,18 +111,17 @@ def test_a_rescued_request_is_charged_for_both_parts_and_says_so(
 
 
 def test_row_14_the_continuation_never_ends_on_an_assistants_message(
-    streaming: Asker, simulator: Simulator
+    streaming: DoorClient, simulator: Simulator
 ) -> None:
     simulator.fault(**CUTS["cut"], count=1)
     streaming.ask(ESSAY)
-    told = json.dumps(simulator.calls()[-1]["body"])
-    body = json.loads(told)
+    body = simulator.calls()[-1]["body"]
     last = (body.get("messages") or body.get("input") or body.get("contents"))[-1]
     assert last["role"] == "user"
-    assert "cut off" in told
+    assert "cut off" in json.dumps(body)
 
 
-def test_a_stream_cut_twice_is_rescued_twice(streaming: Asker, simulator: Simulator) -> None:
+def test_a_stream_cut_twice_is_rescued_twice(streaming: DoorClient, simulator: Simulator) -> None:
     simulator.fault(**CUTS["cut"], count=2)
     reply = streaming.ask(ESSAY)
     assert reply.error is None
@@ -137,7 +131,9 @@ def test_a_stream_cut_twice_is_rescued_twice(streaming: Asker, simulator: Simula
     assert reply.text.endswith(".)")
 
 
-def test_a_continuation_that_fails_is_tried_by_the_one_after(streaming: Asker, simulator: Simulator) -> None:
+def test_a_continuation_that_fails_is_tried_by_the_one_after(
+    streaming: DoorClient, simulator: Simulator
+) -> None:
     simulator.fault(**CUTS["cut"], count=1)
     simulator.fault(kind="status", status=500, count=1)
     reply = streaming.ask(ESSAY)
@@ -146,7 +142,7 @@ def test_a_continuation_that_fails_is_tried_by_the_one_after(streaming: Asker, s
 
 
 def test_a_rescue_that_fails_is_a_typed_error_and_charges_what_was_given(
-    streaming: Asker, simulator: Simulator
+    streaming: DoorClient, simulator: Simulator
 ) -> None:
     simulator.fault(**CUTS["cut"], count=1)
     simulator.fault(kind="status", status=500, count=2)
@@ -161,27 +157,21 @@ def test_a_rescue_that_fails_is_a_typed_error_and_charges_what_was_given(
     assert row.cost_usd == attempts[0].cost_usd
 
 
-@pytest.mark.parametrize("door", ["native", "openai"])
-def test_a_request_can_do_without_rescue(http: httpx.Client, simulator: Simulator, door: str) -> None:
+def test_a_request_can_refuse_a_rescue(streaming: DoorClient, simulator: Simulator) -> None:
     simulator.fault(**CUTS["cut"], count=1)
-    asker = Asker(http, door, streamed=True)
-    if door == "openai":
-        http.headers["X-RoutePlex-Rescue"] = "false"
-        reply = asker.ask(ESSAY)
-    else:
-        reply = asker.ask(ESSAY, rescue=False)
+    reply = streaming.ask(ESSAY, rescue=False)
     assert reply.error is not None
     assert len(simulator.calls()) == 1
 
 
-def test_an_account_can_do_without_rescue(account: Any, http: httpx.Client, simulator: Simulator) -> None:
+def test_an_account_can_refuse_rescues(account: Any, http: httpx.Client, simulator: Simulator) -> None:
     account.rescue = False
     account.save()
     simulator.fault(**CUTS["cut"], count=1)
-    assert Asker(http, "native", streamed=True).ask(ESSAY).error is not None
+    assert NativeClient(http, streamed=True).ask(ESSAY).error is not None
 
 
-def test_nobody_goes_on_with_half_a_tool_call(streaming: Asker, simulator: Simulator) -> None:
+def test_half_a_tool_call_is_not_continued(streaming: DoorClient, simulator: Simulator) -> None:
     weather = {
         "type": "function",
         "function": {
@@ -209,5 +199,5 @@ def test_the_rest_is_no_longer_than_the_callers_limit_leaves(
     http: httpx.Client, simulator: Simulator
 ) -> None:
     simulator.fault(**CUTS["cut"], count=1)
-    reply = Asker(http, "native", streamed=True).ask(ESSAY, max_output_tokens=200)
+    reply = NativeClient(http, streamed=True).ask(ESSAY, max_output_tokens=200)
     assert row_of(reply).output_tokens <= 200 + 16

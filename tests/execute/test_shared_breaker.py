@@ -36,7 +36,7 @@ class Processes:
             await one.stop()
 
     async def admits(self, breaker: Breaker) -> bool:
-        return await breaker.lets_through(facts(), time.monotonic(), PROBE_S)
+        return await breaker.acquire(facts(), time.monotonic(), PROBE_S)
 
 
 def fail(breaker: Breaker, times: int = CONSECUTIVE_FAILURES, **more: float) -> None:
@@ -173,7 +173,7 @@ async def test_a_redis_that_hangs_holds_no_request_up() -> None:
     breaker.failed(facts(), failure(retry_after_s=0.01), time.monotonic())
     await asyncio.sleep(0.02)
     began = time.monotonic()
-    assert await breaker.lets_through(facts(), time.monotonic(), PROBE_S)
+    assert await breaker.acquire(facts(), time.monotonic(), PROBE_S)
     assert time.monotonic() - began < CLAIM_S * 1.5
     await sharing.stop()
     server.close()

@@ -1,4 +1,4 @@
-"""What fails upstream is answered by the next arm; a caller's own mistakes are not (spec/routing.md §7)."""
+"""Fallback: the next arm answers after a failure upstream, but not after a caller's own mistake."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from billing.models import Attempt, Request
 from tests.conftest import Simulator
-from tests.pipeline.conftest import Asker
+from tests.door_client import DoorClient
 
 FAILING = {
     "500": {"kind": "status", "status": 500},
@@ -25,7 +25,7 @@ FAILING = {
 
 @pytest.mark.parametrize("fault", FAILING.values(), ids=FAILING.keys())
 def test_a_failure_of_the_first_choice_is_answered_by_the_next(
-    caller: Asker, simulator: Simulator, fault: dict[str, Any]
+    caller: DoorClient, simulator: Simulator, fault: dict[str, Any]
 ) -> None:
     simulator.fault(**fault, count=1)
     reply = caller.ask()
@@ -36,7 +36,9 @@ def test_a_failure_of_the_first_choice_is_answered_by_the_next(
     assert reply.attempts[0]["model"] != reply.attempts[1]["model"] == reply.model
 
 
-def test_the_ledger_says_who_answered_and_what_was_tried(caller: Asker, simulator: Simulator) -> None:
+def test_the_ledger_records_the_answering_arm_and_every_attempt(
+    caller: DoorClient, simulator: Simulator
+) -> None:
     simulator.fault(kind="status", status=500, count=2)
     reply = caller.ask()
     row = Request.objects.get(pk=reply.request_id)
@@ -48,7 +50,9 @@ def test_the_ledger_says_who_answered_and_what_was_tried(caller: Asker, simulato
     assert float(row.cost_usd or 0) == reply.cost_usd
 
 
-def test_when_every_candidate_fails_the_error_lists_the_attempts(caller: Asker, simulator: Simulator) -> None:
+def test_when_every_candidate_fails_the_error_lists_the_attempts(
+    caller: DoorClient, simulator: Simulator
+) -> None:
     simulator.fault(kind="status", status=500, count=3)
     reply = caller.ask()
     assert reply.status == 503
@@ -57,6 +61,7 @@ def test_when_every_candidate_fails_the_error_lists_the_attempts(caller: Asker, 
     row = Request.objects.get(pk=reply.request_id)
     assert (row.status, row.error_code, row.cost_usd) == ("failed", "all_providers_failed", 0)
     assert row.attempts.count() == 3
+    assert not row.fallback_used, "no other arm answered"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_when_every_candidate_fails_the_error_lists_the_attempts(caller: Asker, 
     ids=["400", "content refusal"],
 )
 def test_a_callers_mistake_is_not_retried(
-    caller: Asker, simulator: Simulator, fault: dict[str, Any], code: str
+    caller: DoorClient, simulator: Simulator, fault: dict[str, Any], code: str
 ) -> None:
     simulator.fault(**fault, count=1)
     reply = caller.ask()
@@ -81,18 +86,34 @@ def test_a_callers_mistake_is_not_retried(
     assert len(simulator.calls()) == 1
 
 
-def test_without_fallback_the_first_error_is_the_answer(http: Any, simulator: Simulator) -> None:
+def test_without_fallback_the_first_error_is_the_answer(caller: DoorClient, simulator: Simulator) -> None:
     simulator.fault(kind="status", status=500, count=1)
-    response = http.post(
-        "/api/v1/chat",
-        json={"messages": [{"role": "user", "content": "Hello"}], "fallback": False},
-    )
-    assert response.status_code == 502
-    assert response.json()["error"]["code"] == "provider_error"
+    reply = caller.ask(fallback=False)
+    assert reply.status == 502
+    assert reply.error is not None
+    assert reply.error["code"] == "provider_error"
     assert len(simulator.calls()) == 1
 
 
-def test_a_pinned_model_falls_back_unless_the_pin_is_strict(caller: Asker, simulator: Simulator) -> None:
+def test_a_retry_on_the_same_arm_is_no_fallback(caller: DoorClient, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=429, retry_after=0.1, count=1)
+    reply = caller.ask(model="claude-haiku-4-5", fallback=False)
+    row = Request.objects.get(pk=reply.request_id)
+    assert [attempt["outcome"] for attempt in reply.attempts] == ["failed", "ok"]
+    assert {attempt["model"] for attempt in reply.attempts} == {"claude-haiku-4-5"}
+    assert reply.headers["x-routeplex-fallback-used"] == "false"
+    assert (reply.fallback_used, row.fallback_used) == (False, False)
+
+
+def test_header_answer_and_ledger_agree_on_a_fallback(caller: DoorClient, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, count=1)
+    reply = caller.ask()
+    row = Request.objects.get(pk=reply.request_id)
+    assert reply.headers["x-routeplex-fallback-used"] == "true"
+    assert (reply.fallback_used, row.fallback_used) == (True, True)
+
+
+def test_a_pinned_model_falls_back_unless_the_pin_is_strict(caller: DoorClient, simulator: Simulator) -> None:
     simulator.fault(kind="status", status=500, model="claude-haiku-4-5", count=1)
     reply = caller.ask(model="claude-haiku-4-5")
     assert reply.error is None
@@ -101,11 +122,11 @@ def test_a_pinned_model_falls_back_unless_the_pin_is_strict(caller: Asker, simul
 
 
 def test_a_stream_cut_after_content_ends_in_a_typed_error_and_a_partial_row(
-    http: Any, simulator: Simulator
+    streaming: DoorClient, simulator: Simulator
 ) -> None:
     simulator.fault(kind="cut", after_chunks=3, count=1)
-    simulator.fault(kind="status", status=500, count=2)  # nor can anyone continue it
-    reply = Asker(http, "native", streamed=True).ask()
+    simulator.fault(kind="status", status=500, count=2)  # nor does a rescue succeed
+    reply = streaming.ask()
     assert reply.text
     assert reply.error is not None
     row = Request.objects.get(pk=reply.request_id)
@@ -115,8 +136,6 @@ def test_a_stream_cut_after_content_ends_in_a_typed_error_and_a_partial_row(
     assert row.cost_usd > 0
 
 
-def test_a_cut_that_the_caller_never_saw_is_answered_whole(http: Any, simulator: Simulator) -> None:
+def test_a_cut_before_any_content_is_answered_whole(caller: DoorClient, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=0, count=1)
-    for streamed in (True, False):
-        reply = Asker(http, "native", streamed).ask()
-        assert reply.text == "The capital of France is Paris."
+    assert caller.ask().text == "The capital of France is Paris."
