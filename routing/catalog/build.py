@@ -1,4 +1,4 @@
-"""Builds the snapshot and the name book from the tables; five queries."""
+"""Builds the snapshot, the name book and the price book from the tables, in five queries."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,12 @@ class Built(NamedTuple):
 
 
 def build(now: datetime, providers: Iterable[Mapping[str, str]]) -> Built:
-    """`providers`: entries like settings.PROVIDERS; only their models are in the snapshot."""
+    """Build all three as of `now`. `providers`: entries like settings.PROVIDERS; only their models are in the
+    snapshot.
+
+    The name book knows every enabled model, so that a caller who names a model of a provider that is not
+    configured gets an error that says so.
+    """
     dialects = {provider["name"]: provider["dialect"] for provider in providers}
     rows = list(Model.objects.filter(enabled=True).order_by("id"))
     models = {
@@ -35,7 +40,7 @@ def build(now: datetime, providers: Iterable[Mapping[str, str]]) -> Built:
     book = load_price_book()
     prices = {name: period.tiers for name in models if (period := book.at(name, now)) is not None}
     arms = tuple(arm for facts in models.values() for arm in arms_of(facts))
-    measured = {(one.model_id, one.effort): one for one in Measurement.objects.all()}
+    measured = {(row.model_id, row.effort): row for row in Measurement.objects.all()}
     latency = {
         arm: _latency(arm, models[arm.model], prices, measured.get((arm.model, arm.effort or "")))
         for arm in arms
@@ -57,15 +62,15 @@ def build(now: datetime, providers: Iterable[Mapping[str, str]]) -> Built:
     )
     version = _version(snapshot)
     retired = [
-        Retired(one.id, one.provider, one.retired, one.successor_id)
-        for one in RetiredModel.objects.order_by("id")
+        Retired(row.id, row.provider, row.retired, row.successor_id)
+        for row in RetiredModel.objects.order_by("id")
     ]
     names = NameBook([Named(row.id, row.provider, row.match) for row in rows], retired, now.date())
     return Built(msgspec.structs.replace(snapshot, version=version), names, book)
 
 
 def arms_of(facts: ModelFacts) -> tuple[Arm, ...]:
-    """Every effort of a current model; of others only what their provider does by itself."""
+    """Return the arms the router may choose: all efforts of a current model, the default effort of others."""
     if not facts.efforts:
         return (Arm(facts.id),)
     if facts.status == "current":
@@ -73,30 +78,40 @@ def arms_of(facts: ModelFacts) -> tuple[Arm, ...]:
     return (Arm(facts.id, facts.default_effort),)
 
 
-def _latency(arm: Arm, facts: ModelFacts, prices: Mapping[str, Any], seen: Measurement | None) -> Latency:
-    if seen is not None and seen.samples >= ENOUGH_SAMPLES and seen.ttft_p50_ms and seen.tokens_per_second:
+def _latency(
+    arm: Arm, facts: ModelFacts, prices: Mapping[str, Any], measurement: Measurement | None
+) -> Latency:
+    if (
+        measurement is not None
+        and measurement.samples >= ENOUGH_SAMPLES
+        and measurement.ttft_p50_ms
+        and measurement.tokens_per_second
+    ):
         return Latency(
-            seen.ttft_p50_ms, seen.ttft_p95_ms or seen.ttft_p50_ms, seen.tokens_per_second, seen.samples
+            measurement.ttft_p50_ms,
+            measurement.ttft_p95_ms or measurement.ttft_p50_ms,
+            measurement.tokens_per_second,
+            measurement.samples,
         )
     tiers = prices.get(arm.model)
     return latency_prior(arm, facts, float(tiers[0].prices.output) if tiers else None)
 
 
 def _p_up(models: Mapping[str, ModelFacts], measured: Iterable[Measurement]) -> dict[str, float]:
-    """A model's worst effort counts: they are served by the same machines."""
+    """Health by model, that of its worst effort: all efforts run on the same machines."""
     p_up: dict[str, float] = {}
-    for one in measured:
-        if one.model_id in models:
-            p_up[one.model_id] = min(one.p_up, p_up.get(one.model_id, 1.0))
+    for row in measured:
+        if row.model_id in models:
+            p_up[row.model_id] = min(row.p_up, p_up.get(row.model_id, 1.0))
     return p_up
 
 
 def _version(snapshot: Snapshot) -> str:
-    """The same content has the same version, whenever it was built."""
+    """A hash of everything a decision reads, so that equal content has the same version in every process."""
     content = [
         [(name, facts) for name, facts in sorted(snapshot.models.items())],
         sorted(snapshot.prices.items()),
-        sorted((arm.name, seen) for arm, seen in snapshot.latency.items()),
+        sorted((arm.name, measurement) for arm, measurement in snapshot.latency.items()),
         sorted(snapshot.p_up.items()),
         sorted(snapshot.scores.items()),
     ]

@@ -1,4 +1,4 @@
-"""Django's system check of who can answer: `manage.py check` says what would make every request fail."""
+"""System check: `manage.py check` warns when no provider is configured and every request would fail."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""From a catalog row to the facts that adapters and the decision read.
+"""Turns a catalog row into the facts that adapters and the decision read.
 
-What a provider's data calls by many names (effort levels, thinking levels, thinking budgets) becomes one
-vocabulary here; the quirks themselves travel along for the adapters.
+Providers call reasoning effort by different names (effort levels, thinking levels, thinking budgets); here
+they become one vocabulary. The quirks are passed on for the adapters.
 """
 
 import re
@@ -20,7 +20,7 @@ def _no_facts(dialect: str) -> ApiFacts:
 
 _api_facts: Callable[[str], ApiFacts] = _no_facts
 _ALL_EFFORTS = tuple(Effort)
-# "…; 2.5-pro min 128, cannot be 0": the one of its kind that cannot stop thinking
+# "…; 2.5-pro min 128, cannot be 0": models with a thinking budget that cannot turn thinking off
 _NEVER_ZERO = re.compile(r"([\w.-]+) min \d+, cannot be 0")
 
 
@@ -66,7 +66,7 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
 
 
 def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
-    """The efforts a model accepts, ascending; empty when it takes none."""
+    """Return the efforts a model accepts, ascending; empty when it takes none."""
     if "reasoning_efforts" in quirks:
         named = set(quirks["reasoning_efforts"])
     elif "effort_levels" in quirks:
@@ -85,7 +85,10 @@ def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
 
 
 def _opt_in_efforts(quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
-    """Thinking budgets of models that know no effort (spec/providers.md §6); nobody has scored them so."""
+    """Efforts of models that take a thinking budget instead of an effort, and think only when given one.
+
+    They are not arms the router may choose: published scores describe these models without thinking.
+    """
     if "enabled" not in quirks.get("thinking_types", ()):
         return ()
     return (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
@@ -99,7 +102,7 @@ def _default_effort(quirks: Mapping[str, Any], efforts: tuple[Effort, ...]) -> E
         return Effort(stated)
     if quirks.get("thinking_on_by_default") is False and Effort.NONE in efforts:
         return Effort.NONE
-    # Anthropic's and Google's models think at a high level when nothing is said.
+    # Anthropic's and Google's models think at a high level when the request sets none.
     return Effort.HIGH if Effort.HIGH in efforts else efforts[-1]
 
 
@@ -107,7 +110,7 @@ def _capabilities(row: Model, api: ApiFacts) -> frozenset[Capability]:
     has = {Capability(name) for name in row.capabilities} | api.capabilities
     if Capability.TOOLS in has and row.quirks.get("forced_tool_choice", True):
         has.add(Capability.FORCED_TOOLS)
-    # Conditions ("only at effort none", "older API version only") do not count: the caller insists or not.
+    # Sampling that is accepted under a condition ("only at effort none") does not count as accepted.
     if row.quirks.get("sampling_params", "accepted") == "accepted":
         has |= {Capability.SAMPLING} | api.with_sampling
     return frozenset(has)

@@ -1,6 +1,6 @@
-"""The catalog as one process sees it: current snapshot, prices and names, renewed every few seconds.
+"""The catalog in one process's memory: current snapshot, prices and names, refreshed every few seconds.
 
-Reading never waits. When the database fails, the last good picture stays.
+Reading never waits for the database. When a refresh fails, the last good build stays in use.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Catalog:
-    """Holds the latest build. A process that never started the refresh builds at the first look."""
+    """Holds the latest build. Without a background refresh, the first access builds it."""
 
     def __init__(self) -> None:
         self._built: Built | None = None
@@ -39,8 +39,10 @@ class Catalog:
         return self._latest().names
 
     def refresh_now(self) -> None:
-        """Build from the tables; what has not changed keeps its snapshot object."""
+        """Build from the tables, in the calling thread."""
         built = build(datetime.now(UTC), [*settings.PROVIDERS, *extra_providers()])
+        # Arm tables are cached by the identity of the snapshot's parts. Keeping the old snapshot object while
+        # its content is the same saves building them again after each refresh.
         if self._built is not None and built.snapshot.version == self._built.snapshot.version:
             built = built._replace(snapshot=self._built.snapshot)
         self._built = built
@@ -70,7 +72,7 @@ class Catalog:
             try:
                 await self.refresh()
             except Exception:
-                logger.exception("the catalog could not be refreshed; the last picture stays in use")
+                logger.exception("Catalog refresh failed; the last build stays in use")
 
 
 catalog = Catalog()

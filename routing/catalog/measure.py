@@ -1,4 +1,4 @@
-"""Measures arms on the ledger's attempts: time to first token, speed, error rate; recent ones count more."""
+"""Measures arms from the ledger's attempts: time to first token, speed and error rate."""
 
 import math
 from collections import defaultdict
@@ -9,18 +9,18 @@ from typing import NamedTuple
 from billing.models import Attempt
 from routing.catalog.models import Measurement, Model
 
-LOOK_BACK = timedelta(hours=24)
+WINDOW = timedelta(hours=24)
 HALF_LIFE_S = 3600.0  # an attempt an hour ago counts half
-MOST_ATTEMPTS = 1_000  # of each model, the newest: by then a further one changes nothing
-PRIOR_ATTEMPTS = 10.0  # that many successes are assumed, so that one failure is not an outage
-# Of the attempts that count: half failing is an outage to whoever meets it, one in twenty a bad day.
+MAX_ATTEMPTS = 1_000  # newest attempts read per model; more would hardly change a figure
+PRIOR_ATTEMPTS = 10.0  # successes assumed in addition, so that a single failure does not count as an outage
+# P(up) below which a model is shown as down or degraded.
 DOWN_BELOW = 0.5
 DEGRADED_BELOW = 0.95
-# Attempts that failed for the caller's own reasons say nothing of the arm.
-_CALLERS_OWN = ("bad_request", "refused", "context")
+# Kinds of error caused by the request; they say nothing about the arm.
+_CALLER_ERRORS = ("bad_request", "refused", "context")
 
 
-class _Seen(NamedTuple):
+class _Sample(NamedTuple):
     weight: float
     failed: bool
     ttft_ms: int | None
@@ -28,16 +28,16 @@ class _Seen(NamedTuple):
 
 
 def measure(now: datetime) -> int:
-    """Write a Measurement for every arm that was tried lately; returns how many.
+    """Write a Measurement for every arm with attempts in the window; return their number.
 
-    An arm nobody tried any more keeps what was last seen of its speed, which by then counts as up again:
-    failures fade with their half-life.
+    An arm without recent attempts keeps its last measured speed and counts as up again: with no traffic there
+    is no evidence that it is still down.
     """
-    by_arm: dict[tuple[str, str], list[_Seen]] = defaultdict(list)
+    by_arm: dict[tuple[str, str], list[_Sample]] = defaultdict(list)
     for model in Model.objects.values_list("id", flat=True):
-        for attempt in _lately(model, now):
-            by_arm[model, attempt.effort].append(_seen(attempt, now))
-    measured = [_measurement(model, effort, seen, now) for (model, effort), seen in by_arm.items()]
+        for attempt in _recent(model, now):
+            by_arm[model, attempt.effort].append(_sample(attempt, now))
+    measured = [_measurement(model, effort, attempts, now) for (model, effort), attempts in by_arm.items()]
     Measurement.objects.bulk_create(
         measured,
         update_conflicts=True,
@@ -49,39 +49,43 @@ def measure(now: datetime) -> int:
 
 
 def health_word(p_up: float, blocked: bool) -> str:
-    """What GET /api/v1/models says of a model: healthy, degraded or down."""
+    """Return a model's health as GET /api/v1/models shows it: healthy, degraded or down."""
     if blocked or p_up < DOWN_BELOW:
         return "down"
     return "healthy" if p_up >= DEGRADED_BELOW else "degraded"
 
 
-def _lately(model: str, now: datetime) -> Iterable[Attempt]:
-    """One look into the index by model and time, whatever the size of the ledger."""
+def _recent(model: str, now: datetime) -> Iterable[Attempt]:
+    """The model's newest attempts: one index range, however large the ledger is."""
     return (
-        Attempt.objects.filter(model=model, started_at__gte=now - LOOK_BACK)
-        .exclude(error_kind__in=_CALLERS_OWN)
+        Attempt.objects.filter(model=model, started_at__gte=now - WINDOW)
+        .exclude(error_kind__in=_CALLER_ERRORS)
         .exclude(outcome=Attempt.Outcome.ABORTED)
         .order_by("-started_at")
         .only("effort", "started_at", "outcome", "ttft_ms", "latency_ms", "output_tokens", "reasoning_tokens")
-    )[:MOST_ATTEMPTS]
+    )[:MAX_ATTEMPTS]
 
 
-def _seen(attempt: Attempt, now: datetime) -> _Seen:
-    """Speed is that of the visible answer: reasoning comes before the first token and is in its time."""
+def _sample(attempt: Attempt, now: datetime) -> _Sample:
+    """Speed is measured on the visible answer: reasoning happens before the first token and counts there."""
     weight = 0.5 ** ((now - attempt.started_at).total_seconds() / HALF_LIFE_S)
     if attempt.outcome != Attempt.Outcome.OK:
-        return _Seen(weight, failed=True, ttft_ms=None, tokens_per_second=None)
+        return _Sample(weight, failed=True, ttft_ms=None, tokens_per_second=None)
     speed, visible = None, attempt.output_tokens - attempt.reasoning_tokens
     if attempt.ttft_ms is not None and visible > 0 and attempt.latency_ms > attempt.ttft_ms:
         speed = visible / ((attempt.latency_ms - attempt.ttft_ms) / 1000)
-    return _Seen(weight, failed=False, ttft_ms=attempt.ttft_ms, tokens_per_second=speed)
+    return _Sample(weight, failed=False, ttft_ms=attempt.ttft_ms, tokens_per_second=speed)
 
 
-def _measurement(model: str, effort: str, seen: list[_Seen], now: datetime) -> Measurement:
-    tried = sum(one.weight for one in seen)
-    failed = sum(one.weight for one in seen if one.failed)
-    ttfts = [(one.ttft_ms, one.weight) for one in seen if one.ttft_ms is not None]
-    speeds = [(one.tokens_per_second, one.weight) for one in seen if one.tokens_per_second is not None]
+def _measurement(model: str, effort: str, attempts: list[_Sample], now: datetime) -> Measurement:
+    tried = sum(sample.weight for sample in attempts)
+    failed = sum(sample.weight for sample in attempts if sample.failed)
+    ttfts = [(sample.ttft_ms, sample.weight) for sample in attempts if sample.ttft_ms is not None]
+    speeds = [
+        (sample.tokens_per_second, sample.weight)
+        for sample in attempts
+        if sample.tokens_per_second is not None
+    ]
     return Measurement(
         model_id=model,
         effort=effort,
@@ -95,7 +99,7 @@ def _measurement(model: str, effort: str, seen: list[_Seen], now: datetime) -> M
 
 
 def _quantile(weighted: Iterable[tuple[float, float]], share: float) -> float | None:
-    """The smallest value that at least `share` of the weight does not exceed."""
+    """The weighted quantile: the smallest value that at least `share` of the weight does not exceed."""
     ordered = sorted(weighted)
     if not ordered:
         return None

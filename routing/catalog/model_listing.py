@@ -1,4 +1,4 @@
-"""Reads the reviewed data files: models with their prices and scores, and what is retired."""
+"""Reads the reviewed data files: models with their prices and scores, and retired ids."""
 
 import json
 from datetime import UTC, date, datetime
@@ -19,8 +19,8 @@ _TOKEN_CLASSES = {
     "cache_write_1h": "cache_write_1h",
     "output": "output",
 }
-# Premium costs more than this per million output tokens: above the cheap and middle default trios of
-# spec/catalog.md §2, below its top one.
+# USD per million output tokens above which a model is in the premium tier. Chosen: the providers' cheap and
+# middle models are below it, their top models above.
 PREMIUM_OVER_USD = Decimal(10)
 
 
@@ -31,14 +31,14 @@ def listed_models() -> list[dict[str, Any]]:
 
 @cache
 def published_scores() -> dict[str, list[dict[str, Any]]]:
-    """By model: the figures of quality_priors.json (Arena, arena.ai, CC BY 4.0, and others named in it)."""
+    """Return by model the scores of quality_priors.json (Arena, arena.ai, CC BY 4.0, and others)."""
     models = json.loads((DATA / "quality_priors.json").read_text())["models"]
     return {name: entry["scores"] for name, entry in models.items()}
 
 
 @cache
 def listed_retirements() -> list[dict[str, Any]]:
-    """One entry a retired id, aliases included."""
+    """Return one entry for each retired id and alias."""
     entries = json.loads((DATA / "retired.json").read_text())
     return [
         entry | {"id": name, "retired": date.fromisoformat(entry["retired"])}
@@ -49,18 +49,18 @@ def listed_retirements() -> list[dict[str, Any]]:
 
 @cache
 def retirement_days() -> dict[str, date]:
-    """By retired id, from which day its provider no longer serves it."""
+    """Return by retired id the day from which its provider no longer serves it."""
     return {entry["id"]: entry["retired"] for entry in listed_retirements()}
 
 
 @cache
 def default_efforts() -> dict[str, str]:
-    """What a provider does when no effort is sent, where catalog.json does not say."""
+    """Return by model the effort its provider uses when none is sent, where catalog.json does not say."""
     return {entry["id"]: entry["effort"] for entry in json.loads((DATA / "default_efforts.json").read_text())}
 
 
 def listed_prices(model: dict[str, Any]) -> list[ListedPrice]:
-    """A model's effective-dated periods; a later start ends the one before."""
+    """Return a model's price periods; a later start ends the period before it."""
     periods = sorted(model["prices"], key=lambda period: period["effective_from"] or "")
     starts = [_moment(period["effective_from"]) or SINCE_EVER for period in periods]
     return [
@@ -77,7 +77,8 @@ def listed_prices(model: dict[str, Any]) -> list[ListedPrice]:
 
 
 def price_tiers(usd_per_mtok: dict[str, Any]) -> tuple[tuple[int, dict[str, Decimal]], ...]:
-    """Per long-prompt tier the price of each token class; a class without tiers costs the same in all."""
+    """Return for each long-prompt tier the price of each token class. A class without tiers costs the same in
+    all of them."""
     listed = {
         _TOKEN_CLASSES[name]: price
         for name, price in usd_per_mtok.items()
@@ -93,9 +94,9 @@ def price_tiers(usd_per_mtok: dict[str, Any]) -> tuple[tuple[int, dict[str, Deci
 
 
 def tier_of(prices: list[ListedPrice], shutdown: date | None) -> str:
-    """default or premium: by output price, and no default for what is about to be shut down."""
-    dearest = max((tiers[0][1]["output"] for price in prices if (tiers := price.tiers)), default=None)
-    return "premium" if shutdown or dearest is None or dearest > PREMIUM_OVER_USD else "default"
+    """Return default or premium, by output price. A model with a shutdown date is never default."""
+    output_price = max((tiers[0][1]["output"] for price in prices if (tiers := price.tiers)), default=None)
+    return "premium" if shutdown or output_price is None or output_price > PREMIUM_OVER_USD else "default"
 
 
 def _at(price: Any, over: int) -> Decimal:

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Model(models.Model):
-    """One model a provider offers. `facts` are the reviewed data of data/catalog.json about it."""
+    """One model a provider offers, as in data/catalog.json or the UPSTREAMS setting."""
 
     id = models.CharField(primary_key=True, max_length=120)
     provider = models.CharField(max_length=60, db_index=True)
@@ -18,12 +18,12 @@ class Model(models.Model):
     max_output_tokens = models.PositiveIntegerField()
     capabilities = models.JSONField(default=list)
     quirks = models.JSONField(default=dict)
-    match = models.JSONField(default=dict)  # rules that other names for it satisfy
+    match = models.JSONField(default=dict)  # rules for other names that mean this model
     scores = models.JSONField(default=list)  # published scores, data/quality_priors.json
     released = models.DateField(null=True, blank=True)
     shutdown = models.DateField(null=True, blank=True)
     note = models.TextField(blank=True)
-    enabled = models.BooleanField(default=True)  # an operator's switch
+    enabled = models.BooleanField(default=True)  # set by an operator; seeding keeps it
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Model(models.Model):
 
 
 class RetiredModel(models.Model):
-    """An id that providers no longer serve and the documented successor that answers for it."""
+    """An id its provider no longer serves, and the documented successor that answers instead."""
 
     id = models.CharField(primary_key=True, max_length=120)
     provider = models.CharField(max_length=60)
@@ -44,7 +44,7 @@ class RetiredModel(models.Model):
 
 
 class Measurement(models.Model):
-    """What traffic showed of an arm: decayed latency and error rates, written by a job."""
+    """An arm's latency, speed and health from recent traffic, written by a Celery task."""
 
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="measurements")
     effort = models.CharField(max_length=12, blank=True)

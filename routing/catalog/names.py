@@ -1,31 +1,33 @@
-"""What a caller's model name means: a catalog id, an alias, a retired id with its successor, or nothing."""
+"""Resolves a caller's model name: a catalog id, an alias, a retired id with its successor, or unknown."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from threading import Lock
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 
 _PREFIX = re.compile(r"^([\w.-]+)/(?=.)")  # "openai/gpt-x", "models/gemini-x"
-_ANY_PROVIDERS = "models"  # the prefix of resource names; others are names of providers
+_RESOURCE_PREFIX = "models"  # Google's prefix of resource names; any other prefix must name the provider
 _SNAPSHOT = re.compile(r"(?:@.*|-(?:\d{8}|\d{4}-\d{2}-\d{2}))$")  # "@20261007", "-20261007", "-2026-10-07"
-_CONDITION = re.compile(r"^\^\(\?!")  # a rule that only forbids narrows the others instead of adding to them
-_CACHED = 10_000  # names; callers choose them, so memory needs an end
+_CONDITION = re.compile(r"^\^\(\?!")  # a rule that is only a negative look-ahead: narrows the other rules
+_MAX_CACHED = 10_000  # names; callers choose them, so the cache needs a bound
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """`id` empty: unknown, and `near` has what may have been meant."""
+    """The meaning of a name. `id` empty: unknown, and `near` lists similar ids."""
 
     id: str
-    replaced_from: str | None = None  # the retired id that was asked for
+    replaced_from: str | None = None  # the retired id that was requested
     note: str | None = None
     near: tuple[str, ...] = ()
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A catalog id and what else means it: `equals`, `starts_with` and `regex` lists, any of them absent."""
+    """A catalog id and the rules for its other names: optional `equals`, `starts_with` and `regex` lists."""
 
     id: str
     provider: str
@@ -40,63 +42,66 @@ class Retired(msgspec.Struct, frozen=True):
 
 
 class NameBook:
-    """All the names the catalog knows. Immutable; a refresh makes a new one."""
+    """All the names the catalog knows. Immutable: a refresh builds a new one."""
 
     def __init__(self, named: Iterable[Named], retired: Iterable[Retired], today: date) -> None:
         named = tuple(named)
-        self._retired = {one.id: one for one in retired if one.retired <= today}
-        self._providers = {one.id: one.provider for one in self._retired.values()}
-        self._providers |= {one.id: one.provider for one in named}
-        self._exact = {alias: one.id for one in named for alias in one.rules.get("equals", ())}
-        self._exact |= {name: name for name in (*(one.id for one in named), *self._retired)}
-        self._patterns = [(one.id, _Pattern(one.rules)) for one in named]
-        self._ids = {one.id for one in named} - self._retired.keys()
-        self._cache: dict[str, Resolved] = {}
+        self._retired = {entry.id: entry for entry in retired if entry.retired <= today}
+        self._providers = {entry.id: entry.provider for entry in self._retired.values()}
+        self._providers |= {entry.id: entry.provider for entry in named}
+        self._exact = {alias: entry.id for entry in named for alias in entry.rules.get("equals", ())}
+        self._exact |= {name: name for name in (*(entry.id for entry in named), *self._retired)}
+        self._patterns = [(entry.id, _Pattern(entry.rules)) for entry in named]
+        self._ids = {entry.id for entry in named} - self._retired.keys()
+        self._cache: LRUCache[str, Resolved] = LRUCache(_MAX_CACHED)
+        self._lock = Lock()
 
     def resolve(self, name: str) -> Resolved:
-        """Exact id, then alias, then the rules, each also without the provider's prefix and snapshot date."""
-        known = self._cache.get(name)
+        """Resolve a name: exact id, alias, then rules, also without provider prefix and snapshot date."""
+        with self._lock:
+            known = self._cache.get(name)
         if known is None:
             known = self._resolve(name.strip())
-            if known.id and len(self._cache) < _CACHED:
-                self._cache[name] = known
+            if known.id:  # unknown names are not cached: a caller could evict all others with them
+                with self._lock:
+                    self._cache[name] = known
         return known
 
     def _resolve(self, name: str) -> Resolved:
         prefix = _PREFIX.match(name)
         bare = name[prefix.end() :] if prefix else name
-        found = self._found(name)
-        if found is None and prefix:
-            found = self._found(bare)
-            if found and prefix[1] not in (_ANY_PROVIDERS, self._providers[found]):
-                found = None  # somebody else's model of that name
-        if found is None:
+        model = self._lookup(name)
+        if model is None and prefix:
+            model = self._lookup(bare)
+            if model and prefix[1] not in (_RESOURCE_PREFIX, self._providers[model]):
+                model = None  # another provider's model of the same name
+        if model is None:
             return self._unknown(bare)
-        return self._successor(self._retired[found]) if found in self._retired else Resolved(found)
+        return self._successor(self._retired[model]) if model in self._retired else Resolved(model)
 
-    def _found(self, name: str) -> str | None:
-        """The id, current or retired, that the name means as written or without its snapshot date."""
+    def _lookup(self, name: str) -> str | None:
+        """The current or retired id of a name, as written or without its snapshot date."""
         for form in dict.fromkeys((name, _SNAPSHOT.sub("", name))):
-            found = self._exact.get(form) or self._matched(form)
-            if found:
-                return found
+            model = self._exact.get(form) or self._matched(form)
+            if model:
+                return model
         return None
 
     def _matched(self, name: str) -> str | None:
-        """The most specific rule that fits: a longer prefix is about fewer models."""
+        """The model whose rule matches most of the name: a longer prefix is more specific."""
         fits = [(pattern.fit(name), model) for model, pattern in self._patterns]
         best = max(fits, default=(0, ""))
         return best[1] if best[0] else None
 
     def _successor(self, retired: Retired) -> Resolved:
-        """Follows successors that are retired themselves."""
-        seen, successor = {retired.id}, retired.successor
-        while successor in self._retired and successor not in seen:
-            seen.add(successor)
+        """Follow successors, which may be retired themselves, to a current model."""
+        visited, successor = {retired.id}, retired.successor
+        while successor in self._retired and successor not in visited:
+            visited.add(successor)
             successor = self._retired[successor].successor
         if successor is None or successor not in self._ids:
             return self._unknown(retired.id)
-        note = f"{retired.id} is retired since {retired.retired:%Y-%m-%d}; its successor {successor} answers"
+        note = f"{retired.id} was retired on {retired.retired:%Y-%m-%d}; its successor {successor} answers"
         return Resolved(successor, replaced_from=retired.id, note=note)
 
     def _unknown(self, name: str) -> Resolved:
@@ -113,8 +118,8 @@ class _Pattern:
         self._conditions = [re.compile(regex) for regex in regexes if _CONDITION.match(regex)]
 
     def fit(self, name: str) -> int:
-        """0: no fit; else the length of what fits."""
+        """Return the length of the matching part; 0 for no match."""
         if not all(condition.search(name) for condition in self._conditions):
             return 0
-        prefix = max((len(one) for one in self._prefixes if name.startswith(one)), default=0)
-        return max(prefix, len(name) if any(one.search(name) for one in self._matches) else 0)
+        prefix = max((len(entry) for entry in self._prefixes if name.startswith(entry)), default=0)
+        return max(prefix, len(name) if any(entry.search(name) for entry in self._matches) else 0)

@@ -1,7 +1,7 @@
-"""Latency before any traffic: wide priors by price class and effort, replaced by measurements.
+"""Latency before any traffic: priors by price class and effort, which measurements replace.
 
-There is no redistributable source of latencies (spec/catalog.md §3). The figures here are round numbers for a
-cheap, a middle and a dear model; the order between them is what matters until traffic says better.
+No source of latencies may be redistributed. The figures here are round numbers for a cheap, a medium and an
+expensive model: only the order between models needs to be right until there is traffic.
 """
 
 from routing.catalog.snapshot import Latency
@@ -21,11 +21,11 @@ _TTFT_MS: dict[Effort | None, float] = {
 }
 _REFERENCE_SPEED = 110.0
 _P95_OVER_P50 = 3.0
-ENOUGH_SAMPLES = 20  # from here on measurements are believed instead
+ENOUGH_SAMPLES = 20  # attempts from which a measurement replaces the prior
 
 
 def latency_prior(arm: Arm, facts: ModelFacts, output_usd: float | None) -> Latency:
-    """`output_usd`: USD per million output tokens, None when unpriced."""
+    """Return an arm's assumed latency. `output_usd`: USD per million output tokens, None when unpriced."""
     speed = next(speed for below, speed in _SPEEDS if (output_usd if output_usd is not None else 10) < below)
     ttft = _TTFT_MS[arm.effort or facts.default_effort] * (_REFERENCE_SPEED / speed) ** 0.5
     return Latency(ttft, ttft * _P95_OVER_P50, speed)

@@ -1,6 +1,6 @@
 """Writes the reviewed data and the configured upstreams into the catalog's tables and the price book.
 
-Models and retired ids become what the data says, except an operator's switch; prices are only ever added.
+Models and retired ids are overwritten with the data, except `enabled`; prices are only ever added.
 """
 
 from datetime import date
@@ -47,7 +47,7 @@ def seed() -> Added:
         )
         for entry in listed.listed_retirements()
     ]
-    RetiredModel.objects.exclude(id__in=[one.id for one in retired]).delete()
+    RetiredModel.objects.exclude(id__in=[row.id for row in retired]).delete()
     RetiredModel.objects.bulk_create(
         retired,
         update_conflicts=True,

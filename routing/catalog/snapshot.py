@@ -1,7 +1,7 @@
-"""The immutable picture of the catalog that a decision reads.
+"""The immutable copy of the catalog that a decision reads.
 
 Plain values without Django, clock or I/O; `catalog/build.py` makes one every few seconds from the tables, the
-configured providers and the measurements. A decision is replayable from its trace and the snapshot's version.
+configured providers and the measurements. A trace names its snapshot's version.
 """
 
 from datetime import datetime
@@ -34,15 +34,15 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everything a decision may know. Keyed by catalog id unless said otherwise."""
+    """Everything a decision knows about models. Mappings are by catalog id unless noted."""
 
     version: str
     built_at: datetime
     models: dict[str, ModelFacts]  # those of configured providers, not retired
-    arms: tuple[Arm, ...]  # what the router may choose; other efforts only when the caller pins them
-    prices: dict[str, tuple[PriceTier, ...]]  # in force at built_at; a model without is unpriced
+    arms: tuple[Arm, ...]  # those the router may choose; the caller may pin others
+    prices: dict[str, tuple[PriceTier, ...]]  # in force at built_at; a model that is missing is unpriced
     latency: dict[Arm, Latency]
     p_up: dict[str, float]  # decayed share of attempts that did not fail
-    blocked: dict[str, str]  # breaker open, credential bad, …: the reason in words
+    blocked: dict[str, str]  # models that must not be called, with the reason in words: breaker open …
     scores: dict[str, tuple[PublishedScore, ...]]
-    output_tokens: dict[str, float] = {}  # "arm name|skill" → mean output tokens seen in traffic
+    output_tokens: dict[str, float] = {}  # "arm name|skill" → mean output tokens in traffic

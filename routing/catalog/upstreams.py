@@ -45,13 +45,13 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scores: tuple[PublishedScore, ...] = ()
 
     def row(self, provider: str) -> Model:
-        dear = self.usd_per_mtok is None or self.usd_per_mtok.output > PREMIUM_OVER_USD
+        premium = self.usd_per_mtok is None or self.usd_per_mtok.output > PREMIUM_OVER_USD
         return Model(
             id=self.id,
             provider=provider,
             name=self.name or self.id,
             status="current",
-            tier="premium" if dear else "default",
+            tier="premium" if premium else "default",
             context_window=self.context_window,
             max_input_tokens=self.context_window,
             max_output_tokens=self.max_output_tokens,
@@ -78,12 +78,12 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def configured_upstreams() -> tuple[Upstream, ...]:
-    """Raises ImproperlyConfigured naming the field that is wrong."""
+    """Return the UPSTREAMS setting, parsed. Raises ImproperlyConfigured with the field that is wrong."""
     return _parsed(settings.UPSTREAMS)
 
 
 def extra_providers() -> list[dict[str, str]]:
-    """The upstreams as entries like those of settings.PROVIDERS."""
+    """Return the upstreams as entries like those of settings.PROVIDERS."""
     return [
         {
             "name": upstream.name,

@@ -1,1 +1,1 @@
-"""The decision: which (model, effort) should answer a request; pure functions of question and snapshot."""
+"""The decision: which (model, effort) should answer a request; pure functions of input and snapshot."""

@@ -1,16 +1,18 @@
 """The snapshot as arrays over arms: built once per snapshot, so that a decision is a few vector operations.
 
-Rows are the arms the router may choose and one row a model that only a pin can choose (its default effort);
-when the caller pins the effort, one row a model at that effort instead. They are in order of name, so that
-what is equal in all else falls the same way when a decision is made again from its record.
+A row is an arm: a model at one effort. The table has a row for every arm the router may choose, and for each
+model one more at its default effort, which only a caller who names the model can get ("pin-only"). When the
+caller pins the effort, each model has one row at that effort instead. Rows are sorted by name, so that
+candidates that tie on every number rank in the same order when a stored decision is made again.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
+from threading import Lock
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from billing.prices.prices import PriceTier, unit_prices
 from routing.catalog.snapshot import Latency, Snapshot
@@ -21,15 +23,14 @@ from routing.language.arms import Arm, Effort, ModelFacts
 
 Row = npt.NDArray[np.float64]
 
-UNKNOWN_LATENCY = Latency(
-    ttft_p50_ms=2000, ttft_p95_ms=8000, tokens_per_second=60
-)  # an upstream nobody timed
+# For an arm without measurements or prior.
+UNKNOWN_LATENCY = Latency(ttft_p50_ms=2000, ttft_p95_ms=8000, tokens_per_second=60)
 # Reasoning tokens on a benchmark-hard prompt of weight 1 (forecast.THINKING), from published tokens per task.
 REASONING = {
     Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000,
     Effort.XHIGH: 8000, Effort.MAX: 14000,
 }  # fmt: skip
-_MAX_TABLES = 8  # boards: the current and previous snapshot at the few efforts callers pin
+_MAX_TABLES = 8  # the current and the previous snapshot, at the few efforts callers pin
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -43,22 +44,22 @@ class Prices(msgspec.Struct, frozen=True):
 class ArmTable(msgspec.Struct, frozen=True):
     """One snapshot at one pinned effort (or none). All arrays are by row."""
 
-    snapshot: Snapshot  # the one it was built from: its health may be older than the question's
+    snapshot: Snapshot  # the one the table was built from; its `blocked` may be older than the request's
     pinned_effort: Effort | None
     arms: tuple[Arm, ...]
     facts: tuple[ModelFacts, ...]
     names: tuple[str, ...]
     labels: tuple[tuple[str, str, str | None, str, str], ...]  # arm, model, effort, name, provider
-    shadowed: frozenset[int]  # pin-only rows of models that have rows of their own to show
+    shadowed: frozenset[int]  # pin-only rows of models that also have choosable rows; traces leave them out
     rows: dict[Arm, int]
     pin_only: npt.NDArray[np.bool_]
     success: Row  # (n, n_skills) P(success) at difficulty 0
     success_logit: Row
     sd: Row  # (n, n_skills) of the success logit
     scored: npt.NDArray[np.bool_]
-    place: Row  # (n, K) along the directions of item_response; 0 for a model nobody scored
-    general: Row  # θ of the model
-    effort: tuple[Effort | None, ...]  # what the arm runs at, the model's default made explicit
+    place: Row  # (n, K) along the directions of item_response; 0 for a model without scores
+    general: Row  # θ, the model's general ability
+    effort: tuple[Effort | None, ...]  # the effort the arm runs at; a model's default is filled in
     reasoning: Row  # tokens at that effort on a benchmark-hard prompt
     ttft_ms: Row
     tokens_per_second: Row
@@ -70,24 +71,24 @@ class ArmTable(msgspec.Struct, frozen=True):
     max_output: Row
     tier_over: float  # input tokens up to which `base_prices` hold for every model
     base_prices: Prices
-    best_fixed: int | None  # row of the ablest priced, measured model at its default effort
+    best_fixed: int | None  # row of the most able model with a price, at its default effort
 
     def prices(self, input_tokens: Row) -> Prices:
-        """By each arm's own input, long-prompt tiers included."""
+        """Return USD per token for `(n,)` input tokens; a long prompt can fall into a higher price tier."""
         if input_tokens.max(initial=0) <= self.tier_over:
             return self.base_prices
         tiers = [self.snapshot.prices.get(arm.model, ()) for arm in self.arms]
         return _prices(tiers, input_tokens)
 
 
-_arm_tables: OrderedDict[tuple[int, ...], ArmTable] = OrderedDict()
+_arm_tables: LRUCache[tuple[int, ...], ArmTable] = LRUCache(_MAX_TABLES)
+_lock = Lock()  # requests decide in the event loop, dashboard pages in threads
 
 
 def arm_table_of(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
-    """The board of this snapshot, or of one that differs in `blocked` alone, which boards do not hold.
-
-    Parts are known by identity: a kept board keeps them alive, so an id is not used again.
-    """
+    """Return the snapshot's table, built on first use. Snapshots that differ only in `blocked` share it."""
+    # The key is the identity of the snapshot's parts: hashing their content would take longer than a
+    # decision. An id cannot be reused while its table is cached, because the table holds the snapshot.
     parts = (
         snapshot.models,
         snapshot.arms,
@@ -97,17 +98,20 @@ def arm_table_of(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         snapshot.scores,
     )
     key = (*map(id, parts), id(snapshot.output_tokens), hash(pinned_effort))
-    arm_table = _arm_tables.get(key)
+    with _lock:
+        arm_table = _arm_tables.get(key)
     if arm_table is None:
-        arm_table = _arm_tables[key] = _build(snapshot, pinned_effort)
-        while len(_arm_tables) > _MAX_TABLES:
-            _arm_tables.popitem(last=False)
+        arm_table = _build(snapshot, pinned_effort)
+        with _lock:
+            _arm_tables[key] = arm_table
     return arm_table
 
 
 def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
-    """The accepted effort closest to the one wanted, the lower of two; None when the model takes none,
-    or does what is wanted when it is told nothing."""
+    """Return the accepted effort closest to `wanted`, the lower one of a tie.
+
+    None: send no effort, because the model takes none or its behaviour without one is already `wanted`.
+    """
     if not facts.efforts and wanted is Effort.NONE:
         return None
     ladder = list(Effort)
@@ -119,6 +123,13 @@ def nearest_effort(facts: ModelFacts, wanted: Effort) -> Effort | None:
 
 
 def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
+    """Everything about an arm that does not depend on the prompt.
+
+    The expensive part is ability: published scores become an ability per model and skill, then logits of
+    success per arm and skill. `success`, `sd` and `place` are three forms of those logits, so that scoring
+    a prompt is one product with its skill mix. Models without scores keep `place` 0, which makes their
+    item-response term 0.
+    """
     chosen = _choosable(snapshot, pinned_effort)
     defaults = [_default_arm(facts, pinned_effort) for facts in snapshot.models.values()]
     arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: arm.name))
@@ -179,7 +190,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
 
 
 def _choosable(snapshot: Snapshot, pinned_effort: Effort | None) -> dict[Arm, None]:
-    """The arms the router may choose, in order; at a pinned effort those models that accept exactly it."""
+    """The arms the router may choose, in order; at a pinned effort only models that accept exactly it."""
     if pinned_effort is None:
         return dict.fromkeys(arm for arm in snapshot.arms if arm.model in snapshot.models)
     routable = dict.fromkeys(arm.model for arm in snapshot.arms if arm.model in snapshot.models)
@@ -198,7 +209,7 @@ def _default_arm(facts: ModelFacts, pinned_effort: Effort | None) -> Arm:
 
 
 def _latency(snapshot: Snapshot, arm: Arm) -> Latency:
-    """The arm's own, else that of the model's arm nearest in effort."""
+    """The arm's own latency, else that of the same model's arm at the nearest effort."""
     exact = snapshot.latency.get(arm)
     if exact is not None:
         return exact

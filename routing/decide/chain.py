@@ -1,14 +1,17 @@
-"""The fallback chain: the choice, then the best of those that would not fail with it (spec/routing.md §7)."""
+"""The fallback chain: the chosen arm, then the best arms that are unlikely to fail together with it."""
 
 from collections.abc import Sequence
 
-LONGEST = 3  # attempts
+MAX_ATTEMPTS = 3  # arms in a chain
 
 
-def chain(ranked: Sequence[tuple[str, str]], *, fallback: bool) -> list[int]:
-    """Places in a ranking of (model, provider): new providers before known ones, no model twice."""
+def fallback_chain(ranked: Sequence[tuple[str, str]], *, fallback: bool) -> list[int]:
+    """Return places in a ranking of (model, provider); the first place alone when `fallback` is off."""
     picked = list(range(len(ranked)))[:1]
-    while fallback and len(picked) < LONGEST:
+    # When a request fails, the most common cause is its provider, so each next attempt goes to the best
+    # candidate of a provider not tried yet. Once all providers are in the chain, it goes to the best
+    # candidate left. A model never appears twice: another effort of it would meet the same outage.
+    while fallback and len(picked) < MAX_ATTEMPTS:
         models = {ranked[place][0] for place in picked}
         providers = {ranked[place][1] for place in picked}
         others = [place for place, (model, _) in enumerate(ranked) if model not in models]

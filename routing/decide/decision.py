@@ -1,7 +1,7 @@
-"""The decision: from a question and a snapshot to a chain of arms and the trace that explains it.
+"""The decision: from a request and a snapshot to a chain of arms and the trace that explains it.
 
 Features → skill mix and difficulty → P(success), E[tokens], E[cost], E[latency] per arm → filters → strategy
-→ chain. No database, clock, network or chance inside: time and the random draw come in (spec/routing.md).
+→ chain. There is no database, clock, network or randomness inside: time and the random draw are arguments.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import msgspec
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide import chain, preferences, trace_builder
+from routing.decide import preferences, trace_builder
 from routing.decide.arm_table import nearest_effort
+from routing.decide.chain import fallback_chain
 from routing.decide.filters import Reason, Removal
 from routing.decide.forecast import Conversation
 from routing.decide.inputs import DecisionInput
@@ -34,7 +35,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class NoCandidate(Exception):
-    """Nobody can answer: `code` is one of those in spec/api.md, `removed` the reason by arm name."""
+    """No model can answer. `code` is an error code of the API, `removed` has the reason for each arm name."""
 
     def __init__(self, code: str, message: str, removed: Mapping[str, Removal]) -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ def decide(
     draw: float = 0.0,
     learning: Mapping[str, float] | None = None,
 ) -> Decision:
-    """The chain for one request. Raises NoCandidate.
+    """Return the chain for one request. Raises NoCandidate.
 
     `draw`: uniform in [0, 1), for exploration; 0 never explores. `learning`: the account's bounded shift of
     P(success) by "arm name|skill".
@@ -58,7 +59,7 @@ def decide(
     scores = score(decision_input, snapshot, learning or {})
     choice = _manual(scores) if decision_input.mode is Mode.MANUAL else _smart(scores, draw)
     facts = [scores.arm_table.facts[row] for row in choice.order]
-    places = chain.chain([(one.id, one.provider) for one in facts], fallback=decision_input.fallback)
+    places = fallback_chain([(f.id, f.provider) for f in facts], fallback=decision_input.fallback)
     rows = [choice.order[place] for place in places]
     return Decision(
         chain=tuple(scores.arm_table.arms[row] for row in rows),
@@ -68,7 +69,7 @@ def decide(
 
 
 def _smart(scores: Scores, draw: float) -> Choice:
-    rows = _standing(scores)
+    rows = _eligible(scores)
     if not rows:
         raise _refused(scores)
     candidates = scores.candidates(rows)
@@ -79,9 +80,13 @@ def _smart(scores: Scores, draw: float) -> Choice:
 
 
 def _manual(scores: Scores) -> Choice:
-    """The pinned arm, then the smart ranking of the others, who stand in when the pinned model is paused."""
+    """The pinned arm, then the smart ranking of all other models.
+
+    The others are the fallbacks. The best of them comes first when the pinned model is paused; with fallback
+    off, a paused model refuses the request.
+    """
     pinned, arm_table = _pinned_row(scores), scores.arm_table
-    rows = list(dict.fromkeys([pinned, *_standing(scores)]))
+    rows = list(dict.fromkeys([pinned, *_eligible(scores)]))
     candidates = scores.candidates(rows)
     ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
     others = [
@@ -98,12 +103,17 @@ def _manual(scores: Scores) -> Choice:
     return Choice(rows=rows, candidates=candidates, ranking=ranking, order=others, pinned=pinned)
 
 
-def _standing(scores: Scores) -> list[int]:
+def _eligible(scores: Scores) -> list[int]:
     return [row for row, removal in enumerate(scores.removed) if removal is None]
 
 
 def _explore(choice: Choice, draw: float) -> Choice:
-    """Now and then a near tie goes to another arm, so that outcomes of all are seen (spec/routing.md §8)."""
+    """Send a small share of near ties to another arm, so that outcomes become known for all of them.
+
+    `draw` decides: below 1 − EXPLORE_SHARE the winner stays, and the rest of the unit interval is divided
+    evenly among the near ties. The probability of the choice goes into the trace, because what-if estimates
+    divide by it.
+    """
     near = near_ties(choice.ranking, value_usd(choice.candidates))
     if not near:
         return choice
@@ -145,7 +155,8 @@ def _refused(scores: Scores) -> NoCandidate:
     return _refusal_of(list(removed.values()), None, removed)
 
 
-_REFUSALS = (  # the furthest a candidate came decides what the caller can do about it
+# In this order: a candidate removed only by its cost could have answered, so a limit is what to change first.
+_REFUSALS = (
     (
         {Reason.MAX_COST},
         "budget_too_low",

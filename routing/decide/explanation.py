@@ -1,4 +1,4 @@
-"""A decision in words a person understands: why this arm, and what would have changed the choice."""
+"""A decision in words: why this arm was chosen, and what would have changed the choice."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _LEVELS = (
     (0.6, "A hard"),
     (99.0, "A very hard"),
 )
-FLIP_WEIGHTS = np.array(  # nearest to today's first
+FLIP_WEIGHTS = np.array(  # factors on the weight of cost, the smallest changes first
     [0.95, 1.1, 0.9, 1.2, 0.8, 1.35, 0.7, 1.5, 0.6, 2, 0.5, 3, 0.3, 5, 0.2, 10, 0.1]
 )
 
@@ -25,7 +25,7 @@ FLIP_WEIGHTS = np.array(  # nearest to today's first
 def reason(
     strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Candidate], *, stream: bool
 ) -> str:
-    """One sentence. `ranked` is what passed the filters, best first."""
+    """Return one sentence. `ranked`: the candidates that passed the filters, best first."""
     chosen = ranked[0]
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
     if len(ranked) == 1:
@@ -37,17 +37,17 @@ def pinned_reason(chosen: Candidate) -> str:
     return f"You asked for {title(chosen)}."
 
 
-def unavailable_reason(asked: str, why: str, chosen: Candidate) -> str:
-    return f"You asked for {asked}, which {why}; {title(chosen)} stands in for it."
+def unavailable_reason(pinned: str, why: str, chosen: Candidate) -> str:
+    return f"You asked for {pinned}, which {why}; {title(chosen)} answers instead."
 
 
 def title(entry: Candidate) -> str:
-    """The model's name and, when it has one, its effort in words."""
+    """Return the model's name and, when it has one, its effort in words."""
     return entry.name + _EFFORT.get(entry.effort, f" at {entry.effort} effort")
 
 
 def usd(amount: float | None) -> str:
-    """A small amount a person can read: "$0.00042"."""
+    """Return a small amount with two significant digits: "$0.00042"."""
     if amount is None:
         return "an unknown price"
     if amount == 0:
@@ -59,7 +59,10 @@ def usd(amount: float | None) -> str:
 def flip(
     strategy: Strategy, candidates: Candidates, entries: list[Candidate], ranking: Ranking, *, stream: bool
 ) -> str:
-    """The smallest change that would have chosen another model. `entries` are in the order of `seen`."""
+    """Return, in a sentence, the smallest change that would have chosen another model.
+
+    `entries` are in the order of `candidates`.
+    """
     winner = int(ranking.order[0])
     if len({entry.model for entry in entries}) < 2:
         return "Nothing: no other model can answer this request."
@@ -67,8 +70,8 @@ def flip(
         others = winners(strategy, candidates, FLIP_WEIGHTS, stream=stream)
         for weight, other in zip(FLIP_WEIGHTS.tolist(), others, strict=True):
             if entries[other].model != entries[winner].model:
-                return f"Would have gone to {title(entries[other])} if cost weighed {_change(weight)}."
-        return "No weight of cost, from a tenth of today's to ten times it, would have chosen another model."
+                return f"{title(entries[other])} would have been chosen if cost weighed {_change(weight)}."
+        return "No weight of cost between a tenth and ten times its present one would have changed the model."
     runner = next(int(i) for i in ranking.order[1:] if entries[int(i)].model != entries[winner].model)
     return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
 
@@ -102,7 +105,7 @@ def _because(strategy: Strategy, ranked: list[Candidate], *, stream: bool) -> st
 
 
 def _auto(ranked: list[Candidate], chosen: Candidate) -> str:
-    told = f"{title(chosen)} is {_sure(chosen)}"
+    success = f"{title(chosen)} is {_sure(chosen)}"
     able = [entry for entry in ranked if entry.competent and entry.cost_usd is not None]
     best = max(able, key=lambda entry: entry.believed, default=chosen)
     cheapest = min(able, key=lambda entry: entry.cost_usd or 0.0, default=chosen)
@@ -110,20 +113,20 @@ def _auto(ranked: list[Candidate], chosen: Candidate) -> str:
     if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
         less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)
         points = f"{gap * 100:.1f} points of the best ({title(best)})"
-        return f"{told}, within {points}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
+        return f"{success}, within {points}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
     if cheapest.arm == chosen.arm:
-        return f"{told}, as often as any, and is the cheapest at {usd(chosen.cost_usd)}"
-    rest = f"{_percent(cheapest.believed)} for the cheapest good one ({title(cheapest)})"
-    return f"{told}, against {rest}, which is worth its {usd(chosen.cost_usd)}"
+        return f"{success}, as often as any candidate, and is the cheapest at {usd(chosen.cost_usd)}"
+    rest = f"{_percent(cheapest.believed)} for the cheapest capable model ({title(cheapest)})"
+    return f"{success}, compared with {rest}, which is worth its price of {usd(chosen.cost_usd)}"
 
 
 def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, stream: bool) -> str:
-    would = f"Would have gone to {title(other)}"
+    would = f"{title(other)} would have been chosen"
     if not other.competent:
         return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
     match strategy:
         case Strategy.QUALITY if chosen.believed - other.believed <= preferences.QUALITY_TIE:
-            return f"{would}, as good within half a point, if it cost less than {usd(chosen.cost_usd)}."
+            return f"{would} if it cost less than {usd(chosen.cost_usd)}: it is within half a point."
         case Strategy.QUALITY:
             gap = (chosen.believed - other.believed) * 100
             return f"{would} if it were expected to succeed {gap:.1f} points more often."

@@ -1,4 +1,7 @@
-"""Who can answer at all: every candidate removed gets a reason code and words (spec/routing.md §1)."""
+"""Filters: remove the arms that cannot answer a request, each with a reason code and words.
+
+The first filter that matches gives the reason. A strategy then ranks the arms that are left.
+"""
 
 from collections.abc import Mapping
 from datetime import date
@@ -37,17 +40,17 @@ class Removal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What the filters ask for, gathered from question and request. USD and tokens."""
+    """The limits and needs of one request, as the filters read them. USD and tokens."""
 
-    needed: dict[Capability, str]  # with the words for what asks for it
+    needed: dict[Capability, str]  # with the words for a model that lacks it
     allowed: frozenset[str]
     test_mode: bool
     max_cost_usd: float | None
     budget_left_usd: float | None
     today: date
     room_for_output: int
-    pinned: str | None  # the model asked for by name: what is only for pins is open to it
-    blocked: Mapping[str, str]  # by model, why its breaker or provider is out
+    pinned: str | None  # the model the caller named; it may use rows and models that only a pin can choose
+    blocked: Mapping[str, str]  # by model, why its circuit breaker is open
 
 
 _WORDS = {
@@ -58,19 +61,20 @@ _WORDS = {
     Capability.PDF: "does not read documents",
     Capability.AUDIO_IN: "does not hear audio",
     Capability.VIDEO_IN: "does not see video",
-    Capability.STRUCTURED_OUTPUT: "does not keep to a JSON schema",
-    Capability.N: f"gives at most {MOST_CALLS} choices",
-    Capability.LOGPROBS: "gives no logprobs",
-    Capability.STOP: "takes no stop sequences",
-    Capability.LOGIT_BIAS: "takes no logit bias",
+    Capability.STRUCTURED_OUTPUT: "does not support output to a JSON schema",
+    Capability.N: f"returns at most {MOST_CALLS} choices",
+    Capability.LOGPROBS: "does not return logprobs",
+    Capability.STOP: "does not take stop sequences",
+    Capability.LOGIT_BIAS: "does not take a logit bias",
 }
 
 
 def needed(request: ChatRequest) -> dict[Capability, str]:
-    """What the request cannot do without. Temperature and its like are dropped where unknown: no need."""
+    """Return the capabilities a request requires. Sampling options such as temperature are not among them:
+    an adapter drops those that a model does not take."""
     parts = [part for message in request.messages for part in message.parts]
     choice = request.tool_choice
-    asks = {
+    needs = {
         Capability.TOOLS: bool(request.tools),
         Capability.FORCED_TOOLS: choice is not None and choice.mode in ("required", "named"),
         Capability.PARALLEL_TOOLS: bool(request.tools) and request.parallel_tool_calls is True,
@@ -80,23 +84,25 @@ def needed(request: ChatRequest) -> dict[Capability, str]:
         Capability.STRUCTURED_OUTPUT: (
             request.response_format is not None and request.response_format.kind == "json_schema"
         ),
-        Capability.N: request.n > MOST_CALLS,  # fewer are asked for one by one
+        Capability.N: request.n > MOST_CALLS,  # up to so many, one call is made for each choice
         Capability.LOGPROBS: request.logprobs,
         Capability.LOGIT_BIAS: bool(request.sampling.logit_bias),
     }
-    return {capability: _WORDS[capability] for capability, asked in asks.items() if asked}
+    return {capability: _WORDS[capability] for capability, required in needs.items() if required}
 
 
 def preferred(request: ChatRequest) -> dict[Capability, str]:
-    """What a model asked for by name may lack, because we can stand in for it, at a price.
+    """Return the capabilities that automatic choice requires and a pinned model may lack.
 
-    A stop sequence is cut here where the provider knows none, but what it writes on is paid for.
+    Where a provider takes no stop sequence, RoutePlex cuts the answer itself, but the account pays for what
+    the model writes after it.
     """
     return {Capability.STOP: _WORDS[Capability.STOP]} if request.stop else {}
 
 
 def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
-    """By row, why it cannot answer; None: it can. `tokens` is each arm's input, `cost_usd` its forecast."""
+    """Return for each row why it cannot answer, or None. `tokens` and `cost_usd` are `(n,)`: each arm's input
+    tokens and forecast cost; an unpriced arm (NaN) is over no limit."""
     by_model = {
         name: _model_removal(arm_table, rules, facts) for name, facts in arm_table.snapshot.models.items()
     }
@@ -110,7 +116,7 @@ def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> l
         result[row] = result[row] or Removal(Reason.CONTEXT, words)
     ceiling = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
     for row in np.flatnonzero(cost_usd > ceiling).tolist():
-        result[row] = result[row] or _too_dear(rules, float(cost_usd[row]))
+        result[row] = result[row] or _over_limit(rules, float(cost_usd[row]))
     return result
 
 
@@ -125,14 +131,14 @@ def _model_removal(arm_table: ArmTable, rules: Rules, facts: ModelFacts) -> Remo
         return Removal(Reason.RETIRED, f"was retired on {facts.shutdown.isoformat()}")
     pinned = facts.id == rules.pinned
     if facts.status == "limited_access" and not pinned:
-        return Removal(Reason.LIMITED_ACCESS, "is for invited users and used only when asked for by name")
+        return Removal(Reason.LIMITED_ACCESS, "is for invited users and used only when named in the request")
     if rules.test_mode and facts.tier != "default":
         return Removal(Reason.TEST_MODE, "is left out in test mode")
     for capability, words in rules.needed.items():
         if capability not in facts.capabilities:
             return Removal(Reason.CAPABILITY, words)
     if not arm_table.snapshot.prices.get(facts.id) and not pinned:
-        return Removal(Reason.UNPRICED, "has no known price and is used only when asked for by name")
+        return Removal(Reason.UNPRICED, "has no known price and is used only when named in the request")
     if facts.id in rules.blocked:
         return Removal(Reason.UNAVAILABLE, f"is paused: {rules.blocked[facts.id]}")
     return None
@@ -141,10 +147,10 @@ def _model_removal(arm_table: ArmTable, rules: Rules, facts: ModelFacts) -> Remo
 def _pin_only(arm_table: ArmTable, row: int) -> Removal:
     if arm_table.pinned_effort is not None and arm_table.effort[row] is not arm_table.pinned_effort:
         return Removal(Reason.EFFORT, f"does not take reasoning effort {arm_table.pinned_effort}")
-    return Removal(Reason.PIN_ONLY, "is this model's default, used only when asked for by name")
+    return Removal(Reason.PIN_ONLY, "is this model's default, used only when named in the request")
 
 
-def _too_dear(rules: Rules, cost_usd: float) -> Removal:
+def _over_limit(rules: Rules, cost_usd: float) -> Removal:
     if rules.max_cost_usd is not None and cost_usd > rules.max_cost_usd:
         return Removal(
             Reason.MAX_COST, f"would cost about ${cost_usd:.6f}, over the request's ${rules.max_cost_usd:g}"

@@ -1,4 +1,4 @@
-"""What an answer will take: output tokens, cost in USD and latency in ms, per arm (spec/routing.md §5)."""
+"""Forecasts of an answer per arm: output tokens, cost in USD and latency in ms."""
 
 from datetime import datetime, timedelta
 
@@ -14,9 +14,9 @@ from routing.language.arms import Arm
 
 Row = npt.NDArray[np.float64]
 
-# Tokens of an ordinary visible answer by skill, and how reasoning compares with the table below. Starting
-# values, from the mean output tokens of the dev data (MMLU-Pro 230, GSM8K 190, code 120) and chat models'
-# habit of saying more today; traffic replaces them (`Snapshot.output_tokens`).
+# Starting values until traffic replaces them (`Snapshot.output_tokens`). VISIBLE: tokens of an ordinary
+# visible answer by skill, from the mean output of the dev data (MMLU-Pro 230, GSM8K 190, code 120), raised
+# because today's chat models write more. THINKING: factor on `arm_table.REASONING` by skill.
 VISIBLE = {
     Skill.CODING: 600, Skill.AGENTIC_CODING: 1500, Skill.COMPETITION_MATH: 800, Skill.ARITHMETIC: 180,
     Skill.SCIENCE: 350, Skill.HUMANITIES: 250, Skill.PROFESSIONAL: 450, Skill.REASONING: 350,
@@ -36,12 +36,12 @@ THINKING_BY_DIFFICULTY = 0.6  # … and little thought: models decide themselves
 SPREAD = 0.7  # sd of log reasoning tokens around the forecast
 ANSWER_SHARE = 0.5  # of the visible answer (or of a shorter limit) that reasoning must leave room for
 
-CACHE_LIFE = timedelta(minutes=5)  # providers keep a prompt prefix that long at least
+CACHE_LIFE = timedelta(minutes=5)  # providers cache a prompt prefix for at least this long
 CACHE_FROM = 1024  # tokens below which no provider caches, unless the model's quirk says otherwise
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """Where the conversation's earlier turn went, for the prompt cache: tokens of the prefix it shares."""
+    """The arm that answered the conversation's previous turn, and the tokens of prompt both turns share."""
 
     arm: Arm
     prefix_tokens: int
@@ -57,11 +57,16 @@ class Output(msgspec.Struct, frozen=True):
 
 
 def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None) -> Output:
+    """Forecast output tokens. `limit`: the request's maximum output tokens.
+
+    Reasoning and the visible answer share the limit. When reasoning uses it up, the answer is cut or empty,
+    which counts as a failure: `finished` is the chance that reasoning stays below what the answer needs.
+    """
     weights = mix.astype(np.float64)
     visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
     thinking = float(weights @ [THINKING[s] for s in SKILLS]) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
     reasoning = arm_table.reasoning * thinking
-    total = _seen(arm_table, mix, reasoning + visible)
+    total = _from_traffic(arm_table, mix, reasoning + visible)
     cap = arm_table.max_output if limit is None else np.minimum(arm_table.max_output, limit)
     room = cap - ANSWER_SHARE * np.minimum(visible, cap)
     return Output(
@@ -75,9 +80,10 @@ def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None
 def input_cost(
     arm_table: ArmTable, tokens: Row, conversation: Conversation | None, at: datetime
 ) -> tuple[Row, float]:
-    """USD of the input by arm, and how many of them the prompt cache saves on the arm of the earlier turn.
+    """Return the input's cost in USD by arm, and the USD the prompt cache saves on the previous turn's model.
 
-    Leaving that arm forgoes the saving: that is its charge (spec/routing.md §5).
+    The previous turn's model has the shared prefix in its cache and charges less for it, so that staying with
+    it is cheaper. No other penalty is put on changing the model.
     """
     prices = arm_table.prices(tokens)
     full = tokens * prices.uncached_input
@@ -96,7 +102,7 @@ def input_cost(
 
 
 def latency_ms(arm_table: ArmTable, out: Output) -> Row:
-    """Time to complete. Time to first token holds the reasoning already; the visible answer is added."""
+    """Return the time to the last token. Time to first token already contains the reasoning."""
     return arm_table.ttft_ms + out.visible / arm_table.tokens_per_second * 1000
 
 
@@ -112,10 +118,10 @@ def _geometric(weights: Row, table: dict[Skill, int]) -> float:
     return float(np.exp(weights @ np.log([table[skill] for skill in SKILLS])))
 
 
-def _seen(arm_table: ArmTable, mix: Array, guess: Row) -> Row:
-    """The guess, replaced by what traffic of the main skill showed where there was some."""
-    seen = arm_table.snapshot.output_tokens
-    if not seen:
+def _from_traffic(arm_table: ArmTable, mix: Array, guess: Row) -> Row:
+    """The mean output tokens that traffic of the main skill showed; `guess` where there was no traffic."""
+    measured = arm_table.snapshot.output_tokens
+    if not measured:
         return guess
     skill = SKILLS[int(mix.argmax())]
-    return np.array([seen.get(f"{name}|{skill}", guess[row]) for row, name in enumerate(arm_table.names)])
+    return np.array([measured.get(f"{name}|{skill}", guess[row]) for row, name in enumerate(arm_table.names)])

@@ -1,4 +1,4 @@
-"""What a decision is asked: the request and every circumstance it depends on besides the snapshot."""
+"""The input of a decision: the request and everything else it depends on besides the snapshot."""
 
 from datetime import datetime
 
@@ -9,19 +9,19 @@ from routing.language.chat import ChatRequest, Mode, Strategy
 
 
 class DecisionInput(msgspec.Struct, frozen=True):
-    """Everything a decision depends on besides the snapshot. Money in USD."""
+    """One request to decide on, with the caller's choices and limits. Money in USD."""
 
     request: ChatRequest
     at: datetime
     mode: Mode = Mode.SMART
     strategy: Strategy = Strategy.AUTO
-    pinned: str | None = None  # catalog id, alias and retirement resolved; manual mode only
-    fallback: bool = True  # False: a chain of one
-    allowed: frozenset[str] = frozenset()  # catalog ids key, account and request allow; empty: all
+    pinned: str | None = None  # a catalog id (aliases and retired ids are resolved); manual mode only
+    fallback: bool = True  # False: the chain has one arm
+    allowed: frozenset[str] = frozenset()  # catalog ids that key, account and request allow; empty: all
     test_mode: bool = False
     max_cost_usd: float | None = None
     budget_left_usd: float | None = None
     stream: bool = False
     conversation: Conversation | None = None
-    baseline: str | None = None  # None: the best fixed model
-    notes: tuple[str, ...] = ()  # what happened before: "gpt-x is retired; its successor gpt-y serves it"
+    baseline: str | None = None  # the model savings are compared with; None: the best fixed model
+    notes: tuple[str, ...] = ()  # for the trace: "gpt-x is retired; its successor gpt-y answers"

@@ -1,4 +1,7 @@
-"""One question seen against one snapshot: every arm's numbers, before anybody is preferred."""
+"""The scores of every arm for one request: predicted success, cost, latency and reasons for removal.
+
+They do not depend on the strategy, which ranks the arms by them later.
+"""
 
 from collections.abc import Mapping
 
@@ -29,10 +32,11 @@ Row = npt.NDArray[np.float64]
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """Arrays are by row of the board, `(n,)`, rounded as the trace shows them: what is ranked is recorded."""
+    """Arrays are `(n,)`, by row of the arm table. They are rounded as the trace stores them, so that ranking
+    a stored trace again compares the same numbers."""
 
     decision_input: DecisionInput
-    snapshot: str  # its version
+    snapshot: str  # the version
     arm_table: ArmTable
     summary: features.Summary
     mix: artefact.Array
@@ -63,18 +67,23 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[str, float]) -> Scores:
+    """Score every arm of the snapshot. `learning`: the account's shifts of P(success) by "arm name|skill"."""
     request, fit = decision_input.request, artefact.fitted()
     arm_table = arm_table_of(snapshot, request.effort)
     size = InputSize(request)
     by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in arm_table.tokenizers], float)
     tokens: Row = by_tokenizer[arm_table.tokenizer_rows]
-    seen = features.read(request)
-    scaled = fit.scale(seen.vector)
+    prompt = features.read(request)
+    scaled = fit.scale(prompt.vector)
     known = difficulty.familiarity(scaled, fit)
-    mix = skills.mix(scaled, seen.summary.known, seen.summary.tools, int(by_tokenizer[0]), fit)
-    hard = difficulty.estimate(scaled, seen.summary.known, known, fit)
+    mix = skills.mix(scaled, prompt.summary.known, prompt.summary.tools, int(by_tokenizer[0]), fit)
+    # `hard` is how hard the prompt is for every arm. `better` is how much better each arm is at just this
+    # prompt than at its skills on average. Their difference moves the logits of the skill table.
+    hard = difficulty.estimate(scaled, prompt.summary.known, known, fit)
     better = item_response.term(scaled, mix, known, arm_table.place, fit)
     p, low, high = quality.success(arm_table, mix, better - hard)
+    # An answer fails too when reasoning uses up the output limit: `finished` multiplies P(success). What the
+    # account's own outcomes taught is added afterwards, in points of probability.
     out = forecast.output(arm_table, mix, hard, request.max_output_tokens)
     learned = _learned(arm_table, mix, learning)
     paid, cached = forecast.input_cost(arm_table, tokens, decision_input.conversation, decision_input.at)
@@ -85,7 +94,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         decision_input=decision_input,
         snapshot=snapshot.version,
         arm_table=arm_table,
-        summary=seen.summary,
+        summary=prompt.summary,
         mix=mix,
         skill=skills.SKILLS[int(mix.argmax())],
         difficulty=hard,
@@ -99,12 +108,12 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         latency_ms=np.round(forecast.latency_ms(arm_table, out), 1),
         ttft_ms=np.round(arm_table.ttft_ms, 1),
         removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
-        notes=(*decision_input.notes, *_notes(seen, size, cached)),
+        notes=(*decision_input.notes, *_notes(prompt, size, cached)),
     )
 
 
 def _calls(request: ChatRequest, arm_table: ArmTable) -> Row | int:
-    """By row, how many times the input is paid for: an API that gives one choice is asked for each."""
+    """How often each arm's input is paid for: an API with one choice per call is called once for each."""
     if request.n == 1:
         return 1
     arms = zip(arm_table.facts, arm_table.arms, strict=True)
@@ -121,7 +130,7 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
         needed=filters.needed(decision_input.request)
         | (filters.preferred(decision_input.request) if smart else {}),
         allowed=decision_input.allowed,
-        test_mode=decision_input.test_mode and smart,  # spec/api.md: no effect in manual mode
+        test_mode=decision_input.test_mode and smart,  # no effect in manual mode
         max_cost_usd=decision_input.max_cost_usd,
         budget_left_usd=decision_input.budget_left_usd,
         today=decision_input.at.date(),
@@ -132,7 +141,7 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
 
 
 def _learned(arm_table: ArmTable, mix: artefact.Array, learning: Mapping[str, float]) -> Row:
-    """The account's shifts of P(success), by "arm name|skill", weighed by the prompt's skills."""
+    """The account's shift of P(success) for each arm: the mean over skills, weighted by the prompt's mix."""
     shift = np.zeros(len(arm_table.arms))
     if learning:
         for row, name in enumerate(arm_table.names):
@@ -143,16 +152,16 @@ def _learned(arm_table: ArmTable, mix: artefact.Array, learning: Mapping[str, fl
     return shift
 
 
-def _notes(seen: features.Features, size: InputSize, cached_usd: float) -> list[str]:
+def _notes(prompt: features.Features, size: InputSize, cached_usd: float) -> list[str]:
     notes = []
-    if seen.summary.sampled:
-        notes.append("the question is long: its head and tail were looked at")
+    if prompt.summary.sampled:
+        notes.append("the question is long: only its beginning and end were analysed")
     if size.sampled:
-        notes.append("the input is long: its tokens were counted on samples")
-    if seen.summary.known < translation.READABLE_FROM:
-        notes.append("a script RoutePlex cannot read: taken as hard, whatever it asks")
-    elif seen.summary.language:
-        notes.append("the question was read word by word in English")
+        notes.append("the input is long: its token count is estimated from samples")
+    if prompt.summary.known < translation.READABLE_FROM:
+        notes.append("the question is in a script RoutePlex cannot read, so it counts as hard")
+    elif prompt.summary.language:
+        notes.append("the question was analysed through a word-by-word translation into English")
     if cached_usd > 0:
         notes.append(
             f"staying with the conversation's model saves {explanation.usd(cached_usd)} of cached input"

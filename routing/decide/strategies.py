@@ -1,7 +1,12 @@
-"""The five strategies: what each prefers among candidates, as numbers (higher is better).
+"""The five strategies: each ranks the candidates by a utility of its own (higher is better).
 
-Each takes the same arrays, so a stored trace ranks again exactly as it did (`rank`), also under another
-strategy.
+- quality: highest P(success); within half a point of the best, the cheapest.
+- cost: lowest cost among candidates above the competence floor.
+- speed: least time to the first token for a stream, to the last token otherwise.
+- balanced: weighted mean of quality, cost and speed, scaled over the candidates.
+- auto: expected value of a right answer in USD, minus its cost and a charge for time.
+
+All take the same arrays, so a stored trace can be ranked again, also under another strategy.
 """
 
 import msgspec
@@ -15,7 +20,7 @@ Row = npt.NDArray[np.float64]
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """What the strategies compare, one entry a candidate that passed the filters; all `(n,)`."""
+    """The numbers strategies compare, for each candidate that passed the filters; all `(n,)`."""
 
     p_success: Row
     low: Row  # lower end of P(success)'s interval
@@ -23,16 +28,17 @@ class Candidates(msgspec.Struct, frozen=True):
     latency_ms: Row
     ttft_ms: Row
     p_up: Row
-    scored: npt.NDArray[np.bool_]  # somebody measured the model
+    scored: npt.NDArray[np.bool_]  # the model has published scores
 
     @property
     def believed(self) -> Row:
-        """P(success), for a model nobody measured its lower end: it is not preferred until evidence comes."""
+        """P(success); for a model without published scores the lower end of its interval, so that it is not
+        preferred until there is evidence."""
         return np.where(self.scored, self.p_success, self.low)
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """`order`: best first, those under the competence floor last. `utility` is in the strategy's own unit."""
+    """`order`: best first, then candidates under the competence floor. `utility`: in the strategy's unit."""
 
     order: npt.NDArray[np.intp]
     utility: Row
@@ -40,18 +46,17 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking:
+    """Rank by competence, then utility. Equal utilities go to the cheaper, then to the faster candidate."""
     competent = _competent(candidates)
     worth, price = _parts(strategy, candidates, competent, stream=stream)
     utility = worth - price
-    cheap = _dear(candidates)
-    order = np.lexsort(
-        (candidates.latency_ms, cheap, -utility, ~competent)
-    )  # ties: the cheaper, then the faster
+    cost = _cost_or_inf(candidates)
+    order = np.lexsort((candidates.latency_ms, cost, -utility, ~competent))  # the last key sorts first
     return Ranking(order=order, utility=utility, competent=competent)
 
 
 def winners(strategy: Strategy, candidates: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
-    """Who would be first if cost weighed that much more or less, one for each weight."""
+    """Return the place of the winner for each of `cost_weights`, which multiply the weight of cost."""
     competent = _competent(candidates)
     worth, price = _parts(strategy, candidates, competent, stream=stream)
     utility = np.where(competent, worth - cost_weights[:, None] * price, -np.inf)
@@ -59,7 +64,10 @@ def winners(strategy: Strategy, candidates: Candidates, cost_weights: Row, *, st
 
 
 def near_ties(ranking: Ranking, value: float) -> list[int]:
-    """Competent candidates other than the winner whose utility is within the margin of its (exploration)."""
+    """Return the competent candidates whose utility is within the exploration margin of the winner's.
+
+    `value`: V of `auto` in USD, see `value_usd`.
+    """
     best = int(ranking.order[0])
     close = ranking.competent & (
         ranking.utility >= ranking.utility[best] - preferences.EXPLORE_MARGIN * value
@@ -68,12 +76,18 @@ def near_ties(ranking: Ranking, value: float) -> list[int]:
 
 
 def value_usd(candidates: Candidates) -> float:
-    """V of `auto`: what a right answer to this prompt is worth, in USD."""
+    """Return V of `auto`: the value of a right answer to this prompt, in USD.
+
+    It is a multiple of the median candidate's cost. A fixed sum would buy the best model for every short
+    prompt and the cheapest for every long one.
+    """
     priced = np.sort(candidates.cost_usd[~np.isnan(candidates.cost_usd)])
     return preferences.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
 
 
 def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
+    # The floor is relative to the best healthy candidate: the same share then fits easy prompts, where all
+    # succeed, and hard ones, where none does. When no candidate is healthy, health does not matter.
     healthy = candidates.p_up >= preferences.HEALTHY
     if not healthy.any():
         healthy = np.ones_like(healthy)
@@ -86,35 +100,38 @@ def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
 def _parts(
     strategy: Strategy, candidates: Candidates, competent: npt.NDArray[np.bool_], *, stream: bool
 ) -> tuple[Row, Row | float]:
-    """Utility as what speaks for a candidate and what its cost takes from that."""
+    """Utility in two parts: a candidate's worth and its price. `winners` varies only the price."""
     match strategy:
         case Strategy.QUALITY:
             return _quality(candidates, competent), 0.0
         case Strategy.COST:
-            return np.zeros_like(candidates.cost_usd), _dear(candidates)
+            return np.zeros_like(candidates.cost_usd), _cost_or_inf(candidates)
         case Strategy.SPEED:
             return -(candidates.ttft_ms if stream else candidates.latency_ms), 0.0
         case Strategy.BALANCED:
             return _balanced(candidates, competent)
         case Strategy.AUTO:
             late = preferences.AUTO_PER_SECOND * candidates.latency_ms / 1000
-            return value_usd(candidates) * (candidates.believed * candidates.p_up - late), _dear(candidates)
+            return value_usd(candidates) * (candidates.believed * candidates.p_up - late), _cost_or_inf(
+                candidates
+            )
 
 
-def _dear(candidates: Candidates) -> Row:
+def _cost_or_inf(candidates: Candidates) -> Row:
     return np.where(np.isnan(candidates.cost_usd), np.inf, candidates.cost_usd)
 
 
 def _quality(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
-    """P(success), where all within the tie of the best are equal."""
+    """P(success); candidates within QUALITY_TIE of the best get its value, and cost decides among them."""
     best = candidates.believed[competent].max()
     return np.where(candidates.believed >= best - preferences.QUALITY_TIE, best, candidates.believed)
 
 
 def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
+    # Cost and time are compared as ratios, hence the logarithms: doubling a price weighs the same anywhere.
     quality = _scaled(candidates.believed, competent)
     speed = _scaled(np.log(np.maximum(candidates.latency_ms, 1)), competent)
-    cost = _scaled(np.log(np.maximum(_dear(candidates), 1e-12)), competent)
+    cost = _scaled(np.log(np.maximum(_cost_or_inf(candidates), 1e-12)), competent)
     return (
         preferences.BALANCED_QUALITY * quality - preferences.BALANCED_SPEED * speed,
         preferences.BALANCED_COST * cost,
@@ -122,7 +139,7 @@ def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple
 
 
 def _scaled(values: Row, competent: npt.NDArray[np.bool_]) -> Row:
-    """0 at the lowest and 1 at the highest of the competent; others may lie outside."""
+    """0 at the lowest and 1 at the highest competent candidate; the others may lie outside."""
     known = values[competent & np.isfinite(values)]
     if not known.size:
         return np.zeros_like(values)

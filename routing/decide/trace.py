@@ -1,4 +1,4 @@
-"""What a decision leaves behind: enough to explain it and, with the snapshot's version, to make it again."""
+"""The record of a decision: enough to explain it and to make it again. It never holds text of the request."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from routing.language.chat import Mode, Strategy
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """One candidate; `removed` None: it was ranked, by these very numbers, rounded as they are."""
+    """One arm of the snapshot. `removed` None: it was ranked, by exactly these rounded numbers."""
 
     arm: str
     model: str
@@ -24,20 +24,20 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     ttft_ms: float
     p_up: float
     output_tokens: int
-    scored: bool  # somebody measured the model
+    scored: bool  # the model has published scores
     utility: float | None = None  # in the strategy's own unit
-    competent: bool = True  # False: under the floor of competence, chosen only when nobody else can
-    learned: float = 0.0  # what the account's own outcomes added to p_success
+    competent: bool = True  # False: under the competence floor, chosen only when no other is left
+    learned: float = 0.0  # the shift of p_success from the account's own outcomes
     removed: Removal | None = None
 
     @property
     def believed(self) -> float:
-        """P(success) as strategies count it: the lower end for a model nobody measured."""
+        """P(success) as strategies count it: the lower end of the interval for a model without scores."""
         return self.p_success if self.scored else self.low
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """What one fixed model would have cost. USD."""
+    """The forecast cost of one fixed model, in USD, which savings are measured against."""
 
     model: str
     cost_usd: float | None
@@ -54,23 +54,23 @@ class Trace(msgspec.Struct, frozen=True):
     complexity: float  # predicted failure of the median arm, 0..1
     difficulty: float  # logits; 0 is benchmark-hard
     skills: dict[str, float]
-    candidates: tuple[Candidate, ...]  # ranked first, best first; then those removed
+    candidates: tuple[Candidate, ...]  # the ranked ones, best first; then the removed ones
     chain: tuple[str, ...]
     reason: str
-    flip: str  # what would have changed the choice
+    flip: str  # the smallest change that would have changed the choice, in words
     input_tokens: int  # for the chosen arm
     output_tokens: int
     baseline: Baseline | None
-    saved_usd: float | None  # against the baseline, expected; negative: dearer
+    saved_usd: float | None  # expected saving against the baseline; negative: more expensive
     selection_probability: float
     explored: bool
     notes: tuple[str, ...] = ()
-    pinned: str | None = None  # manual mode: the arm asked for
-    fallback: bool = True  # others may stand in for the first of the chain
+    pinned: str | None = None  # manual mode: the arm the caller named
+    fallback: bool = True  # False: the chain has one arm
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """What one arm of the chain is expected to take."""
+    """The expected cost, tokens and time of one arm of the chain."""
 
     arm: Arm
     cost_usd: float | None

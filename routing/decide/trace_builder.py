@@ -1,4 +1,4 @@
-"""From a choice to its trace: every candidate's numbers or reason of removal, in ranked order."""
+"""Builds the trace of a choice: the ranked candidates with their numbers, and why others were removed."""
 
 from math import isfinite
 from typing import Any
@@ -16,19 +16,19 @@ from routing.language.arms import Arm
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """`rows`: the board's rows that were compared, as `seen` and `made` have them; `order`: best first."""
+    """The outcome of a strategy. `candidates` and `ranking` are by place in `rows`."""
 
-    rows: list[int]
+    rows: list[int]  # rows of the arm table that were compared
     candidates: Candidates
     ranking: Ranking
-    order: list[int]
+    order: list[int]  # rows of the arm table, best first
     pinned: int | None = None
     probability: float = 1.0
     explored: bool = False
 
 
 def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
-    """`chain_rows`: the board's rows of the chain; the first is the one chosen."""
+    """Return the trace. `chain_rows`: rows of the arm table in the chain; the first is the chosen one."""
     decision_input, first = scores.decision_input, chain_rows[0]
     entries = _entries(scores, choice)
     ranked, ordered = [entries[row] for row in choice.order], set(choice.order)
@@ -68,6 +68,7 @@ def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
 
 
 def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
+    """Return the forecast of each of the arm table's `rows`."""
     return tuple(
         Forecast(
             arm=scores.arm_table.arms[row],
@@ -82,7 +83,11 @@ def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
 
 
 def _entries(scores: Scores, choice: Choice) -> dict[int, Candidate]:
-    """By row; a model's pin-only row is left out unless it was compared."""
+    """The candidates by row of the arm table.
+
+    A pin-only row of a model with choosable arms is left out unless it was compared. Arrays are converted a
+    column at a time: reading 170 candidates' numbers one by one out of numpy would take longer than scoring.
+    """
     arm_table = scores.arm_table
     utilities = [_known(utility) for utility in choice.ranking.utility.tolist()]
     ranked = zip(utilities, choice.ranking.competent.tolist(), strict=True)
@@ -126,18 +131,18 @@ def _reason(scores: Scores, choice: Choice, entries: dict[int, Candidate], ranke
         return explanation.reason(
             decision_input.strategy, scores.skill, scores.difficulty, ranked, stream=decision_input.stream
         )
-    asked = entries[choice.pinned]
+    pinned = entries[choice.pinned]
     if choice.order[0] == choice.pinned:
-        return explanation.pinned_reason(asked)
-    why = asked.removed.words if asked.removed else "is unavailable"
-    return explanation.unavailable_reason(explanation.title(asked), why, ranked[0])
+        return explanation.pinned_reason(pinned)
+    why = pinned.removed.words if pinned.removed else "is unavailable"
+    return explanation.unavailable_reason(explanation.title(pinned), why, ranked[0])
 
 
 def _flip(scores: Scores, choice: Choice, entries: dict[int, Candidate]) -> str:
     if choice.pinned is not None:
-        return "Nothing: the model was asked for by name."
+        return "Nothing: the request named this model."
     if choice.explored:
-        return "Chance: a near tie was tried on purpose, to learn from its outcome."
+        return "Chance: two candidates were nearly tied, and this one was tried to learn from its outcome."
     compared = [entries[row] for row in choice.rows]
     decision_input = scores.decision_input
     return explanation.flip(

@@ -1,1 +1,1 @@
-"""What accounts say about their answers, kept for self-learning (spec/routing.md §8)."""
+"""Self-learning: outcomes of an account's answers, and the bounded shifts of P(success) they cause."""

@@ -1,4 +1,4 @@
-"""Django app: the table of feedback."""
+"""Django app: the tables of feedback, outcomes and learning modes."""
 
 from django.apps import AppConfig
 

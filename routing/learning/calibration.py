@@ -1,4 +1,4 @@
-"""Whether predictions come true: what was predicted of answers that people judged, beside what they said."""
+"""Calibration: predicted success of answers against the feedback people gave on them."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from routing.learning.models import Outcome
 
 SPAN = timedelta(days=30)
 BINS = 20  # of P(success), each a twentieth wide
-FEWEST = 5  # outcomes of a bin that is told
+FEWEST = 5  # outcomes from which a bin is shown
 _Z = 1.96  # of a 95 % interval
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Outcomes that were predicted alike: mean prediction, mean score and its 95 % interval (Wilson)."""
+    """Outcomes with similar predictions: mean prediction, mean score and its 95 % Wilson interval."""
 
     outcomes: int
     expected: float
@@ -29,7 +29,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """`error`: mean distance of prediction and score over bins, weighed by their outcomes."""
+    """`error`: the mean distance of prediction and score over bins, weighted by their outcomes."""
 
     outcomes: int
     bins: Sequence[Bin]
@@ -37,7 +37,7 @@ class Calibration:
 
 
 def calibration(now: datetime) -> Calibration:
-    """Feedback of the last 30 days, of all accounts; predictions as they were before any learning."""
+    """Return the calibration on all feedback of the last 30 days. Predictions are without learning."""
     judged = Outcome.objects.filter(source=Outcome.Source.FEEDBACK, at__gte=now - SPAN)
     rows = (
         judged.annotate(bin_=Least(Floor(F("expected") * BINS), BINS - 1.0))
@@ -48,8 +48,10 @@ def calibration(now: datetime) -> Calibration:
     bins = [
         Bin(n, expected, observed, *_wilson(observed, n)) for _, n, expected, observed in rows if n >= FEWEST
     ]
-    total = sum(one.outcomes for one in bins)
-    error = sum(one.outcomes * abs(one.expected - one.observed) for one in bins) / total if total else None
+    total = sum(bin_.outcomes for bin_ in bins)
+    error = (
+        sum(bin_.outcomes * abs(bin_.expected - bin_.observed) for bin_ in bins) / total if total else None
+    )
     return Calibration(total, bins, error)
 
 

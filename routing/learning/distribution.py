@@ -1,4 +1,4 @@
-"""Where automatic decisions go, and whether they all go to one arm."""
+"""The distribution of automatic decisions over arms, and an alert when nearly all choose the same arm."""
 
 import math
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from routing.language.chat import Mode
 
 _DAY = timedelta(days=1)
 _ALERT = "routing.collapsed"
-# Chosen, not measured: an account whose prompts are all alike may rightly go to one arm, so it takes many
-# requests and nearly all of them before the page calls it a collapse.
+# Chosen, not measured. When all prompts are alike, one arm may be right for all of them, so a collapse takes
+# many requests and nearly all of them on one arm.
 COLLAPSE_SHARE, COLLAPSE_REQUESTS = 0.9, 200
 
 
@@ -27,7 +27,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Automatic decisions of the last day; `evenness` is normalised entropy: 1 even, 0 all to one."""
+    """Automatic decisions of the last day; `evenness` is normalised entropy: 1 even, 0 one arm."""
 
     requests: int
     shares: Sequence[Share]
@@ -39,7 +39,7 @@ class Distribution:
 
 
 def distribution(now: datetime) -> Distribution:
-    """Automatic decisions of the last day, by the arm that was chosen."""
+    """Return the automatic decisions of the last day by chosen arm."""
     decided = Request.objects.filter(created_at__gte=now - _DAY, mode=Mode.SMART)
     counted = (
         decided.values_list("routed_model", "routed_effort")
@@ -49,22 +49,22 @@ def distribution(now: datetime) -> Distribution:
     rows = [(f"{model} · {effort}" if effort else model, n) for model, effort, n in counted]
     total = sum(n for _, n in rows)
     shares = [Share(arm, n, n / total) for arm, n in rows]
-    entropy = -sum(one.share * math.log(one.share) for one in shares)
+    entropy = -sum(share.share * math.log(share.share) for share in shares)
     return Distribution(total, shares, entropy / math.log(len(shares)) if len(shares) > 1 else 0.0)
 
 
 def watch(now: datetime) -> None:
-    """Alert the operator when decisions have collapsed, and take it back when they have not."""
-    found = distribution(now)
-    if not found.collapsed:
+    """Alert the operator when decisions have collapsed onto one arm; resolve the alert when they have not."""
+    spread = distribution(now)
+    if not spread.collapsed:
         resolve_alert(_ALERT)
         return
-    first = found.shares[0]
+    first = spread.shares[0]
     raise_alert(
         _ALERT,
         f"Nearly all requests go to {first.arm}",
-        f"{first.share:.1%} of {found.requests} automatic decisions of the last day chose {first.arm}. Look "
-        "at prices, health and priors of the others on the operator's page.",
-        detail={"arm": first.arm, "share": first.share, "requests": found.requests},
+        f"{first.share:.1%} of {spread.requests} automatic decisions of the last day chose {first.arm}. "
+        "Check prices, health and priors of the other models on the operator's page.",
+        detail={"arm": first.arm, "share": first.share, "requests": spread.requests},
         once_key=_ALERT,
     )

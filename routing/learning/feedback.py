@@ -1,4 +1,4 @@
-"""Feedback: given and added up. What it teaches is kept as an outcome (outcomes.py)."""
+"""Stores and summarises feedback. Each feedback is also stored as an outcome (outcomes.py)."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from django.db.models import Avg, Count
 
 from billing.models import Request
 from routing.learning.models import Feedback, Outcome
-from routing.learning.outcomes import keep
+from routing.learning.outcomes import store_outcome
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What an account said of one model at one type of question; `mean_score` is 0 to 1."""
+    """An account's feedback on one model for one type of question; `mean_score` is 0 to 1."""
 
     model: str
     query_type: str
@@ -24,21 +24,21 @@ class Opinion:
 def give_feedback(
     request_row: Request, score: float, comment: str = "", key_id: int | None = None
 ) -> Feedback:
-    """Store what is said about a request, over what the same key said before. `score` is 0 to 1.
+    """Store feedback on a request; it replaces earlier feedback by the same key. `score` is 0 to 1.
 
-    `key_id` None: said on the dashboard. The caller has checked that the request is the account's own.
+    `key_id` None: from the dashboard. The caller must have checked that the request is the account's own.
     """
-    given, _ = Feedback.objects.update_or_create(
+    row, _ = Feedback.objects.update_or_create(
         request=request_row,
         key_id=key_id,
         defaults={"account_id": request_row.account_id, "score": score, "comment": comment},
     )
-    keep(request_row, Outcome.Source.FEEDBACK, score, key_id, given.updated_at)
-    return given
+    store_outcome(request_row, Outcome.Source.FEEDBACK, score, key_id, row.updated_at)
+    return row
 
 
 def opinions(account_id: int) -> list[Opinion]:
-    """The account's feedback by the model that answered and the type of question, most said first."""
+    """Return the account's feedback by answering model and type of question, most feedback first."""
     rows = (
         Feedback.objects.filter(account_id=account_id)
         .values_list("request__served_model", "request__query_type")

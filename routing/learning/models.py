@@ -1,4 +1,4 @@
-"""What an account's answers were worth to it: fields and constraints; the verbs are in the modules beside."""
+"""Tables of feedback, outcomes and learning modes: fields and constraints only."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ MAX_COMMENT = 2000  # characters
 
 
 class Feedback(models.Model):
-    """What one key, or the dashboard (`key` NULL), last said about one request."""
+    """The latest feedback on one request by one key, or from the dashboard (`key` NULL)."""
 
     request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="feedback")
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="feedback")
@@ -36,12 +36,12 @@ class Feedback(models.Model):
 
 
 class Outcome(models.Model):
-    """One sign of how well an arm did what one request asked, beside what had been expected of it."""
+    """A sign of how well an arm answered one request, with the success that was predicted."""
 
     class Source(models.TextChoices):
-        FEEDBACK = "feedback"  # said by a person or a program
-        FORM = "form"  # the answer has, or has not, the JSON form that was asked for
-        REPEAT = "repeat"  # the caller asked the same again at once
+        FEEDBACK = "feedback"  # sent by a person or a program
+        FORM = "form"  # whether the answer matches the requested JSON form
+        REPEAT = "repeat"  # the caller sent the same prompt again at once
 
     request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="outcomes")
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="outcomes")
@@ -50,7 +50,7 @@ class Outcome(models.Model):
     arm = models.CharField(max_length=140)
     model = models.CharField(max_length=120)
     skill = models.CharField(max_length=32)
-    expected = models.FloatField()  # P(success) that was predicted, the account's own learning left out
+    expected = models.FloatField()  # predicted P(success), without the account's own learning
     score = models.FloatField()  # 0 to 1
     at = models.DateTimeField()
 
@@ -72,12 +72,12 @@ class Outcome(models.Model):
 
 
 class Learning(models.Model):
-    """How an account wants to be learnt from; an account without a row is learnt from."""
+    """An account's learning mode; an account without a row has learning on."""
 
     class Mode(models.TextChoices):
         ON = "on"
-        FROZEN = "frozen"  # what was learnt until then counts, nothing is added
-        OFF = "off"  # signs are kept, and change nothing
+        FROZEN = "frozen"  # shifts from the moment of freezing count; newer outcomes do not
+        OFF = "off"  # outcomes are stored but change nothing
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="learning")
     mode = models.CharField(max_length=8, choices=Mode.choices, default=Mode.ON)

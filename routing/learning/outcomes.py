@@ -1,4 +1,4 @@
-"""Keeps the signs of how answers did: feedback at once, the rest by a job from settled requests."""
+"""Stores outcomes: feedback at once, other signs by a Celery task that reads settled requests."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -14,67 +14,71 @@ from routing.learning.posteriors import Sign
 
 _Source = Outcome.Source
 REPEATED_WITHIN = timedelta(minutes=2)
-_LOOK_BACK = timedelta(minutes=30)  # the job runs far more often; what it saw already is left as it is
-_COUNTED = 180  # days; six half-lives leave a sixtieth
-MOST = 20_000  # outcomes of one account that are looked at, latest first
+_WINDOW = timedelta(minutes=30)  # the task runs far more often; outcomes already stored stay as they are
+_COUNTED_DAYS = 180  # after six half-lives an outcome counts one sixtieth
+MAX_OUTCOMES = 20_000  # outcomes read per account, latest first
 
 
-def keep(
+def store_outcome(
     row: Request, source: Outcome.Source, score: float, key_id: int | None, at: datetime
 ) -> Outcome | None:
-    """Store one sign over the same source's earlier one; None when the request's arm was never predicted."""
+    """Store an outcome; it replaces the earlier one of the same source and key.
+
+    None: the request's trace has no prediction for the arm that answered.
+    """
     known = _facts(row)
     if known is None:
         return None
-    kept, _ = Outcome.objects.update_or_create(
+    outcome, _ = Outcome.objects.update_or_create(
         request=row, source=source, key_id=key_id, defaults={**known, "score": score, "at": at}
     )
-    return kept
+    return outcome
 
 
 def gather(now: datetime) -> int:
-    """Outcomes that settled requests show by themselves; says how many were new."""
-    lately = Request.objects.filter(
-        settled_at__gte=now - _LOOK_BACK,
-        created_at__gte=now - 2 * _LOOK_BACK,
+    """Store the outcomes visible in recently settled requests; return how many were new."""
+    recent = Request.objects.filter(
+        settled_at__gte=now - _WINDOW,
+        created_at__gte=now - 2 * _WINDOW,
         status=Request.Status.SUCCEEDED,
     )
     new = [
-        *_signs(lately.filter(output_valid__isnull=False), _Source.FORM, now),
-        *_signs(_repeated(lately), _Source.REPEAT, now),
+        *_signs(recent.filter(output_valid__isnull=False), _Source.FORM, now),
+        *_signs(_repeated(recent), _Source.REPEAT, now),
     ]
-    before = Outcome.objects.filter(request__in=[one.request_id for one in new]).count()
+    before = Outcome.objects.filter(request__in=[outcome.request_id for outcome in new]).count()
     Outcome.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
-    return Outcome.objects.filter(request__in=[one.request_id for one in new]).count() - before
+    return Outcome.objects.filter(request__in=[outcome.request_id for outcome in new]).count() - before
 
 
 def forget_old(now: datetime) -> int:
-    """Delete outcomes that have long counted no more; returns how many."""
-    days = max(settings.KEEP_OUTCOMES_DAYS, _COUNTED)
+    """Delete outcomes too old to count; return how many."""
+    days = max(settings.KEEP_OUTCOMES_DAYS, _COUNTED_DAYS)
     return delete_in_batches(Outcome.objects.filter(at__lt=now - timedelta(days=days)))
 
 
 def signs(account_id: int, now: datetime) -> list[Sign]:
-    """The account's outcomes that still count."""
-    rows = Outcome.objects.filter(account_id=account_id, at__gte=now - timedelta(days=_COUNTED))
+    """Return the account's outcomes that still count, latest first."""
+    rows = Outcome.objects.filter(account_id=account_id, at__gte=now - timedelta(days=_COUNTED_DAYS))
     names = ("arm", "model", "skill", "source", "expected", "score", "at")
-    return [Sign(*row) for row in rows.order_by("-at", "-pk").values_list(*names)[:MOST]]
+    return [Sign(*row) for row in rows.order_by("-at", "-pk").values_list(*names)[:MAX_OUTCOMES]]
 
 
 def _signs(rows: Iterable[Request], source: Outcome.Source, now: datetime) -> Iterator[Outcome]:
     for row in rows:
         if (known := _facts(row)) is not None:
             score = float(bool(row.output_valid)) if source is _Source.FORM else 0.0
-            # Said by no key: the sign is the request's own.
+            # No key: the sign comes from the request itself.
             yield Outcome(
                 request=row, source=source, key=None, **known, score=score, at=row.settled_at or now
             )
 
 
-def _repeated(lately: Any) -> list[Request]:
-    """The first of two requests with the same prompt in a row; three or more are a loop, not a complaint."""
+def _repeated(recent: Any) -> list[Request]:
+    """The first of two equal prompts in a row: its answer was probably not good enough. Three or more are
+    a loop in the caller's program."""
     twins = (
-        lately.exclude(prompt_hash="")
+        recent.exclude(prompt_hash="")
         .values("account_id", "prompt_hash")
         .annotate(n=Count("pk"), first=Min("created_at"), last=Max("created_at"))
         .filter(n=2)
@@ -84,20 +88,20 @@ def _repeated(lately: Any) -> list[Request]:
         for twin in twins
         if twin["last"] - twin["first"] <= REPEATED_WITHIN
     ]
-    found: list[Request] = []
+    repeated: list[Request] = []
     for begin in range(0, len(wanted), 100):
         either = wanted[begin]
-        for one in wanted[begin + 1 : begin + 100]:
-            either |= one
-        found += lately.filter(either)
-    return found
+        for condition in wanted[begin + 1 : begin + 100]:
+            either |= condition
+        repeated += recent.filter(either)
+    return repeated
 
 
 def _facts(row: Request) -> dict[str, Any] | None:
-    """What the row's trace predicted of the arm that answered."""
+    """The fields of an outcome that come from the trace's prediction for the arm that answered."""
     arm = f"{row.served_model}@{row.served_effort}" if row.served_effort else row.served_model
     trace: dict[str, Any] = row.trace or {}
-    entry = next((one for one in trace.get("candidates", ()) if one["arm"] == arm), None)
+    entry = next((c for c in trace.get("candidates", ()) if c["arm"] == arm), None)
     if entry is None:
         return None
     expected = min(1.0, max(0.0, entry["p_success"] - entry.get("learned", 0.0)))

@@ -1,15 +1,15 @@
-"""What an account's outcomes say of each arm and skill: a bounded shift of P(success), from plain values.
+"""Posteriors: an account's outcomes as a bounded shift of P(success) for each arm and skill. Plain values.
 
-An outcome is a score less the P(success) that was predicted of the arm, without any learning, for that very
-request. At one skill of one account an arm's mean difference is taken as
+An outcome's difference is its score minus the P(success) predicted for the arm and that request, without
+learning. For one account and one skill, an arm's mean difference is modelled as
 
     c + d(arm) + noise,   c ~ N(0, s²/COMMON_COUNT), d ~ N(0, s²/PSEUDO_COUNT), noise ~ N(0, s²/w)
 
-where w sums the weights of the outcomes, each 2^(−age / HALF_LIFE) of its sign's. `c` is what makes this
-account's prompts harder or easier than predicted for every arm; without it the arm in use is blamed for what
-all would suffer, and rivals that were never tried look better than they are (docs/routing.md). What moves
-decisions is the posterior mean of `d`, gated by how many outcomes the account has for the model, and bounded
-(spec/routing.md §8). Earlier learning is no part of what was predicted: it does not feed on itself.
+where w is the sum of the outcomes' weights, each its source's times 2^(−age / HALF_LIFE). `c` is common to
+all arms: this account's prompts are harder or easier than predicted. Without `c`, the arm in use would be
+blamed for hard prompts, and arms that were never tried would look better than they are (docs/routing.md).
+Only the posterior mean of `d` moves decisions, gated by the number of outcomes the account has for the model,
+and bounded. Predictions are taken without earlier learning, so that learning does not feed on itself.
 """
 
 from collections import defaultdict
@@ -17,19 +17,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-PSEUDO_COUNT, COMMON_COUNT = 60.0, 5.0  # outcomes; docs/routing.md has what others give
+PSEUDO_COUNT, COMMON_COUNT = 60.0, 5.0  # outcomes; docs/routing.md compares other values
 HALF_LIFE = timedelta(days=30)
-BOUND = 0.15  # of P(success), whatever the evidence
-# Said feedback weighs more than signs: an answer without the form asked for failed, one with it may still be
-# wrong; who asks the same again at once may only have lost the line.
+BOUND = 0.15  # largest shift of P(success), however much evidence there is
+# Weights by source. Feedback counts fully. A matching JSON form does not make an answer right, and a repeated
+# prompt may only follow a lost connection, so these count less.
 WEIGHTS: Mapping[str, float] = {"feedback": 1.0, "form": 0.5, "repeat": 0.3}
-# From so many outcomes of a model on, this share of the shift counts: the product's published gates.
+# (outcomes of a model, share of the shift that counts from there on). Below the last gate a model does not
+# move: a handful of opinions must not change where an account's requests go.
 GATES = ((100, 0.8), (50, 0.5), (10, 0.2))
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One outcome, as posteriors need it."""
+    """An outcome, as plain values."""
 
     arm: str
     model: str
@@ -48,77 +49,77 @@ class Posterior:
     skill: str
     outcomes: int
     evidence: float
-    expected: float  # weighed mean of what was predicted
-    observed: float  # weighed mean of what was seen
-    common: float  # how much better than predicted all arms do at the skill; part of no shift
-    influence: float  # share of the posterior's move that counts, by the gates
+    expected: float  # weighted mean of the predictions
+    observed: float  # weighted mean of the scores
+    common: float  # how much better than predicted all arms do at the skill; not part of the shift
+    influence: float  # share of the posterior that counts, by the gates
     shift: float
 
 
 def posteriors(signs: Iterable[Sign], now: datetime) -> list[Posterior]:
-    """One for each arm and skill with outcomes, most evidence first."""
+    """Return a posterior for each arm and skill with outcomes, most evidence first."""
     cells: dict[str, dict[tuple[str, str], list[Sign]]] = defaultdict(lambda: defaultdict(list))
     of_model: dict[str, int] = defaultdict(int)
     for sign in signs:
         cells[sign.skill][sign.arm, sign.model].append(sign)
         of_model[sign.model] += 1
-    found: list[Posterior] = []
+    result: list[Posterior] = []
     for skill, arms in cells.items():
-        seen = {arm: _seen(cell, now) for arm, cell in arms.items()}
-        common = _common(seen.values())
-        found += [
-            _posterior(arm, skill, len(arms[arm, model]), one, common, influence(of_model[model]))
-            for (arm, model), one in seen.items()
+        means = {arm: _cell(cell, now) for arm, cell in arms.items()}
+        common = _common(means.values())
+        result += [
+            _posterior(arm, skill, len(arms[arm, model]), cell, common, influence(of_model[model]))
+            for (arm, model), cell in means.items()
         ]
-    return sorted(found, key=lambda one: (-one.evidence, one.arm, one.skill))
+    return sorted(result, key=lambda posterior: (-posterior.evidence, posterior.arm, posterior.skill))
 
 
-def shifts(found: Iterable[Posterior]) -> dict[str, float]:
-    """As `decide` takes them: "arm|skill" → shift; those that move nothing are left out."""
-    return {f"{one.arm}|{one.skill}": one.shift for one in found if one.shift}
+def shifts(learnt: Iterable[Posterior]) -> dict[str, float]:
+    """Return "arm|skill" → shift, as `decide` takes it, without shifts of 0."""
+    return {f"{p.arm}|{p.skill}": p.shift for p in learnt if p.shift}
 
 
 def influence(outcomes: int) -> float:
-    """Share of a posterior's move that counts, by an account's number of outcomes for the model."""
+    """Return the share of a posterior that counts, for an account's number of outcomes of the model."""
     return next((share for least, share in GATES if outcomes >= least), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Cell:
     evidence: float
     expected: float
     observed: float
 
 
-def _seen(cell: list[Sign], now: datetime) -> _Seen:
+def _cell(cell: list[Sign], now: datetime) -> _Cell:
     weights = [WEIGHTS[sign.source] * 0.5 ** (max(now - sign.at, timedelta(0)) / HALF_LIFE) for sign in cell]
     evidence = sum(weights)
     expected, observed = (
         sum(weight * value for weight, value in zip(weights, values, strict=True)) / evidence
         for values in ([sign.expected for sign in cell], [sign.score for sign in cell])
     )
-    return _Seen(evidence, expected, observed)
+    return _Cell(evidence, expected, observed)
 
 
-def _common(arms: Iterable[_Seen]) -> float:
-    """Posterior mean of `c`; each arm is as certain as its evidence and its own `d` let it be."""
+def _common(arms: Iterable[_Cell]) -> float:
+    """The posterior mean of `c`. An arm's precision is limited by its evidence and by the spread of `d`."""
     total = precision = 0.0
-    for one in arms:
-        certain = 1 / (1 / one.evidence + 1 / PSEUDO_COUNT)
-        total += certain * (one.observed - one.expected)
+    for arm in arms:
+        certain = 1 / (1 / arm.evidence + 1 / PSEUDO_COUNT)
+        total += certain * (arm.observed - arm.expected)
         precision += certain
     return total / (COMMON_COUNT + precision)
 
 
-def _posterior(arm: str, skill: str, outcomes: int, seen: _Seen, common: float, counts: float) -> Posterior:
-    own = (seen.observed - seen.expected - common) * seen.evidence / (PSEUDO_COUNT + seen.evidence)
+def _posterior(arm: str, skill: str, outcomes: int, cell: _Cell, common: float, counts: float) -> Posterior:
+    own = (cell.observed - cell.expected - common) * cell.evidence / (PSEUDO_COUNT + cell.evidence)
     return Posterior(
         arm=arm,
         skill=skill,
         outcomes=outcomes,
-        evidence=seen.evidence,
-        expected=seen.expected,
-        observed=seen.observed,
+        evidence=cell.evidence,
+        expected=cell.expected,
+        observed=cell.observed,
         common=common,
         influence=counts,
         shift=round(max(-BOUND, min(BOUND, counts * own)), 4),

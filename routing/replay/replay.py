@@ -1,7 +1,7 @@
-"""Makes a decision again from its record alone: as it was, or as another strategy would (spec/routing.md §9).
+"""Replay: makes a decision again from its stored trace alone, and ranks a trace under another strategy.
 
-The record holds every number that was compared, rounded as it was compared, so the same arithmetic must give
-the same choice. What chance chose is told by `explored`; that it was a near tie is checked.
+A trace holds every number that was compared, rounded as it was when it was compared, so the same arithmetic
+must give the same choice. A choice made by chance is marked `explored`; replay checks that it was a near tie.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ import msgspec
 import numpy as np
 
 from routing.decide import preferences
-from routing.decide.chain import chain
+from routing.decide.chain import fallback_chain
 from routing.decide.strategies import Candidates, Ranking, near_ties, rank, value_usd
 from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Mode, Strategy
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """`order`: arms, best first; `chain`: those that would be called; `first`: the one that is chosen."""
+    """`order`: arm names, best first. `chain`: the arms to call. `first`: the chosen candidate."""
 
     order: tuple[str, ...]
     chain: tuple[str, ...]
@@ -25,45 +25,45 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def compared(trace: Trace) -> list[Candidate]:
-    """The candidates whose numbers were compared: all that stood, and a pinned one that did not."""
+    """Return the candidates whose numbers were compared: all that passed the filters, and the pinned one."""
     return _by_name(entry for entry in trace.candidates if entry.removed is None or entry.arm == trace.pinned)
 
 
 def rerank(trace: Trace, strategy: Strategy) -> Replayed:
-    """What the strategy alone would have chosen: no pin, no chance."""
-    standing = _by_name(entry for entry in trace.candidates if entry.removed is None)
-    made = rank(strategy, _columns(standing), stream=trace.stream)
-    return _replayed([standing[place] for place in made.order], fallback=trace.fallback)
+    """Return the ranking another strategy would have given, without pin and exploration."""
+    eligible = _by_name(entry for entry in trace.candidates if entry.removed is None)
+    ranking = rank(strategy, _columns(eligible), stream=trace.stream)
+    return _replayed([eligible[place] for place in ranking.order], fallback=trace.fallback)
 
 
 def differences(trace: Trace) -> list[str]:
-    """In what a second run of the record differs from what was done, in words; nothing when it was that."""
+    """Return, in words, how the decision made again differs from the stored one; empty if it does not."""
     entries = compared(trace)
-    seen = _columns(entries)
-    made = rank(trace.strategy, seen, stream=trace.stream)
-    again = _replayed(_ordered(trace, entries, made), fallback=trace.fallback)
+    candidates = _columns(entries)
+    ranking = rank(trace.strategy, candidates, stream=trace.stream)
+    again = _replayed(_ordered(trace, entries, ranking), fallback=trace.fallback)
     stored = tuple(entry.arm for entry in trace.candidates if entry.removed is None)
-    found = []
+    differing = []
     if again.order != stored[: len(again.order)]:  # behind them a pinned model's other arms
-        found.append(f"the order is {', '.join(again.order)}, stored is {', '.join(stored)}")
+        differing.append(f"the order is {', '.join(again.order)}, stored is {', '.join(stored)}")
     if again.chain != trace.chain:
-        found.append(f"the chain is {', '.join(again.chain)}, stored is {', '.join(trace.chain)}")
+        differing.append(f"the chain is {', '.join(again.chain)}, stored is {', '.join(trace.chain)}")
     for entry, utility, competent in zip(
-        entries, made.utility.tolist(), made.competent.tolist(), strict=True
+        entries, ranking.utility.tolist(), ranking.competent.tolist(), strict=True
     ):
-        told = utility if np.isfinite(utility) else None
-        if (told, competent) != (entry.utility, entry.competent):
-            found.append(f"{entry.arm} has utility {told}, stored is {entry.utility}")
-    return found + _chance(trace, entries, seen, made)
+        recomputed = utility if np.isfinite(utility) else None
+        if (recomputed, competent) != (entry.utility, entry.competent):
+            differing.append(f"{entry.arm} has utility {recomputed}, stored is {entry.utility}")
+    return differing + _chance(trace, entries, candidates, ranking)
 
 
 def _by_name(entries: Iterable[Candidate]) -> list[Candidate]:
-    """As the board has them: what is equal in all else falls by name."""
+    """In the arm table's order, so that ties fall the same way."""
     return sorted(entries, key=lambda entry: entry.arm)
 
 
-def _ordered(trace: Trace, entries: list[Candidate], made: Ranking) -> list[Candidate]:
-    order = [entries[place] for place in made.order]
+def _ordered(trace: Trace, entries: list[Candidate], ranking: Ranking) -> list[Candidate]:
+    order = [entries[place] for place in ranking.order]
     if trace.mode is Mode.MANUAL:
         pinned = next(entry for entry in entries if entry.arm == trace.pinned)
         others = [entry for entry in order if entry.model != pinned.model]
@@ -74,25 +74,28 @@ def _ordered(trace: Trace, entries: list[Candidate], made: Ranking) -> list[Cand
     return order
 
 
-def _chance(trace: Trace, entries: list[Candidate], seen: Candidates, made: Ranking) -> list[str]:
-    """Whether the logged probability is the one the numbers give."""
+def _chance(trace: Trace, entries: list[Candidate], candidates: Candidates, ranking: Ranking) -> list[str]:
+    """Compare the stored probability of the choice with the one its numbers give.
+
+    A wrong probability would bias every what-if estimate, which divides by it.
+    """
     if trace.mode is Mode.MANUAL or trace.strategy is not Strategy.AUTO:
-        right = 1.0
+        probability = 1.0
     else:
-        near = [entries[place].arm for place in near_ties(made, value_usd(seen))]
+        near = [entries[place].arm for place in near_ties(ranking, value_usd(candidates))]
         if trace.explored and trace.chain[0] not in near:
             return [f"{trace.chain[0]} was tried by chance, but is no near tie"]
         if trace.explored:
-            right = preferences.EXPLORE_SHARE / len(near)
+            probability = preferences.EXPLORE_SHARE / len(near)
         else:
-            right = 1 - preferences.EXPLORE_SHARE if near else 1.0
-    if right == trace.selection_probability:
+            probability = 1 - preferences.EXPLORE_SHARE if near else 1.0
+    if probability == trace.selection_probability:
         return []
-    return [f"the probability of the choice is {right}, stored is {trace.selection_probability}"]
+    return [f"the probability of the choice is {probability}, stored is {trace.selection_probability}"]
 
 
 def _replayed(order: Sequence[Candidate], *, fallback: bool) -> Replayed:
-    places = chain([(entry.model, entry.provider) for entry in order], fallback=fallback)
+    places = fallback_chain([(entry.model, entry.provider) for entry in order], fallback=fallback)
     return Replayed(
         order=tuple(entry.arm for entry in order),
         chain=tuple(order[place].arm for place in places),
@@ -103,5 +106,5 @@ def _replayed(order: Sequence[Candidate], *, fallback: bool) -> Replayed:
 def _columns(entries: Sequence[Candidate]) -> Candidates:
     rows = [(e.p_success, e.low, e.cost_usd, e.latency_ms, e.ttft_ms, e.p_up) for e in entries]
     p_success, low, cost_usd, latency_ms, ttft_ms, p_up = np.array(rows, float).reshape(-1, 6).T
-    scored = np.array([one.scored for one in entries], bool)
+    scored = np.array([entry.scored for entry in entries], bool)
     return Candidates(p_success, low, cost_usd, latency_ms, ttft_ms, p_up, scored)

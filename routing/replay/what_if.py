@@ -1,8 +1,9 @@
-"""What another strategy, or one model for everything, would have cost and done, from logged decisions.
+"""Estimates of other policies: cost, time and success of another strategy or model, on logged decisions.
 
-Doubly robust: the forecast for what would have been chosen, and where that is what was chosen, the forecast's
-error on top, divided by the logged probability of the choice (Dudík, Langford & Li, 2011). Choices that were
-never made rest on forecasts alone; `alone` says how many these are. Intervals are bootstrap, over requests.
+The estimate is doubly robust (Dudík, Langford & Li, 2011): the forecast for the arm the other strategy would
+have chosen; where that arm was also the one used, plus the forecast's error divided by the logged probability
+of the choice. Choices that were never tried rest on forecasts alone; `alone` is their share. Intervals are
+bootstrap, over requests.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from routing.replay import replay
 Column = npt.NDArray[np.float64]
 
 RESAMPLES = 500
-FEWEST_JUDGED = 30  # outcomes below which success is told by forecasts alone
+FEWEST_JUDGED = 30  # outcomes below which success is estimated from forecasts alone
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -39,23 +40,23 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class WhatIf(msgspec.Struct, frozen=True):
-    """Means per request; `cost_difference_usd` is against what was paid: negative is cheaper."""
+    """Means per request. `cost_difference_usd` is against the cost paid; negative is cheaper."""
 
     requests: int
-    left_out: int  # nothing could have been chosen, or no forecast of its cost is kept
+    left_out: int  # requests the policy could not choose for, or without a stored forecast of cost
     same: float  # share for which the same arm would have been chosen
     alone: float  # share that rests on forecasts alone
     paid_usd: float
     cost_usd: Figure
     cost_difference_usd: Figure
     latency_ms: Figure
-    success: Figure  # as forecast, corrected by outcomes where FEWEST_JUDGED of them are known
-    success_was: float  # of what was chosen, by the same reckoning
-    judged: int  # requests whose outcome is known
+    success: Figure  # forecast, corrected by outcomes from FEWEST_JUDGED known outcomes on
+    success_was: float  # the same estimate for the arms that were chosen
+    judged: int  # requests with a known outcome
 
 
 class _Pair(msgspec.Struct, frozen=True):
-    """What was chosen and what would have been."""
+    """The candidate that was chosen and the one the policy would have chosen."""
 
     logged: Logged
     was: Candidate
@@ -63,15 +64,13 @@ class _Pair(msgspec.Struct, frozen=True):
 
 
 def what_if(decisions: Sequence[Logged], policy: Strategy | str) -> WhatIf | None:
-    """`policy`: a strategy, or the id of a model for everything. None when nothing can be said."""
-    pairs = [pair for one in decisions if (pair := _pair(one, policy)) is not None]
+    """Estimate a policy: a strategy, or the id of a model for everything. None: no request qualifies."""
+    pairs = [pair for decision in decisions if (pair := _pair(decision, policy)) is not None]
     if not pairs:
         return None
-    weight = np.array(
-        [(one.was.arm == one.would.arm) / one.logged.trace.selection_probability for one in pairs]
-    )
-    paid = np.array([one.logged.cost_usd for one in pairs])
-    took = np.array([one.logged.latency_ms for one in pairs])
+    weight = np.array([(p.was.arm == p.would.arm) / p.logged.trace.selection_probability for p in pairs])
+    paid = np.array([pair.logged.cost_usd for pair in pairs])
+    took = np.array([pair.logged.latency_ms for pair in pairs])
     cost = _robust(_column(pairs, "cost_usd"), paid, weight)
     latency = _robust(_column(pairs, "latency_ms"), took, weight)
     success, success_was, judged = _success(pairs, weight)
@@ -91,48 +90,50 @@ def what_if(decisions: Sequence[Logged], policy: Strategy | str) -> WhatIf | Non
     )
 
 
-def _pair(one: Logged, policy: Strategy | str) -> _Pair | None:
-    trace = one.trace
+def _pair(decision: Logged, policy: Strategy | str) -> _Pair | None:
+    trace = decision.trace
     was = next((entry for entry in trace.candidates if entry.arm == trace.chain[0]), None)
     if isinstance(policy, Strategy):
-        standing = any(entry.removed is None for entry in trace.candidates)
-        would = replay.rerank(trace, policy).first if standing else None
+        eligible = any(entry.removed is None for entry in trace.candidates)
+        would = replay.rerank(trace, policy).first if eligible else None
     else:
         would = _of_model(trace, policy)
     if was is None or would is None or was.cost_usd is None or would.cost_usd is None:
         return None
-    return _Pair(one, was, would)
+    return _Pair(decision, was, would)
 
 
 def _of_model(trace: Trace, model: str) -> Candidate | None:
-    """The model's arm at its default effort, else the best ranked one that stood."""
+    """The model's arm at its default effort, else its best ranked arm that passed the filters."""
     own = [entry for entry in trace.candidates if entry.model == model and entry.removed is None]
     return next((entry for entry in own if entry.effort is None), own[0] if own else None)
 
 
 def _column(pairs: Sequence[_Pair], name: str) -> tuple[Column, Column]:
-    """A forecast of what was chosen and of what would have been."""
-    was, would = np.array([(getattr(one.was, name), getattr(one.would, name)) for one in pairs], float).T
+    """One forecast number for the chosen candidates and for the policy's."""
+    was, would = np.array([(getattr(p.was, name), getattr(p.would, name)) for p in pairs], float).T
     return was, would
 
 
-def _robust(forecast: tuple[Column, Column], seen: Column, weight: Column) -> Column:
-    """By request; forecasts are scaled to what was seen, so that a forecast that is off is off for both."""
+def _robust(forecast: tuple[Column, Column], actual: Column, weight: Column) -> Column:
+    """The estimate by request. Forecasts are first scaled to the actual sum, which corrects a general
+    error on both sides of the comparison."""
     was, would = forecast
-    scale = seen.sum() / was.sum() if was.sum() > 0 else 1.0
-    estimate: Column = would * scale + weight * (seen - was * scale)
+    scale = actual.sum() / was.sum() if was.sum() > 0 else 1.0
+    estimate: Column = would * scale + weight * (actual - was * scale)
     return estimate
 
 
 def _success(pairs: Sequence[_Pair], weight: Column) -> tuple[Column, Column, int]:
-    """By request, of what would have been and of what was."""
-    was = np.array([one.was.believed for one in pairs])
-    would = np.array([one.would.believed for one in pairs])
-    known = np.array([one.logged.score is not None for one in pairs])
+    """By request, success of the policy and of the actual choices; also the number of outcomes."""
+    was = np.array([pair.was.believed for pair in pairs])
+    would = np.array([pair.would.believed for pair in pairs])
+    known = np.array([pair.logged.score is not None for pair in pairs])
     judged = int(known.sum())
     if judged >= FEWEST_JUDGED:
-        # Outcomes are known of some; those stand for all, as their requests are not told apart by more.
-        score = np.array([one.logged.score or 0.0 for one in pairs])
+        # Only some outcomes are known. Dividing by their share lets them stand for all requests; this assumes
+        # that whether an outcome is known does not depend on how good the answer was.
+        score = np.array([pair.logged.score or 0.0 for pair in pairs])
         error = known / known.mean() * (score - was)
         return would + weight * error, was + error, judged
     return would, was, judged

@@ -116,7 +116,7 @@ def test_a_retired_id_means_its_successor_and_says_so(name: str, successor: str)
     found = NAMES.resolve(name)
     assert found.id == successor
     assert found.replaced_from is not None
-    assert "is retired since" in (found.note or "")
+    assert "was retired on" in (found.note or "")
 
 
 def test_a_successor_that_is_retired_itself_is_followed_to_one_that_is_not() -> None:

@@ -8,7 +8,15 @@ from django.utils import timezone
 
 from accounts.models import Account
 from billing.models import Request
-from routing.learning.account import FRESH_S, Learned, applied, forget, learnt, mode_of, set_mode
+from routing.learning.account import (
+    FRESH_S,
+    Learned,
+    account_posteriors,
+    active_shifts,
+    forget,
+    mode_of,
+    set_mode,
+)
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Learning, Outcome
 from routing.learning.outcomes import forget_old, gather
@@ -87,32 +95,32 @@ class TestAnAccount:
         taught: Account,
         stranger: Account,
     ) -> None:
-        assert set(applied(taught.pk, NOW)) == {"small|conversation"}
-        assert -BOUND <= applied(taught.pk, NOW)["small|conversation"] < -0.02
-        assert applied(stranger.pk, NOW) == {}
+        assert set(active_shifts(taught.pk, NOW)) == {"small|conversation"}
+        assert -BOUND <= active_shifts(taught.pk, NOW)["small|conversation"] < -0.02
+        assert active_shifts(stranger.pk, NOW) == {}
 
     def test_off_it_changes_nothing_and_on_again_all_is_there(self, taught: Account) -> None:
-        before = applied(taught.pk, NOW)
+        before = active_shifts(taught.pk, NOW)
         set_mode(taught.pk, Mode.OFF, NOW)
-        assert applied(taught.pk, NOW) == {}
+        assert active_shifts(taught.pk, NOW) == {}
         set_mode(taught.pk, Mode.ON, NOW)
-        assert applied(taught.pk, NOW) == before
+        assert active_shifts(taught.pk, NOW) == before
 
     def test_frozen_it_keeps_what_it_knew(self, taught: Account) -> None:
-        before = dict(applied(taught.pk, NOW))
+        before = dict(active_shifts(taught.pk, NOW))
         set_mode(taught.pk, Mode.FROZEN, NOW)
         for row in Request.objects.filter(account=taught):
             give_feedback(row, 1.0)
-        assert applied(taught.pk, NOW) == before
+        assert active_shifts(taught.pk, NOW) == before
         set_mode(taught.pk, Mode.ON, NOW)
-        assert applied(taught.pk, NOW) != before
+        assert active_shifts(taught.pk, NOW) != before
 
     @pytest.mark.parametrize("mode", Mode)
     def test_forgotten_it_is_as_new(self, taught: Account, mode: Mode) -> None:
         set_mode(taught.pk, mode, NOW)
         assert forget(taught.pk) == 60
-        assert applied(taught.pk, NOW) == {}
-        assert learnt(taught.pk, NOW) == []
+        assert active_shifts(taught.pk, NOW) == {}
+        assert account_posteriors(taught.pk, NOW) == []
         assert mode_of(taught.pk) == mode
 
     def test_one_keys_flood_stays_within_the_bound(self, make_request: MakeRequest, account: Account) -> None:
@@ -122,7 +130,7 @@ class TestAnAccount:
                 make_request(number, served_model=served, served_effort="low" if number % 2 else ""),
                 float(number % 2),
             )
-        shifts = applied(account.pk, NOW)
+        shifts = active_shifts(account.pk, NOW)
         assert shifts["small|conversation"] == -BOUND
         assert 0 < shifts["middle@low|conversation"] <= BOUND
 
@@ -136,7 +144,7 @@ class TestAProcess:
         def read(account_id: int, now: datetime) -> dict[str, float]:
             return answers.pop()  # IndexError the second time, as good as any failure
 
-        monkeypatch.setattr("routing.learning.account.applied", read)
+        monkeypatch.setattr("routing.learning.account.active_shifts", read)
         monkeypatch.setattr("routing.learning.account.FRESH_S", 0.0)
         assert await learned.of(1) == shifts
         assert await learned.of(1) == shifts

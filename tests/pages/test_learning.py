@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Account, AuditEntry, Member
-from routing.learning.account import applied, mode_of
+from routing.learning.account import active_shifts, mode_of
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Feedback, Learning
 from tests.pages.conftest import MakeRequest
@@ -56,7 +56,10 @@ def test_forgetting_deletes_outcomes_and_feedback(page: Client, taught: Account)
 def test_the_export_has_all_of_it(page: Client, taught: Account) -> None:
     told = page.get("/learning/export.json").json()
     assert told["mode"] == "on"
-    assert told["applied"] == applied(taught.pk, taught.feedback.latest("pk").created_at) or told["applied"]
+    assert (
+        told["applied"] == active_shifts(taught.pk, taught.feedback.latest("pk").created_at)
+        or told["applied"]
+    )
     assert told["learnt"][0]["outcomes"] == 12
 
 

@@ -1,7 +1,7 @@
 """The fitted numbers that ship with the code: static embedding, skill classifier, difficulty, score links.
 
-`python -m bench.fit_decide` makes `artefact/`; `load` reads it once at start-up. Nothing here is read again
-at decision time.
+`python -m bench.fit_decide` writes `artefact/`; `load` reads it once at start-up, so that a decision reads no
+files.
 """
 
 import json
@@ -43,27 +43,27 @@ class Fitted(msgspec.Struct, frozen=True):
     difficulty_bias: float
     feature_mean: Array
     feature_scale: Array
-    leverage: Array  # (n_features, n_features): xᵀ·leverage·x is how far x is from what was fitted on
-    directions: Array  # (K, n_features): what models differ in, see item_response
-    centres: Array  # (n_skills, K): where a skill's prompts lie along them
-    place: Array  # (n_skills, K): skill logits to an arm's place along them
+    leverage: Array  # (n_features, n_features): xᵀ·leverage·x is the distance of x from the fitted prompts
+    directions: Array  # (K, n_features): the directions in which models differ, see item_response
+    centres: Array  # (n_skills, K): the mean of a skill's prompts along them
+    place: Array  # (n_skills, K): maps an arm's skill logits to its place along them
     heard: Array  # (n_skills,) 1 where the directions were fitted on prompts of the skill, else 0
     links: dict[str, Link]
 
     def scale(self, vector: Array) -> Array:
-        """Features as the weights take them."""
+        """Return the features standardised, as the weights expect them."""
         scaled: Array = (vector - self.feature_mean) / self.feature_scale
         return scaled
 
 
 class StaticEmbedding:
-    """Mean of token vectors, unit length: wordllama's weights without its loader, which looks online."""
+    """Mean of token vectors, at unit length: wordllama's weights without its loader, which goes online."""
 
     def __init__(self, weights: Array, tokenizer: Tokenizer) -> None:
         self._weights, self._tokenizer = weights, tokenizer
 
     def embed(self, text: str) -> Array:
-        """`(256,)`, unit length; zeros for a text without tokens."""
+        """Return `(256,)` at unit length; zeros for a text without tokens."""
         ids = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids  # no offsets: faster
         if not ids:
             return np.zeros(self._weights.shape[1], np.float32)
@@ -74,7 +74,7 @@ class StaticEmbedding:
 
 @cache
 def embedding() -> StaticEmbedding:
-    """Raises FileNotFoundError when the wordllama wheel lacks its files."""
+    """Return the embedding model. Raises FileNotFoundError when the wordllama package lacks its files."""
     spec = find_spec("wordllama")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the wordllama package is not installed")
@@ -89,7 +89,7 @@ def embedding() -> StaticEmbedding:
 
 @cache
 def fitted() -> Fitted:
-    """Raises FileNotFoundError before the first `python -m bench.fit_decide`."""
+    """Return the fitted weights. Raises FileNotFoundError before the first `python -m bench.fit_decide`."""
     arrays = load_file(WEIGHTS)
     card: dict[str, Any] = json.loads(CARD.read_text())
     return Fitted(
@@ -110,6 +110,6 @@ def fitted() -> Fitted:
 
 
 def load() -> None:
-    """Read everything now rather than in the first request."""
+    """Read all files at start-up, so that the first request does not wait for them."""
     embedding()
     fitted()

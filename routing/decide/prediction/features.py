@@ -1,7 +1,8 @@
-"""What a request shows: the question in it, its vector, and the facts a trace may tell (never text).
+"""The features of a request: the vector of its question, and facts for the trace (counts, never text).
 
-The question is the last user message, not the wrapper: system text, examples and format instructions mislead
-(spec/routing.md §2). What is in another language is looked at through its gloss in English (gloss.py).
+The question is the last user message alone: system text, examples and format instructions say little about
+how hard the question is. A question in another language is analysed through a word-by-word translation
+(translation.py).
 """
 
 import re
@@ -15,13 +16,11 @@ from routing.decide.prediction.artefact import Array, embedding
 from routing.language.chat import Audio, ChatRequest, File, Image, Role
 
 N_EMBEDDING = 256
-QUESTION_HEAD, QUESTION_TAIL = (
-    1200,
-    600,
-)  # characters embedded of a long question; more costs time, not accuracy
-FOLLOW_UP_CHARS = 40  # a shorter message in a conversation ("now in Rust") leans on the one before it
+# Characters of a long question that are embedded. More take longer and are not more accurate.
+QUESTION_HEAD, QUESTION_TAIL = 1200, 600
+FOLLOW_UP_CHARS = 40  # a shorter message in a conversation ("now in Rust") is read with the one before it
 
-# Signs and words, counted: a regular expression with alternatives costs twenty times as much.
+# Marks are counted with str.count: a regular expression with alternatives takes twenty times as long.
 _CODE = (
     "```", "def ", "class ", "function", "=>", "();", "import ", "#include", "SELECT ", "</", "{", "}",
     ");\n",
@@ -70,9 +69,9 @@ class Summary(msgspec.Struct, frozen=True):
     images: int
     files: int
     audio: int
-    sampled: bool  # the question was longer than what is looked at
-    language: str = ""  # it was read in, where that is not English
-    known: float = 1.0  # share of a foreign script's letters that was read
+    sampled: bool  # the question is longer than its analysed head and tail
+    language: str = ""  # the language it was translated from; "" for English
+    known: float = 1.0  # share of a foreign script's letters that are known words
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -88,13 +87,13 @@ def read(request: ChatRequest) -> Features:
 
 
 def vector(text: str) -> Array:
-    """The vector of a bare question, as `read` makes it; for fitting."""
+    """Return the vector of a bare question, the same as `read` computes; for fitting."""
     hand, translated = _translated_question(_clip(text))
     return np.concatenate([embedding().embed(translated.text), hand.values])
 
 
 def _translated_question(question: str) -> "tuple[_Hand, translation.Translation]":
-    """Word features of the question as it is read, and that reading; its script is that of the original."""
+    """The translated question and its word features; the share of other scripts is the original's."""
     hand = _hand(question)
     translated = translation.translate(question, hand.english)
     if not translated.language:
@@ -103,14 +102,14 @@ def _translated_question(question: str) -> "tuple[_Hand, translation.Translation
 
 
 def _question(request: ChatRequest) -> tuple[str, bool]:
-    asked = [
+    texts = [
         message.text for message in request.messages if message.role is Role.USER and message.text.strip()
     ]
-    if not asked:
-        asked = [message.text for message in request.messages[-1:]]
-    text = asked[-1]
-    if len(text) < FOLLOW_UP_CHARS and len(asked) > 1:
-        text = f"{asked[-2][-QUESTION_TAIL:]}\n{text}"
+    if not texts:
+        texts = [message.text for message in request.messages[-1:]]
+    text = texts[-1]
+    if len(text) < FOLLOW_UP_CHARS and len(texts) > 1:
+        text = f"{texts[-2][-QUESTION_TAIL:]}\n{text}"
     clipped = _clip(text)
     return clipped, len(clipped) < len(text)
 

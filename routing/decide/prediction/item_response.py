@@ -1,8 +1,8 @@
-"""The item-response term: what a prompt asks beyond its skills, and which arms are better at just that.
+"""The item-response term: how a prompt differs from the average of its skills, and which arms gain from that.
 
-logits = WEIGHT · gate · (V·x − what the skills already say) · u(arm), for the K directions V in which models
-were found to differ (bench/routing/fit.py) and an arm's place u along them, told from its skill scores alone.
-The gate closes far from the prompts V was fitted on, and for skills it never saw.
+logits = WEIGHT · gate · (V·x − the skills' own mean) · u(arm). V are the K directions in which models differ
+most on benchmark prompts (bench/routing/fit.py), and u is an arm's place along them, derived from its skill
+scores. The gate closes for prompts far from those V was fitted on, and for skills without such prompts.
 """
 
 import numpy as np
@@ -12,16 +12,16 @@ from routing.decide.prediction.artefact import Array, Fitted
 
 Row = npt.NDArray[np.float64]
 
-WEIGHT = 0.5  # spec/routing.md §4; docs/routing.md: 0.25 to 1 give the same within the interval
+WEIGHT = 0.5  # 0.25 to 1 give the same figures within their intervals (docs/routing.md)
 
 
 def places(deviations: Row, fit: Fitted) -> Row:
-    """`(n, K)` from `(n, n_skills)` success logits less those of the reference model."""
+    """Return `(n, K)` places from `(n, n_skills)` success logits less those of the reference model."""
     return np.asarray(deviations @ fit.place, np.float64)
 
 
 def term(scaled: Array, mix: Array, known: float, place: Row, fit: Fitted) -> Row:
-    """`(n,)` logits. `scaled`: see `Fitted.scale`; `known`: see `difficulty.familiarity`."""
+    """Return `(n,)` logits. `scaled`: see `Fitted.scale`; `known`: see `difficulty.familiarity`."""
     heard = mix * fit.heard
     share = float(heard.sum())
     if share < 0.01:

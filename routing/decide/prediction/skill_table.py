@@ -1,10 +1,10 @@
-"""Published scores → each model's expected success by skill, with its uncertainty (spec/routing.md §4).
+"""Published scores → each model's expected success by skill, with its uncertainty.
 
-Every metric is a line over general ability, fitted on the models that have both (`artefact/card.json`,
-links): Arena Elo by category, LiveBench, tau-bench and so on are read back through their line as an ability
-θ, in hundreds of overall Elo points above the reference. A skill's θ is the precision-weighted mean of its
-metrics' readings, shrunk to the model's general θ. Success is then a logistic curve over θ, whose level and
-slope come from the LiveBench line where the skill has one: that is the link from Elo to success.
+Every metric (Arena Elo by category, LiveBench, tau-bench …) is a line over general ability, fitted on the
+models that have both (`links` of `artefact/card.json`). Inverting the line turns a published score into an
+ability θ, in hundreds of overall Elo points above the reference. A skill's θ is the precision-weighted mean
+of its metrics' abilities, shrunk to the model's general θ. Success is a logistic curve over θ. Its level and
+slope come from the skill's LiveBench line where it has one, which links Elo to a share of right answers.
 """
 
 import math
@@ -22,14 +22,14 @@ from routing.language.arms import Capability, Effort, ModelFacts
 Matrix = npt.NDArray[np.float64]
 
 REFERENCE_ELO = 1460.0  # Arena overall, 2026-10-05: the median of the models listed
-SKILL_SPREAD = (
-    0.20  # how far a model's θ in one skill strays from its general θ: sd over Arena's text categories
+SKILL_SPREAD = 0.20  # sd of a model's θ in a skill around its general θ, over Arena's text categories
+UNSCORED_SPREAD = 0.60  # sd of general θ within a tier: all that is known of a model without scores
+DEFAULT_SLOPE = (
+    1.0  # logits of success per 100 Elo where a skill has no link: the median LiveBench slope, rounded
 )
-UNSCORED_SPREAD = 0.60  # sd of general θ within a tier: what we know of a model nobody has measured
-DEFAULT_SLOPE = 1.0  # logits of success per 100 Elo, where no link says: the median LiveBench slope, rounded
 STALE_NOISE = {"aider": 0.5}  # extra sd in θ: its last row is a year old and today's models saturate it
 
-# Domains of quality_priors.json that speak for a skill, the first percentage metric being its success scale.
+# The domains of quality_priors.json that count for a skill. The first has its scale of success.
 DOMAINS: dict[Skill, tuple[str, ...]] = {
     Skill.CODING: ("coding",),
     Skill.AGENTIC_CODING: ("agentic_coding", "web_coding_agentic", "coding"),
@@ -49,8 +49,7 @@ DOMAINS: dict[Skill, tuple[str, ...]] = {
 }
 
 # Success of the reference model on a benchmark-hard prompt (difficulty 0), in logits. None: from the skill's
-# LiveBench line. The rest are assumptions, anchored on figures at hand, until outcomes of our own replace
-# them.
+# LiveBench line. The others are assumptions based on published figures.
 ANCHOR: dict[Skill, float | None] = {
     Skill.CODING: None,
     Skill.AGENTIC_CODING: None,
@@ -62,15 +61,14 @@ ANCHOR: dict[Skill, float | None] = {
     Skill.REASONING: None,
     Skill.WRITING: 1.2,
     Skill.CONVERSATION: 2.0,
-    Skill.EXTRACTION: 1.0,  # 73 %: LiveBench mean; its order of models is unlike ability's (r < 0.3)
+    Skill.EXTRACTION: 1.0,  # 73 %: the LiveBench mean; its ranking of models hardly follows ability (r < 0.3)
     Skill.SUMMARISING: 1.7,
     Skill.TRANSLATION: 1.7,
     Skill.TOOL_USE: 1.0,  # between tau-bench banking (about 40 %) and single calls (about 90 %)
     Skill.LONG_CONTEXT: 1.2,
 }
 
-# Scores are published at the highest effort. Share of a skill's whole effort gain that is lost at each effort
-# …
+# Scores are published at the highest effort. Share of a skill's effort gain that each lower effort loses.
 LOST_AT: dict[Effort, float] = {
     Effort.NONE: 1.0,
     Effort.MINIMAL: 0.85,
@@ -80,9 +78,9 @@ LOST_AT: dict[Effort, float] = {
     Effort.XHIGH: 0.04,
     Effort.MAX: 0.0,
 }
-# … and that gain in logits between no and the highest effort. Coding: one small model's index goes from about
-# 39 to 81 (spec/catalog.md §3), 1.9 logits on agentic work; the others are graded from it by how much is to
-# be thought.
+# The effort gain: logits of success between no effort and the highest. The coding index of one small model
+# goes from about 39 to 81, which is 1.9 logits on agentic work. The other skills are graded from that by how
+# much thinking they take; these are assumptions.
 EFFORT_GAIN: dict[Skill, float] = {
     Skill.CODING: 1.2,
     Skill.AGENTIC_CODING: 1.9,
@@ -103,7 +101,7 @@ EFFORT_GAIN: dict[Skill, float] = {
 
 
 class Ability(msgspec.Struct, frozen=True):
-    """One model's ability by skill at the effort it was measured at. θ and sd: `(n_skills,)`."""
+    """A model's ability by skill at the effort it was measured at. θ and sd: `(n_skills,)`."""
 
     theta: Matrix
     sd: Matrix
@@ -113,7 +111,7 @@ class Ability(msgspec.Struct, frozen=True):
 
 
 def scale(metric: str, value: float) -> float:
-    """A published figure on its link's scale: Elo/100 above the reference, else the logit of a share."""
+    """Return a published figure on its link's scale: Elo/100 above the reference, or the logit of a share."""
     if "Elo" in metric:
         return (value - REFERENCE_ELO) / 100
     share = value / 100
@@ -126,6 +124,8 @@ def abilities(
     scores: Mapping[str, tuple[PublishedScore, ...]],
     links: Mapping[str, Link],
 ) -> dict[str, Ability]:
+    """Return every model's ability. A model without usable scores gets the mean of the scored models in its
+    tier, with a wide sd."""
     scored = {
         name: _measured(facts, scores.get(name, ()), links)
         for name, facts in models.items()
@@ -141,11 +141,11 @@ def abilities(
 
 
 def success_logits(facts: ModelFacts, ability: Ability, effort: Effort | None, curves: Matrix) -> Matrix:
-    """`(n_skills,)` logits of success at difficulty 0 and this effort. `curves`: see `curves`."""
+    """Return `(n_skills,)` logits of success at difficulty 0 and this effort. `curves`: see `curves`."""
     logits: Matrix = curves[:, 0] + curves[:, 1] * ability.theta
     effort = effort or facts.default_effort
     if ability.scored and (effort is None or effort in facts.opt_in_efforts):
-        return logits  # measured as it runs by itself; what more thought would bring nobody has measured
+        return logits  # scores describe the model without an effort; none describes it with a thinking budget
     if effort is None:
         effort = Effort.MEDIUM if Capability.REASONING in facts.capabilities else Effort.NONE
     lost = LOST_AT[effort] - LOST_AT[ability.measured_at]
@@ -153,7 +153,7 @@ def success_logits(facts: ModelFacts, ability: Ability, effort: Effort | None, c
 
 
 def curves(links: Mapping[str, Link]) -> Matrix:
-    """`(n_skills, 2)`: the logit of success at the reference ability, and its slope per 100 Elo."""
+    """Return `(n_skills, 2)`: the logit of success at the reference ability, and its slope per 100 Elo."""
     rows = []
     for skill in SKILLS:
         livebench = [
@@ -202,7 +202,7 @@ def _unmeasured(tier: Iterable[float]) -> Ability:
         sd=np.full(n, UNSCORED_SPREAD),
         general=general,
         scored=False,
-        measured_at=Effort.MAX,  # as those its θ is taken from
+        measured_at=Effort.MAX,  # like the scored models whose mean it takes
     )
 
 
@@ -223,7 +223,7 @@ def _pool(readings: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _measured_at(facts: ModelFacts, scores: Iterable[PublishedScore]) -> Effort:
-    """The highest effort a score names, else the model's highest: scores are published at their best."""
+    """The highest effort a score names, else the model's highest: makers publish their best figures."""
     efforts = {str(effort): effort for effort in facts.efforts}
     named = [efforts[score.variant] for score in scores if score.variant in efforts]
     return max(named or facts.efforts, key=list(Effort).index, default=Effort.MAX)

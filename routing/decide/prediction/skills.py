@@ -1,6 +1,6 @@
-"""Which skills a prompt asks for: P(skill | prompt) from a linear classifier, tools and length.
+"""The mix of skills a prompt needs: P(skill | prompt) from a linear classifier, tools and length.
 
-Tool use and long context show in the request, not in the words; their shares are rules with stated constants.
+Tool use and long context show in the request and not in its words: fixed rules give their shares.
 """
 
 from enum import StrEnum
@@ -57,9 +57,9 @@ LONG_SHARE = 0.6
 
 
 def mix(scaled: Array, read: float, tools: int, input_tokens: int, fit: Fitted) -> Array:
-    """`(n_skills,)` probabilities that sum to 1. `scaled`: see `Fitted.scale`; `read`: `Summary.known`.
+    """Return `(n_skills,)` shares that sum to 1. `scaled`: see `Fitted.scale`; `read`: `Summary.known`.
 
-    What nobody here can read may ask for anything.
+    A text RoutePlex cannot read may need any skill, so all text skills get the same share.
     """
     logits = scaled @ fit.skill_weights + fit.skill_bias
     odds = (
@@ -78,6 +78,6 @@ def mix(scaled: Array, read: float, tools: int, input_tokens: int, fit: Fitted) 
 
 
 def _give(shares: Array, skill: Skill, share: float) -> Array:
-    given = shares * np.float32(1 - share)
-    given[INDEX[skill]] += np.float32(share)
-    return given
+    moved = shares * np.float32(1 - share)
+    moved[INDEX[skill]] += np.float32(share)
+    return moved

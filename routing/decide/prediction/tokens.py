@@ -1,8 +1,8 @@
-"""Input tokens, counted fast: o200k exactly, other tokenizers by their ratio to it, long inputs on samples.
+"""Counts input tokens fast: o200k exactly, other tokenizers by their ratio to it, long inputs from samples.
 
 Ratios: measured with `ctok` 1.3.0 (a reconstruction of Claude's tokenizers) against `bpe-openai` o200k_base
 on the routing dev prompts, Markdown and Python sources, and everyday sentences per language, 2026-11-23:
-English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini 1.1: spec/catalog.md §5.
+English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini's 1.1 is an estimate.
 """
 
 import json
@@ -18,13 +18,13 @@ from routing.language.chat import Audio, ChatRequest, File, Image, Message, Opaq
 
 SAMPLE_OVER = 4000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
 WINDOWS, WINDOW = 5, 800
-SCRIPT_HEAD = 600  # characters the script is told by
+SCRIPT_HEAD = 600  # characters from which the script is recognised
 MESSAGE_OVERHEAD = 4  # role and separators of one message; OpenAI's cookbook gives 3 to 4
 REQUEST_OVERHEAD = 6  # what frames any request; ctok finds 6 to 8
 TOOL_OVERHEAD = 12  # what frames one tool definition
 IMAGE_TOKENS = 1100  # a 1024 px image: 765 to 1,600 by provider
 FILE_TOKENS_PER_BYTE = 0.05  # a PDF page is about 40 kB and 1,500 to 3,000 tokens as text and image
-FILE_TOKENS_UNSEEN = 6000  # a file given by link
+FILE_TOKENS_UNSEEN = 6000  # a file passed as a link, whose size is unknown
 CARRIED_REASONING_TOKENS_PER_CHAR = (
     0.2  # reasoning sent back: encrypted, in base64; less where another provider answers
 )
@@ -33,7 +33,7 @@ AUDIO_TOKENS_PER_BYTE = 0.001  # 16 kHz 16-bit mono at 32 tokens a second
 
 _CTOK_VERSION = {Tokenizer.CLAUDE_3: "4.5", Tokenizer.CLAUDE_4_7: "4.8"}
 
-# Tokens for one o200k token, by the text's script; the English figure is the mean over sources, others ±10 %.
+# Tokens per o200k token, by the text's script. English is the mean over sources; the others are ±10 %.
 _RATIOS: dict[Tokenizer, dict[str, float]] = {
     Tokenizer.O200K: {"english": 1.0, "latin": 1.0, "cjk": 1.0, "cyrillic": 1.0, "other": 1.0},
     Tokenizer.CLAUDE_3: {"english": 1.12, "latin": 1.60, "cjk": 1.40, "cyrillic": 1.34, "other": 2.35},
@@ -43,7 +43,7 @@ _RATIOS: dict[Tokenizer, dict[str, float]] = {
 
 
 class InputSize:
-    """A request's input, counted once and told in any tokenizer's tokens."""
+    """The size of a request's input: counted once, then converted to any tokenizer's tokens."""
 
     def __init__(self, request: ChatRequest) -> None:
         texts = [piece for message in request.messages for piece in _texts(message)]
@@ -67,12 +67,12 @@ class InputSize:
 
 
 def count_input(request: ChatRequest, facts: ModelFacts) -> int:
-    """Input tokens of the whole request for this model: text, tools, schema, media and framing."""
+    """Return the input tokens of the whole request for this model: text, tools, schema, media and framing."""
     return InputSize(request).tokens(tokenizer_of(facts))
 
 
 def exact_count(text: str, facts: ModelFacts) -> int:
-    """Tokens of a text alone: exact for o200k, and for Claude where `ctok` is installed (2 ms a kB)."""
+    """Return the tokens of a text: exact for o200k, and for Claude if `ctok` is installed (2 ms per kB)."""
     tokenizer = tokenizer_of(facts)
     version = _CTOK_VERSION.get(tokenizer)
     claude = _claude_counter() if version is not None else None
@@ -82,7 +82,7 @@ def exact_count(text: str, facts: ModelFacts) -> int:
 
 
 def count_o200k(text: str) -> int:
-    """o200k tokens; beyond SAMPLE_OVER characters estimated from windows spread evenly over the text."""
+    """Return o200k tokens; over SAMPLE_OVER characters, an estimate from evenly spread windows."""
     if len(text) <= SAMPLE_OVER:
         return _o200k()(text)
     step = (len(text) - WINDOW) / (WINDOWS - 1)
@@ -92,7 +92,7 @@ def count_o200k(text: str) -> int:
 
 
 def script(text: str) -> str:
-    """By its head: english, latin (another language in it), cjk, cyrillic or other."""
+    """Return english, latin (another language in it), cjk, cyrillic or other, from the text's head."""
     head = text[:SCRIPT_HEAD]
     if head.isascii():
         return "english" if _looks_english(head) else "latin"
@@ -103,7 +103,7 @@ def script(text: str) -> str:
     return "english" if _looks_english(head) else "latin"
 
 
-# In this order: what is neither Latin nor one of the first two is other.
+# In this order: "other" matches every script but Latin.
 _SCRIPTS = {
     "cjk": re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff]"),
     "cyrillic": re.compile(r"[\u0400-\u04ff]"),

@@ -1,8 +1,8 @@
-"""Reads a question in another language word by word in English, as far as a small dictionary knows it.
+"""Translates a question word by word into English, as far as a small dictionary goes.
 
-What judges a question (embedding, word features, and the heads fitted on them) knows English. A mean of word
-vectors does not mind grammar, so a gloss is nearly as good to it as a translation. `gloss.tsv` has the words
-people use to ask for things, in seven languages, written by hand.
+The embedding, the word features and the weights fitted on them know only English. The embedding is a mean of
+word vectors and ignores grammar, so a word-by-word translation serves it nearly as well as a full one.
+`translation.tsv`, written by hand, has the words people use in requests, in seven languages.
 """
 
 import re
@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 TABLE = Path(__file__).with_name("translation.tsv")
-FUNCTION_WORDS = 47  # rows of the table up to which words are articles, pronouns and the like
-READABLE_FROM = 0.3  # share of a foreign script's letters that are known words, for a text to count as read
+FUNCTION_WORDS = 47  # the first rows of the table: articles, pronouns and other function words
+READABLE_FROM = 0.3  # share of a foreign script's letters in known words from which a text counts as readable
 LONGEST = 3  # words in a phrase
 SHORTEST_STEM = 3
 
@@ -30,10 +30,10 @@ _PREFIXES = ("", "ال", "و", "ب", "ل", "لل", "ف", "ك", "وال", "بال
 
 
 class Translation(msgspec.Struct, frozen=True):
-    """`text`: in English as far as it is known. `known`: share of a foreign script's letters read."""
+    """`text`: in English as far as its words are known. `known`: translated share of a foreign script."""
 
     text: str
-    language: str  # "" where nothing was to be done, or nothing could be
+    language: str  # "" for English, and for a language that is not in the table
     known: float
 
 
@@ -44,7 +44,7 @@ class _Language(msgspec.Struct, frozen=True):
 
 
 def translate(text: str, english: float) -> Translation:
-    """`english`: share of the words that are English function words."""
+    """Translate a text. `english`: the share of its words that are English function words."""
     if text.isascii() and english >= 0.2:
         return Translation(text, "", 1.0)
     foreign = 0 if text.isascii() else len(_FOREIGN.findall(text))
@@ -55,8 +55,8 @@ def translate(text: str, english: float) -> Translation:
     if not language:
         return Translation(text, "", 0.0)
     plain = text.translate(_SIGNS)
-    glossed, known = _by_signs(plain, language) if language in ("zh", "ja") else _by_words(plain, language)
-    return Translation(glossed, language, known)
+    translated, known = _by_signs(plain, language) if language in ("zh", "ja") else _by_words(plain, language)
+    return Translation(translated, language, known)
 
 
 def _latin(text: str, english: float) -> str:
@@ -77,14 +77,14 @@ def _by_script(text: str) -> str:
 
 
 def _by_words(text: str, language: str) -> tuple[str, float]:
-    """Word by word; words nobody knows stay in Latin script and are dropped in others."""
+    """The text word by word, and the share of letters translated. Unknown words in Latin script stay."""
     lexicon = _languages()[language]
     matches = list(_WORD.finditer(text))
     pieces, at, i, known, letters = [], 0, 0, 0, 0
     while i < len(matches):
-        english, taken = _phrase([one.group().lower() for one in matches[i : i + LONGEST]], lexicon, language)
+        english, taken = _phrase([m.group().lower() for m in matches[i : i + LONGEST]], lexicon, language)
         words = matches[i : i + taken]
-        size = sum(len(one.group()) for one in words)
+        size = sum(len(word.group()) for word in words)
         foreign = not words[0].group().isascii()
         pieces.append(text[at : words[0].start()])
         if english:
@@ -100,7 +100,7 @@ def _by_words(text: str, language: str) -> tuple[str, float]:
 
 
 def _phrase(words: list[str], lexicon: _Language, language: str) -> tuple[str, int]:
-    """English of the longest phrase that begins here, "" for none, and how many words it takes."""
+    """The English of the longest known phrase at the start of `words` ("" for none), and its word count."""
     for size in range(len(words), 0, -1):
         english = lexicon.words.get(" ".join(words[:size]))
         if english:
@@ -117,7 +117,7 @@ def _phrase(words: list[str], lexicon: _Language, language: str) -> tuple[str, i
 
 
 def _by_signs(text: str, language: str) -> tuple[str, float]:
-    """The longest known form at each place, for scripts that put no space between words."""
+    """As `_by_words`, for scripts without spaces between words: the longest known form at each place."""
     words = _languages()[language].words
     longest = max(map(len, words))
     pieces: list[str] = []

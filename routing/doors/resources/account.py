@@ -30,7 +30,7 @@ from routing.doors.shared.body import json_object
 from routing.doors.shared.prompt_enhancement import enhance_request
 from routing.language.errors import NotFound
 from routing.learning import account, feedback
-from routing.learning.account import explained
+from routing.learning.account import explain
 from routing.learning.models import Feedback
 from routing.learning.posteriors import BOUND
 from routing.pipeline import preview
@@ -99,9 +99,9 @@ class LearningView(AsyncAPIView):
     async def get(self, request: Request) -> HttpResponse:
         now, account_id = datetime.now(UTC), self.caller.account_id
         given = await from_database(feedback.opinions, account_id)
-        learnt = await from_database(account.learnt, account_id, now)
+        learnt = await from_database(account.account_posteriors, account_id, now)
         mode = await from_database(account.mode_of, account_id)
-        shifts = await from_database(account.applied, account_id, now)
+        shifts = await from_database(account.active_shifts, account_id, now)
         count = sum(one.count for one in given)
         total = sum(one.count * one.mean_score for one in given)
         data = {
@@ -120,7 +120,7 @@ class LearningView(AsyncAPIView):
                 "applied": bool(shifts),
                 "mode": mode,
                 "bound": BOUND,
-                "message": explained(mode, learnt),
+                "message": explain(mode, learnt),
             },
         }
         return told(request._request, data)

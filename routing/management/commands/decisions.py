@@ -1,4 +1,4 @@
-"""`manage.py decisions`: make stored decisions again, or ask what another choice would have come to."""
+"""`manage.py decisions`: replay stored decisions, or estimate what another policy would have cost."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -12,33 +12,35 @@ from routing.language.chat import Strategy
 from routing.replay.stored import Mismatch, latest, logged, replayed
 from routing.replay.what_if import Figure, WhatIf, what_if
 
-SHOWN = 5  # mismatches told one by one
+SHOWN = 5  # mismatches listed
 
 
 def policy(text: str) -> Strategy | str:
-    """A strategy's name, or `model:` and a model's id."""
+    """Parse a strategy's name, or `model:` and a model's id."""
     if text.startswith("model:"):
-        found = catalog.names.resolve(text.removeprefix("model:"))
-        if not found.id:
+        resolved = catalog.names.resolve(text.removeprefix("model:"))
+        if not resolved.id:
             raise ArgumentTypeError(f"there is no model {text.removeprefix('model:')!r}")
-        return found.id
+        return resolved.id
     try:
         return Strategy(text)
     except ValueError as error:
         names = ", ".join(Strategy)
-        raise ArgumentTypeError(f"{text!r} is none of {names} and no model:ID") from error
+        raise ArgumentTypeError(f"{text!r} is neither one of {names} nor model:ID") from error
 
 
 class Command(BaseCommand):
     help = (
-        "Make stored decisions again from their records alone; exit code 1 when one comes out otherwise. "
-        "With --what-if say instead what another strategy, or one model for everything, would have come to."
+        "Make stored decisions again from their traces alone; exit code 1 when one differs. "
+        "With --what-if, estimate instead what another strategy, or one model for all, would have cost."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--account", type=int, help="only that account's; all by default")
-        parser.add_argument("--since", type=moment, help="only requests made since (ISO 8601)")
-        parser.add_argument("--last", type=int, default=10_000, help="at most so many, newest first; 10,000")
+        parser.add_argument("--account", type=int, help="id of the only account to read; default: all")
+        parser.add_argument("--since", type=moment, help="time of the oldest request to read (ISO 8601)")
+        parser.add_argument(
+            "--last", type=int, default=10_000, help="most requests to read, newest first; default: 10,000"
+        )
         parser.add_argument(
             "--what-if", type=policy, nargs="+", metavar="POLICY", help="auto, balanced, …, or model:ID"
         )
@@ -49,39 +51,42 @@ class Command(BaseCommand):
         if not options["what_if"]:
             self._replay(list(replayed(rows, options["last"])), as_json=options["json"])
             return
-        seen = logged(rows, options["last"])
-        found = {str(one): what_if(seen, one) for one in options["what_if"]}
+        decisions = logged(rows, options["last"])
+        estimates = {str(policy): what_if(decisions, policy) for policy in options["what_if"]}
         if options["json"]:
-            self.stdout.write(msgspec.json.encode(found).decode())
+            self.stdout.write(msgspec.json.encode(estimates).decode())
             return
-        self.stdout.write(f"{len(seen)} answered requests")
-        for name, told in found.items():
-            for line in _lines(told):
+        self.stdout.write(f"{len(decisions)} answered requests")
+        for name, estimate in estimates.items():
+            for line in _lines(estimate):
                 self.stdout.write(f"{name:24} {line}")
 
-    def _replay(self, found: list[Mismatch | None], *, as_json: bool) -> None:
-        wrong = [one for one in found if one is not None]
+    def _replay(self, results: list[Mismatch | None], *, as_json: bool) -> None:
+        wrong = [mismatch for mismatch in results if mismatch is not None]
+        reproduced = len(results) - len(wrong)
         if as_json:
-            whole = {"decisions": len(found), "reproduced": len(found) - len(wrong), "mismatches": wrong}
-            self.stdout.write(msgspec.json.encode(whole).decode())
+            report = {"decisions": len(results), "reproduced": reproduced, "mismatches": wrong}
+            self.stdout.write(msgspec.json.encode(report).decode())
         else:
-            self.stdout.write(f"{len(found) - len(wrong)} of {len(found)} decisions reproduced")
-            for one in wrong[:SHOWN]:
-                self.stdout.write(f"{one.request}: {'; '.join(one.differences)}")
+            self.stdout.write(f"{reproduced} of {len(results)} decisions reproduced")
+            for mismatch in wrong[:SHOWN]:
+                self.stdout.write(f"{mismatch.request}: {'; '.join(mismatch.differences)}")
         if wrong:
-            raise CommandError(f"{len(wrong)} records do not give their decision again.", returncode=1)
+            raise CommandError(f"{len(wrong)} records do not reproduce their decision.", returncode=1)
 
 
-def _lines(told: WhatIf | None) -> list[str]:
-    if told is None:
-        return ["nothing can be said: no request has a forecast for it"]
-    share = told.cost_difference_usd.value / told.paid_usd if told.paid_usd else 0.0
-    by = "forecasts alone" if told.judged < 1 else f"forecasts and {told.judged} outcomes"
+def _lines(estimate: WhatIf | None) -> list[str]:
+    if estimate is None:
+        return ["no estimate: no request has a forecast for it"]
+    share = estimate.cost_difference_usd.value / estimate.paid_usd if estimate.paid_usd else 0.0
+    latency = estimate.latency_ms
+    basis = "forecasts alone" if estimate.judged < 1 else f"forecasts and {estimate.judged} outcomes"
     return [
-        f"cost {_usd(told.cost_usd)} a request, paid {told.paid_usd:.9f} ({share:+.1%})",
-        f"success {_figure(told.success)}, was {told.success_was:.3f}, by {by}",
-        f"latency {told.latency_ms.value:.0f} ms [{told.latency_ms.low:.0f}, {told.latency_ms.high:.0f}]",
-        f"same choice {told.same:.1%}; {told.alone:.1%} rest on forecasts alone; {told.left_out} left out",
+        f"cost {_usd(estimate.cost_usd)} per request, paid {estimate.paid_usd:.9f} ({share:+.1%})",
+        f"success {_figure(estimate.success)}, was {estimate.success_was:.3f}, from {basis}",
+        f"latency {latency.value:.0f} ms [{latency.low:.0f}, {latency.high:.0f}]",
+        f"same choice {estimate.same:.1%}; {estimate.alone:.1%} rest on forecasts alone; "
+        f"{estimate.left_out} left out",
     ]
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import account_required, change_required, current_person, may_change
 from accounts.audit import record
-from routing.learning.account import applied, explained, forget, learnt, mode_of, set_mode
+from routing.learning.account import account_posteriors, active_shifts, explain, forget, mode_of, set_mode
 from routing.learning.models import Learning
 from routing.learning.posteriors import BOUND, GATES, HALF_LIFE, Posterior
 from routing.pages.page_request import PageRequest
@@ -31,12 +31,12 @@ MODES = (
 @account_required
 def learning(request: PageRequest) -> HttpResponse:
     now, mode = timezone.now(), mode_of(request.account.pk)
-    posteriors = learnt(request.account.pk, now)
-    shifts = applied(request.account.pk, now)
+    posteriors = account_posteriors(request.account.pk, now)
+    shifts = active_shifts(request.account.pk, now)
     context = {
         "mode": mode,
         "modes": MODES,
-        "sentence": explained(mode, posteriors),
+        "sentence": explain(mode, posteriors),
         "skills": _by_skill(posteriors, shifts),
         "outcomes": sum(posterior.outcomes for posterior in posteriors),
         "moved": len(shifts),
@@ -82,8 +82,8 @@ def export(request: PageRequest) -> JsonResponse:
     document = {
         "at": now,
         "mode": mode_of(request.account.pk),
-        "learnt": [asdict(posterior) for posterior in learnt(request.account.pk, now)],
-        "applied": dict(applied(request.account.pk, now)),
+        "learnt": [asdict(posterior) for posterior in account_posteriors(request.account.pk, now)],
+        "applied": dict(active_shifts(request.account.pk, now)),
     }
     headers = {"Content-Disposition": 'attachment; filename="learning.json"', "Cache-Control": "no-store"}
     return JsonResponse(document, json_dumps_params={"indent": 2}, headers=headers)
