@@ -1,6 +1,6 @@
-"""How long a decision takes: `python -m bench.decision_time` prints p50 and p99 in ms by prompt length.
+"""The time of a decision: `python -m bench.decision_time` prints p50 and p99 in ms by prompt length.
 
-One core, the published catalog, features and token counting included; every prompt is different, as in life.
+One core, the published catalog, features and token counting included. Every prompt is different.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from routing.decide.decision import Decision, DecisionInput, decide, load
 from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
 
 TOKENS = (20, 200, 2000, 20000)
-CHARS = 4  # a token, about, in these texts
-WARM_UP = 20  # the first ones build the board and warm caches
+CHARS = 4  # per token, about, in these texts
+WARM_UP = 20  # the first decisions build the arm table and warm caches
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def timed(tokens: int, rounds: int) -> tuple[list[float], Decision]:
-    """ms of each of `rounds` decisions on prompts of about `tokens` tokens, and the last decision."""
+    """Return the ms of each of `rounds` decisions on prompts of about `tokens` tokens, and the last one."""
     catalog = snapshot()
     texts = [row["text"] for row in everyday_prompts()]
     dice = random.Random(7)  # noqa: S311

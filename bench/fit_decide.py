@@ -33,7 +33,7 @@ SHIPPABLE = (
 EVERYDAY = Path(__file__).parent / "everyday_prompts.tsv"
 PRIORS = Path(__file__).parent.parent / "routing/catalog/data/quality_priors.json"
 LEVELS = {1: -4.0, 2: -2.5, 3: ORDINARY, 4: 0.0, 5: 1.5}  # rated level → logits on the difficulty scale
-EVERYDAY_SHARE = 0.5  # of the total weight, so that 237 prompts are heard beside 26,000
+EVERYDAY_SHARE = 0.5  # of the total weight, so that 237 prompts count beside 26,000
 LOCKSTEP_MODELS = 6  # a link needs that many models with both figures …
 WEAKEST_LINK = 0.3  # … and this correlation: hallucination rates have none with ability and stay out
 
@@ -79,12 +79,12 @@ def everyday_prompts() -> list[dict[str, Any]]:
 
 
 def benchmark_prompts(folder: Path) -> list[dict[str, Any]]:
-    """One row a prompt with its difficulty on one scale, estimated jointly over all tables (Rasch model)."""
+    """One row per prompt, with its difficulty on one scale, estimated over all tables (Rasch model)."""
     tables = []
     for name in SHIPPABLE:
-        asked = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
+        prompt_rows = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
         outcomes = pq.read_table(folder / f"{name}.outcomes.parquet").to_pylist()
-        tables.append((name, asked, outcomes))
+        tables.append((name, prompt_rows, outcomes))
     difficulty = difficulty_of(rasch([(name, row) for name, _, outcomes in tables for row in outcomes]))
     return [
         {
@@ -93,8 +93,8 @@ def benchmark_prompts(folder: Path) -> list[dict[str, Any]]:
             "difficulty": difficulty[name, row["prompt_id"]],
             "everyday": False,
         }
-        for name, asked, _ in tables
-        for row in asked
+        for name, prompt_rows, _ in tables
+        for row in prompt_rows
         if (name, row["prompt_id"]) in difficulty
     ]
 
@@ -113,7 +113,7 @@ def weights(rows: list[dict[str, Any]], skills: npt.NDArray[np.int64]) -> Matrix
 def cross_validate(
     x: Matrix, skills: npt.NDArray[np.int64], target: Matrix, weight: Matrix, n_everyday: int
 ) -> dict[str, float]:
-    """Five folds over prompts: skill accuracy, difficulty's correlation and error, apart for both kinds."""
+    """Five folds over prompts: accuracy of skill, correlation and error of difficulty, for both kinds."""
     fold = np.random.default_rng(7).integers(0, 5, len(x))
     guess, label = np.zeros(len(x)), np.zeros(len(x), int)
     for k in range(5):
@@ -134,7 +134,7 @@ def cross_validate(
 
 
 def links() -> dict[str, dict[str, float]]:
-    """Each published metric as a line over overall Elo, on the models that have both (spec/routing.md §4)."""
+    """Return each published metric as a line over overall Elo, on the models that have both."""
     published = json.loads(PRIORS.read_text())["models"]
     overall = {
         name: (score["value"] - REFERENCE_ELO) / 100
@@ -142,13 +142,13 @@ def links() -> dict[str, dict[str, float]]:
         for score in model["scores"]
         if score["domain"] == "general" and score["metric"].startswith("Arena")
     }
-    seen: dict[str, list[tuple[float, float]]] = {}
+    points: dict[str, list[tuple[float, float]]] = {}
     for name, model in published.items():
         for score in model["scores"]:
             if name in overall:
                 key = f"{score['domain']}|{score['metric']}"
-                seen.setdefault(key, []).append((overall[name], scale(score["metric"], score["value"])))
-    fitted = {key: _line(pairs) for key, pairs in sorted(seen.items()) if len(pairs) >= LOCKSTEP_MODELS}
+                points.setdefault(key, []).append((overall[name], scale(score["metric"], score["value"])))
+    fitted = {key: _line(pairs) for key, pairs in sorted(points.items()) if len(pairs) >= LOCKSTEP_MODELS}
     return {key: line for key, line in fitted.items() if line is not None}
 
 

@@ -1,4 +1,4 @@
-"""The published catalog as a snapshot, built purely: the decision is tested on the models it is for."""
+"""The published catalog as a snapshot, built from the data files without a database."""
 
 import json
 from datetime import UTC, date, datetime
@@ -24,7 +24,7 @@ DIALECTS = {"openai": "openai_chat", "anthropic": "anthropic", "google": "gemini
 
 
 def snapshot(**changes: Any) -> Snapshot:
-    """All models of catalog.json with their scores; latency by price class and effort."""
+    """Return all models of catalog.json with their scores; latency by price class and effort."""
     catalog = json.loads((DATA / "catalog.json").read_text())["models"]
     priors = json.loads((DATA / "quality_priors.json").read_text())["models"]
     models = {row["id"]: facts(row) for row in catalog}
@@ -37,7 +37,7 @@ def snapshot(**changes: Any) -> Snapshot:
         for name, entry in priors.items()
         if entry["scores"]
     }
-    made = Snapshot(
+    result = Snapshot(
         version="published",
         built_at=NOW,
         models=models,
@@ -48,7 +48,7 @@ def snapshot(**changes: Any) -> Snapshot:
         blocked={},
         scores=scores,
     )
-    return msgspec.structs.replace(made, **changes)
+    return msgspec.structs.replace(result, **changes)
 
 
 def facts(row: dict[str, Any]) -> ModelFacts:
@@ -119,16 +119,16 @@ def tiers(row: dict[str, Any]) -> tuple[PriceTier, ...]:
             str(next((t["price"] for t in price["tiers"] if t["over_input_tokens"] == over), price["base"]))
         )
 
-    made = []
+    result = []
     for over in overs:
         paid = at("input", over, Decimal(0))
-        made.append(
+        result.append(
             PriceTier(
                 over,
                 UnitPrices(paid, at("output", over, Decimal(0)), at("cached_input", over, paid), paid, paid),
             )
         )
-    return tuple(made)
+    return tuple(result)
 
 
 def first_price(row: dict[str, Any], name: str) -> float | None:
@@ -137,8 +137,8 @@ def first_price(row: dict[str, Any], name: str) -> float | None:
 
 
 def latency(arm: Arm, prices: tuple[PriceTier, ...]) -> Latency:
-    dear = float(prices[0].prices.output) if prices else 10
-    speed = 180 if dear <= 1.5 else 110 if dear <= 5 else 70 if dear <= 20 else 40
+    output_usd = float(prices[0].prices.output) if prices else 10
+    speed = 180 if output_usd <= 1.5 else 110 if output_usd <= 5 else 70 if output_usd <= 20 else 40
     ttft = TTFT_MS[arm.effort] * (110 / speed) ** 0.5
     return Latency(ttft, ttft * 3, speed)
 

@@ -1,8 +1,8 @@
-"""`make bench-reports N=1000000`: how long the pages of money take over an account with that many requests.
+"""`make bench-reports N=1000000`: the time of reporting pages for an account with that many requests.
 
 Fills an empty scratch database (`DATABASE_URL`, else SQLite in `VAR_DIR`) with requests of 30 days, rolls the
-closed hours up as the job does, and asks for each page a few times through the whole of Django. A database
-that holds requests already is measured as it is if this made them, and refused otherwise.
+closed hours up like the Celery task, and requests each page a few times through all of Django. A database
+that already has requests is measured if this command wrote them, and refused otherwise.
 """
 
 import argparse
@@ -33,15 +33,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--no-rollups", action="store_true", help="as if the job had never run")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routeplex_site.settings")
     django.setup()
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
     call_command("seed", verbosity=0)
-    account = _filled(asked.requests)
-    if not asked.no_rollups:
+    account = _filled(arguments.requests)
+    if not arguments.no_rollups:
         _rolled_up()
     for line in _measured(account):
         print(line, flush=True)
@@ -70,7 +70,7 @@ def _filled(count: int) -> Any:
 
 
 def _rows(count: int, account_id: int, keys: list[int]) -> Iterator[dict[str, Any]]:
-    """Evenly over the days up to now; one in 50 failed, latencies as they are: a few take long."""
+    """Rows spread evenly over the days up to now; one in 50 failed, and a few have a long latency."""
     dice = random.Random(7)  # noqa: S311 - made-up rows
     now = datetime.now(UTC)
     step = timedelta(days=DAYS) / count

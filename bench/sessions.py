@@ -1,8 +1,9 @@
-"""`python -m bench.sessions`: what it saves to know that a conversation's prompt is cached.
+"""`python -m bench.sessions`: the saving from knowing that a conversation's prompt is cached.
 
-Generated conversations of several turns over a long shared text, decided turn by turn twice: told which arm
-answered the last turn, and not told. Both are paid alike: input that a provider has cached, because the same
-model answered the turn before, costs its cached price. Forecasts on the published catalog, no network.
+Generated conversations of several turns over a long shared text, decided turn by turn with and without
+knowing which arm answered the last turn. Both are priced the same way: input that a provider has cached,
+because the same model answered the turn before, costs its cached price. Forecasts are on the published
+catalog, without network.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ ANSWER = "Here is what I found, in a few sentences, as you asked. " * 12
 
 @dataclass
 class Paid:
-    """Of one way to decide: USD, summed predicted success, and how often the model changed."""
+    """Sums over turns of one way to decide: USD, predicted success, and changes of the model."""
 
     usd: float = 0.0
     success: float = 0.0
@@ -38,34 +39,39 @@ class Paid:
 def main() -> None:
     load()
     catalog = snapshot()
-    print(f"{SESSIONS} conversations of {TURNS} turns; per turn, told of the cache / not told")
+    print(f"{SESSIONS} conversations of {TURNS} turns; per turn, knowing the cache / not knowing it")
     for strategy in (Strategy.AUTO, Strategy.BALANCED, Strategy.COST):
         for tokens in TEXT_TOKENS:
-            told, blind = Paid(), Paid()
+            informed, blind = Paid(), Paid()
             random = np.random.default_rng(7)
             for _ in range(SESSIONS):
-                _session(catalog, strategy, tokens, random, told, blind)
-            usd, change = told.usd / told.turns, told.usd / blind.usd - 1
+                _session(catalog, strategy, tokens, random, informed, blind)
+            usd, change = informed.usd / informed.turns, informed.usd / blind.usd - 1
             print(
                 f"{strategy:10} {tokens:6} tokens shared: {usd:.6f} / {blind.usd / blind.turns:.6f} USD"
-                f" ({change:+.1%}), success {told.success / told.turns:.3f} /"
-                f" {blind.success / blind.turns:.3f}, model changed {told.changes / told.turns:.0%} /"
+                f" ({change:+.1%}), success {informed.success / informed.turns:.3f} /"
+                f" {blind.success / blind.turns:.3f}, model changed {informed.changes / informed.turns:.0%} /"
                 f" {blind.changes / blind.turns:.0%}"
             )
 
 
 def _session(
-    catalog: Snapshot, strategy: Strategy, tokens: int, random: np.random.Generator, told: Paid, blind: Paid
+    catalog: Snapshot,
+    strategy: Strategy,
+    tokens: int,
+    random: np.random.Generator,
+    informed: Paid,
+    blind: Paid,
 ) -> None:
-    asked = [row["text"] for row in everyday_prompts()]
+    questions = [row["text"] for row in everyday_prompts()]
     text = "The report says that costs rose in spring and fell in autumn. " * (tokens // 13)
     messages: list[Message] = [Message(Role.SYSTEM, (Text(text),))]
     last: dict[bool, Conversation | None] = {True: None, False: None}
     at = NOW
     for _ in range(TURNS):
-        messages.append(Message(Role.USER, (Text(str(random.choice(asked))),)))
+        messages.append(Message(Role.USER, (Text(str(random.choice(questions))),)))
         request = ChatRequest(messages=tuple(messages), max_output_tokens=2000)
-        for knows, paid in ((True, told), (False, blind)):
+        for knows, paid in ((True, informed), (False, blind)):
             question = DecisionInput(request=request, at=at, strategy=strategy, conversation=last[knows])
             real = decide(question, catalog, draw=0.0)
             arm = real.chain[0]
@@ -73,7 +79,7 @@ def _session(
                 arm = decide(
                     DecisionInput(request=request, at=at, strategy=strategy), catalog, draw=0.0
                 ).chain[0]
-            entry = next(one for one in real.trace.candidates if one.arm == arm.name)
+            entry = next(entry for entry in real.trace.candidates if entry.arm == arm.name)
             before = last[knows]
             paid.usd += entry.cost_usd or 0.0
             paid.success += entry.p_success

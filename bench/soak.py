@@ -1,9 +1,9 @@
-"""`make soak N=1000000`: mixed load on a whole deployment for as long as it takes; is anything growing?
+"""`make soak N=1000000`: mixed load on a whole deployment, to find anything that grows.
 
-Callers that never pause ask at both doors, streamed and not; some leave early, and providers fail at some
-rate. Every so often memory, open files, connections, open requests and holds are written down. At the end:
-memory flat after warm-up, no connection growth, nothing left open, all promises of the ledger kept
-(spec/reliability.md row 28). Deadlines and heartbeat are the product's defaults.
+Callers that never pause send requests to the APIs, streamed and not; some leave early, and providers fail at
+some rate. Memory, open files, connections, open requests and holds are recorded at intervals. The run passes
+when memory is flat after warm-up, connections do not grow, no request or hold is left open and the ledger's
+audit holds. Deadlines and heartbeat are the product's defaults.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from tests.chaos.verdicts import TYPED, order, settled_by_itself
 WARM_UP = 0.4  # of all requests, for connections: pools reach their size
 # Requests a web process: measured 2026-11, memory rises by 80 MB over the first 15,000 and stays there.
 WARM_MEMORY = 20_000
-FLAT = 0.05  # growth of memory after warm-up that is taken for none
+FLAT = 0.05  # growth of memory after warm-up that counts as flat
 _ABORTED = 0.04  # of requests, by their callers
 _WORDS = (8, 24, 50)
 _LEFT = (
@@ -38,7 +38,7 @@ _LEFT = (
     " (SELECT count(*) FROM billing_window WHERE held_usd <> 0 OR held_tokens <> 0) AS holds"
 )
 _CONNECTIONS = "SELECT count(*) AS connections FROM pg_stat_activity WHERE datname = current_database()"
-# Each with its chance a call; what they lead to is failover, rescue, or a typed error.
+# Each with its rate per call; they lead to failover, rescue, or a typed error.
 _FAULTS = (
     {"kind": "status", "status": 500, "rate": 0.01},
     {"kind": "status", "status": 400, "rate": 0.003},
@@ -49,7 +49,7 @@ _FAULTS = (
 
 
 class Deployment(Cluster):
-    """As an operator runs it: deadlines and heartbeat are the defaults, unlike those of the chaos table."""
+    """A deployment as operators run it, with default deadlines and heartbeat, unlike the chaos tests'."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -71,7 +71,7 @@ class Sample:
 
 
 class Soak:
-    """The load, and what is seen while it lasts."""
+    """The load, and the samples taken during it."""
 
     def __init__(
         self, cluster: Cluster, requests: int, callers: int, out: TextIO, others: Sequence[Process]
@@ -86,13 +86,13 @@ class Soak:
         self._dice = random.Random(28)  # noqa: S311
 
     async def run(self) -> list[str]:
-        """Ask them all; what broke a promise."""
-        made = await order(self._cluster, "key", daily_usd="1000000", requests_per_minute=10_000_000)
+        """Send all requests; return the checks that failed."""
+        key = await order(self._cluster, "key", daily_usd="1000000", requests_per_minute=10_000_000)
         for fault in _FAULTS:
             self._cluster.simulator.fault(**fault)
         self._began = time.monotonic()
         self._head()
-        clients = [client(web.url, made["secret"]) for web in self._cluster.webs]
+        clients = [client(web.url, key["secret"]) for web in self._cluster.webs]
         try:
             callers = (self._call(clients[number % len(clients)]) for number in range(self._callers))
             await asyncio.gather(self._watch(), *callers)
@@ -122,7 +122,7 @@ class Soak:
             self.done += 1
 
     async def _watch(self) -> None:
-        """A sample at each fortieth of the way, and at least twenty requests apart."""
+        """Take a sample at every fortieth of the requests, at least twenty requests apart."""
         step = max(20, self._requests // 40)
         await self._sample()
         while self.done < self._requests:
@@ -135,8 +135,8 @@ class Soak:
         sample = Sample(
             done,
             time.monotonic() - self._began,
-            {one.name: one.memory_mb() for one in [*self._watched, self._cluster.simulator]},
-            sum(_files(one) for one in self._cluster.webs),
+            {process.name: process.memory_mb() for process in [*self._watched, self._cluster.simulator]},
+            sum(_files(web) for web in self._cluster.webs),
             counts.get("connections", 0),
             _redis_clients(self._cluster),
             counts["open"],
@@ -152,63 +152,69 @@ class Soak:
         return counts
 
     def _head(self) -> None:
-        names = "".join(f"{name + ' MB':>14}" for name in [one.name for one in self._watched] + ["simulator"])
+        names = "".join(
+            f"{name + ' MB':>14}" for name in [process.name for process in self._watched] + ["simulator"]
+        )
         self._say(
             f"{'requests':>10}{'req/s':>8}{names}{'files':>8}{'db':>5}{'redis':>7}{'open':>6}{'holds':>7}"
         )
 
-    def _line(self, one: Sample) -> None:
+    def _line(self, sample: Sample) -> None:
         before = self.samples[-2] if len(self.samples) > 1 else Sample(0, 0, {}, 0, 0, 0, 0, 0)
-        rate = (one.done - before.done) / max(one.at_s - before.at_s, 0.001)
-        memory = "".join(f"{mb:14.1f}" for mb in one.memory.values())
+        rate = (sample.done - before.done) / max(sample.at_s - before.at_s, 0.001)
+        memory = "".join(f"{mb:14.1f}" for mb in sample.memory.values())
         self._say(
-            f"{one.done:10}{rate:8.0f}{memory}{one.files:8}{one.database:5}{one.redis:7}"
-            f"{one.open_rows:6}{one.holds:7}"
+            f"{sample.done:10}{rate:8.0f}{memory}{sample.files:8}{sample.database:5}{sample.redis:7}"
+            f"{sample.open_rows:6}{sample.holds:7}"
         )
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
 
     def _grown(self) -> list[str]:
-        """What grew after warm-up; the slopes are printed either way."""
-        warm = [one for one in self.samples if one.done < WARM_UP * self._requests]
-        after = [one for one in self.samples[:-1] if one.done >= WARM_UP * self._requests]
+        """List everything that grew after warm-up; the slopes are printed in any case."""
+        warm = [sample for sample in self.samples if sample.done < WARM_UP * self._requests]
+        after = [sample for sample in self.samples[:-1] if sample.done >= WARM_UP * self._requests]
         if len(after) < 3:
             return ["too few samples to judge anything"]
         wrong = []
         breath = self._callers  # pools to upstreams may reach so many on a later peak; a leak goes past it
-        for name, most, seen in (
-            ("open files", max(one.files for one in warm), [one.files for one in after]),
-            ("database connections", max(one.database for one in warm), [one.database for one in after]),
-            ("Redis connections", max(one.redis for one in warm), [one.redis for one in after]),
+        for name, most, counts in (
+            ("open files", max(sample.files for sample in warm), [sample.files for sample in after]),
+            (
+                "database connections",
+                max(sample.database for sample in warm),
+                [sample.database for sample in after],
+            ),
+            ("Redis connections", max(sample.redis for sample in warm), [sample.redis for sample in after]),
         ):
-            self._say(f"{name}: at most {most} in warm-up, {max(seen)} after")
-            wrong += [f"{name} grew to {max(seen)}"] if min(seen[-3:]) > most + breath else []
+            self._say(f"{name}: at most {most} in warm-up, {max(counts)} after")
+            wrong += [f"{name} grew to {max(counts)}"] if min(counts[-3:]) > most + breath else []
         warm_at = WARM_MEMORY * len(self._cluster.webs)
         judged = self._requests >= 2 * warm_at
         for process in self._watched:
-            lately = [one for one in after if one.done >= warm_at] if judged else after
-            told, grew = self._memory(process.name, lately)
-            self._say(told if judged else f"{told}; not judged below {2 * warm_at:,} requests")
-            wrong += [told] if judged and grew else []
+            lately = [sample for sample in after if sample.done >= warm_at] if judged else after
+            summary, grew = self._memory(process.name, lately)
+            self._say(summary if judged else f"{summary}; not judged below {2 * warm_at:,} requests")
+            wrong += [summary] if judged and grew else []
         return wrong
 
     def _memory(self, name: str, after: list[Sample]) -> tuple[str, bool]:
-        """How it went, and whether it grew."""
-        done = np.array([one.done for one in after], dtype=float)
-        memory = np.array([one.memory[name] for one in after])
+        """A summary of a process's memory, and whether it grew."""
+        done = np.array([sample.done for sample in after], dtype=float)
+        memory = np.array([sample.memory[name] for sample in after])
         slope, error = slope_of(done, memory)
         low, high = ((slope + sign * 2 * error) * 100_000 for sign in (-1, 1))
         growth = slope * (done[-1] - done[0]) / memory[0]
-        told = (
+        summary = (
             f"{name}: {memory[0]:.0f} → {memory[-1]:.0f} MB from request {done[0]:,.0f} on, "
             f"{slope * 100_000:+.1f} MB per 100,000 requests (95 %: {low:+.1f} to {high:+.1f})"
         )
-        return told, low > 0 and growth > FLAT
+        return summary, low > 0 and growth > FLAT
 
 
 def _proper(reply: Reply) -> bool:
-    """Whole, left by the caller, or a typed error; a rescued answer's words are judged by row 8."""
+    """True for a reply that is whole, left by the caller, or a typed error; a rescued answer is whole."""
     if reply.complete or reply.aborted:
         return True
     if reply.error is not None:
@@ -246,12 +252,12 @@ def soak(
     out: TextIO = sys.stdout,
     others: Sequence[Process] = (),
 ) -> bool:
-    """Print curve and verdict; whether all is well. `others`: processes that are watched beside web's."""
+    """Print curve and verdict; return whether all is well. `others`: more processes to watch."""
     load = Soak(cluster, requests, callers, out, others)
     wrong = asyncio.run(load.run())
-    told = ", ".join(f"{number} {kind}" for kind, number in load.kinds.most_common())
-    print(f"{load.done} requests: {told}", file=out)
-    print("\n".join(f"FAIL  {one}" for one in wrong) or "all is well", file=out, flush=True)
+    summary = ", ".join(f"{number} {kind}" for kind, number in load.kinds.most_common())
+    print(f"{load.done} requests: {summary}", file=out)
+    print("\n".join(f"FAIL  {fault}" for fault in wrong) or "all is well", file=out, flush=True)
     return not wrong
 
 

@@ -1,4 +1,4 @@
-"""What `auto` buys at each value of a right answer: `python -m bench.tune --data DIR` prints the table.
+"""The trade of `auto` at each value of a right answer: `python -m bench.tune --data DIR` prints the table.
 
 Predicted success and cost on the published catalog, over everyday prompts and a sample of the benchmark
 prompts, beside the best fixed model. `routing/decide/preferences.py` takes its AUTO_VALUE from here.
@@ -25,7 +25,7 @@ Row = npt.NDArray[np.float64]
 VALUES = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100)
 SAMPLE = 40  # benchmark prompts a table
 HARD = 0.0  # difficulty above which a prompt counts as hard
-TARGET = 0.95  # of the best fixed model's success, spec/routing.md §6
+TARGET = 0.95  # share of the best fixed model's success that `auto` must keep
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def _best_fixed(all_scores: list[Scores]) -> tuple[str, Row, Row]:
 def _chosen(all_scores: list[Scores], strategy: Strategy) -> tuple[Row, Row, Row]:
     picks = []
     for scores in all_scores:
-        seen = scores.candidates([row for row, removal in enumerate(scores.removed) if removal is None])
-        best = int(strategies.rank(strategy, seen, stream=False).order[0])
-        picks.append((seen.believed[best], seen.cost_usd[best], seen.latency_ms[best]))
+        candidates = scores.candidates([row for row, removal in enumerate(scores.removed) if removal is None])
+        best = int(strategies.rank(strategy, candidates, stream=False).order[0])
+        picks.append((candidates.believed[best], candidates.cost_usd[best], candidates.latency_ms[best]))
     success, cost, latency = np.array(picks).T
     return success, cost, latency
 

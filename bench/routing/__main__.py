@@ -1,7 +1,7 @@
-"""`python -m bench.routing --data DIR [--eval DIR2] [--unseen MODEL,…] [--out FILE]`: how good routing is.
+"""`python -m bench.routing --data DIR [--eval DIR2] [--unseen MODEL,…] [--out FILE]`: the quality of routing.
 
-Without `--eval` a fifth of dev (by hash of the question) is kept out of every fit and judged on; with it the
-fit is on all of dev and DIR2's tables are judged. `--unseen` names models to be routed by scores alone.
+Without `--eval` a fifth of dev (by hash of the question) is held out of every fit and evaluated; with it the
+fit is on all of dev, and DIR2's tables are evaluated. `--unseen` names models to route by scores alone.
 """
 
 import argparse
@@ -71,21 +71,23 @@ def main() -> None:
 
 
 def on_dev(dev: list[Judged], unseen: list[str]) -> Rows:
-    """Fitted on four fifths; judged on the fifth: as is, without some models, without a whole table."""
-    train = {one.table.name: _side(one, kept_out=False) for one in dev}
-    tests = {one.table.name: _side(one, kept_out=True) for one in dev}
-    fitted: Fitted = [(one.table, one.x) for one in train.values()]
-    scores = {name: category_scores(one.table) for name, one in train.items()}
+    """Fit on four fifths and evaluate on the fifth: as is, without some models, without a whole table."""
+    train = {test_set.table.name: _side(test_set, kept_out=False) for test_set in dev}
+    tests = {test_set.table.name: _side(test_set, kept_out=True) for test_set in dev}
+    fitted: Fitted = [(test_set.table, test_set.x) for test_set in train.values()]
+    scores = {name: category_scores(test_set.table) for name, test_set in train.items()}
     predictor = _fit(fitted)
     rows: Rows = []
     for name, test in tests.items():
-        rows += [(name, one) for one in in_distribution(predictor, test, scores[name])]
-        rows += [(name, one) for one in category_table(train[name].table, test)]
+        rows += [(name, figure) for figure in in_distribution(predictor, test, scores[name])]
+        rows += [(name, figure) for figure in category_table(train[name].table, test)]
     rows += _by_scores_alone(fitted, tests, scores, unseen)
     for name, test in tests.items():
         if len(pool(test.table)) > 2 and not np.isnan(test.table.prices).all():
             strange = _fit([(table, x) for table, x in fitted if table.name != name])
-            rows += [(f"{name}, family unseen", one) for one in in_distribution(strange, test, scores[name])]
+            rows += [
+                (f"{name}, family unseen", figure) for figure in in_distribution(strange, test, scores[name])
+            ]
     return rows
 
 
@@ -109,42 +111,44 @@ def _by_scores_alone(
         models = [model for model in models if all(model in tests[name].table.models for name in names)]
         if len(models) < 3:
             continue
-        kept = without(fitted, models)
+        remaining = without(fitted, models)
         workload = f"{' + '.join(names)}, {len(models)} models by scores alone"
-        predictor = _fit(kept)
+        predictor = _fit(remaining)
         judges: dict[str, Predicts] = {workload: predictor, f"{workload}, as shipped": predictor.shipped}
         for title, judge in judges.items():
-            found = unseen_models(
+            measured = unseen_models(
                 judge, [tests[name] for name in names], [scores[name] for name in names], models
             )
-            rows += [(title, one) for one in found]
+            rows += [(title, figure) for figure in measured]
     return rows
 
 
 def on_other_data(dev: list[Judged], data: Path, other: Path, unseen: list[str]) -> Rows:
-    """Fitted on all of dev, judged on another folder's tables; new models are known by their scores."""
+    """Fit on all of dev and evaluate on another folder's tables; new models are known by their scores."""
     published = published_scores(data)
     for dataset, by_model in published_scores(other).items():
         published.setdefault(dataset, {}).update(by_model)
-    fitted: Fitted = [(one.table, one.x) for one in dev]
+    fitted: Fitted = [(test_set.table, test_set.x) for test_set in dev]
     tests = {table.name: judged(table) for table in read(other)}
     new = {
         name
-        for one in tests.values()
-        for name, is_new in zip(one.table.models, one.table.new, strict=True)
+        for test_set in tests.values()
+        for name, is_new in zip(test_set.table.models, test_set.table.new, strict=True)
         if is_new
     }
     predictor = _fit(without(fitted, sorted(new | set(unseen))))
     rows: Rows = []
     for name, test in tests.items():
-        rows += [(name, one) for one in in_distribution(predictor, test, published.get(name, {}))]
-    scores = {name: published.get(name) or category_scores(one.table) for name, one in tests.items()}
+        rows += [(name, figure) for figure in in_distribution(predictor, test, published.get(name, {}))]
+    scores = {
+        name: published.get(name) or category_scores(test_set.table) for name, test_set in tests.items()
+    }
     return rows + _by_scores_alone(fitted, tests, scores, unseen)
 
 
-def _side(one: Judged, *, kept_out: bool) -> Judged:
-    rows = (one.table.fold == KEPT_OUT) == kept_out
-    return Judged(one.table.rows(rows), one.x[rows])
+def _side(test_set: Judged, *, kept_out: bool) -> Judged:
+    rows = (test_set.table.fold == KEPT_OUT) == kept_out
+    return Judged(test_set.table.rows(rows), test_set.x[rows])
 
 
 def _fit(tables: Fitted) -> Predictor:

@@ -80,13 +80,13 @@ def figures(work: Workload, seed: int = 0) -> list[Figure]:
     brier = ((work.predicted - work.score) ** 2).mean(axis=1)
     constant = ((work.score.mean(axis=0) - work.score) ** 2).mean(axis=1)
     random = np.random.default_rng(seed)
-    found = [_measured(np.full(n, 1 / n), work, bought, paid, brier, constant)]
+    samples = [_measured(np.full(n, 1 / n), work, bought, paid, brier, constant)]
     for _ in range(RESAMPLES):
         weight = np.bincount(random.integers(0, n, n), minlength=n) / n
-        found.append(_measured(weight, work, bought, paid, brier, constant))
+        samples.append(_measured(weight, work, bought, paid, brier, constant))
     return [
-        Figure(name, value, *_interval([sample[name][0] for sample in found[1:]]), *yardsticks)
-        for name, (value, *yardsticks) in found[0].items()
+        Figure(name, value, *_interval([sample[name][0] for sample in samples[1:]]), *yardsticks)
+        for name, (value, *yardsticks) in samples[0].items()
     ]
 
 
@@ -99,34 +99,34 @@ def _measured(
     single, routed = hull(cost, quality), hull(weight @ paid, weight @ bought)
     aiq, aiq_hull = mean_height(routed, low, high), mean_height(single, low, high)
     top = float(quality[best])
-    found = {
+    samples = {
         "aiq": (aiq, aiq_hull, top),
         "aiq_over_hull": (aiq - aiq_hull, 0.0, float("nan")),
     }
     for share in (95, 100):
         name = f"cost_at_{share}"
-        found[name] = (
+        samples[name] = (
             cost_at(routed, top * share / 100) / high,
             cost_at(single, top * share / 100) / high,
             1.0,
         )
     for share in (25, 50):
         at = low if share / 100 * high < low else share / 100 * high
-        found[f"quality_at_{share}"] = (float(np.interp(at, *routed)), float(np.interp(at, *single)), top)
-    found["brier"] = (float(weight @ brier), float(weight @ constant), float("nan"))
-    return found
+        samples[f"quality_at_{share}"] = (float(np.interp(at, *routed)), float(np.interp(at, *single)), top)
+    samples["brier"] = (float(weight @ brier), float(weight @ constant), float("nan"))
+    return samples
 
 
 def pair(weak: Matrix, strong: Matrix, preference: Matrix, seed: int = 0) -> list[Figure]:
     """APGR, CPT50 and CPT80 of sending prompts to the strong model by `preference`; all (prompts,)."""
     random = np.random.default_rng(seed)
-    found = [_recovered(weak, strong, preference)]
+    samples = [_recovered(weak, strong, preference)]
     for _ in range(RESAMPLES):
         rows = random.integers(0, len(weak), len(weak))
-        found.append(_recovered(weak[rows], strong[rows], preference[rows]))
+        samples.append(_recovered(weak[rows], strong[rows], preference[rows]))
     return [
-        Figure(name, value, *_interval([sample[name] for sample in found[1:]]), hull=chance)
-        for (name, value), chance in zip(found[0].items(), (0.5, 0.5, 0.8), strict=True)
+        Figure(name, value, *_interval([sample[name] for sample in samples[1:]]), hull=chance)
+        for (name, value), chance in zip(samples[0].items(), (0.5, 0.5, 0.8), strict=True)
     ]
 
 

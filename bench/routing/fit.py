@@ -2,9 +2,9 @@
 
     logit P = base_m + shift[table] + own_shift[table, m] + x · (common + V u_m + own_m)
 
-`common` is what makes a prompt hard for all, `V` (K directions) what models differ in, `u_m` a model's place
-along them, `own_m` what per-prompt evidence says of that model alone. All have normal priors; the maximum a
-posteriori is found by Adam on all outcomes at once, which is deterministic.
+`common` makes a prompt hard for all models, `V` are K directions in which models differ, `u_m` is a model's
+place along them, and `own_m` is what the outcomes show of that model alone. All have normal priors; Adam
+finds the maximum a posteriori on all outcomes at once, which is deterministic.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from routing.decide.prediction import features
 
 Matrix = npt.NDArray[np.float64]
 
-DIMENSIONS = 6  # spec/routing.md §4; 3 to 10 give the same figures within their intervals
+DIMENSIONS = 6  # 3 to 10 give the same figures within their intervals (docs/routing.md)
 STEPS = 250
 RATE, RATE_OF_WEIGHTS = 0.03, 0.01
 # Prior precisions, chosen on folds of dev (docs/routing.md has the figures beside these).
@@ -55,7 +55,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Items:
-    """What was fitted: arrays over models (M), tables (T) and features (D)."""
+    """The fitted parameters: arrays over models (M), tables (T) and features (D)."""
 
     models: dict[str, int]
     tables: dict[str, int]
@@ -68,8 +68,8 @@ class Items:
     v: Matrix  # (K, D)
 
     def weights(self, model: int) -> Matrix:
-        found: Matrix = self.common + self.u[model] @ self.v + self.own[model]
-        return found
+        weights: Matrix = self.common + self.u[model] @ self.v + self.own[model]
+        return weights
 
 
 def embed(questions: Sequence[str]) -> Matrix:
@@ -78,7 +78,7 @@ def embed(questions: Sequence[str]) -> Matrix:
 
 
 def model_key(name: str) -> str:
-    """One name for the same model in several tables."""
+    """Return one name for the same model in several tables."""
     return name.rsplit("/", 1)[-1].lower()
 
 

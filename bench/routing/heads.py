@@ -1,4 +1,4 @@
-"""The fits behind what ships: a prompt's skill, its difficulty, and the directions models differ in."""
+"""The fits behind the shipped artefact: a prompt's skill, its difficulty, and the directions of ability."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from routing.decide.prediction.skills import SKILLS, TEXT_SKILLS, Skill
 
 Matrix = npt.NDArray[np.float64]
 
-ZERO_AT = ("mmlu_pro",)  # benchmark whose mean difficulty is called 0
+ZERO_AT = ("mmlu_pro",)  # the benchmark whose mean difficulty is 0
 SKILL_RIDGE, DIFFICULTY_RIDGE = 1.0, 30.0  # chosen by 5-fold cross-validation on prompts, printed in the card
-HEARD_FROM = 50  # prompts of a skill for the directions to speak of it
-SKILL_NOISE = 0.25  # logits, sd of a skill score about what its model's place says
+HEARD_FROM = 50  # prompts of a skill from which the directions count for it
+SKILL_NOISE = 0.25  # logits, sd of a skill score around the value its model's place predicts
 
 _MATH_TOPICS = {
     "math", "abstract_algebra", "college_mathematics", "high_school_mathematics", "high_school_statistics",
@@ -43,7 +43,7 @@ _FAMILY = {
 
 
 def skill_of(category: str) -> Skill:
-    """The skill a benchmark category asks for; what is neither named nor matched is science."""
+    """Return the skill of a benchmark category; science for one that is neither named nor matched."""
     category = category.lower()
     if category in _FAMILY:
         return _FAMILY[category]
@@ -121,10 +121,10 @@ def fit_ridge(x: Matrix, target: Matrix, weight: Matrix) -> tuple[Matrix, float,
 
 
 def fit_directions(tables: Sequence[Table], vectors: Sequence[Matrix]) -> dict[str, Matrix]:
-    """What `routing.decide.prediction.item_response` takes; `vectors` are each table's scaled features.
+    """Fit the arrays of `routing.decide.prediction.item_response`. `vectors`: each table's scaled features.
 
-    An arm's place is the maximum a posteriori given its skill logits: they are to be a constant of its own
-    plus centres · place, up to SKILL_NOISE, places being spread as those of the models fitted.
+    An arm's place is the maximum a posteriori given its skill logits, modelled as a constant of the arm plus
+    centres · place with noise SKILL_NOISE. The prior of places is that of the fitted models.
     """
     items = fit_items(tables, vectors)
     x = np.concatenate(vectors)
@@ -133,10 +133,10 @@ def fit_directions(tables: Sequence[Table], vectors: Sequence[Matrix]) -> dict[s
     centres = np.zeros((len(SKILLS), len(items.v)))
     for skill in np.flatnonzero(heard):
         centres[skill] = items.v @ x[of_skill == skill].mean(axis=0)
-    told = np.concatenate([np.ones((heard.sum(), 1)), centres[heard]], axis=1) / SKILL_NOISE
-    precision = np.zeros((told.shape[1], told.shape[1]))
+    evidence = np.concatenate([np.ones((heard.sum(), 1)), centres[heard]], axis=1) / SKILL_NOISE
+    precision = np.zeros((evidence.shape[1], evidence.shape[1]))
     precision[0, 0] = 0.1
     precision[1:, 1:] = np.linalg.inv(np.cov(items.u.T) + 0.05 * np.eye(len(items.v)))
     place = np.zeros_like(centres)
-    place[heard] = np.linalg.solve(told.T @ told + precision, told.T / SKILL_NOISE)[1:].T
+    place[heard] = np.linalg.solve(evidence.T @ evidence + precision, evidence.T / SKILL_NOISE)[1:].T
     return {"directions": items.v, "centres": centres, "place": place, "heard": heard.astype(float)}

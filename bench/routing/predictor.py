@@ -58,7 +58,7 @@ class Predictor:
             for table, x in zip(tables, scaled, strict=True)
             for category in set(table.categories)
         }
-        self._seen = {
+        self._tables_of_model = {
             key: {self._items.tables[t.name] for t in tables if key in map(model_key, t.models)}
             for key in self._items.models
         }
@@ -89,29 +89,29 @@ class Predictor:
         family = np.zeros((len(x), len(self._items.tables)))
         np.add.at(family.T, self._of_table, category.T)
         placed = [self._place(model) for model in models]
-        logits = np.stack([_logit(x, family, category, one) for one in placed], axis=1)
+        logits = np.stack([_logit(x, family, category, placed_model) for placed_model in placed], axis=1)
         size = np.array([count_o200k(prompt) for prompt in prompts], float)
         answer = np.clip(x @ self._token_weights + self._token_bias, 0.0, 9.0)
         usd = [
             (
                 size * model["usd_per_mtok"]["input"]
-                + np.exp(answer + one.tokens) * model["usd_per_mtok"]["output"]
+                + np.exp(answer + placed_model.tokens) * model["usd_per_mtok"]["output"]
             )
             / 1e6
-            for model, one in zip(models, placed, strict=True)
+            for model, placed_model in zip(models, placed, strict=True)
         ]
         p = 1 / (1 + np.exp(-logits))
-        elsewhere = np.array([one.elsewhere for one in placed])
+        elsewhere = np.array([placed_model.elsewhere for placed_model in placed])
         strange = self._strangeness(x)[:, None]
-        told = np.where(np.isnan(elsewhere), 0.0, strange)
-        p = (1 - told) * p + told * np.nan_to_num(elsewhere)
+        weight = np.where(np.isnan(elsewhere), 0.0, strange)
+        p = (1 - weight) * p + weight * np.nan_to_num(elsewhere)
         share, shipped = self._as_shipped(raw, prompts, models, strange)
         return _sigmoid((1 - share) * _log_odds(p) + share * _log_odds(shipped)), np.stack(usd, axis=1)
 
     def _as_shipped(
         self, raw: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]], strange: Matrix
     ) -> tuple[Matrix, Matrix]:
-        """What the shipped form says, (n, m), and its weight; a model's outcomes overrule its scores."""
+        """The shipped form's predictions, (n, m), and their weight; a model's outcomes replace its scores."""
         keys = [model_key(str(model["id"])) for model in models]
         known = [
             {**model, "scores": _overruled(model.get("scores", {}), self._means.get(key, {}))}
@@ -125,8 +125,8 @@ class Predictor:
     def _mix(self, x: Matrix) -> Matrix:
         logits = x @ self._theta + self._bias
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found: Matrix = odds / odds.sum(axis=1, keepdims=True)
-        return found
+        result: Matrix = odds / odds.sum(axis=1, keepdims=True)
+        return result
 
     def _place(self, model: Mapping[str, Any]) -> _Placed:
         key = model_key(str(model["id"]))
@@ -134,7 +134,9 @@ class Predictor:
         strange = [score for name, score in scores.items() if not self._meant(name, scores)]
         elsewhere = float(np.mean(strange)) if strange else float("nan")
         if key in self._items.models:
-            return replace(self._evident(self._items.models[key], self._seen[key]), elsewhere=elsewhere)
+            return replace(
+                self._evident(self._items.models[key], self._tables_of_model[key]), elsewhere=elsewhere
+            )
         return replace(self._published(scores), elsewhere=elsewhere)
 
     def _evident(self, m: int, tables: set[int]) -> _Placed:
@@ -232,14 +234,14 @@ class Predictor:
         if exact:
             return exact
         for same in (_is_same, _is_alike, _is_part):
-            found = [i for i, (_, category) in enumerate(self._labels) if same(key, category)]
-            if found:
+            result = [i for i, (_, category) in enumerate(self._labels) if same(key, category)]
+            if result:
                 fits = {
                     table: self._keys_known(table, scores)
-                    for table, _ in map(self._labels.__getitem__, found)
+                    for table, _ in map(self._labels.__getitem__, result)
                 }
                 most = max(fits.values())
-                return [i for i in found if fits[self._labels[i][0]] == most]
+                return [i for i in result if fits[self._labels[i][0]] == most]
         return []
 
     def _keys_known(self, table: str, scores: Mapping[str, float]) -> int:
@@ -264,11 +266,11 @@ class Predictor:
                 others.append(np.stack([_evidence(np.where(kin, -np.inf, logits)), share]))
         near, far = np.concatenate(own, axis=1), np.concatenate(others or own, axis=1)
         # Two normal distributions of one spread: the log odds are linear in the evidence.
-        means = [np.average(one[0], weights=one[1]) for one in (near, far)]
+        means = [np.average(group[0], weights=group[1]) for group in (near, far)]
         spread = np.mean(
             [
-                np.average((one[0] - mean) ** 2, weights=one[1])
-                for one, mean in zip((near, far), means, strict=True)
+                np.average((group[0] - mean) ** 2, weights=group[1])
+                for group, mean in zip((near, far), means, strict=True)
             ]
         )
         self._strange_slope = max(0.0, float((means[0] - means[1]) / spread))
@@ -277,8 +279,8 @@ class Predictor:
     def _strangeness(self, x: Matrix) -> Matrix:
         """(n,) probability that a prompt belongs to no known category."""
         evidence = _evidence(x @ self._theta + self._bias)
-        found: Matrix = 1 / (1 + np.exp(self._strange_slope * (evidence - self._strange_middle)))
-        return found
+        result: Matrix = 1 / (1 + np.exp(self._strange_slope * (evidence - self._strange_middle)))
+        return result
 
     def _fit_tokens(self, tables: Sequence[Table], scaled: Sequence[Matrix]) -> None:
         """Log output tokens: ridge on the prompt's features, and how wordy each model is beyond them."""
@@ -313,22 +315,22 @@ class Predictor:
 
 def _category_means(tables: Sequence[Table]) -> dict[str, dict[str, float]]:
     """model → "table/category" → mean outcome: what would be published of the models that were fitted."""
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for table in tables:
         of_category = np.array(table.categories)
         for j, name in enumerate(table.models):
             for category in sorted(set(table.categories)):
                 score = table.score[of_category == category, j]
                 if (~np.isnan(score)).sum() >= FEWEST_OUTCOMES:
-                    means = found.setdefault(model_key(name), {})
+                    means = result.setdefault(model_key(name), {})
                     means[f"{table.name}/{category}"] = float(np.nanmean(score))
-    return found
+    return result
 
 
 def _overruled(published: Mapping[str, float], means: Mapping[str, float]) -> dict[str, float]:
-    seen = {_plain(key.rsplit("/", 1)[-1]) for key in means}
+    known = {_plain(key.rsplit("/", 1)[-1]) for key in means}
     return {
-        key: score for key, score in published.items() if _plain(key.rsplit("/", 1)[-1]) not in seen
+        key: score for key, score in published.items() if _plain(key.rsplit("/", 1)[-1]) not in known
     } | dict(means)
 
 
@@ -337,30 +339,30 @@ def load_predictor(dev_dir: Path | str) -> Predictor:
     return Predictor([table for table in read(Path(dev_dir)) if table.name not in EVALUATE_ONLY])
 
 
-def _logit(x: Matrix, family: Matrix, category: Matrix, one: _Placed) -> Matrix:
-    known = ~np.isnan(one.shift)
+def _logit(x: Matrix, family: Matrix, category: Matrix, placed_model: _Placed) -> Matrix:
+    known = ~np.isnan(placed_model.shift)
     share = family[:, known] + FAMILY_FLOOR
-    shift = share @ one.shift[known] / share.sum(axis=1)
-    found: Matrix = one.base + shift + category @ one.extra + x @ one.lean
-    return found
+    shift = share @ placed_model.shift[known] / share.sum(axis=1)
+    result: Matrix = placed_model.base + shift + category @ placed_model.extra + x @ placed_model.lean
+    return result
 
 
 def _evidence(logits: Matrix) -> Matrix:
     """(n,) log of the summed odds of all categories."""
     top = logits.max(axis=1)
-    found: Matrix = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return found
+    result: Matrix = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return result
 
 
 def _sigmoid(logit: Matrix) -> Matrix:
-    found: Matrix = 1 / (1 + np.exp(-logit))
-    return found
+    result: Matrix = 1 / (1 + np.exp(-logit))
+    return result
 
 
 def _log_odds(p: Matrix) -> Matrix:
     p = np.clip(p, 1e-4, 1 - 1e-4)
-    found: Matrix = np.log(p / (1 - p))
-    return found
+    result: Matrix = np.log(p / (1 - p))
+    return result
 
 
 def _plain(name: str) -> str:
@@ -375,8 +377,8 @@ def _is_same(key: str, category: str) -> bool:
 
 
 def _is_alike(key: str, category: str) -> bool:
-    one, other = _plain(key), _plain(category)
-    return one == other or any(one in names and other in names for names in _SAME)
+    name, other = _plain(key), _plain(category)
+    return name == other or any(name in names and other in names for names in _SAME)
 
 
 def _is_part(key: str, category: str) -> bool:

@@ -1,4 +1,4 @@
-"""What ships, fitted on other prompts: the decision's own functions, models known by scores alone."""
+"""The product's predictor refitted on training prompts: the decision's own functions, scores alone."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from routing.decide.prediction.tokens import count_o200k
 
 Matrix = npt.NDArray[np.float64]
 
-SURE = 0.01  # a score of 0 or 1 is taken as that far from it
+SURE = 0.01  # a score of 0 or 1 counts as this far from it
 READ = 1.0  # all prompts of the tables are in Latin script
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """Fitted as `bench.fit_decide` fits, less its everyday prompts. Predicts as `Predictor` does."""
+    """Fitted like `bench.fit_decide`, without its everyday prompts. Predicts like `Predictor`."""
 
     fit: Fitted
     hardness: Mapping[str, float]  # by category and by skill: mean estimate on the prompts fitted on
@@ -76,7 +76,7 @@ class Shipped:
             p.append(1 / (1 + np.exp(-logit - item_response.term(scaled, mix, known, place, self.fit))))
             size, answer = count_o200k(prompt), float(mix[: len(self.answer)] @ self.answer)
             paid = [model["usd_per_mtok"] for model in models]
-            usd.append([(size * one["input"] + answer * one["output"]) / 1e6 for one in paid])
+            usd.append([(size * price["input"] + answer * price["output"]) / 1e6 for price in paid])
         return np.stack(p), np.array(usd)
 
     def _skill_logits(self, scores: Mapping[str, float]) -> Matrix:
@@ -84,15 +84,15 @@ class Shipped:
 
         Even odds for a model without scores.
         """
-        told: dict[int, list[float]] = {}
+        logits: dict[int, list[float]] = {}
         for category, score in scores.items():
             skill = _skill(category)
             at = self.hardness.get(_last(category), self.hardness.get(str(skill), difficulty.ORDINARY))
-            told.setdefault(skills.INDEX[skill], []).append(_logit(score) + at)
-        found = np.full(len(skills.SKILLS), np.mean(list(chain(*told.values())) or [0.0]))
-        for place, values in told.items():
-            found[place] = np.mean(values)
-        return found
+            logits.setdefault(skills.INDEX[skill], []).append(_logit(score) + at)
+        by_skill = np.full(len(skills.SKILLS), np.mean(list(chain(*logits.values())) or [0.0]))
+        for place, values in logits.items():
+            by_skill[place] = np.mean(values)
+        return by_skill
 
 
 def _last(key: str) -> str:
@@ -101,10 +101,10 @@ def _last(key: str) -> str:
 
 
 def _skill(key: str) -> skills.Skill:
-    """Of a category, a table that is one (zeroeval_gsm8k), or "table/category"."""
+    """The skill of a category, of a table with one category (zeroeval_gsm8k), or of "table/category"."""
     parts = (_last(key), *re.split(r"[^a-zA-Z0-9]+", _last(key)))
-    told = (skill_of(part) for part in parts)
-    return next((skill for skill in told if skill is not skills.Skill.SCIENCE), skills.Skill.SCIENCE)
+    candidates = (skill_of(part) for part in parts)
+    return next((skill for skill in candidates if skill is not skills.Skill.SCIENCE), skills.Skill.SCIENCE)
 
 
 def _logit(score: float) -> float:
@@ -113,15 +113,15 @@ def _logit(score: float) -> float:
 
 
 def _difficulty(tables: Sequence[Table]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-    """Of the prompts that have outcomes, and which those are."""
+    """Difficulties of the prompts with outcomes, and a mask of those prompts."""
     outcomes = [
         (table.name, {"prompt_id": i, "model": table.models[j], "score": table.score[i, j]})
         for table in tables
         for i, j in np.argwhere(~np.isnan(table.score))
     ]
-    found = difficulty_of(rasch(outcomes))
+    hard = difficulty_of(rasch(outcomes))
     keys = [(table.name, i) for table in tables for i in range(len(table.questions))]
-    return np.array([found[key] for key in keys if key in found]), np.array([key in found for key in keys])
+    return np.array([hard[key] for key in keys if key in hard]), np.array([key in hard for key in keys])
 
 
 def _estimates(scaled: Array, fit: Fitted) -> Matrix:
@@ -132,7 +132,7 @@ def _answer(tables: Sequence[Table], labels: npt.NDArray[np.int64]) -> Matrix:
     written = np.concatenate([_row_means(table.output_tokens) for table in tables])
     overall = float(np.nanmean(written))
     by_skill = [written[labels == i] for i in range(len(skills.TEXT_SKILLS))]
-    return np.array([np.nanmean(one) if np.isfinite(one).any() else overall for one in by_skill])
+    return np.array([np.nanmean(tokens) if np.isfinite(tokens).any() else overall for tokens in by_skill])
 
 
 def _row_means(tokens: Matrix) -> Matrix:

@@ -77,18 +77,18 @@ class Table:
 
 def read(folder: Path, names: Iterable[str] | None = None) -> list[Table]:
     """All tables of a folder, or those named, in the order of their names."""
-    found = sorted(path.name.removesuffix(".prompts.parquet") for path in folder.glob("*.prompts.parquet"))
-    return [_table(folder, name) for name in found if names is None or name in set(names)]
+    stored = sorted(path.name.removesuffix(".prompts.parquet") for path in folder.glob("*.prompts.parquet"))
+    return [_table(folder, name) for name in stored if names is None or name in set(names)]
 
 
 def _table(folder: Path, name: str) -> Table:
-    asked = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
+    prompts = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
     outcomes = pq.read_table(folder / f"{name}.outcomes.parquet").to_pylist()
-    row = {prompt["prompt_id"]: i for i, prompt in enumerate(asked)}
+    row = {prompt["prompt_id"]: i for i, prompt in enumerate(prompts)}
     new = {outcome["model"]: bool(outcome["new_model"]) for outcome in outcomes}
     models = sorted(new)
     column = {model: j for j, model in enumerate(models)}
-    score, cost, tokens_in, tokens_out = np.full((4, len(asked), len(models)), np.nan)
+    score, cost, tokens_in, tokens_out = np.full((4, len(prompts), len(models)), np.nan)
     listed = False
     for outcome in outcomes:
         at = row[outcome["prompt_id"]], column[outcome["model"]]
@@ -101,10 +101,10 @@ def _table(folder: Path, name: str) -> Table:
             listed = True
     return Table(
         name,
-        [prompt["prompt"] for prompt in asked],
-        [prompt["query"] or prompt["prompt"] for prompt in asked],
-        [prompt["category"] for prompt in asked],
-        np.array([zlib.crc32(str(prompt["key"]).encode()) % FOLDS for prompt in asked]),
+        [prompt["prompt"] for prompt in prompts],
+        [prompt["query"] or prompt["prompt"] for prompt in prompts],
+        [prompt["category"] for prompt in prompts],
+        np.array([zlib.crc32(str(prompt["key"]).encode()) % FOLDS for prompt in prompts]),
         models,
         [new[model] for model in models],
         score,
@@ -130,10 +130,10 @@ def _prices(cost: Matrix, tokens_in: Matrix, tokens_out: Matrix) -> tuple[float,
 
 def published_scores(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
     """dataset → model → category → mean score, from the folder's aggregates file."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, float]]] = {}
     for path in sorted(folder.glob("aggregates*.csv.gz")):
         with gzip.open(path, "rt", newline="") as file:
             for row in csv.DictReader(file):
-                by_model = found.setdefault(row["dataset"], {})
+                by_model = scores.setdefault(row["dataset"], {})
                 by_model.setdefault(row["model"], {})[row["category"]] = float(row["score"])
-    return found
+    return scores

@@ -1,4 +1,4 @@
-"""The workloads routing is judged on, each with the figures of spec/routing.md §10."""
+"""The workloads routing is evaluated on, and their figures (docs/routing.md)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Scores = Mapping[str, Mapping[str, float]]  # model → category → mean score
 
 
 class Predicts(Protocol):
-    """What is judged; see `Predictor.predict_from`."""
+    """A predictor to evaluate; see `Predictor.predict_from`."""
 
     def predict_from(
         self, x: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]]
@@ -85,11 +85,13 @@ def in_distribution(predictor: Predicts, test: Judged, scores: Scores) -> list[F
     table = test.table.columns(names)
     answered = np.asarray(~np.isnan(table.score).any(axis=1))
     if len(names) == 2:
-        asked = table.rows(answered)
-        predicted, _ = predictor.predict_from(test.x[answered], asked.prompts, described(asked, scores))
-        weak, strong = np.argsort(asked.score.mean(axis=0))
-        found = pair(asked.score[:, weak], asked.score[:, strong], predicted[:, strong] - predicted[:, weak])
-        return [*found, _brier(asked.score, predicted)]
+        complete = table.rows(answered)
+        predicted, _ = predictor.predict_from(test.x[answered], complete.prompts, described(complete, scores))
+        weak, strong = np.argsort(complete.score.mean(axis=0))
+        result = pair(
+            complete.score[:, weak], complete.score[:, strong], predicted[:, strong] - predicted[:, weak]
+        )
+        return [*result, _brier(complete.score, predicted)]
     if table.complete().sum() < FEWEST_PROMPTS:
         return []
     work = _work(predictor, Judged(table, test.x), scores)
@@ -101,9 +103,9 @@ def unseen_models(
 ) -> list[Figure]:
     """The tables' prompts as one workload, every model known by its published scores alone."""
     together: dict[str, dict[str, float]] = {name: {} for name in names}
-    for one in scores:
+    for published in scores:
         for name in names:
-            together[name] |= one.get(name, {})
+            together[name] |= published.get(name, {})
     works = [_work(predictor, Judged(t.table.columns(names), t.x), together, names) for t in tests]
     work = Workload(*(np.concatenate(parts) for parts in zip(*map(_parts, works), strict=True)))
     return [*figures(work), *operating_point(work)]
@@ -116,15 +118,22 @@ def category_table(train: Table, test: Judged) -> list[Figure]:
     whole = table.complete()
     if len(names) < 3 or whole.sum() < FEWEST_PROMPTS:
         return []
-    asked, known = table.rows(whole), train.columns(names)
+    complete, known = table.rows(whole), train.columns(names)
     means = category_scores(known)
-    predicted = np.array([[means[name].get(c, 0.5) for name in names] for c in asked.categories])
+    predicted = np.array([[means[name].get(c, 0.5) for name in names] for c in complete.categories])
     usd = np.tile(np.nanmean(known.cost, axis=0), (len(predicted), 1))
-    found = figures(Workload(asked.score, asked.cost, predicted, usd))
+    baseline = figures(Workload(complete.score, complete.cost, predicted, usd))
     return [
-        Figure(f"category_table_{one.metric}", one.value, one.low, one.high, one.hull, one.best_single)
-        for one in found
-        if one.metric in ("aiq", "aiq_over_hull", "brier")
+        Figure(
+            f"category_table_{figure.metric}",
+            figure.value,
+            figure.low,
+            figure.high,
+            figure.hull,
+            figure.best_single,
+        )
+        for figure in baseline
+        if figure.metric in ("aiq", "aiq_over_hull", "brier")
     ]
 
 
@@ -164,9 +173,11 @@ def _bought(work: Workload, rows: npt.NDArray[np.bool_]) -> tuple[Matrix, Matrix
 
 def _work(predictor: Predicts, test: Judged, scores: Scores, as_unseen: Sequence[str] = ()) -> Workload:
     whole = test.table.complete()
-    asked = test.table.rows(whole)
-    predicted, usd = predictor.predict_from(test.x[whole], asked.prompts, described(asked, scores, as_unseen))
-    return Workload(asked.score, asked.cost, predicted, usd)
+    complete = test.table.rows(whole)
+    predicted, usd = predictor.predict_from(
+        test.x[whole], complete.prompts, described(complete, scores, as_unseen)
+    )
+    return Workload(complete.score, complete.cost, predicted, usd)
 
 
 def _parts(work: Workload) -> Iterator[Matrix]:
@@ -182,8 +193,8 @@ def _brier(score: Matrix, predicted: Matrix) -> Figure:
 def without(tables: Sequence[tuple[Table, Matrix]], names: Sequence[str]) -> list[tuple[Table, Matrix]]:
     """The tables less these models, under whatever name they appear."""
     gone = {model_key(name) for name in names}
-    kept = [
+    remaining = [
         (table.columns([name for name in table.models if model_key(name) not in gone]), x)
         for table, x in tables
     ]
-    return [(table, x) for table, x in kept if table.models]
+    return [(table, x) for table, x in remaining if table.models]

@@ -55,7 +55,7 @@ def workload(seed: int = 0, n: int = 400) -> Workload:
 
 
 def value(work: Workload, metric: str) -> float:
-    return next(one.value for one in figures(work) if one.metric == metric)
+    return next(figure.value for figure in figures(work) if figure.metric == metric)
 
 
 def test_knowing_what_is_easy_is_worth_half_the_height_between_the_models() -> None:
@@ -72,18 +72,21 @@ def test_a_router_that_knows_nothing_of_prompts_is_the_hull_of_single_models() -
 
 
 def test_an_interval_holds_its_figure() -> None:
-    for one in figures(workload()):
-        if np.isnan(one.value):  # not bought at any cost
+    for figure in figures(workload()):
+        if np.isnan(figure.value):  # not bought at any cost
             continue
-        assert one.low <= one.value + 1e-9, one
-        assert one.value <= one.high + 1e-9, one
+        assert figure.low <= figure.value + 1e-9, figure
+        assert figure.value <= figure.high + 1e-9, figure
 
 
 def test_a_pair_is_recovered_by_preference_for_where_the_strong_one_helps() -> None:
     work = workload()
     weak, strong = work.score.T
-    helped = {one.metric: one.value for one in pair(weak, strong, strong - weak)}
-    harmed = {one.metric: one.value for one in pair(weak, strong, weak - strong)}
-    chance = {one.metric: one.value for one in pair(weak, strong, np.random.default_rng(1).random(len(weak)))}
+    helped = {figure.metric: figure.value for figure in pair(weak, strong, strong - weak)}
+    harmed = {figure.metric: figure.value for figure in pair(weak, strong, weak - strong)}
+    chance = {
+        figure.metric: figure.value
+        for figure in pair(weak, strong, np.random.default_rng(1).random(len(weak)))
+    }
     assert helped["apgr"] > 0.7 > chance["apgr"] > 0.3 > harmed["apgr"]
     assert helped["cpt50"] < 0.3 < chance["cpt50"] < 0.7 < harmed["cpt50"]

@@ -1,4 +1,4 @@
-"""The callable predictor: models with outcomes, models known by scores alone, families nobody has seen."""
+"""The callable predictor: models with outcomes, models known by scores alone, families without outcomes."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ MODELS = {
 }
 
 
-def asked(template: str, seed: int, n: int) -> list[str]:
+def prompts_of(template: str, seed: int, n: int) -> list[str]:
     random = np.random.default_rng(seed)
     return [
         template.format(**dict(zip("abc", map(int, numbers), strict=True)))
@@ -41,7 +41,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, random = tmp_path_factory.mktemp("dev"), np.random.default_rng(0)
     prompts, outcomes = [], []
     for subject, (category, template) in enumerate(SUBJECTS.items()):
-        for i, text in enumerate(asked(template, subject, 150)):
+        for i, text in enumerate(prompts_of(template, subject, 150)):
             name = f"{category}-{i}"
             prompts.append(
                 {"dataset": "made", "prompt_id": name, "prompt": text, "category": category, "key": name,
@@ -67,58 +67,58 @@ def predictor(dev: Path) -> Predictor:
 
 def predict(predictor: Predictor, prompts: list[str], **scores: dict[str, float]) -> Matrix:
     """(n, m) by the models named; those of MODELS need no scores."""
-    models = [{"id": name, "scores": given, "usd_per_mtok": PRICES} for name, given in scores.items()]
-    found, usd = predictor.predict(prompts, models)
-    assert found.shape == usd.shape == (len(prompts), len(models))
-    assert ((found > 0) & (found < 1)).all()
+    models = [{"id": name, "scores": described, "usd_per_mtok": PRICES} for name, described in scores.items()]
+    result, usd = predictor.predict(prompts, models)
+    assert result.shape == usd.shape == (len(prompts), len(models))
+    assert ((result > 0) & (result < 1)).all()
     assert (usd > 0).all()
-    return found
+    return result
 
 
 class TestModelsWithOutcomes:
     def test_each_is_trusted_with_what_it_can_do(self, predictor: Predictor) -> None:
         sums, verse = (
-            predict(predictor, asked(template, 9, 40), numbers={}, letters={}, both={}).mean(axis=0)
+            predict(predictor, prompts_of(template, 9, 40), numbers={}, letters={}, both={}).mean(axis=0)
             for template in (SUBJECTS["gsm"], SUBJECTS["commongen"])
         )
         assert sums == pytest.approx([0.95, 0.3, 0.9], abs=0.1)
         assert verse == pytest.approx([0.3, 0.95, 0.9], abs=0.1)
 
     def test_outcomes_count_more_than_what_is_published(self, predictor: Predictor) -> None:
-        sums = asked(SUBJECTS["gsm"], 9, 10)
+        sums = prompts_of(SUBJECTS["gsm"], 9, 10)
         boast = predict(predictor, sums, neither={"gsm": 1.0, "commongen": 1.0})
         assert boast == pytest.approx(predict(predictor, sums, neither={}))
 
     def test_fitted_twice_it_says_the_same(self, predictor: Predictor, dev: Path) -> None:
-        prompts = asked(SUBJECTS["gsm"], 9, 10)
+        prompts = prompts_of(SUBJECTS["gsm"], 9, 10)
         assert (predict(predictor, prompts, both={}) == predict(load_predictor(dev), prompts, both={})).all()
 
 
 class TestModelsKnownByScoresAlone:
     def test_a_score_is_believed_where_it_was_earned(self, predictor: Predictor) -> None:
         new = {"newcomer": {"gsm": 0.9, "commongen": 0.4}}
-        sums = predict(predictor, asked(SUBJECTS["gsm"], 9, 40), **new).mean()
-        verse = predict(predictor, asked(SUBJECTS["commongen"], 9, 40), **new).mean()
+        sums = predict(predictor, prompts_of(SUBJECTS["gsm"], 9, 40), **new).mean()
+        verse = predict(predictor, prompts_of(SUBJECTS["commongen"], 9, 40), **new).mean()
         assert sums == pytest.approx(0.9, abs=0.1)
         assert verse == pytest.approx(0.4, abs=0.1)
 
     @pytest.mark.parametrize("key", ["gsm", "GSM", "made/gsm", "made_gsm", "gsm-level5"])
     def test_a_key_names_a_category_with_or_without_its_table(self, predictor: Predictor, key: str) -> None:
-        prompts = asked(SUBJECTS["gsm"], 9, 40)
+        prompts = prompts_of(SUBJECTS["gsm"], 9, 40)
         low, high = (predict(predictor, prompts, one={key: score}).mean() for score in (0.3, 0.9))
         assert low < 0.5
         assert high > 0.75
 
     def test_without_any_score_it_is_as_good_as_models_are(self, predictor: Predictor) -> None:
-        found = predict(predictor, asked(SUBJECTS["gsm"], 9, 40), stranger={}).mean()
-        assert 0.3 < found < 0.8
+        result = predict(predictor, prompts_of(SUBJECTS["gsm"], 9, 40), stranger={}).mean()
+        assert 0.3 < result < 0.8
 
 
-class TestFamiliesNobodyHasSeen:
+class TestUnknownFamilies:
     def test_a_score_that_no_category_knows_counts_on_strange_prompts_only(
         self, predictor: Predictor
     ) -> None:
-        code, sums = asked(CODE, 9, 40), asked(SUBJECTS["gsm"], 9, 40)
+        code, sums = prompts_of(CODE, 9, 40), prompts_of(SUBJECTS["gsm"], 9, 40)
         low, high = ({"one": {"gsm": 0.6, "programs": score}} for score in (0.1, 0.9))
         moved = predict(predictor, code, **high).mean() - predict(predictor, code, **low).mean()
         still = predict(predictor, sums, **high).mean() - predict(predictor, sums, **low).mean()
@@ -129,13 +129,13 @@ class TestFamiliesNobodyHasSeen:
 class TestCost:
     def test_it_is_tokens_times_price_and_a_poem_is_longer_than_a_number(self, predictor: Predictor) -> None:
         models = [{"id": "both", "scores": {}, "usd_per_mtok": PRICES}]
-        _, sums = predictor.predict(asked(SUBJECTS["gsm"], 9, 20), models)
-        _, verse = predictor.predict(asked(SUBJECTS["commongen"], 9, 20), models)
+        _, sums = predictor.predict(prompts_of(SUBJECTS["gsm"], 9, 20), models)
+        _, verse = predictor.predict(prompts_of(SUBJECTS["commongen"], 9, 20), models)
         assert sums.mean() == pytest.approx((20 * 1.0 + 20 * 4.0) / 1e6, rel=0.4)
         assert verse.mean() == pytest.approx((25 * 1.0 + 200 * 4.0) / 1e6, rel=0.4)
 
     def test_twice_the_price_is_twice_the_cost(self, predictor: Predictor) -> None:
-        prompts = asked(SUBJECTS["commongen"], 9, 5)
+        prompts = prompts_of(SUBJECTS["commongen"], 9, 5)
         _, once = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": PRICES}])
         doubled = {kind: 2 * price for kind, price in PRICES.items()}
         _, twice = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": doubled}])

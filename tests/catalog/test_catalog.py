@@ -84,7 +84,7 @@ def test_it_takes_five_queries(django_assert_max_num_queries: Any) -> None:
 def test_measurements_replace_priors_once_there_are_enough() -> None:
     arm = Arm("gpt-6-luna", Effort.NONE)
     prior = build(NOW, PROVIDERS).snapshot.latency[arm]
-    seen = Measurement(
+    measurement = Measurement(
         model_id="gpt-6-luna",
         effort="none",
         samples=5,
@@ -93,7 +93,7 @@ def test_measurements_replace_priors_once_there_are_enough() -> None:
         tokens_per_second=999,
         measured_at=NOW,
     )
-    seen.save()
+    measurement.save()
     assert build(NOW, PROVIDERS).snapshot.latency[arm] == prior
     Measurement.objects.update(samples=50)
     assert build(NOW, PROVIDERS).snapshot.latency[arm].tokens_per_second == 999

@@ -1,4 +1,4 @@
-"""What a catalog row says of a model: efforts, defaults, capabilities, tier."""
+"""The facts of a catalog row: efforts, defaults, capabilities, tier."""
 
 import json
 from itertools import pairwise
@@ -23,7 +23,7 @@ Models = dict[str, ModelFacts]
         ("gpt-4o", "", None),
         ("claude-opus-5-5", "low medium high xhigh max", "medium"),  # always thinks
         ("claude-haiku-5-5", "none low medium high xhigh max", "high"),
-        ("claude-opus-4-8", "none low medium high xhigh max", "none"),  # thinks only when told to
+        ("claude-opus-4-8", "none low medium high xhigh max", "none"),  # thinks only on request
         ("claude-haiku-4-5", "", None),  # takes no effort at all
         ("gemini-4-argon", "low medium high", "high"),
         ("gemini-3.5-flash-lite", "minimal low medium high", "high"),
@@ -91,8 +91,8 @@ def test_an_own_upstream_takes_what_openai_compatible_servers_take() -> None:
     assert Capability.VISION not in facts.capabilities
 
 
-def test_a_model_that_knows_no_effort_thinks_when_it_is_asked_to(models: Models) -> None:
-    """By a budget; nobody has scored it so, and the router does not choose it."""
+def test_a_model_without_efforts_thinks_on_request(models: Models) -> None:
+    """By a thinking budget. No score describes the model so, and the router does not choose it."""
     assert models["claude-haiku-4-5"].opt_in_efforts == (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
     assert all(not facts.opt_in_efforts for facts in models.values() if facts.efforts)
     assert models["gpt-4o"].opt_in_efforts == ()
@@ -102,6 +102,6 @@ def test_every_quirk_says_what_it_means_and_where_it_is_from() -> None:
     catalog = json.loads((DATA / "catalog.json").read_text())
     used = {name for row in catalog["models"] for name in row["quirks"]}
     assert used == set(catalog["quirks"])
-    for name, told in catalog["quirks"].items():
-        assert set(told) == {"means", "source"}, name
-        assert all(told.values()), name
+    for name, entry in catalog["quirks"].items():
+        assert set(entry) == {"means", "source"}, name
+        assert all(entry.values()), name

@@ -1,4 +1,4 @@
-"""What traffic shows of an arm: recent attempts count more, the caller's own failures not at all."""
+"""Measurements from traffic: recent attempts count more, failures caused by the caller do not count."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,11 +16,11 @@ from tests.catalog.conftest import NOW, PROVIDERS
 
 pytestmark = pytest.mark.django_db
 LUNA = "gpt-6-luna"
-Tried = Callable[..., None]
+AddAttempts = Callable[..., None]
 
 
 @pytest.fixture
-def tried(db: None) -> Tried:
+def add_attempts(db: None) -> AddAttempts:
     """`tried(times, ago=…, outcome=…, …)`: that many attempts of one arm, some time ago."""
     from accounts.keys import create_key
     from accounts.models import Account, Plan
@@ -28,7 +28,7 @@ def tried(db: None) -> Tried:
     account = Account.objects.create(name="Tests", plan=Plan.objects.get(pk="unlimited"))
     key, _ = create_key(account, "tests")
 
-    def tried(times: int, ago: timedelta = timedelta(seconds=1), **fields: Any) -> None:
+    def add_attempts(times: int, ago: timedelta = timedelta(seconds=1), **fields: Any) -> None:
         request = Request.objects.create(
             id=new_request_id(), account=account, key=key, created_at=NOW, lease_until=NOW, door="native",
             mode="routeplex-ai", strategy="auto", routed_model=LUNA, trace={},
@@ -41,7 +41,7 @@ def tried(db: None) -> Tried:
             Attempt(request=request, number=number, **defaults | fields) for number in range(1, times + 1)
         )
 
-    return tried
+    return add_attempts
 
 
 def measured(effort: str = "none") -> Measurement:
@@ -49,57 +49,59 @@ def measured(effort: str = "none") -> Measurement:
     return Measurement.objects.get(model_id=LUNA, effort=effort)
 
 
-def test_latency_and_speed_are_those_seen(tried: Tried) -> None:
-    tried(30)
-    seen = measured()
-    assert (seen.samples, seen.ttft_p50_ms, seen.tokens_per_second, seen.p_up) == (30, 200, 100, 1.0)
+def test_latency_and_speed_are_those_of_the_attempts(add_attempts: AddAttempts) -> None:
+    add_attempts(30)
+    row = measured()
+    assert (row.samples, row.ttft_p50_ms, row.tokens_per_second, row.p_up) == (30, 200, 100, 1.0)
     latency = build(NOW, PROVIDERS).snapshot.latency[Arm(LUNA, Effort.NONE)]
     assert (latency.ttft_p50_ms, latency.samples) == (200, 30)
 
 
-def test_speed_is_that_of_the_visible_answer(tried: Tried) -> None:
+def test_speed_is_that_of_the_visible_answer(add_attempts: AddAttempts) -> None:
     # reasoning happens before the first token, so it is in the time to it already
-    tried(3, effort="high", output_tokens=5_000, reasoning_tokens=4_900)
+    add_attempts(3, effort="high", output_tokens=5_000, reasoning_tokens=4_900)
     assert measured("high").tokens_per_second == 100
 
 
-def test_the_slow_tail_shows_in_the_95th_percentile(tried: Tried) -> None:
-    tried(90)
-    tried(10, ttft_ms=5_000, latency_ms=6_000)
-    seen = measured()
-    assert (seen.ttft_p50_ms, seen.ttft_p95_ms) == (200, 5_000)
+def test_the_slow_tail_shows_in_the_95th_percentile(add_attempts: AddAttempts) -> None:
+    add_attempts(90)
+    add_attempts(10, ttft_ms=5_000, latency_ms=6_000)
+    row = measured()
+    assert (row.ttft_p50_ms, row.ttft_p95_ms) == (200, 5_000)
 
 
-def test_an_attempt_one_half_life_ago_counts_half(tried: Tried) -> None:
-    tried(20, outcome="failed", error_kind="server")
+def test_an_attempt_one_half_life_ago_counts_half(add_attempts: AddAttempts) -> None:
+    add_attempts(20, outcome="failed", error_kind="server")
     now_failing = measured().p_up
     Attempt.objects.update(started_at=NOW - timedelta(seconds=HALF_LIFE_S))
     assert now_failing == pytest.approx(1 - 20 / 30, abs=0.001)
     assert measured().p_up == pytest.approx(1 - 10 / 20, abs=0.001)
 
 
-def test_one_failure_is_not_an_outage(tried: Tried) -> None:
-    tried(1, outcome="failed", error_kind="server")
+def test_one_failure_is_not_an_outage(add_attempts: AddAttempts) -> None:
+    add_attempts(1, outcome="failed", error_kind="server")
     assert health_word(measured().p_up, blocked=False) == "degraded"
 
 
 @pytest.mark.parametrize(
     "fields", [{"outcome": "failed", "error_kind": "bad_request"}, {"outcome": "aborted"}], ids=str
 )
-def test_what_the_caller_did_says_nothing_of_the_arm(tried: Tried, fields: dict[str, str]) -> None:
-    tried(20, **fields)
+def test_failures_caused_by_the_caller_do_not_count(
+    add_attempts: AddAttempts, fields: dict[str, str]
+) -> None:
+    add_attempts(20, **fields)
     assert measure(NOW) == 0
 
 
-def test_an_arm_nobody_tries_any_more_is_up_again(tried: Tried) -> None:
-    tried(20, outcome="failed", error_kind="server")
+def test_an_arm_without_recent_attempts_is_up_again(add_attempts: AddAttempts) -> None:
+    add_attempts(20, outcome="failed", error_kind="server")
     measure(NOW)
     measure(NOW + timedelta(days=2))
     assert Measurement.objects.get().p_up == 1.0
 
 
-def test_models_the_catalog_does_not_know_are_left_out(tried: Tried) -> None:
-    tried(5, model="gone")
+def test_models_the_catalog_does_not_know_are_left_out(add_attempts: AddAttempts) -> None:
+    add_attempts(5, model="gone")
     assert measure(NOW) == 0
 
 

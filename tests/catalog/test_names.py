@@ -1,4 +1,4 @@
-"""What a model's name means: ids, aliases, prefixes, dates, retired ids, near matches."""
+"""Resolving model names: ids, aliases, prefixes, dates, retired ids, near matches."""
 
 from datetime import date
 
@@ -59,9 +59,9 @@ def test_an_id_with_its_providers_prefix_and_a_date_means_itself(
 
 
 @given(st.text(max_size=60))
-def test_any_text_means_a_model_there_is_or_none(name: str) -> None:
-    found = NAMES.resolve(name)
-    assert found.id in MODELS or (found.id == "" and set(found.near) <= MODELS.keys())
+def test_any_text_means_an_existing_model_or_none(name: str) -> None:
+    resolved = NAMES.resolve(name)
+    assert resolved.id in MODELS or (resolved.id == "" and set(resolved.near) <= MODELS.keys())
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_a_rule_that_only_forbids_does_not_claim_other_models(name: str) -> None
     ],
 )
 def test_a_retired_id_means_its_successor_and_says_so(name: str, successor: str) -> None:
-    found = NAMES.resolve(name)
-    assert found.id == successor
-    assert found.replaced_from is not None
-    assert "was retired on" in (found.note or "")
+    resolved = NAMES.resolve(name)
+    assert resolved.id == successor
+    assert resolved.replaced_from is not None
+    assert "was retired on" in (resolved.note or "")
 
 
 def test_a_successor_that_is_retired_itself_is_followed_to_one_that_is_not() -> None:
@@ -143,6 +143,6 @@ def test_every_model_that_will_be_shut_down_has_a_successor_that_will_be_there()
 
 
 def test_a_misspelling_gets_near_matches() -> None:
-    found = NAMES.resolve("claude-hiaku-5-5")
-    assert found.id == ""
-    assert "claude-haiku-5-5" in found.near
+    resolved = NAMES.resolve("claude-hiaku-5-5")
+    assert resolved.id == ""
+    assert "claude-haiku-5-5" in resolved.near

@@ -115,16 +115,16 @@ def test_a_file_is_read_too(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told_by_its_field(change: dict[str, Any], named: str) -> None:
+def test_the_error_names_the_wrong_field(change: dict[str, Any], named: str) -> None:
     with configured(UPSTREAM | change), pytest.raises(ImproperlyConfigured, match=named):
         configured_upstreams()
 
 
 def warnings() -> list[str | None]:
-    return [found.id for found in run_checks(tags=["providers"])]
+    return [issue.id for issue in run_checks(tags=["providers"])]
 
 
-def test_the_check_warns_when_nobody_can_answer() -> None:
+def test_the_check_warns_when_no_model_can_answer() -> None:
     assert warnings() == []
     with override_settings(PROVIDERS=[], UPSTREAMS=""):
         assert warnings() == ["catalog.W001"]

@@ -24,18 +24,18 @@ def ask(catalog: Snapshot) -> Ask:
     """`ask("text", strategy=…, catalog=…, draw=…)`: the decision on one user message; `request` for more."""
 
     def ask(text: str = "", request: ChatRequest | None = None, **circumstances: Any) -> Decision:
-        seen = circumstances.pop("catalog", catalog)
+        snapshot = circumstances.pop("catalog", catalog)
         draw = circumstances.pop("draw", 0.0)
         learning = circumstances.pop("learning", None)
-        question = DecisionInput(
-            request=request or said(text), at=circumstances.pop("at", NOW), **circumstances
+        decision_input = DecisionInput(
+            request=request or chat_request(text), at=circumstances.pop("at", NOW), **circumstances
         )
-        return decide(question, seen, draw=draw, learning=learning)
+        return decide(decision_input, snapshot, draw=draw, learning=learning)
 
     return ask
 
 
-def said(text: str, **fields: Any) -> ChatRequest:
+def chat_request(text: str, **fields: Any) -> ChatRequest:
     return ChatRequest(messages=(Message(Role.USER, (Text(text),)),), **fields)
 
 

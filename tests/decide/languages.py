@@ -1,4 +1,4 @@
-"""The same questions in eight languages, in other words, and in scripts nobody reads; written by hand."""
+"""The same questions in eight languages, in other words, and in scripts RoutePlex cannot read; written by hand."""
 
 LANGUAGES = ("English", "German", "French", "Spanish", "Chinese", "Japanese", "Arabic", "Hindi")
 

@@ -1,8 +1,8 @@
-"""`python -m tests.decide.parity`: whether the same question goes to one tier in all languages and wordings.
+"""`python -m tests.decide.parity`: does the same question go to one tier in all languages and wordings?
 
-Each pair is judged on the English question's own forecasts: the arm that another wording is given to is a
-downgrade when it would succeed there less often by more than LOSS, and an upgrade when it would cost more
-than DEARER times as much without that. Otherwise both are in one tier.
+Each pair is compared on the English question's forecasts. The arm chosen for the other wording is a downgrade
+when its success there is lower by more than LOSS, else an upgrade when it costs more than DEARER times as
+much. Otherwise both are in one tier.
 """
 
 import os
@@ -25,14 +25,14 @@ WORDINGS = ("plain", "formal", "chatty", "with slips", "courteous")
 
 @dataclass(frozen=True)
 class Pair:
-    """What the English question and another wording of it were given to."""
+    """The decisions on the English question and on another wording of it."""
 
     english: Trace
     other: Trace
 
     @property
     def loss(self) -> float:
-        """Of success, on the English question's forecasts; negative: the other's arm is abler."""
+        """Loss of success, on the English question's forecasts; negative: the other's arm is better."""
         return _first(self.english).p_success - self._there.p_success
 
     @property
@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def _there(self) -> Candidate:
-        """The other's arm, as the English question's record has it."""
+        """The other's arm, with the numbers of the English question's trace."""
         return next(entry for entry in self.english.candidates if entry.arm == _first(self.other).arm)
 
 
@@ -67,18 +67,20 @@ def _first(trace: Trace) -> Candidate:
 def pairs(
     rows: Iterable[Sequence[str]], column: int, catalog: Snapshot, strategy: Strategy = Strategy.AUTO
 ) -> list[Pair]:
-    """The first of each row beside the one in that column."""
+    """The first text of each row, paired with the text in that column."""
     return [Pair(*(traced(row[i], catalog, strategy) for i in (0, column))) for row in rows]
 
 
 def traced(text: str, catalog: Snapshot, strategy: Strategy = Strategy.AUTO) -> Trace:
-    from tests.decide.conftest import said
+    from tests.decide.conftest import chat_request
 
-    return decide(DecisionInput(request=said(text), at=NOW, strategy=strategy), catalog, draw=0.0).trace
+    return decide(
+        DecisionInput(request=chat_request(text), at=NOW, strategy=strategy), catalog, draw=0.0
+    ).trace
 
 
-def share(found: Sequence[Pair], tier: str) -> float:
-    return float(np.mean([pair.tier == tier for pair in found]))
+def share(compared: Sequence[Pair], tier: str) -> float:
+    return float(np.mean([pair.tier == tier for pair in compared]))
 
 
 def main() -> None:
@@ -96,13 +98,13 @@ def main() -> None:
         shares = [
             share(pairs(QUESTIONS, column, catalog, strategy), "same") for column in range(1, len(LANGUAGES))
         ]
-        print(f"{strategy:24} " + " ".join(f"{one:8.0%}" for one in shares))
+        print(f"{strategy:24} " + " ".join(f"{value:8.0%}" for value in shares))
 
 
-def _print(title: str, found: Sequence[Pair]) -> None:
-    tiers = " ".join(f"{share(found, tier):6.0%}" for tier in ("same", "down", "up"))
-    skill = np.mean([pair.same_skill for pair in found])
-    print(f"{title:24} {tiers} {skill:6.0%} {np.median([pair.harder for pair in found]):+7.2f}")
+def _print(title: str, compared: Sequence[Pair]) -> None:
+    tiers = " ".join(f"{share(compared, tier):6.0%}" for tier in ("same", "down", "up"))
+    skill = np.mean([pair.same_skill for pair in compared])
+    print(f"{title:24} {tiers} {skill:6.0%} {np.median([pair.harder for pair in compared]):+7.2f}")
 
 
 if __name__ == "__main__":

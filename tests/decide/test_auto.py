@@ -1,9 +1,9 @@
-"""`auto` sends easy prompts to cheap arms and hard ones to strong arms, and says why."""
+"""`auto` sends easy prompts to cheap arms and hard prompts to strong arms."""
 
 import pytest
 
 from routing.language.chat import ChatRequest, Message, Role, Text
-from tests.decide.conftest import Ask, said
+from tests.decide.conftest import Ask, chat_request
 
 EASY = ("What is the capital of France?", "What is Python?", "hello", "What is 2+2?", "Who wrote Faust?")
 HARD = (
@@ -16,11 +16,11 @@ HARD = (
 
 @pytest.mark.parametrize("limit", [None, 512, 4096])
 def test_easy_and_hard_prompts_go_to_clearly_different_arms(ask: Ask, limit: int | None) -> None:
-    easy = [ask(request=said(prompt, max_output_tokens=limit)) for prompt in EASY]
-    hard = [ask(request=said(prompt, max_output_tokens=limit)) for prompt in HARD]
+    easy = [ask(request=chat_request(prompt, max_output_tokens=limit)) for prompt in EASY]
+    hard = [ask(request=chat_request(prompt, max_output_tokens=limit)) for prompt in HARD]
     assert not {d.chain[0].model for d in easy} & {d.chain[0].model for d in hard}
-    dearest = max(d.trace.candidates[0].cost_usd or 0 for d in easy)
-    assert all((d.trace.candidates[0].cost_usd or 0) > 5 * dearest for d in hard)
+    most_expensive_easy = max(d.trace.candidates[0].cost_usd or 0 for d in easy)
+    assert all((d.trace.candidates[0].cost_usd or 0) > 5 * most_expensive_easy for d in hard)
 
 
 @pytest.mark.parametrize("prompt", EASY)
@@ -53,14 +53,14 @@ def test_the_skill_is_recognised(ask: Ask, prompt: str, skill: str) -> None:
     assert ask(prompt).trace.query_type == skill
 
 
-def test_the_question_is_looked_at_and_not_its_wrapper(ask: Ask) -> None:
+def test_only_the_question_counts_and_not_its_wrapper(ask: Ask) -> None:
     system = Message(Role.SYSTEM, (Text("You are a mathematician. Prove every theorem rigorously. " * 5),))
-    asked = Message(Role.USER, (Text("What is the capital of France?"),))
-    wrapped = ask(request=ChatRequest(messages=(system, asked)))
+    user = Message(Role.USER, (Text("What is the capital of France?"),))
+    wrapped = ask(request=ChatRequest(messages=(system, user)))
     assert wrapped.trace.query_type == ask("What is the capital of France?").trace.query_type
 
 
-def test_a_short_follow_up_leans_on_the_message_before_it(ask: Ask) -> None:
+def test_a_short_follow_up_is_read_with_the_message_before_it(ask: Ask) -> None:
     hard = Message(Role.USER, (Text("Implement a red-black tree in Rust with deletion"),))
     answer = Message(Role.ASSISTANT, (Text("Here it is."),))
     follow_up = ask(request=ChatRequest(messages=(hard, answer, Message(Role.USER, (Text("now in C++"),)))))

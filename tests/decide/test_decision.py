@@ -14,12 +14,12 @@ from routing.decide.decision import Decision, DecisionInput, NoCandidate, decide
 from routing.decide.trace import Trace
 from routing.language.arms import Arm, Effort
 from routing.language.chat import ChatRequest, Message, Mode, Role, Strategy, Text
-from tests.decide.conftest import PROMPTS, Ask, said
+from tests.decide.conftest import PROMPTS, Ask, chat_request
 
 CATALOG = snapshot()
 MODELS = sorted(CATALOG.models)
 
-questions = st.builds(
+decision_inputs = st.builds(
     DecisionInput,
     request=st.builds(
         ChatRequest,
@@ -52,39 +52,41 @@ questions = st.builds(
 REFUSALS = {"no_capable_model", "budget_too_low", "context_length_exceeded", "invalid_model"}
 
 
-def answer(question: DecisionInput, draw: float) -> Decision | NoCandidate:
+def answer(decision_input: DecisionInput, draw: float) -> Decision | NoCandidate:
     try:
-        return decide(question, CATALOG, draw=draw)
+        return decide(decision_input, CATALOG, draw=draw)
     except NoCandidate as refusal:
         return refusal
 
 
-@given(question=questions, draw=st.floats(0, 1, exclude_max=True))
+@given(decision_input=decision_inputs, draw=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=150, deadline=None)
-def test_every_question_gets_a_sound_chain_or_a_named_refusal(question: DecisionInput, draw: float) -> None:
-    made = answer(question, draw)
-    if isinstance(made, NoCandidate):
-        assert made.code in REFUSALS
+def test_every_input_gets_a_sound_chain_or_a_named_refusal(
+    decision_input: DecisionInput, draw: float
+) -> None:
+    decision = answer(decision_input, draw)
+    if isinstance(decision, NoCandidate):
+        assert decision.code in REFUSALS
         return
-    ranked = {entry.arm for entry in made.trace.candidates if entry.removed is None}
-    models = [arm.model for arm in made.chain]
-    assert 1 <= len(made.chain) <= 3
+    ranked = {entry.arm for entry in decision.trace.candidates if entry.removed is None}
+    models = [arm.model for arm in decision.chain]
+    assert 1 <= len(decision.chain) <= 3
     assert len(set(models)) == len(models)
-    assert {arm.name for arm in made.chain} <= ranked
-    assert len(made.forecast) == len(made.chain)
-    assert made.trace.chain == tuple(arm.name for arm in made.chain)
-    if not question.fallback:
-        assert len(made.chain) == 1
-    if question.mode is Mode.MANUAL:
-        assert made.chain[0].model == question.pinned
-    assert made == answer(question, draw)
-    assert msgspec.json.decode(msgspec.json.encode(made.trace), type=Trace) == made.trace
+    assert {arm.name for arm in decision.chain} <= ranked
+    assert len(decision.forecast) == len(decision.chain)
+    assert decision.trace.chain == tuple(arm.name for arm in decision.chain)
+    if not decision_input.fallback:
+        assert len(decision.chain) == 1
+    if decision_input.mode is Mode.MANUAL:
+        assert decision.chain[0].model == decision_input.pinned
+    assert decision == answer(decision_input, draw)
+    assert msgspec.json.decode(msgspec.json.encode(decision.trace), type=Trace) == decision.trace
 
 
 def test_the_trace_holds_no_text_of_the_request(ask: Ask) -> None:
-    told = json.dumps(msgspec.to_builtins(ask("My password is hunter2-zebra, keep it secret").trace))
-    assert "hunter2" not in told
-    assert "zebra" not in told
+    shifted = json.dumps(msgspec.to_builtins(ask("My password is hunter2-zebra, keep it secret").trace))
+    assert "hunter2" not in shifted
+    assert "zebra" not in shifted
 
 
 @pytest.mark.parametrize("strategy", Strategy)
@@ -102,24 +104,24 @@ def test_with_one_provider_the_chain_takes_its_other_models(ask: Ask, catalog: S
 
 class TestManual:
     def test_the_pinned_model_comes_first_and_others_follow(self, ask: Ask, catalog: Snapshot) -> None:
-        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1")
-        assert made.chain[0] == Arm("gpt-4.1")
-        assert len(made.chain) == 3
-        assert made.trace.reason == f"You asked for {catalog.models['gpt-4.1'].name}."
+        decision = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1")
+        assert decision.chain[0] == Arm("gpt-4.1")
+        assert len(decision.chain) == 3
+        assert decision.trace.reason == f"You asked for {catalog.models['gpt-4.1'].name}."
 
     def test_without_fallback_it_is_alone(self, ask: Ask) -> None:
-        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", fallback=False)
-        assert made.chain == (Arm("gpt-4.1"),)
+        decision = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", fallback=False)
+        assert decision.chain == (Arm("gpt-4.1"),)
 
     def test_an_effort_it_does_not_take_becomes_the_nearest(self, ask: Ask) -> None:
-        request = said("hi", effort=Effort.NONE)
+        request = chat_request("hi", effort=Effort.NONE)
         assert ask(request=request, mode=Mode.MANUAL, pinned="o3").chain[0] == Arm("o3", Effort.LOW)
 
-    def test_when_it_is_paused_the_best_other_stands_in(self, ask: Ask, catalog: Snapshot) -> None:
+    def test_when_it_is_paused_the_best_other_model_answers(self, ask: Ask, catalog: Snapshot) -> None:
         paused = msgspec.structs.replace(catalog, blocked={"gpt-4.1": "five failures in a row"})
-        made = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", catalog=paused)
-        assert made.chain[0].model != "gpt-4.1"
-        assert "five failures in a row" in made.trace.reason
+        decision = ask("hi", mode=Mode.MANUAL, pinned="gpt-4.1", catalog=paused)
+        assert decision.chain[0].model != "gpt-4.1"
+        assert "five failures in a row" in decision.trace.reason
 
     def test_when_it_is_paused_and_pinned_strictly_the_request_is_refused(
         self, ask: Ask, catalog: Snapshot
@@ -144,7 +146,7 @@ class TestExplaining:
         assert "only model" in trace.reason
         assert trace.flip.startswith("Nothing")
 
-    def test_the_baseline_and_the_saving_are_told(self, ask: Ask) -> None:
+    def test_the_trace_has_the_baseline_and_the_saving(self, ask: Ask) -> None:
         trace = ask("hi", baseline="claude-opus-5").trace
         assert trace.baseline is not None
         assert trace.baseline.model == "claude-opus-5"
@@ -163,15 +165,15 @@ class TestLearning:
         learning = {f"{first}|{skill}": by for skill in ("humanities", "science", "professional")}
         return ask("What is the capital of France?", learning=learning), first
 
-    def test_bad_outcomes_move_the_account_elsewhere(self, ask: Ask) -> None:
-        made, before = self.shift(ask, -0.15)
-        assert made.chain[0].name != before
-        told = next(entry for entry in made.trace.candidates if entry.arm == before)
-        assert told.learned < 0
+    def test_poor_outcomes_move_the_account_to_another_model(self, ask: Ask) -> None:
+        decision, before = self.shift(ask, -0.15)
+        assert decision.chain[0].name != before
+        shifted = next(entry for entry in decision.trace.candidates if entry.arm == before)
+        assert shifted.learned < 0
 
     def test_good_outcomes_keep_it_where_it_is(self, ask: Ask) -> None:
-        made, before = self.shift(ask, 0.01)
-        assert made.chain[0].name == before
+        decision, before = self.shift(ask, 0.01)
+        assert decision.chain[0].name == before
 
 
 class TestExploration:
@@ -180,8 +182,8 @@ class TestExploration:
 
     def test_at_most_two_percent_and_only_near_ties(self, ask: Ask) -> None:
         draws = np.linspace(0, 1, 500, endpoint=False)
-        made = [ask("hi", draw=float(draw)).trace for draw in draws]
-        explored = [trace for trace in made if trace.explored]
+        decision = [ask("hi", draw=float(draw)).trace for draw in draws]
+        explored = [trace for trace in decision if trace.explored]
         assert len(explored) <= 0.02 * len(draws)
         for trace in explored:
             best = max(entry.utility or 0 for entry in trace.candidates if entry.removed is None)
@@ -195,7 +197,7 @@ class TestExploration:
         assert trace.selection_probability == 1.0
 
 
-def test_a_new_breaker_state_is_seen_at_once(ask: Ask, catalog: Snapshot) -> None:
+def test_a_new_breaker_state_takes_effect_at_once(ask: Ask, catalog: Snapshot) -> None:
     first = ask("hi").chain[0].model
     paused = msgspec.structs.replace(catalog, blocked={first: "out"})
     assert ask("hi", catalog=paused).chain[0].model != first

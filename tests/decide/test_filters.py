@@ -1,4 +1,4 @@
-"""Who can answer at all (spec/routing.md §1): every removal has a code and words."""
+"""Filters: every arm that cannot answer is removed with a reason code and words."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,7 +27,7 @@ from routing.language.chat import (
     Tool,
     ToolChoice,
 )
-from tests.decide.conftest import Ask, said
+from tests.decide.conftest import Ask, chat_request
 from tests.providers.facts import MODELS
 
 TOOLS = (Tool("weather", "Weather of a city", {"type": "object"}),)
@@ -46,21 +46,24 @@ def with_part(part: Part) -> ChatRequest:
 @pytest.mark.parametrize(
     ("request_", "needed"),
     [
-        (said("hi", tools=TOOLS), {Capability.TOOLS}),
-        (said("hi", tools=TOOLS, tool_choice=ToolChoice("required")), {Capability.FORCED_TOOLS}),
-        (said("hi", tools=TOOLS, tool_choice=ToolChoice("named", "weather")), {Capability.FORCED_TOOLS}),
-        (said("hi", tools=TOOLS, parallel_tool_calls=True), {Capability.PARALLEL_TOOLS}),
+        (chat_request("hi", tools=TOOLS), {Capability.TOOLS}),
+        (chat_request("hi", tools=TOOLS, tool_choice=ToolChoice("required")), {Capability.FORCED_TOOLS}),
+        (
+            chat_request("hi", tools=TOOLS, tool_choice=ToolChoice("named", "weather")),
+            {Capability.FORCED_TOOLS},
+        ),
+        (chat_request("hi", tools=TOOLS, parallel_tool_calls=True), {Capability.PARALLEL_TOOLS}),
         (with_part(Image("https://a.example/cat.png")), {Capability.VISION}),
         (with_part(File("https://a.example/a.pdf")), {Capability.PDF}),
         (with_part(Audio("AAAA", "wav")), {Capability.AUDIO_IN}),
         (
-            said("hi", response_format=ResponseFormat("json_schema", schema={})),
+            chat_request("hi", response_format=ResponseFormat("json_schema", schema={})),
             {Capability.STRUCTURED_OUTPUT},
         ),
-        (said("hi", n=9), {Capability.N}),
-        (said("hi", logprobs=True), {Capability.LOGPROBS}),
-        (said("hi", stop=("END",)), {Capability.STOP}),
-        (said("hi", sampling=Sampling(logit_bias={"1": 5.0})), {Capability.LOGIT_BIAS}),
+        (chat_request("hi", n=9), {Capability.N}),
+        (chat_request("hi", logprobs=True), {Capability.LOGPROBS}),
+        (chat_request("hi", stop=("END",)), {Capability.STOP}),
+        (chat_request("hi", sampling=Sampling(logit_bias={"1": 5.0})), {Capability.LOGIT_BIAS}),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, set) else "",
 )
@@ -73,8 +76,8 @@ def test_a_missing_capability_removes(
         else msgspec.structs.replace(facts, capabilities=facts.capabilities | needed)
         for name, facts in catalog.models.items()
     }
-    seen = msgspec.structs.replace(catalog, models=lacking)
-    decision = ask(request=request_, catalog=seen)
+    changed = msgspec.structs.replace(catalog, models=lacking)
+    decision = ask(request=request_, catalog=changed)
     assert all(lacking[arm.model].provider != "anthropic" for arm in decision.chain)
     assert removed(decision, "claude-opus-5") == Reason.CAPABILITY
 
@@ -82,13 +85,13 @@ def test_a_missing_capability_removes(
 @pytest.mark.parametrize(
     "request_",
     [
-        said("hi", tools=TOOLS, parallel_tool_calls=False),
-        said("hi", response_format=ResponseFormat("json_object")),
-        said("hi", sampling=Sampling(temperature=0.2, seed=1)),
-        said("hi", n=8),
+        chat_request("hi", tools=TOOLS, parallel_tool_calls=False),
+        chat_request("hi", response_format=ResponseFormat("json_object")),
+        chat_request("hi", sampling=Sampling(temperature=0.2, seed=1)),
+        chat_request("hi", n=8),
     ],
 )
-def test_what_adapters_can_do_without_removes_nobody(
+def test_options_adapters_can_drop_remove_no_model(
     ask: Ask, catalog: Snapshot, request_: ChatRequest
 ) -> None:
     bare = frozenset({Capability.TOOLS})
@@ -109,26 +112,29 @@ def listed(catalog: Snapshot) -> Snapshot:
     return msgspec.structs.replace(catalog, models=models)
 
 
-def test_a_model_asked_for_by_name_may_know_no_stop_sequences(ask: Ask, listed: Snapshot) -> None:
-    request = said("hi", stop=("END",))
+def test_a_pinned_model_may_lack_stop_sequences(ask: Ask, listed: Snapshot) -> None:
+    request = chat_request("hi", stop=("END",))
     assert removed(ask(request=request, catalog=listed), "gpt-6-luna") == Reason.CAPABILITY
     pinned = ask(request=request, catalog=listed, mode=Mode.MANUAL, pinned="gpt-6-luna")
     assert pinned.chain[0].model == "gpt-6-luna"
 
 
 def test_geminis_sampling_takes_no_logit_bias(ask: Ask, listed: Snapshot) -> None:
-    decision = ask(request=said("hi", sampling=Sampling(logit_bias={"1": 5.0})), catalog=listed)
+    decision = ask(request=chat_request("hi", sampling=Sampling(logit_bias={"1": 5.0})), catalog=listed)
     assert removed(decision, "gpt-4o") is None
     assert removed(decision, "gemini-2.5-flash") == Reason.CAPABILITY
 
 
-def test_choices_asked_for_one_by_one_pay_their_input_each_time(ask: Ask, listed: Snapshot) -> None:
+def test_choices_called_one_at_a_time_pay_their_input_each_time(ask: Ask, listed: Snapshot) -> None:
     def cost(n: int, model: str) -> float:
         text = "word " * 20_000
         decision = ask(
-            request=said(text, n=n, max_output_tokens=16), catalog=listed, mode=Mode.MANUAL, pinned=model
+            request=chat_request(text, n=n, max_output_tokens=16),
+            catalog=listed,
+            mode=Mode.MANUAL,
+            pinned=model,
         )
-        return next(one.cost_usd or 0 for one in decision.forecast if one.arm.model == model)
+        return next(forecast.cost_usd or 0 for forecast in decision.forecast if forecast.arm.model == model)
 
     assert cost(4, "claude-opus-5") / cost(1, "claude-opus-5") == pytest.approx(4, rel=0.01)
     assert cost(4, "gpt-4o") / cost(1, "gpt-4o") < 1.2
@@ -141,8 +147,8 @@ def test_an_input_longer_than_the_context_removes(ask: Ask) -> None:
 
 
 def test_requested_output_counts_towards_the_context(ask: Ask) -> None:
-    assert removed(ask(request=said("word " * 115_000, max_output_tokens=8000)), "gpt-4o") is None
-    decision = ask(request=said("word " * 115_000, max_output_tokens=16000))
+    assert removed(ask(request=chat_request("word " * 115_000, max_output_tokens=8000)), "gpt-4o") is None
+    decision = ask(request=chat_request("word " * 115_000, max_output_tokens=16000))
     assert removed(decision, "gpt-4o") == Reason.CONTEXT
 
 
@@ -165,9 +171,9 @@ def test_test_mode_has_no_effect_in_manual_mode(ask: Ask) -> None:
 
 def test_an_unpriced_model_is_a_candidate_only_when_pinned(ask: Ask, catalog: Snapshot) -> None:
     prices = {name: tiers for name, tiers in catalog.prices.items() if name != "gpt-6-luna"}
-    seen = msgspec.structs.replace(catalog, prices=prices)
-    assert removed(ask("hi", catalog=seen), "gpt-6-luna") == Reason.UNPRICED
-    pinned = ask("hi", catalog=seen, mode=Mode.MANUAL, pinned="gpt-6-luna")
+    changed = msgspec.structs.replace(catalog, prices=prices)
+    assert removed(ask("hi", catalog=changed), "gpt-6-luna") == Reason.UNPRICED
+    pinned = ask("hi", catalog=changed, mode=Mode.MANUAL, pinned="gpt-6-luna")
     assert pinned.chain[0].model == "gpt-6-luna"
     assert pinned.forecast[0].cost_usd is None
 
@@ -178,15 +184,15 @@ def test_a_limited_access_model_is_a_candidate_only_when_pinned(ask: Ask) -> Non
     assert pinned.chain[0].model == "claude-mythos-5"
 
 
-def test_a_model_is_gone_from_its_shutdown_date_on(ask: Ask) -> None:
+def test_a_model_is_retired_from_its_shutdown_date_on(ask: Ask) -> None:
     before, after = datetime(2026, 12, 10, 23, tzinfo=UTC), datetime(2026, 12, 11, tzinfo=UTC)
     assert removed(ask("hi", at=before), "gpt-5") is None
     assert removed(ask("hi", at=after), "gpt-5") == Reason.RETIRED
 
 
 def test_a_paused_model_is_removed_with_the_breakers_words(ask: Ask, catalog: Snapshot) -> None:
-    seen = msgspec.structs.replace(catalog, blocked={"gpt-6-luna": "five failures in a row"})
-    decision = ask("hi", catalog=seen)
+    changed = msgspec.structs.replace(catalog, blocked={"gpt-6-luna": "five failures in a row"})
+    decision = ask("hi", catalog=changed)
     entry = next(e for e in decision.trace.candidates if e.model == "gpt-6-luna")
     assert entry.removed is not None
     assert entry.removed.code == Reason.UNAVAILABLE
@@ -206,13 +212,13 @@ def test_candidates_over_the_callers_ceiling_are_left_out(
 
 
 def test_a_pinned_effort_keeps_models_that_take_it(ask: Ask, catalog: Snapshot) -> None:
-    decision = ask(request=said("hi", effort=Effort.XHIGH))
+    decision = ask(request=chat_request("hi", effort=Effort.XHIGH))
     assert all(arm.effort is Effort.XHIGH for arm in decision.chain)
     assert removed(decision, "gpt-5") == Reason.EFFORT
 
 
 def test_the_lowest_effort_also_suits_models_that_never_reason(ask: Ask) -> None:
-    assert removed(ask(request=said("hi", effort=Effort.NONE)), "gpt-4o") is None
+    assert removed(ask(request=chat_request("hi", effort=Effort.NONE)), "gpt-4o") is None
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,7 @@ def test_the_lowest_effort_also_suits_models_that_never_reason(ask: Ask) -> None
         ({"mode": Mode.MANUAL, "pinned": "gpt-4o", "max_cost_usd": 1e-9}, "budget_too_low"),
     ],
 )
-def test_nobody_left_says_what_the_caller_can_do(
+def test_a_refusal_says_what_the_caller_can_change(
     ask: Ask, circumstances: dict[str, object], code: str
 ) -> None:
     with pytest.raises(NoCandidate) as refused:
@@ -235,13 +241,13 @@ def test_nobody_left_says_what_the_caller_can_do(
     assert refused.value.message
 
 
-def test_an_input_nobody_can_take_is_a_context_error(ask: Ask) -> None:
+def test_an_input_no_model_can_take_is_a_context_error(ask: Ask) -> None:
     with pytest.raises(NoCandidate) as refused:
         ask("word " * 1_500_000)
     assert refused.value.code == "context_length_exceeded"
 
 
-def test_a_capability_nobody_has_names_it(ask: Ask) -> None:
+def test_a_capability_no_model_has_is_named_in_the_refusal(ask: Ask) -> None:
     with pytest.raises(NoCandidate, match="does not hear audio") as refused:
         ask(request=with_part(Audio("AAAA", "wav")), allowed=frozenset({"gpt-6-luna"}))
     assert refused.value.code == "no_capable_model"
@@ -256,5 +262,5 @@ def test_a_snapshot_without_models_refuses(ask: Ask, catalog: Snapshot) -> None:
 
 def test_a_free_model_is_a_candidate(ask: Ask, catalog: Snapshot) -> None:
     free = PriceTier(0, UnitPrices(*[Decimal(0)] * 5))
-    seen = msgspec.structs.replace(catalog, prices={**catalog.prices, "gpt-4o": (free,)})
-    assert ask("hi", catalog=seen, strategy=Strategy.COST).chain[0].model == "gpt-4o"
+    changed = msgspec.structs.replace(catalog, prices={**catalog.prices, "gpt-4o": (free,)})
+    assert ask("hi", catalog=changed, strategy=Strategy.COST).chain[0].model == "gpt-4o"

@@ -1,4 +1,4 @@
-"""What an answer will take: output tokens, USD with tiers and prompt cache, and time."""
+"""Forecasts of output tokens, cost with price tiers and prompt cache, and time."""
 
 from datetime import timedelta
 
@@ -11,15 +11,15 @@ from routing.decide.decision import Conversation
 from routing.decide.trace import Candidate
 from routing.language.arms import Arm, Effort
 from routing.language.chat import Mode, Strategy
-from tests.decide.conftest import Ask, said
+from tests.decide.conftest import Ask, chat_request
 
 HARD = "Prove that every group of order p^2 is abelian and classify the groups of order p^3"
 
 
 def entry(ask: Ask, arm: str, text: str = HARD, **circumstances: object) -> Candidate:
     limit = circumstances.pop("limit", None)
-    trace = ask(request=said(text, max_output_tokens=limit), **circumstances).trace
-    return next(one for one in trace.candidates if one.arm == arm)
+    trace = ask(request=chat_request(text, max_output_tokens=limit), **circumstances).trace
+    return next(candidate for candidate in trace.candidates if candidate.arm == arm)
 
 
 def test_the_limit_caps_output_and_with_it_cost(ask: Ask) -> None:
@@ -48,8 +48,8 @@ def test_a_hard_prompt_takes_more_thought_than_an_easy_one(ask: Ask) -> None:
 
 
 def test_traffic_replaces_the_forecast(ask: Ask, catalog: Snapshot) -> None:
-    seen = msgspec.structs.replace(catalog, output_tokens={"gpt-6-luna@none|humanities": 42.0})
-    arm = entry(ask, "gpt-6-luna@none", "What is the capital of France?", catalog=seen)
+    changed = msgspec.structs.replace(catalog, output_tokens={"gpt-6-luna@none|humanities": 42.0})
+    arm = entry(ask, "gpt-6-luna@none", "What is the capital of France?", catalog=changed)
     assert arm.output_tokens == 42
 
 
@@ -66,36 +66,36 @@ def test_a_long_prompt_pays_its_tier_on_the_whole_input(ask: Ask) -> None:
 
 
 def test_several_choices_pay_their_output_each(ask: Ask) -> None:
-    one, three = (
-        next(e for e in ask(request=said(HARD, n=n)).trace.candidates if e.arm == "gpt-6-luna@none")
+    candidate, three = (
+        next(e for e in ask(request=chat_request(HARD, n=n)).trace.candidates if e.arm == "gpt-6-luna@none")
         for n in (1, 3)
     )
-    assert three.cost_usd == pytest.approx(3 * one.cost_usd, rel=0.05)
+    assert three.cost_usd == pytest.approx(3 * candidate.cost_usd, rel=0.05)
 
 
 def test_latency_is_first_token_and_decoding(ask: Ask, catalog: Snapshot) -> None:
     arm = Arm("gpt-6-luna", Effort.NONE)
-    seen = msgspec.structs.replace(catalog, latency={**catalog.latency, arm: Latency(500, 900, 100)})
-    told = entry(ask, arm.name, catalog=seen)
-    assert told.ttft_ms == 500
-    assert told.latency_ms == pytest.approx(500 + told.output_tokens * 10, rel=0.02)
+    changed = msgspec.structs.replace(catalog, latency={**catalog.latency, arm: Latency(500, 900, 100)})
+    costs = entry(ask, arm.name, catalog=changed)
+    assert costs.ttft_ms == 500
+    assert costs.latency_ms == pytest.approx(500 + costs.output_tokens * 10, rel=0.02)
 
 
 class TestPromptCache:
-    """spec/routing.md §5: the arm of the earlier turn is cheaper by its cached prefix."""
+    """The previous turn's arm is cheaper by the cached prefix."""
 
     prefix = "Here is the contract. " * 2000
 
-    def told(self, ask: Ask, **conversation: object) -> dict[str, Candidate]:
+    def costs(self, ask: Ask, **conversation: object) -> dict[str, Candidate]:
         earlier = {"arm": Arm("claude-opus-5"), "prefix_tokens": 8000, "last_at": NOW, **conversation}
         trace = ask(self.prefix, conversation=Conversation(**earlier)).trace
-        return {one.model: one for one in trace.candidates}
+        return {candidate.model: candidate for candidate in trace.candidates}
 
     def test_staying_costs_the_cached_price_of_the_shared_prefix(self, ask: Ask, catalog: Snapshot) -> None:
-        fresh = {one.model: one for one in ask(self.prefix).trace.candidates}
+        fresh = {candidate.model: candidate for candidate in ask(self.prefix).trace.candidates}
         prices = catalog.prices["claude-opus-5"][0].prices
         saving = 8000 * float(prices.uncached_input - prices.cache_read) / 1e6
-        stayed = self.told(ask)
+        stayed = self.costs(ask)
         assert fresh["claude-opus-5"].cost_usd - stayed["claude-opus-5"].cost_usd == pytest.approx(saving)
         assert fresh["gpt-4o"].cost_usd == stayed["gpt-4o"].cost_usd
 
@@ -109,9 +109,9 @@ class TestPromptCache:
         ids=["cache has gone cold", "too short to be cached", "model is gone"],
     )
     def test_no_cache_no_discount(self, ask: Ask, conversation: dict[str, object]) -> None:
-        fresh = {one.model: one.cost_usd for one in ask(self.prefix).trace.candidates}
-        told = self.told(ask, **conversation)
-        assert {model: one.cost_usd for model, one in told.items()} == fresh
+        fresh = {candidate.model: candidate.cost_usd for candidate in ask(self.prefix).trace.candidates}
+        costs = self.costs(ask, **conversation)
+        assert {model: candidate.cost_usd for model, candidate in costs.items()} == fresh
 
     def test_the_trace_says_what_staying_saves(self, ask: Ask) -> None:
         earlier = Conversation(Arm("claude-opus-5"), 8000, NOW)

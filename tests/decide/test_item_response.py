@@ -50,10 +50,10 @@ class TestWhatItSays:
 
     def test_arms_of_the_same_profile_gain_the_same(self, fit: Fitted) -> None:
         place = item_response.places(np.repeat(profile(coding=1.0, reasoning=-1.0), 2, axis=0), fit)
-        one, other = item_response.term(
+        item, other = item_response.term(
             scaled("Why is the sky blue?", fit), only(ARITHMETIC), 1.0, place, fit
         )
-        assert one == other
+        assert item == other
 
     def test_ability_at_everything_alike_is_the_skill_tables_to_tell(self, fit: Fitted) -> None:
         able = item_response.places(np.full((1, len(skills.SKILLS)), 2.0), fit)
@@ -75,7 +75,7 @@ class TestWhereItIsSilent:
         near, far = (item_response.term(x, only(ARITHMETIC), known, place, fit)[0] for known in (1.0, 0.1))
         assert far == pytest.approx(0.1 * near)
 
-    def test_of_models_nobody_scored(self, catalog: Snapshot) -> None:
+    def test_models_without_scores_have_no_place(self, catalog: Snapshot) -> None:
         arm_table = arm_table_of(catalog, None)
         assert not arm_table.scored.all()
         assert not arm_table.place[~arm_table.scored].any()
@@ -88,6 +88,6 @@ def test_it_never_outweighs_the_skills(text: str) -> None:
     fit = fitted()
     place = item_response.places(profile(coding=1.0, competition_math=-1.0, science=1.0), fit)
     for skill in np.flatnonzero(fit.heard):
-        found = item_response.term(scaled(text, fit), only(int(skill)), 1.0, place, fit)
-        assert np.isfinite(found).all()
-        assert np.abs(found).max() < 1.0
+        result = item_response.term(scaled(text, fit), only(int(skill)), 1.0, place, fit)
+        assert np.isfinite(result).all()
+        assert np.abs(result).max() < 1.0

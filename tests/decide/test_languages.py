@@ -1,4 +1,4 @@
-"""The same question goes to the same tier mostly, whatever its language; what nobody reads never to less."""
+"""The same question mostly goes to the same tier in every language, and never to a weaker model unread."""
 
 import pytest
 from hypothesis import given
@@ -16,16 +16,16 @@ OTHERS = range(1, len(LANGUAGES))
 @pytest.mark.parametrize("column", OTHERS, ids=LANGUAGES[1:])
 class TestTheSameQuestion:
     def test_goes_to_the_same_tier(self, catalog: Snapshot, column: int) -> None:
-        matches = pairs(QUESTIONS, column, catalog)
-        assert share(matches, "same") >= 0.85
-        assert share(matches, "down") <= 0.07  # one of sixteen
+        result = pairs(QUESTIONS, column, catalog)
+        assert share(result, "same") >= 0.85
+        assert share(result, "down") <= 0.07  # one of sixteen
 
-    def test_goes_to_the_same_tier_by_words_nobody_put_in_the_dictionary(
+    def test_goes_to_the_same_tier_with_words_outside_the_dictionary(
         self, catalog: Snapshot, column: int
     ) -> None:
-        matches = pairs(AFTERWARDS, column, catalog)
-        assert share(matches, "same") >= 0.5
-        assert share(matches, "down") <= 0.17  # one of six
+        result = pairs(AFTERWARDS, column, catalog)
+        assert share(result, "same") >= 0.5
+        assert share(result, "down") <= 0.17  # one of six
 
     @pytest.mark.parametrize("strategy", [Strategy.BALANCED, Strategy.COST, Strategy.QUALITY, Strategy.SPEED])
     def test_under_every_strategy(self, catalog: Snapshot, column: int, strategy: Strategy) -> None:
@@ -33,14 +33,14 @@ class TestTheSameQuestion:
 
 
 @pytest.mark.parametrize("column", range(1, len(WORDINGS)), ids=WORDINGS[1:])
-def test_other_words_are_never_given_to_less(catalog: Snapshot, column: int) -> None:
-    matches = pairs(PARAPHRASES, column, catalog)
-    assert share(matches, "down") == 0
-    assert share(matches, "same") >= 0.6
+def test_other_wordings_never_go_to_a_weaker_model(catalog: Snapshot, column: int) -> None:
+    result = pairs(PARAPHRASES, column, catalog)
+    assert share(result, "down") == 0
+    assert share(result, "same") >= 0.6
 
 
 @pytest.mark.parametrize("row", UNKNOWN_SCRIPTS, ids=range(len(UNKNOWN_SCRIPTS)))
-def test_what_nobody_reads_is_never_given_to_less(catalog: Snapshot, row: tuple[str, str]) -> None:
+def test_an_unknown_script_never_goes_to_a_weaker_model(catalog: Snapshot, row: tuple[str, str]) -> None:
     assert Pair(*(traced(text, catalog) for text in row)).tier != "down"
 
 
@@ -52,16 +52,16 @@ def test_what_nobody_reads_is_never_given_to_less(catalog: Snapshot, row: tuple[
         "எண்ணற்ற பகா எண்கள் உள்ளன என நிறுவுக",
     ],
 )
-def test_nor_is_a_hard_question_that_nobody_reads(catalog: Snapshot, text: str) -> None:
+def test_a_hard_question_in_an_unknown_script_goes_to_no_weaker_model(catalog: Snapshot, text: str) -> None:
     """Prove that there are infinitely many primes: in Georgian, Amharic and Tamil."""
     english = traced("Prove that there are infinitely many prime numbers.", catalog)
-    matches = traced(text, catalog)
-    assert matches.features.known < translation.READABLE_FROM
-    assert Pair(english, matches).tier != "down"
-    assert "cannot read" in " ".join(matches.notes)
+    result = traced(text, catalog)
+    assert result.features.known < translation.READABLE_FROM
+    assert Pair(english, result).tier != "down"
+    assert "cannot read" in " ".join(result.notes)
 
 
-class TestReading:
+class TestTranslation:
     @pytest.mark.parametrize(
         "text", ["Why does ice float on water?", "def f(x): return x + 1", "x^2 = 4", "🙂"]
     )
@@ -69,18 +69,18 @@ class TestReading:
         assert translation.translate(text, 0.3) == translation.Translation(text, "", 1.0)
 
     @pytest.mark.parametrize("row", QUESTIONS, ids=range(len(QUESTIONS)))
-    def test_each_language_is_told_from_the_others(self, row: tuple[str, ...]) -> None:
+    def test_each_language_is_recognised(self, row: tuple[str, ...]) -> None:
         names = ["de", "fr", "es", "zh", "ja", "ar", "hi"]
         assert [translation.translate(text, 0.0).language for text in row[1:]] == names
 
-    def test_what_is_meant_for_machines_survives(self) -> None:
-        matches = translation.translate("求x^2 - 7y^2 = 2的整数解，用Python写", 0.0)
-        assert "x^2 - 7y^2 = 2" in matches.text
-        assert "Python" in matches.text
-        assert "integer" in matches.text
+    def test_formulas_and_names_survive(self) -> None:
+        result = translation.translate("求x^2 - 7y^2 = 2的整数解，用Python写", 0.0)
+        assert "x^2 - 7y^2 = 2" in result.text
+        assert "Python" in result.text
+        assert "integer" in result.text
 
     @given(st.text(max_size=400), st.floats(0, 1))
-    def test_it_reads_whatever_it_is_given(self, text: str, english: float) -> None:
-        matches = translation.translate(text, english)
-        assert 0 <= matches.known <= 1
-        assert len(matches.text) <= 30 * len(text) + 1
+    def test_it_takes_any_text(self, text: str, english: float) -> None:
+        result = translation.translate(text, english)
+        assert 0 <= result.known <= 1
+        assert len(result.text) <= 30 * len(text) + 1

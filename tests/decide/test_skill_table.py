@@ -1,4 +1,4 @@
-"""Published scores become success by skill: ordered, shrunk, honest about what nobody measured."""
+"""Published scores become success by skill: ordered, shrunk, and uncertain without scores."""
 
 import msgspec
 import numpy as np
@@ -23,32 +23,34 @@ def abilities(catalog: Snapshot, **scores: tuple[PublishedScore, ...]) -> dict[s
 
 
 def test_a_higher_elo_means_more_success_in_every_skill(catalog: Snapshot) -> None:
-    made = abilities(catalog, weak=elo(1350), strong=elo(1500))
+    by_model = abilities(catalog, weak=elo(1350), strong=elo(1500))
     curves = skill_table.curves(fitted().links)
     facts = catalog.models["gpt-4o"]
     weak, strong = (
-        skill_table.success_logits(facts, made[name], None, curves) for name in ("weak", "strong")
+        skill_table.success_logits(facts, by_model[name], None, curves) for name in ("weak", "strong")
     )
     assert (strong > weak).all()
 
 
 def test_a_score_in_one_skill_moves_that_skill_more_than_the_others(catalog: Snapshot) -> None:
     coder = (*elo(1450), PublishedScore("coding", "Arena Elo text/coding", 1580, "arena", (1575, 1585)))
-    made = abilities(catalog, plain=elo(1450), coder=coder)
-    gain = made["coder"].theta - made["plain"].theta
+    by_model = abilities(catalog, plain=elo(1450), coder=coder)
+    gain = by_model["coder"].theta - by_model["plain"].theta
     assert gain[INDEX[Skill.CODING]] == max(gain) > gain[INDEX[Skill.WRITING]]
 
 
 def test_a_surer_score_leaves_less_doubt(catalog: Snapshot) -> None:
-    made = abilities(catalog, sure=elo(1450, half=3), unsure=elo(1450, half=80))
-    assert (made["sure"].sd <= made["unsure"].sd).all()
+    by_model = abilities(catalog, sure=elo(1450, half=3), unsure=elo(1450, half=80))
+    assert (by_model["sure"].sd <= by_model["unsure"].sd).all()
 
 
-def test_a_model_nobody_measured_gets_its_tiers_mean_and_a_wide_interval(catalog: Snapshot) -> None:
-    made = abilities(catalog, one=elo(1400), two=elo(1500), unknown=())
-    assert made["unknown"].general == pytest.approx((made["one"].general + made["two"].general) / 2)
-    assert (made["unknown"].sd > made["one"].sd).all()
-    assert not made["unknown"].scored
+def test_a_model_without_scores_gets_its_tiers_mean_and_a_wide_interval(catalog: Snapshot) -> None:
+    by_model = abilities(catalog, one=elo(1400), two=elo(1500), unknown=())
+    assert by_model["unknown"].general == pytest.approx(
+        (by_model["one"].general + by_model["two"].general) / 2
+    )
+    assert (by_model["unknown"].sd > by_model["one"].sd).all()
+    assert not by_model["unknown"].scored
 
 
 def test_figures_without_a_link_are_left_out(catalog: Snapshot) -> None:
@@ -57,8 +59,8 @@ def test_figures_without_a_link_are_left_out(catalog: Snapshot) -> None:
 
 
 def luna(catalog: Snapshot) -> tuple[ModelFacts, skill_table.Ability]:
-    made = skill_table.abilities(catalog.models, catalog.scores, fitted().links)
-    return catalog.models["gpt-6-luna"], made["gpt-6-luna"]
+    by_model = skill_table.abilities(catalog.models, catalog.scores, fitted().links)
+    return catalog.models["gpt-6-luna"], by_model["gpt-6-luna"]
 
 
 def test_more_effort_never_makes_worse_and_helps_where_there_is_much_to_think(catalog: Snapshot) -> None:
@@ -83,9 +85,9 @@ def test_a_stale_benchmark_counts_for_little(catalog: Snapshot) -> None:
     metric = "LiveBench category mean (0-100)"
     fresh = (*elo(1400), PublishedScore("coding", metric, 90, "livebench_2026-06-25"))
     stale = (*elo(1400), PublishedScore("coding", metric, 90, "aider_2025-10-03"))
-    made = abilities(catalog, fresh=fresh, stale=stale)
+    by_model = abilities(catalog, fresh=fresh, stale=stale)
     place = INDEX[Skill.CODING]
-    assert made["fresh"].theta[place] > made["stale"].theta[place]
+    assert by_model["fresh"].theta[place] > by_model["stale"].theta[place]
 
 
 def test_every_skill_has_its_domains_and_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Each strategy keeps the promise of its row in spec/routing.md §6, on the published catalog."""
+"""Each strategy optimises what it promises, on the published catalog."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from routing.catalog.snapshot import Snapshot
 from routing.decide.trace import Candidate
 from routing.language.chat import Strategy
-from tests.decide.conftest import PROMPTS, Ask, said
+from tests.decide.conftest import PROMPTS, Ask, chat_request
 
 
 @pytest.fixture(scope="module", params=[None, 512, 4096], ids=["no limit", "512 tokens", "4096 tokens"])
@@ -15,7 +15,7 @@ def chosen(ask: Ask, request: pytest.FixtureRequest) -> dict[Strategy, list[Cand
     limit = request.param
     return {
         strategy: [
-            ask(request=said(prompt, max_output_tokens=limit), strategy=strategy).trace.candidates[0]
+            ask(request=chat_request(prompt, max_output_tokens=limit), strategy=strategy).trace.candidates[0]
             for prompt in PROMPTS
         ]
         for strategy in Strategy
@@ -64,7 +64,7 @@ def test_quality_takes_the_cheaper_of_two_that_are_equally_good(ask: Ask) -> Non
         assert ranked[0].cost_usd == min(entry.cost_usd for entry in equals)
 
 
-def test_quality_does_not_prefer_a_model_nobody_measured(ask: Ask) -> None:
+def test_quality_does_not_prefer_a_model_without_scores(ask: Ask) -> None:
     for prompt in PROMPTS:
         assert ask(prompt, strategy=Strategy.QUALITY).trace.candidates[0].scored
 
@@ -80,7 +80,7 @@ def auto_and_fixed(
     ask: Ask, request: pytest.FixtureRequest
 ) -> tuple[tuple[float, float], list[tuple[float, float]]]:
     """Mean (believed success, USD): of `auto`, and of each arm that could answer every prompt."""
-    traces = [ask(request=said(prompt, max_output_tokens=request.param)).trace for prompt in PROMPTS]
+    traces = [ask(request=chat_request(prompt, max_output_tokens=request.param)).trace for prompt in PROMPTS]
     firsts = [trace.candidates[0] for trace in traces]
     by_arm: dict[str, list[Candidate]] = {}
     for trace in traces:
@@ -104,14 +104,14 @@ def test_auto_keeps_95_percent_of_the_best_fixed_models_quality_for_less(
     assert usd < best_usd
 
 
-def test_no_fixed_model_is_as_good_as_auto_for_less(
+def test_no_fixed_model_equals_auto_for_less(
     auto_and_fixed: tuple[tuple[float, float], list[tuple[float, float]]],
 ) -> None:
     (quality, usd), fixed = auto_and_fixed
-    assert not [one for one in fixed if one[0] >= quality and one[1] <= usd]
+    assert not [point for point in fixed if point[0] >= quality and point[1] <= usd]
 
 
-def test_no_strategy_chooses_below_the_floor_of_competence(chosen: dict[Strategy, list[Candidate]]) -> None:
+def test_no_strategy_chooses_below_the_competence_floor(chosen: dict[Strategy, list[Candidate]]) -> None:
     assert all(entry.competent for entries in chosen.values() for entry in entries)
 
 

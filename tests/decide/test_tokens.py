@@ -15,7 +15,7 @@ from routing.decide.prediction.tokens import (
 )
 from routing.language.arms import ModelFacts
 from routing.language.chat import ChatRequest, File, Image, Message, Role, Text, Tool, ToolCall
-from tests.decide.conftest import said
+from tests.decide.conftest import chat_request
 
 PROSE = (
     "The committee met on Tuesday to discuss the harbour. After a long debate about costs, noise and the "
@@ -49,11 +49,15 @@ def test_claude_is_within_15_percent_of_its_tokenizer(
 ) -> None:
     ctok = pytest.importorskip("ctok")
     version = {"claude-opus-4-5": "4.5", "claude-opus-5": "4.8"}[model]
-    assert count_input(said(text), models[model]) == pytest.approx(ctok.token_count(text, version), rel=0.15)
+    assert count_input(chat_request(text), models[model]) == pytest.approx(
+        ctok.token_count(text, version), rel=0.15
+    )
 
 
 def test_newer_claude_models_make_more_tokens_of_the_same_text(models: dict[str, ModelFacts]) -> None:
-    old, new = (count_input(said(PROSE), models[name]) for name in ("claude-opus-4-5", "claude-opus-5"))
+    old, new = (
+        count_input(chat_request(PROSE), models[name]) for name in ("claude-opus-4-5", "claude-opus-5")
+    )
     assert new > 1.2 * old
 
 
@@ -84,7 +88,7 @@ def test_a_quirk_names_the_tokenizer_of_an_unknown_upstream() -> None:
 
 def test_everything_in_the_request_counts(models: dict[str, ModelFacts]) -> None:
     luna = models["gpt-6-luna"]
-    bare = count_input(said("What is this?"), luna)
+    bare = count_input(chat_request("What is this?"), luna)
     image = Message(Role.USER, (Text("What is this?"), Image("https://a.example/cat.png")))
     document = Message(
         Role.USER, (Text("What is this?"), File("data:application/pdf;base64," + "A" * 90_000))
@@ -93,11 +97,11 @@ def test_everything_in_the_request_counts(models: dict[str, ModelFacts]) -> None
     tool = Tool(
         "weather", "Weather of a city", {"type": "object", "properties": {"city": {"type": "string"}}}
     )
-    asked = said("What is this?").messages
+    messages = chat_request("What is this?").messages
     assert count_input(ChatRequest(messages=(image,)), luna) > bare + 700
     assert count_input(ChatRequest(messages=(document,)), luna) > bare + 1500
-    assert count_input(ChatRequest(messages=(*asked, called)), luna) > bare + 5
-    assert count_input(ChatRequest(messages=asked, tools=(tool,)), luna) > bare + 20
+    assert count_input(ChatRequest(messages=(*messages, called)), luna) > bare + 5
+    assert count_input(ChatRequest(messages=messages, tools=(tool,)), luna) > bare + 20
 
 
 @pytest.mark.parametrize(
@@ -113,7 +117,7 @@ def test_everything_in_the_request_counts(models: dict[str, ModelFacts]) -> None
         ("", "english"),
     ],
 )
-def test_the_script_is_told_by_the_letters(text: str, expected: str) -> None:
+def test_the_script_is_recognised_by_its_letters(text: str, expected: str) -> None:
     assert script(text) == expected
 
 

@@ -31,15 +31,15 @@ def test_predictions_that_come_true_lie_on_the_diagonal(judge) -> None:
     for number in range(20):
         judge(0.91, float(number < 18))
         judge(0.51, float(number < 10))
-    found = calibration(timezone.now())
-    low, high = found.bins
+    result = calibration(timezone.now())
+    low, high = result.bins
     assert (low.expected, low.observed, high.observed) == pytest.approx((0.51, 0.5, 0.9))
-    assert found.error == pytest.approx(0.01)
+    assert result.error == pytest.approx(0.01)
     assert low.low < low.observed < low.high
     assert high.high < 1
 
 
-def test_what_nobody_said_and_what_is_old_is_left_out(judge) -> None:
+def test_only_recent_feedback_counts(judge) -> None:
     for _ in range(FEWEST):
         judge(0.9, 0.0, source="repeat")
         judge(0.9, 0.0, age=SPAN + timedelta(days=1))

@@ -1,4 +1,4 @@
-"""From answers to outcomes: what is said, what shows by itself, and that the next decision heeds it."""
+"""From answers to outcomes: feedback, signs in settled requests, and their effect on the next decision."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,16 +64,16 @@ class TestSigns:
         make_request(1, output_valid=True)
         now = timezone.now()
         gather(now)
-        settings.KEEP_OUTCOMES_DAYS = 1  # those that count still stay all the same
+        settings.KEEP_OUTCOMES_DAYS = 1  # outcomes that still count stay anyway
         assert forget_old(now + timedelta(days=179)) == 0
         assert forget_old(now + timedelta(days=181)) == 1
 
     @pytest.mark.parametrize("seconds", [(1, 200), (1, 5, 9)])
-    def test_asked_much_later_or_in_a_loop_it_says_nothing(
+    def test_a_prompt_repeated_later_or_in_a_loop_is_no_sign(
         self, make_request: MakeRequest, seconds: tuple[int, ...]
     ) -> None:
-        for one in seconds:
-            make_request(one, prompt_hash="same")
+        for second in seconds:
+            make_request(second, prompt_hash="same")
         assert gather(timezone.now()) == 0
 
     def test_gathered_twice_it_is_there_once(self, make_request: MakeRequest) -> None:
@@ -90,7 +90,7 @@ def taught(make_request: MakeRequest, account: Account) -> Account:
 
 
 class TestAnAccount:
-    def test_what_it_said_moves_its_own_predictions_down_and_no_others(
+    def test_poor_feedback_lowers_only_the_accounts_own_predictions(
         self,
         taught: Account,
         stranger: Account,
@@ -142,7 +142,7 @@ class TestAProcess:
         answers = [shifts]
 
         def read(account_id: int, now: datetime) -> dict[str, float]:
-            return answers.pop()  # IndexError the second time, as good as any failure
+            return answers.pop()  # raises IndexError the second time
 
         monkeypatch.setattr("routing.learning.account.active_shifts", read)
         monkeypatch.setattr("routing.learning.account.FRESH_S", 0.0)

@@ -1,4 +1,4 @@
-"""What outcomes move: gated by how many there are, bounded whatever they say, fading with age."""
+"""Shifts from outcomes: gated by their number, bounded, and fading with age."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -40,10 +40,10 @@ SIGNS = st.builds(
 
 @given(st.lists(SIGNS, max_size=20), st.integers(1, 50))
 def test_no_evidence_whatever_moves_more_than_the_bound(signs: list[Sign], times: int) -> None:
-    for one in posteriors(signs * times, NOW):
-        assert abs(one.shift) <= BOUND
-        assert -1e-9 <= one.observed <= 1 + 1e-9
-        assert -1e-9 <= one.expected <= 1 + 1e-9
+    for posterior in posteriors(signs * times, NOW):
+        assert abs(posterior.shift) <= BOUND
+        assert -1e-9 <= posterior.observed <= 1 + 1e-9
+        assert -1e-9 <= posterior.expected <= 1 + 1e-9
 
 
 @given(st.lists(SIGNS, max_size=20), st.randoms())
@@ -56,19 +56,21 @@ def test_order_does_not_matter(signs: list[Sign], dice: object) -> None:
     ("outcomes", "counts"), [(9, 0), (10, 0.2), (49, 0.2), (50, 0.5), (99, 0.5), (100, 0.8)]
 )
 def test_the_gates_are_those_of_the_product(outcomes: int, counts: float) -> None:
-    (one,) = posteriors([sign(0.8)] * outcomes, NOW)
-    assert one.influence == counts
+    (posterior,) = posteriors([sign(0.8)] * outcomes, NOW)
+    assert posterior.influence == counts
     certain = 1 / (1 / outcomes + 1 / PSEUDO_COUNT)
-    assert one.common == pytest.approx(0.1 * certain / (COMMON_COUNT + certain))
-    own = (0.1 - one.common) * outcomes / (PSEUDO_COUNT + outcomes)
-    assert one.shift == pytest.approx(counts * own, abs=1e-4)
+    assert posterior.common == pytest.approx(0.1 * certain / (COMMON_COUNT + certain))
+    own = (0.1 - posterior.common) * outcomes / (PSEUDO_COUNT + outcomes)
+    assert posterior.shift == pytest.approx(counts * own, abs=1e-4)
 
 
 def test_prompts_too_hard_for_all_are_no_arms_fault_and_one_that_fails_alone_is() -> None:
     arms = [f"arm-{n}" for n in range(5)]
-    hard = {one.arm: one.shift for one in posteriors([sign(0.3, arm=a) for a in arms] * 40, NOW)}
+    hard = {
+        posterior.arm: posterior.shift for posterior in posteriors([sign(0.3, arm=a) for a in arms] * 40, NOW)
+    }
     alone = posteriors([sign(0.3 if a == arms[0] else 0.7, arm=a) for a in arms] * 40, NOW)
-    by_arm = {one.arm: one.shift for one in alone}
+    by_arm = {posterior.arm: posterior.shift for posterior in alone}
     assert max(map(abs, hard.values())) < 0.02
     assert by_arm[arms[0]] < -0.08
     assert all(0 <= by_arm[arm] < 0.05 for arm in arms[1:])
@@ -76,7 +78,7 @@ def test_prompts_too_hard_for_all_are_no_arms_fault_and_one_that_fails_alone_is(
 
 def test_the_gate_counts_a_models_outcomes_over_its_efforts_and_skills() -> None:
     some = [sign(1)] * 5 + [sign(1, arm="a@high", skill="writing")] * 5
-    assert {one.influence for one in posteriors(some, NOW)} == {0.2}
+    assert {posterior.influence for posterior in posteriors(some, NOW)} == {0.2}
 
 
 def test_half_a_life_ago_counts_half() -> None:
@@ -85,11 +87,11 @@ def test_half_a_life_ago_counts_half() -> None:
     assert 0 < old.shift < fresh.shift
 
 
-def test_what_was_said_weighs_more_than_a_sign() -> None:
-    said, formed, repeated = (
+def test_feedback_weighs_more_than_a_sign() -> None:
+    feedback, formed, repeated = (
         posteriors([sign(0, source=source)] * 30, NOW)[0].shift for source in ("feedback", "form", "repeat")
     )
-    assert said < formed < repeated < 0
+    assert feedback < formed < repeated < 0
 
 
 def test_outcomes_as_expected_move_nothing() -> None:

@@ -1,4 +1,4 @@
-"""A decision can be made again from its record alone, and a record that was altered is found out."""
+"""A decision can be made again from its trace alone, and an altered trace is detected."""
 
 import msgspec
 import numpy as np
@@ -12,34 +12,37 @@ from routing.decide.trace import Trace
 from routing.language.chat import Mode, Strategy
 from routing.replay import replay
 from tests.decide.conftest import PROMPTS, Ask
-from tests.decide.test_decision import answer, questions
+from tests.decide.test_decision import answer, decision_inputs
 
 
 def stored(trace: Trace) -> Trace:
-    """As it comes back from where it is kept."""
+    """The trace as it comes back from the database."""
     return msgspec.convert(msgspec.json.decode(msgspec.json.encode(trace)), Trace)
 
 
-@given(question=questions, draw=st.floats(0, 1, exclude_max=True) | st.floats(0.98, 1, exclude_max=True))
+@given(
+    decision_input=decision_inputs,
+    draw=st.floats(0, 1, exclude_max=True) | st.floats(0.98, 1, exclude_max=True),
+)
 @settings(max_examples=200, deadline=None)
-def test_the_record_alone_gives_the_same_decision_again(question: DecisionInput, draw: float) -> None:
-    made = answer(question, draw)
-    if not isinstance(made, NoCandidate):
-        assert replay.differences(stored(made.trace)) == []
+def test_the_trace_alone_gives_the_same_decision_again(decision_input: DecisionInput, draw: float) -> None:
+    decision = answer(decision_input, draw)
+    if not isinstance(decision, NoCandidate):
+        assert replay.differences(stored(decision.trace)) == []
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_what_was_learnt_is_part_of_the_record(ask: Ask, strategy: Strategy) -> None:
+def test_learnt_shifts_are_part_of_the_trace(ask: Ask, strategy: Strategy) -> None:
     for prompt in PROMPTS:
         first = ask(prompt, strategy=strategy)
         learning = {f"{first.chain[0].name}|{first.trace.query_type}": -0.15}
         assert replay.differences(stored(ask(prompt, strategy=strategy, learning=learning).trace)) == []
 
 
-def test_what_chance_chose_is_replayed_as_chance(ask: Ask) -> None:
-    made = [ask("hi", draw=float(draw)).trace for draw in np.linspace(0.98, 1, 20, endpoint=False)]
-    assert any(trace.explored for trace in made)
-    assert [replay.differences(stored(trace)) for trace in made] == [[]] * len(made)
+def test_an_explored_choice_is_replayed_as_explored(ask: Ask) -> None:
+    decision = [ask("hi", draw=float(draw)).trace for draw in np.linspace(0.98, 1, 20, endpoint=False)]
+    assert any(trace.explored for trace in decision)
+    assert [replay.differences(stored(trace)) for trace in decision] == [[]] * len(decision)
 
 
 def test_a_pinned_model_that_was_paused_is_replayed(ask: Ask, catalog: Snapshot) -> None:
@@ -57,7 +60,7 @@ def altered(trace: Trace, **fields: object) -> Trace:
     )
 
 
-def test_a_record_that_was_altered_is_found_out(ask: Ask) -> None:
+def test_an_altered_trace_is_detected(ask: Ask) -> None:
     trace = ask(PROMPTS[1]).trace
     assert replay.differences(altered(trace, cost_usd=0.0))
     assert replay.differences(altered(trace, p_success=0.1))
@@ -67,9 +70,9 @@ def test_a_record_that_was_altered_is_found_out(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_another_strategy_is_told_as_it_would_have_decided(ask: Ask, strategy: Strategy) -> None:
+def test_another_strategy_ranks_as_it_would_have_decided(ask: Ask, strategy: Strategy) -> None:
     for prompt in PROMPTS:
-        told = replay.rerank(stored(ask(prompt).trace), strategy)
-        made = ask(prompt, strategy=strategy)
-        assert told.chain == tuple(arm.name for arm in made.chain)
-        assert told.first.arm == made.chain[0].name
+        ranking = replay.rerank(stored(ask(prompt).trace), strategy)
+        decision = ask(prompt, strategy=strategy)
+        assert ranking.chain == tuple(arm.name for arm in decision.chain)
+        assert ranking.first.arm == decision.chain[0].name

@@ -1,4 +1,4 @@
-"""What-if estimates: right where the truth is known, honest about what rests on forecasts alone."""
+"""Estimates of other policies: right where the truth is known, honest about the share without evidence."""
 
 import msgspec
 import numpy as np
@@ -13,14 +13,14 @@ from tests.decide.conftest import PROMPTS, Ask
 
 
 def cost_of(trace: Trace, arm: str) -> float:
-    entry = next(one for one in trace.candidates if one.arm == arm)
+    entry = next(candidate for candidate in trace.candidates if candidate.arm == arm)
     assert entry.cost_usd is not None
     return entry.cost_usd
 
 
 def as_forecast(trace: Trace, times: float = 1.0) -> Logged:
-    """Answered for so many times the cost that was forecast."""
-    entry = next(one for one in trace.candidates if one.arm == trace.chain[0])
+    """A request that cost `times` its forecast."""
+    entry = next(candidate for candidate in trace.candidates if candidate.arm == trace.chain[0])
     return Logged(trace, cost_of(trace, trace.chain[0]) * times, entry.latency_ms)
 
 
@@ -30,25 +30,27 @@ def traces(ask: Ask) -> list[Trace]:
 
 
 def test_the_strategy_that_decided_costs_what_was_paid(traces: list[Trace]) -> None:
-    told = what_if([as_forecast(trace, 1.7) for trace in traces], Strategy.AUTO)
-    assert told is not None
-    assert told.same == 1.0
-    assert told.cost_usd.value == pytest.approx(told.paid_usd)
-    assert told.success.value == pytest.approx(told.success_was)
+    estimate = what_if([as_forecast(trace, 1.7) for trace in traces], Strategy.AUTO)
+    assert estimate is not None
+    assert estimate.same == 1.0
+    assert estimate.cost_usd.value == pytest.approx(estimate.paid_usd)
+    assert estimate.success.value == pytest.approx(estimate.success_was)
 
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_another_strategy_costs_its_own_forecasts_where_forecasts_are_right(
     traces: list[Trace], ask: Ask, strategy: Strategy
 ) -> None:
-    told = what_if([as_forecast(trace) for trace in traces], strategy)
+    estimate = what_if([as_forecast(trace) for trace in traces], strategy)
     own = [ask(prompt, strategy=strategy).trace for prompt in PROMPTS]
-    assert told is not None
-    assert told.cost_usd.value == pytest.approx(np.mean([cost_of(one, one.chain[0]) for one in own]))
-    assert told.cost_usd.low <= told.cost_usd.value <= told.cost_usd.high
+    assert estimate is not None
+    assert estimate.cost_usd.value == pytest.approx(
+        np.mean([cost_of(candidate, candidate.chain[0]) for candidate in own])
+    )
+    assert estimate.cost_usd.low <= estimate.cost_usd.value <= estimate.cost_usd.high
 
 
-def test_forecasts_that_are_off_are_scaled_to_what_was_seen(traces: list[Trace]) -> None:
+def test_forecasts_that_are_off_are_scaled_to_actual_costs(traces: list[Trace]) -> None:
     right, off = (
         what_if([as_forecast(trace, times) for trace in traces], Strategy.COST) for times in (1.0, 3.0)
     )
@@ -58,27 +60,27 @@ def test_forecasts_that_are_off_are_scaled_to_what_was_seen(traces: list[Trace])
 
 
 def test_one_model_for_everything(traces: list[Trace]) -> None:
-    told = what_if([as_forecast(trace) for trace in traces], "claude-opus-5")
-    assert told is not None
-    assert told.cost_difference_usd.low > 0
-    assert told.alone > 0.9
+    estimate = what_if([as_forecast(trace) for trace in traces], "claude-opus-5")
+    assert estimate is not None
+    assert estimate.cost_difference_usd.low > 0
+    assert estimate.alone > 0.9
     assert what_if([as_forecast(trace) for trace in traces], "no-such-model") is None
     assert what_if([], Strategy.COST) is None
 
 
 def test_an_arm_that_could_not_answer_is_left_out_not_guessed(ask: Ask) -> None:
     few = [as_forecast(ask("hi", allowed=frozenset({"gpt-4o"})).trace), as_forecast(ask("hi").trace)]
-    told = what_if(few, "claude-opus-5")
-    assert told is not None
-    assert (told.requests, told.left_out) == (1, 1)
+    estimate = what_if(few, "claude-opus-5")
+    assert estimate is not None
+    assert (estimate.requests, estimate.left_out) == (1, 1)
 
 
 def test_outcomes_correct_forecasts_of_success(traces: list[Trace]) -> None:
     failing = [msgspec.structs.replace(as_forecast(trace), score=0.0) for trace in traces * 2]
-    told = what_if(failing, Strategy.AUTO)
-    assert told is not None
-    assert told.judged == len(failing)
-    assert told.success.value == pytest.approx(0.0, abs=0.02)  # the logged choices weigh 1 / .98
+    estimate = what_if(failing, Strategy.AUTO)
+    assert estimate is not None
+    assert estimate.judged == len(failing)
+    assert estimate.success.value == pytest.approx(0.0, abs=0.02)  # the logged choices weigh 1 / .98
     few = what_if([as_forecast(trace) for trace in traces], Strategy.AUTO)
     assert few is not None
     assert few.judged == 0
@@ -90,11 +92,11 @@ def test_outcomes_correct_forecasts_of_success(traces: list[Trace]) -> None:
 def test_logged_probabilities_make_up_for_how_arms_were_chosen(
     ask: Ask, costs: list[float], seed: int
 ) -> None:
-    """Half go to the winner and half to a near tie: what the winner costs is told from its half alone."""
+    """Half go to the winner and half to a near tie: the winner's half alone gives its cost."""
     trace = ask("hi").trace
     winner, other = trace.chain[0], trace.candidates[1].arm
     flips = np.random.default_rng(seed).random(len(costs)) < 0.5
-    seen = [
+    decisions = [
         Logged(
             msgspec.structs.replace(
                 trace, chain=(winner if flip else other,), selection_probability=0.5, explored=not flip
@@ -104,10 +106,12 @@ def test_logged_probabilities_make_up_for_how_arms_were_chosen(
         )
         for cost, flip in zip(costs, flips, strict=True)
     ]
-    told = what_if(seen, Strategy.AUTO)
-    assert told is not None
+    estimate = what_if(decisions, Strategy.AUTO)
+    assert estimate is not None
     winners = np.array([cost for cost, flip in zip(costs, flips, strict=True) if flip])
     share = flips.mean()
-    scale = sum(one.cost_usd for one in seen) / sum(cost_of(one.trace, one.trace.chain[0]) for one in seen)
+    scale = sum(candidate.cost_usd for candidate in decisions) / sum(
+        cost_of(candidate.trace, candidate.trace.chain[0]) for candidate in decisions
+    )
     forecast = cost_of(trace, winner) * scale
-    assert told.cost_usd.value == pytest.approx(forecast + 2 * share * (winners.mean() - forecast))
+    assert estimate.cost_usd.value == pytest.approx(forecast + 2 * share * (winners.mean() - forecast))
