@@ -37,7 +37,14 @@ INTENDED = [
     (
         r".*\.properties\.data\.properties\.(saved_usd|fidelity)",
         "description",
-        "Two descriptions are in plainer words.",
+        "Descriptions of answers in plainer words.",
+    ),
+    (
+        rf"\.post /v1/(messages|messages/count_tokens|responses|responses/input_tokens){_BODY}"
+        r"\.properties\.(context_management|diagnostics|fallbacks|speed|user_profile_id|store|truncation"
+        r"|max_tool_calls)",
+        "description",
+        "Ignored fields in plainer words.",
     ),
 ]
 

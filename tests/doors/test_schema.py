@@ -31,7 +31,8 @@ from routing.doors.openai_responses import (
 from routing.doors.resources import schema as resources_schema
 from routing.doors.resources.public import Enhance, Estimate
 from routing.doors.shared import fields
-from routing.doors.shared.openai_messages import FieldErrors, messages
+from routing.doors.shared.field_errors import FieldErrors
+from routing.doors.shared.openai_messages import messages
 from routing.doors.shared.openai_tools import (
     function_call,
     functions,

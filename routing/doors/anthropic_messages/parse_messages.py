@@ -1,6 +1,6 @@
-"""Anthropic's messages and system blocks into the neutral language.
+"""Parse Anthropic's messages and system blocks into the neutral language.
 
-Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
+Each function returns what it could parse, and adds an error with the path of the field for the rest.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,23 +23,23 @@ _FIELDS = frozenset(
 _CALL_FIELDS = frozenset({"type", "id", "name", "input", "caller", replay.FIELD})
 _RESULT_FIELDS = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
 _ROLES = ("user", "assistant", "system")
-_UPLOADED = "Uploaded files are not known here. Send the content or a URL."
+_UPLOADED = "There are no uploaded files here. Send the content or a URL."
 
 
 def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Message, ...]:
-    """Up to 1000 messages; results of tools become messages of their own."""
+    """Parse up to 1000 messages; each tool result becomes a message of its own."""
     if not isinstance(raw, list):
         errors.add(path, "Must be a list of messages.")
         return ()
     if len(raw) > MAX_MESSAGES:
         errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    read = (_message(one, f"{path}[{position}]", errors) for position, one in enumerate(raw))
-    return tuple(message for several in read for message in several)
+    parsed = (_message(item, f"{path}[{position}]", errors) for position, item in enumerate(raw))
+    return tuple(message for several in parsed for message in several)
 
 
 def system(raw: Any, errors: FieldErrors, path: str = "system") -> tuple[Message, ...]:
-    """A text or text blocks."""
+    """Parse the system prompt: a text or text blocks."""
     if raw is None:
         return ()
     parts = _texts(raw, path, errors)
@@ -47,7 +47,7 @@ def system(raw: Any, errors: FieldErrors, path: str = "system") -> tuple[Message
 
 
 def marked_last(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message, ...]:
-    """With the mark on the last part that can bear one, unless it has its own."""
+    """Set the cache mark on the last part that can have one, unless it has its own."""
     for place in range(len(messages) - 1, -1, -1):
         parts = messages[place].parts
         if parts and isinstance(parts[-1], Text | Image | File):
@@ -57,7 +57,7 @@ def marked_last(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message
 
 
 def _marked_last(parts: tuple[Part, ...], mark: CacheMark | None) -> tuple[Part, ...]:
-    """With the mark on the last of them, unless it has its own or can bear none."""
+    """Set the cache mark on the last part, unless it has its own or cannot have one."""
     last = parts[-1] if parts else None
     if mark is None or not isinstance(last, Text | Image | File) or last.cache is not None:
         return parts
@@ -71,8 +71,8 @@ def _message(raw: Any, path: str, errors: FieldErrors) -> tuple[Message, ...]:
     errors.ignore_unknown(known, frozenset({"role", "content"}), path)
     role, at = known.get("role"), f"{path}.content"
     if role not in _ROLES:
-        told = "This field is required." if role is None else f"Must be one of: {', '.join(_ROLES)}."
-        errors.add(f"{path}.role", told)
+        fault = "This field is required." if role is None else f"Must be one of: {', '.join(_ROLES)}."
+        errors.add(f"{path}.role", fault)
         return ()
     content = known.get("content")
     if content is None:
@@ -97,21 +97,21 @@ def _texts(raw: Any, path: str, errors: FieldErrors) -> tuple[Part, ...]:
 
 
 def _user(blocks: list[Any], path: str, errors: FieldErrors) -> tuple[Message, ...]:
-    """In the order given: each result of a tool its own message, what is between them the user's."""
-    made: list[Message] = []
+    """Parse a user's blocks in order: a message for each tool result, and one for the blocks between two."""
+    messages: list[Message] = []
     parts: list[Part] = []
     for position, block in enumerate(blocks):
         at = f"{path}[{position}]"
         if isinstance(block, dict) and block.get("type") == "tool_result":
             if parts:
-                made.append(Message(Role.USER, tuple(parts)))
+                messages.append(Message(Role.USER, tuple(parts)))
                 parts = []
-            made.append(_tool_result(block, at, errors))
+            messages.append(_tool_result(block, at, errors))
         else:
             parts.extend(_block(block, _USER, at, errors, others=("tool_result",)))
-    if parts or not made:
-        made.append(Message(Role.USER, tuple(parts)))
-    return tuple(made)
+    if parts or not messages:
+        messages.append(Message(Role.USER, tuple(parts)))
+    return tuple(messages)
 
 
 def _assistant(blocks: list[Any], path: str, errors: FieldErrors) -> Message:
@@ -130,9 +130,9 @@ def _tool_use(raw: dict[str, Any], path: str, errors: FieldErrors) -> ToolCall:
     call_id = text(raw, "id", path, errors, required=True)
     name = text(raw, "name", path, errors, required=True)
     errors.ignore_unknown(raw, _CALL_FIELDS, path)
-    given = record(raw.get("input"), f"{path}.input", errors) or {}
+    arguments = record(raw.get("input"), f"{path}.input", errors) or {}
     signature = replay.read_call(raw, path, errors)
-    return ToolCall(call_id or "", name or "", msgspec.json.encode(given).decode(), signature)
+    return ToolCall(call_id or "", name or "", msgspec.json.encode(arguments).decode(), signature)
 
 
 def _tool_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> Message:
@@ -153,30 +153,34 @@ def _tool_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> Message
     return Message(Role.TOOL, parts, tool_call_id=call_id or "", is_error=is_error is True)
 
 
-_Read = Callable[[dict[str, Any], str, FieldErrors], tuple[Part, ...]]
+_BlockParser = Callable[[dict[str, Any], str, FieldErrors], tuple[Part, ...]]
 
 
-def _blocks(raw: list[Any], known: Mapping[str, _Read], path: str, errors: FieldErrors) -> tuple[Part, ...]:
+def _blocks(
+    raw: list[Any], known: Mapping[str, _BlockParser], path: str, errors: FieldErrors
+) -> tuple[Part, ...]:
     return tuple(
-        part for position, one in enumerate(raw) for part in _block(one, known, f"{path}[{position}]", errors)
+        part
+        for position, block in enumerate(raw)
+        for part in _block(block, known, f"{path}[{position}]", errors)
     )
 
 
 def _block(
-    raw: Any, known: Mapping[str, _Read], path: str, errors: FieldErrors, others: tuple[str, ...] = ()
+    raw: Any, known: Mapping[str, _BlockParser], path: str, errors: FieldErrors, others: tuple[str, ...] = ()
 ) -> tuple[Part, ...]:
     block = record(raw, path, errors)
     if block is None:
         return ()
     kind = block.get("type")
-    read = known.get(kind) if isinstance(kind, str) else None
-    if read is None:
+    parse = known.get(kind) if isinstance(kind, str) else None
+    if parse is None:
         possible = ", ".join((*known, *others))
-        told = "This field is required." if kind is None else f"Must be one of these here: {possible}."
-        errors.add(f"{path}.type", told)
+        fault = "This field is required." if kind is None else f"Must be one of these here: {possible}."
+        errors.add(f"{path}.type", fault)
         return ()
     errors.ignore_unknown(block, _FIELDS, path)
-    return read(block, path, errors)
+    return parse(block, path, errors)
 
 
 def _text(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
@@ -194,9 +198,9 @@ def _image(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, .
 
 
 def _document(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
-    """A PDF is a file; what is text already is text to every model."""
+    """Parse a document. A PDF becomes a file; a text document becomes text, which every model takes."""
     title = text(raw, "title", path, errors)
-    before = tuple(Text(one) for one in (title, text(raw, "context", path, errors)) if one)
+    before = tuple(Text(words) for words in (title, text(raw, "context", path, errors)) if words)
     _refuse_citations(raw, path, errors)
     source, at, mark = raw.get("source"), f"{path}.source", cache_mark(raw, path, errors)
     kind = source.get("type") if isinstance(source, dict) else None
@@ -217,7 +221,7 @@ def _document(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part
 
 
 def _search_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
-    """Found text, with where it stands; to every model it is text."""
+    """Parse a search result into a text with its title and source, which every model takes."""
     title = text(raw, "title", path, errors, required=True)
     source = text(raw, "source", path, errors, required=True)
     content = raw.get("content")
@@ -225,14 +229,14 @@ def _search_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple
         errors.add(f"{path}.content", "Must be a list of text blocks.")
         return ()
     _refuse_citations(raw, path, errors)
-    found = [
+    texts = [
         part
         for part in _blocks(content, {"text": _text}, f"{path}.content", errors)
         if isinstance(part, Text)
     ]
-    mark = cache_mark(raw, path, errors) or next((part.cache for part in found if part.cache), None)
-    said = "\n\n".join(part.text for part in found)
-    return (Text(f"{title} ({source})\n\n{said}", mark),)
+    mark = cache_mark(raw, path, errors) or next((part.cache for part in texts if part.cache), None)
+    body = "\n\n".join(part.text for part in texts)
+    return (Text(f"{title} ({source})\n\n{body}", mark),)
 
 
 def _refuse_citations(raw: dict[str, Any], path: str, errors: FieldErrors) -> None:
@@ -248,7 +252,7 @@ def _source(
     media: tuple[str, ...],
     others: tuple[str, ...] = (),
 ) -> str | None:
-    """The URL of what is given as base64 or by URL."""
+    """The URL of a source: its own, or a data: URL with its base64."""
     at = f"{path}.source"
     source = record(raw.get("source"), at, errors)
     if source is None:
@@ -274,7 +278,7 @@ def _source(
 
 
 def _thinking(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
-    """As it was given; what has no signature cannot be given back to anyone."""
+    """Parse a thinking block. Without a signature no provider takes it back, so it is dropped."""
     words, signature = text(raw, "thinking", path, errors), text(raw, "signature", path, errors)
     for name, value in (("thinking", words), ("signature", signature)):
         if value is None and raw.get(name) is None:
@@ -282,7 +286,7 @@ def _thinking(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part
     if words is None or not signature:
         return ()
     if is_encoded_opaque(signature):
-        return _unsealed(signature, f"{path}.signature", errors)
+        return _carried_reasoning(signature, f"{path}.signature", errors)
     return (from_thinking_block({"type": "thinking", "thinking": words, "signature": signature}),)
 
 
@@ -291,22 +295,22 @@ def _redacted(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part
     if data is None:
         return ()
     if is_encoded_opaque(data):
-        return _unsealed(data, f"{path}.data", errors)
+        return _carried_reasoning(data, f"{path}.data", errors)
     return (from_thinking_block({"type": "redacted_thinking", "data": data}),)
 
 
-def _unsealed(sealed: str, path: str, errors: FieldErrors) -> tuple[Opaque, ...]:
-    made = decode_opaque(sealed)
-    if made is None:
+def _carried_reasoning(encoded: str, path: str, errors: FieldErrors) -> tuple[Opaque, ...]:
+    reasoning = decode_opaque(encoded)
+    if reasoning is None:
         errors.add(path, "Is damaged. Send it back as it came, or leave the block out.")
         return ()
-    return (made,)
+    return (reasoning,)
 
 
-_USER: dict[str, _Read] = {
+_USER: dict[str, _BlockParser] = {
     "text": _text,
     "image": _image,
     "document": _document,
     "search_result": _search_result,
 }
-_ASSISTANT: dict[str, _Read] = {"text": _text, "thinking": _thinking, "redacted_thinking": _redacted}
+_ASSISTANT: dict[str, _BlockParser] = {"text": _text, "thinking": _thinking, "redacted_thinking": _redacted}

@@ -1,4 +1,4 @@
-"""Anthropic's tools, tool choice, thinking and output settings into the neutral language."""
+"""Parse Anthropic's tools, tool choice, thinking and output settings into the neutral language."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from routing.language.arms import Effort
 from routing.language.chat import CacheMark, ResponseFormat, Tool, ToolChoice
 
 MAX_STOPS = 16
-MIN_BUDGET = 1024  # of tokens to think with, as the API has it
-# The effort that a budget of at most so many tokens stands for
+MIN_BUDGET = 1024  # thinking tokens; the least the Messages API takes
+# Thinking budget in tokens, at most, and the effort it stands for
 _EFFORTS = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (12_000, Effort.MEDIUM), (24_000, Effort.HIGH))
 _LEVELS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH, Effort.XHIGH, Effort.MAX)
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
-_SCHEMA_NAME = "answer"  # the dialect has no name for a schema, others demand one
+_SCHEMA_NAME = "answer"  # this API has no names for schemas, and other providers require one
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Thinking(msgspec.Struct, frozen=True):
-    """`effort` None: the model's or the router's to choose. `shown`: whether the caller can take thinking."""
+    """`effort`: None lets the model or the router choose. `shown`: the client takes thinking blocks."""
 
     effort: Effort | None = None
     shown: bool = False
@@ -48,29 +48,29 @@ def tools(raw: Any, errors: FieldErrors, path: str = "tools") -> tuple[Tool, ...
     if len(raw) > MAX_TOOLS:
         errors.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    hosted = [isinstance(one, dict) and is_hosted(one.get("type")) for one in raw]
-    read: list[Tool] = []
+    hosted = [isinstance(tool, dict) and is_hosted(tool.get("type")) for tool in raw]
+    parsed: list[Tool] = []
     names: set[str] = set()
-    for position, one in enumerate(raw):
+    for position, item in enumerate(raw):
         at = f"{path}[{position}]"
         if hosted[position] and not all(hosted):
-            errors.ignore(f"{path}[].{one['type']}")
+            errors.ignore(f"{path}[].{item['type']}")
             continue
-        tool = _tool(one, at, errors)
+        tool = _tool(item, at, errors)
         if tool.name and tool.name in names:
             errors.add(f"{at}.name", "There is another tool of this name.")
         names.add(tool.name)
-        read.append(tool)
-    return tuple(read)
+        parsed.append(tool)
+    return tuple(parsed)
 
 
 def is_hosted(kind: Any) -> bool:
-    """As at the Responses door: beside a caller's own tools it can be done without."""
+    """Return whether the provider would run the tool. Beside a caller's own tools it is left out."""
     return isinstance(kind, str) and kind != "custom"
 
 
 def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> Choice:
-    """Whether it fits the tools is for `check_tool_choice`."""
+    """Parse the choice alone; `check_tool_choice` compares it with the tools."""
     known = None if raw is None else record(raw, path, errors)
     if known is None:
         return Choice()
@@ -115,8 +115,8 @@ def thinking(raw: Any, errors: FieldErrors, path: str = "thinking") -> Thinking:
         return Thinking(shown=True)
     budget = known.get("budget_tokens")
     if not isinstance(budget, int) or isinstance(budget, bool):
-        told = "This field is required." if budget is None else "Must be an integer."
-        errors.add(f"{path}.budget_tokens", told)
+        fault = "This field is required." if budget is None else "Must be an integer."
+        errors.add(f"{path}.budget_tokens", fault)
         return Thinking(shown=True)
     if not MIN_BUDGET <= budget <= MAX_TOKENS:
         errors.add(f"{path}.budget_tokens", f"Must be between {MIN_BUDGET} and {MAX_TOKENS}.")
@@ -125,7 +125,7 @@ def thinking(raw: Any, errors: FieldErrors, path: str = "thinking") -> Thinking:
 
 
 def cache(raw: Any, errors: FieldErrors, path: str = "cache_control") -> CacheMark | None:
-    """The mark for the end of the whole request."""
+    """Parse the cache mark for the end of the whole request."""
     return None if raw is None else mark_of(raw, path, errors)
 
 
@@ -143,27 +143,27 @@ def output_config(raw: Any, errors: FieldErrors, path: str = "output_config") ->
         return Output(Effort(effort) if effort else None)
     if form.get("type") != "json_schema":
         errors.add(f"{at}.type", 'Must be "json_schema".')
-    made = ResponseFormat(
+    response_format = ResponseFormat(
         "json_schema",
         name=_SCHEMA_NAME,
         schema=schema(form.get("schema"), f"{at}.schema", errors),
         strict=True,
     )
-    return Output(Effort(effort) if effort else None, made)
+    return Output(Effort(effort) if effort else None, response_format)
 
 
 def user(raw: Any, errors: FieldErrors, path: str = "metadata") -> str | None:
-    """`metadata.user_id`."""
+    """Parse `metadata.user_id`."""
     known = None if raw is None else record(raw, path, errors)
     if known is None:
         return None
     for name in known:
         if name != "user_id":
             errors.add(f"{path}.{name}", "There is no such field.")
-    read = text(known, "user_id", path, errors)
-    if read is not None and len(read) > MAX_USER:
+    user_id = text(known, "user_id", path, errors)
+    if user_id is not None and len(user_id) > MAX_USER:
         errors.add(f"{path}.user_id", f"Must have at most {MAX_USER} characters.")
-    return read
+    return user_id
 
 
 def stops(raw: Any, errors: FieldErrors, path: str = "stop_sequences") -> tuple[str, ...]:
@@ -175,12 +175,12 @@ def stops(raw: Any, errors: FieldErrors, path: str = "stop_sequences") -> tuple[
     if len(raw) > MAX_STOPS:
         errors.add(path, f"At most {MAX_STOPS} stop sequences are possible.")
         return ()
-    for position, one in enumerate(raw):
-        if not isinstance(one, str):
+    for position, word in enumerate(raw):
+        if not isinstance(word, str):
             errors.add(f"{path}[{position}]", "Must be a string.")
-        elif not one:
+        elif not word:
             errors.add(f"{path}[{position}]", "Must not be empty.")
-    return tuple(one for one in raw if isinstance(one, str))
+    return tuple(word for word in raw if isinstance(word, str))
 
 
 def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
@@ -189,7 +189,7 @@ def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
         return Tool("")
     if known.get("type") not in (None, "custom"):
         errors.add(
-            f"{path}.type", 'Only tools of your own are possible here: leave it out, or send "custom".'
+            f"{path}.type", 'Only tools of your own are possible here. Leave the type out, or send "custom".'
         )
         return Tool("")
     errors.ignore_unknown(known, _TOOL_FIELDS, path)

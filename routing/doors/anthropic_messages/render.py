@@ -1,4 +1,4 @@
-"""An answer in Anthropic's shapes: the events of a stream, and the message they add up to."""
+"""Render an answer in Anthropic's shapes: the events of a stream, and the message they add up to."""
 
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -41,7 +41,7 @@ PING: Event = {"type": "ping"}
 async def whole(
     answer: Answer, shows_thinking: bool, enhancement: Enhancement | None
 ) -> tuple[bytes, Settled]:
-    """The body of an answer that is not streamed: its stream, added up."""
+    """The body of an answer that is not streamed: the sum of the events of its stream."""
     blocks = _Blocks(shows_thinking)
     added, settled = _Sum(), None
     async with aclosing(answer.events()) as events:
@@ -74,7 +74,9 @@ async def stream(
                 batch := await inflow.take(max(0.0, sent_at + sse.KEEP_ALIVE_S - time.monotonic()))
             ) is not None:
                 ready = b"".join(
-                    _frame(told) for event in batch for told in _told(event, blocks, answer, enhancement)
+                    _frame(rendered)
+                    for event in batch
+                    for rendered in _rendered(event, blocks, answer, enhancement)
                 )
                 if not ready and time.monotonic() - sent_at >= sse.KEEP_ALIVE_S:
                     ready = _frame(PING)
@@ -86,7 +88,7 @@ async def stream(
 
 
 def usage(settled: Settled) -> dict[str, Any]:
-    """Cached tokens stand beside the input here, not inside it."""
+    """Usage in tokens. This API counts cached tokens beside the input, not within it."""
     used = settled.usage
     return {
         "input_tokens": used.uncached_input_tokens,
@@ -110,7 +112,7 @@ class _Blocks:
         self._count = 0
         self._open: str | None = None  # the type of the last block while it is open
         self._calls: dict[int, int] = {}  # index among the calls → index of the block
-        self._held: list[Opaque] = []  # what belongs to a text and must wait for its end
+        self._held: list[Opaque] = []  # reasoning that may only follow the open text block
         self._finish: Finished | None = None
         self._refused = False
 
@@ -129,14 +131,17 @@ class _Blocks:
                 self._finish = event
 
     def close(self) -> Iterator[Event]:
-        """Ends the open block, if there is one. What belongs to a text that is the last is let go: clients
-        take the last block for the answer, and its provider can do without."""
+        """End the open block, if there is one.
+
+        Reasoning that waits for the end of the last text is dropped: clients take the last block for the
+        answer, and the provider does not need it back.
+        """
         if self._open is not None:
             yield {"type": "content_block_stop", "index": self._count - 1}
         self._open, self._held = None, []
 
     def stopped(self, settled: Settled) -> dict[str, Any]:
-        """Why the message ended. Not every provider says which stop sequence it met."""
+        """The reason why the message ended. Not every provider reports which stop sequence it met."""
         finish = self._finish or Finished(FinishReason(settled.finish_reason or "stop"))
         reason = "refusal" if self._refused else STOP_REASONS[finish.reason]
         if reason == "end_turn" and finish.stop is not None:
@@ -158,15 +163,15 @@ class _Blocks:
         elif event.carried is not None:
             yield from self._replay(event.carried)
 
-    def _replay(self, made: Opaque) -> Iterator[Event]:
-        """What the provider wants back: as the block it is, or sealed as the signature of one."""
-        block = thinking_block(made)
+    def _replay(self, reasoning: Opaque) -> Iterator[Event]:
+        """Reasoning that the provider wants back: its own block, or encoded in the signature of a block."""
+        block = thinking_block(reasoning)
         if block is not None and block["type"] == "redacted_thinking":
             yield from self._start("redacted_thinking", block)
         else:
             if self._open != "thinking":
                 yield from self._start("thinking", _EMPTY_THINKING)
-            signature = encode_opaque(made) if block is None else block["signature"]
+            signature = encode_opaque(reasoning) if block is None else block["signature"]
             yield self._delta({"type": "signature_delta", "signature": signature})
         yield from self.close()
 
@@ -182,8 +187,8 @@ class _Blocks:
     def _start(self, kind: str, block: dict[str, Any]) -> Iterator[Event]:
         held, self._held = self._held, []
         yield from self.close()
-        for made in held:
-            yield from self._replay(made)
+        for reasoning in held:
+            yield from self._replay(reasoning)
         self._open = kind
         self._count += 1
         yield {"type": "content_block_start", "index": self._count - 1, "content_block": block}
@@ -196,7 +201,9 @@ class _Blocks:
 _EMPTY_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
 
 
-def _told(event: Any, blocks: _Blocks, answer: Answer, enhancement: Enhancement | None) -> Iterator[Event]:
+def _rendered(
+    event: Any, blocks: _Blocks, answer: Answer, enhancement: Enhancement | None
+) -> Iterator[Event]:
     if not isinstance(event, Settled):
         yield from blocks.of(event)
         return
@@ -211,7 +218,7 @@ def _told(event: Any, blocks: _Blocks, answer: Answer, enhancement: Enhancement 
 
 
 def _start(answer: Answer) -> Event:
-    """Its usage is what we count ourselves; the provider's own count comes with the end."""
+    """The first event. Its usage is our own count of the input; the provider's count comes at the end."""
     counted = {
         "input_tokens": answer.decision.trace.input_tokens,
         "cache_creation_input_tokens": 0,
@@ -239,7 +246,7 @@ class _Sum:
     """The content that a client adds up from the events of its blocks."""
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[dict[str, Any], list[str]]] = []  # and the pieces of what it says
+        self._blocks: list[tuple[dict[str, Any], list[str]]] = []  # a block and the pieces of its text
 
     def add(self, events: Iterator[Event]) -> None:
         for event in events:
@@ -251,25 +258,25 @@ class _Sum:
                 if delta["type"] == "signature_delta":
                     block["signature"] = delta["signature"]
                 else:
-                    pieces.append(delta[_SAID[delta["type"]]])
+                    pieces.append(delta[_DELTA_TEXT[delta["type"]]])
 
     def content(self) -> list[dict[str, Any]]:
         return [self._whole(block, "".join(pieces)) for block, pieces in self._blocks]
 
-    def _whole(self, block: dict[str, Any], said: str) -> dict[str, Any]:
+    def _whole(self, block: dict[str, Any], text: str) -> dict[str, Any]:
         match block["type"]:
             case "tool_use":
-                return block | {"input": _object(said)}
+                return block | {"input": _object(text)}
             case "text" | "thinking" as kind:
-                return block | {kind: said}
+                return block | {kind: text}
         return block
 
 
-_SAID = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+_DELTA_TEXT = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
 
 def _object(arguments: str) -> dict[str, Any]:
-    """The dialect knows objects only: what a model wrote instead stays legible in one."""
+    """The arguments as an object, which this API requires: any other value is wrapped in an object."""
     try:
         value = msgspec.json.decode(arguments or "{}")
     except ValueError:

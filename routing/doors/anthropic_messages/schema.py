@@ -29,10 +29,10 @@ from routing.language.errors import EmptyMessages, ThreadUnsupported, Unsupporte
 
 BETA_HEADER = "anthropic-beta"
 _TIERS = {"auto": "auto", "standard_only": "default"}
-# Taken and left aside, which the receipt tells: they tune what only the API's own provider has.
+# Accepted and ignored, as the receipt reports: they tune features that only Anthropic has.
 _UNHEEDED = ("context_management", "diagnostics", "fallbacks", "speed", "user_profile_id")
-_TAKEN = {"speed": "standard", "fallbacks": []}  # the values that ask for nothing
-# What would need stored state, hosted tools or a choice of place and of who pays that we do not have
+_NO_EFFECT = {"speed": "standard", "fallbacks": []}  # values equal to leaving the field out
+# Refused: they need stored state, hosted tools, or a choice of region or payer.
 _UNSUPPORTED = (
     "billing_policy",
     "compaction",
@@ -41,7 +41,7 @@ _UNSUPPORTED = (
     "inference_geo",
     "mcp_servers",
 )
-_ASKS_NOTHING: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "billing_policy": {"type": "billing_policy", "bill_to": "self"},
     "inference_geo": "global",
     "mcp_servers": [],
@@ -63,7 +63,7 @@ _MESSAGE = {
     },
 }
 _MESSAGES = {"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": MAX_MESSAGES}
-_Unheeded = Annotated[Any, Meta(description="Not heeded, as the receipt tells.")]
+_Unheeded = Annotated[Any, Meta(description="Ignored, as the receipt reports.")]
 _Refused = Annotated[Any, Meta(description="Refused: not possible here.")]
 
 
@@ -147,7 +147,10 @@ def parse_count(raw: dict[str, Any], headers: Mapping[str, str]) -> MessagesCall
 def _known(
     raw: dict[str, Any], headers: Mapping[str, str], struct: type[Count]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The request without what only the betas know that its client names, and the names of that."""
+    """The request without its unknown fields, and their names, when the client sends `anthropic-beta`.
+
+    A beta may add fields that nothing here reads; clients without a beta get an error for them.
+    """
     if BETA_HEADER not in headers:
         return raw, []
     known = {name: value for name, value in raw.items() if name in struct.__struct_fields__}
@@ -162,7 +165,7 @@ def _refuse(raw: dict[str, Any]) -> None:
             details={"unsupported": ["stored_state"]},
         )
     for name in _UNSUPPORTED:
-        if raw.get(name) not in (None, _ASKS_NOTHING.get(name)):
+        if raw.get(name) not in (None, _DEFAULTS.get(name)):
             raise UnsupportedParameter(f"{name} is not possible here. Leave it out.", param=name)
 
 
@@ -172,27 +175,27 @@ def _request(sent: Count, chosen: Steering, errors: FieldErrors) -> tuple[ChatRe
     options.check_tool_choice(choice.tool, tools, errors)
     thinking = options.thinking(sent.thinking, errors)
     output = options.output_config(sent.output_config, errors)
-    said = messages_parse.messages(sent.messages, errors)
+    messages = messages_parse.messages(sent.messages, errors)
     if (mark := options.cache(sent.cache_control, errors)) is not None:
-        said = messages_parse.marked_last(said, mark)
-    aside = (name for name in _UNHEEDED if getattr(sent, name) not in (None, _TAKEN.get(name)))
+        messages = messages_parse.marked_last(messages, mark)
+    ignored = (name for name in _UNHEEDED if getattr(sent, name) not in (None, _NO_EFFECT.get(name)))
     request = ChatRequest(
-        messages=(*messages_parse.system(sent.system, errors), *said),
+        messages=(*messages_parse.system(sent.system, errors), *messages),
         tools=tools,
         tool_choice=choice.tool,
         parallel_tool_calls=choice.parallel,
         response_format=output.format,
         effort=output.effort or thinking.effort or _default_effort(chosen, thinking),
         thinking_budget=thinking.budget,
-        ignored=(*aside, *errors.ignored),
+        ignored=(*ignored, *errors.ignored),
     )
-    if not errors.details and are_blank(said):
+    if not errors.details and are_blank(messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request, thinking
 
 
 def _default_effort(chosen: Steering, thinking: options.Thinking) -> Effort | None:
-    """Who asks one model to think as much as it sees fit means the API's default; else the router chooses."""
+    """The effort of adaptive thinking: the API's default for a named model; else the router chooses."""
     return Effort.HIGH if thinking.shown and chosen.mode is Mode.MANUAL else None
 
 

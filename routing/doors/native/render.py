@@ -1,4 +1,4 @@
-"""An answer in the native shapes: the whole body, and the events of a stream."""
+"""Render an answer in the native shapes: the whole body, and the events of a stream."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -22,6 +22,7 @@ from routing.steps.settlement import Settled
 def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enhancement | None) -> bytes:
     """The body of an answer that is not streamed."""
     choice = result.choices[0] if result.choices else None
+    calls = choice.tool_calls if choice else ()
     data: dict[str, Any] = {
         "id": answer.request_id,
         "output": (choice.text or choice.refusal or "") if choice else "",
@@ -33,9 +34,7 @@ def whole(answer: Answer, result: ChatResult, settled: Settled, enhancement: Enh
         "finish_reason": settled.finish_reason,
         "latency_ms": settled.latency_ms,
         "usage": usage(settled),
-        "tool_calls": [replay.tool_call(one) for one in choice.tool_calls]
-        if choice and choice.tool_calls
-        else None,
+        "tool_calls": [replay.tool_call(call) for call in calls] if calls else None,
         "routing": routing(answer.decision, settled) | {"fidelity": fidelity(settled)},
     }
     if enhancement is not None:
@@ -86,7 +85,7 @@ class _Frames:
         self._sent_at = time.monotonic()
 
     def patience_s(self) -> float:
-        """How long to wait for more before there is something to send anyway."""
+        """Seconds to wait for more events before held text or a keep-alive must be sent."""
         now = time.monotonic()
         silent = self._sent_at + sse.KEEP_ALIVE_S - now
         due = self._pacer.due_s(now) if self._pacer else None
@@ -104,7 +103,7 @@ class _Frames:
         return ready
 
     def rest(self) -> bytes:
-        """What is still held back, sentence by sentence."""
+        """The text that is still held back, sentence by sentence."""
         return b"".join([_delta(text) for text in self._pacer.rest()]) if self._pacer else b""
 
     def _frame(self, event: Any, now: float) -> bytes:
@@ -135,7 +134,7 @@ class _Frames:
         )
 
     def _done(self, settled: Settled) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        event: dict[str, Any] = {
             "type": "done",
             "model_used": settled.model_used,
             "provider": settled.provider,
@@ -146,8 +145,8 @@ class _Frames:
             "routing": routing(self._answer.decision, settled) | {"fidelity": fidelity(settled)},
         }
         if self._enhancement is not None:
-            told["enhancement"] = msgspec.to_builtins(self._enhancement)
-        return told
+            event["enhancement"] = msgspec.to_builtins(self._enhancement)
+        return event
 
 
 def _delta(text: str) -> bytes:

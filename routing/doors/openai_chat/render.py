@@ -1,4 +1,4 @@
-"""An answer in OpenAI's shapes: `chat.completion`, and the chunks of a stream."""
+"""Render an answer in OpenAI's shapes: `chat.completion`, and the chunks of a stream."""
 
 import time
 from collections import Counter
@@ -30,7 +30,7 @@ from routing.steps.settlement import Settled
 
 
 class Shape(NamedTuple):
-    """What of the form is the caller's choice: usage in a chunk of its own, and the older `function_call`."""
+    """The caller's choices of form: usage in a chunk of its own, and the older `function_call`."""
 
     include_usage: bool = False
     speaks_functions: bool = False
@@ -97,7 +97,7 @@ _BEGINNING = {"role": "assistant", "content": "", "refusal": None}
 
 
 class _Chunks:
-    """Turns events into chunks. What ends a choice waits for the settlement, which knows usage and cost."""
+    """Turns events into chunks. The ends of choices wait for the settlement, which has usage and cost."""
 
     def __init__(self, answer: Answer, shape: Shape, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
@@ -133,10 +133,10 @@ class _Chunks:
                 return self._delta(event.choice, {"function_call": _function_delta(event)})
             case ToolCallDelta():
                 return self._delta(event.choice, {"tool_calls": [self._call_delta(event)]})
-            case ReasoningDelta(carried=made) if made is not None:
+            case ReasoningDelta(carried=reasoning) if reasoning is not None:
                 number = self._replays[event.choice]
                 self._replays[event.choice] += 1
-                return self._delta(event.choice, replay.of_message([made], number))
+                return self._delta(event.choice, replay.of_message([reasoning], number))
             case LogprobsDelta():
                 return self._delta(event.choice, {}, {"content": list(event.content), "refusal": None})
             case Finished():
@@ -146,26 +146,26 @@ class _Chunks:
         return b""
 
     def _delta(self, choice: int, delta: dict[str, Any], logprobs: Any = None) -> bytes:
-        return self._opening(choice) + self._chunk(choice, delta, logprobs)
+        return self._role_chunks(choice) + self._chunk(choice, delta, logprobs)
 
     def _call_delta(self, delta: ToolCallDelta) -> dict[str, Any]:
-        told: dict[str, Any] = {"index": delta.index}
+        call: dict[str, Any] = {"index": delta.index}
         place = (delta.choice, delta.index)
         if delta.is_custom:
             self._customs.add(place)
         kind = "custom" if place in self._customs else "function"
         inner = {"input": delta.arguments} if kind == "custom" else {"arguments": delta.arguments}
         if delta.id is not None:
-            told |= {"id": delta.id, "type": kind}
+            call |= {"id": delta.id, "type": kind}
         if delta.name is not None:
             inner = {"name": delta.name} | inner
-        return told | {kind: inner} | replay.of_call(delta.signature)
+        return call | {kind: inner} | replay.of_call(delta.signature)
 
-    def _opening(self, choice: int) -> bytes:
-        """The chunk that opens a choice, with its role; the first of all says who answers.
+    def _role_chunks(self, choice: int) -> bytes:
+        """The chunk that opens a choice, with its role; the first chunk of all names the model.
 
-        Those before it are opened first: clients take choices to begin in order, and several calls that make
-        one answer do not answer in order.
+        Choices with lower numbers are opened first. Clients expect choices to begin in order, but with
+        several upstream calls the second choice may answer before the first.
         """
         if choice in self._opened:
             return b""
@@ -178,20 +178,20 @@ class _Chunks:
         return b"".join(frames)
 
     def _end(self, settled: Settled) -> bytes:
-        """The chunks with the finish reasons; usage comes with the last or, if so asked, after it."""
+        """The chunks with the finish reasons; usage is in the last or, with `include_usage`, after it."""
         finished = self._finished or [Finished(settled.finish_reason or "stop")]  # type: ignore[arg-type]
-        told = {
-            "model": settled.model_used,  # another than the stream began with, after a rescue
+        summary = {
+            "model": settled.model_used,  # after a rescue, not the model that began the stream
             "usage": usage(settled),
             "x_routeplex": extra_facts(self._answer, settled, self._enhancement),
         }
-        frames = [self._opening(one.choice) for one in finished]
-        for one in finished:
-            extra = told if one is finished[-1] and not self._include_usage else {}
-            reason = _finish(one.reason, self._speaks_functions)
-            frames.append(self._chunk(one.choice, {}, finish=reason, extra=extra))
+        frames = [self._role_chunks(end.choice) for end in finished]
+        for end in finished:
+            extra = summary if end is finished[-1] and not self._include_usage else {}
+            reason = _finish(end.reason, self._speaks_functions)
+            frames.append(self._chunk(end.choice, {}, finish=reason, extra=extra))
         if self._include_usage:
-            frames.append(sse.event(self._base | {"choices": []} | told))
+            frames.append(sse.event(self._base | {"choices": []} | summary))
         return b"".join(frames)
 
     def _chunk(
@@ -238,8 +238,8 @@ def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any
 
 
 def _function_delta(delta: ToolCallDelta) -> dict[str, Any]:
-    told = {"arguments": delta.arguments}
-    return told if delta.name is None else {"name": delta.name} | told
+    call = {"arguments": delta.arguments}
+    return call if delta.name is None else {"name": delta.name} | call
 
 
 def _completion_id(answer: Answer) -> str:

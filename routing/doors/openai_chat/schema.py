@@ -25,7 +25,7 @@ from routing.language.chat import ChatRequest, Sampling, Steering, Tool, ToolCho
 from routing.language.errors import EmptyMessages, UnsupportedParameter
 
 MAX_CHOICES = 128
-MAX_UNKNOWN, MAX_UNKNOWN_NAME = 50, 100  # parameters that are passed on: each is in the receipt, and kept
+MAX_UNKNOWN, MAX_UNKNOWN_NAME = 50, 100  # parameters that are passed on, each of them in the receipt
 Count = Annotated[int, Meta(ge=1, le=MAX_CHOICES)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 
@@ -78,9 +78,9 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
 
 _KNOWN = frozenset(OpenAIChat.__struct_fields__)
-# Nothing is stored here that could be fetched later, and nothing shall be elsewhere
+# Ignored, as the receipt reports: nothing is stored, here or at a provider
 _STORED = ("store", "previous_response_id", "conversation", "prompt", "background")
-_SPOKEN = ("modalities", "audio")
+_AUDIO = ("modalities", "audio")
 _SEARCH = "web_search_options"
 
 
@@ -102,17 +102,16 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ChatCall:
 
 
 def _refuse(raw: dict[str, Any]) -> None:
-    """What would change the answer's meaning and no model here does."""
+    """Refuse parameters that would change the meaning of the answer and that no model here supports."""
     wanted = raw.get("modalities")
     if raw.get("audio") is not None or (isinstance(wanted, list) and "audio" in wanted):
         raise UnsupportedParameter(
-            "Answers are text here: audio is taken as input only. Leave out audio, and modalities but "
-            '["text"].',
+            'Answers are text only. Leave out audio, and send no modalities but ["text"].',
             param="modalities" if wanted else "audio",
         )
     if raw.get(_SEARCH) is not None:
         raise UnsupportedParameter(
-            f"No model searches the web here. Leave out {_SEARCH}, and offer a tool of your own that does.",
+            f"No model searches the web here. Leave out {_SEARCH}, and offer a search tool of your own.",
             param=_SEARCH,
         )
 
@@ -120,11 +119,11 @@ def _refuse(raw: dict[str, Any]) -> None:
 def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     errors = FieldErrors()
     tools, choice = _tools(sent, errors)
-    aside = (*_SPOKEN, _SEARCH, *_STORED)
-    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in aside}
+    skipped = (*_AUDIO, _SEARCH, *_STORED)
+    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in skipped}
     if len(extra) > MAX_UNKNOWN or any(len(name) > MAX_UNKNOWN_NAME for name in extra):
-        told = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
-        errors.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], told)
+        fault = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
+        errors.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], fault)
     if sent.top_logprobs and not sent.logprobs:
         errors.add("top_logprobs", "Needs logprobs to be true.")
     request = ChatRequest(
@@ -166,7 +165,7 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
 
 
 def _tools(sent: OpenAIChat, errors: FieldErrors) -> tuple[tuple[Tool, ...], ToolChoice | None]:
-    """Tools, or the older functions: not both."""
+    """Parse tools, or the older functions; both together are an error."""
     if sent.functions is None and sent.function_call is None:
         tools, choice = (
             openai_tools.tools(sent.tools, errors),
@@ -176,6 +175,6 @@ def _tools(sent: OpenAIChat, errors: FieldErrors) -> tuple[tuple[Tool, ...], Too
         tools = () if sent.functions is None else openai_tools.functions(sent.functions, errors)
         choice = openai_tools.function_call(sent.function_call, errors)
         if sent.tools or sent.tool_choice is not None:
-            errors.add("functions", "Must not stand beside tools or tool_choice. Use tools alone.")
+            errors.add("functions", "Cannot be combined with tools or tool_choice. Use tools alone.")
     openai_tools.check_tool_choice(choice, tools, errors)
     return tools, choice

@@ -1,6 +1,6 @@
-"""The input items of the Responses API into the neutral language.
+"""Parse the input items of the Responses API into the neutral language.
 
-Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
+Each function returns what it could parse, and adds an error with the path of the field for the rest.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ _ITEM_FIELDS = frozenset(
     {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace", "arguments"}
     | {"input", "output", "summary", "encrypted_content", "tools", "caller", "created_by", replay.FIELD}
 )
-_UPLOADED = "Uploaded files are not known here. Send the content or a URL."
+_UPLOADED = "There are no uploaded files here. Send the content or a URL."
 _ROLES = {
     "user": Role.USER,
     "assistant": Role.ASSISTANT,
@@ -45,7 +45,7 @@ _ROLES = {
 
 
 def items(raw: Any, errors: FieldErrors, path: str = "input") -> tuple[Message, ...]:
-    """A text, or items; what an assistant said, thought and called in one turn becomes one message."""
+    """Parse a text, or items. The texts, reasoning and calls of an assistant's turn become one message."""
     if isinstance(raw, str):
         return (Message(Role.USER, (Text(raw),)),)
     if not isinstance(raw, list):
@@ -55,49 +55,49 @@ def items(raw: Any, errors: FieldErrors, path: str = "input") -> tuple[Message, 
         errors.add(path, f"At most {MAX_ITEMS:,} items are possible; there are {len(raw):,}.")
         return ()
     turns = _Turns()
-    for position, one in enumerate(raw):
+    for position, raw_item in enumerate(raw):
         at = f"{path}[{position}]"
-        item = record(one, at, errors)
+        item = record(raw_item, at, errors)
         if item is not None:
-            _read(item, turns, at, errors)
+            _item(item, turns, at, errors)
     return turns.done()
 
 
 class _Turns:
-    """The messages so far; the pieces of an assistant's turn wait until it is over."""
+    """Collects messages. The pieces of an assistant's turn are separate items, so they wait for its end."""
 
     def __init__(self) -> None:
-        self._made: list[Message] = []
+        self._messages: list[Message] = []
         self._parts: list[Part] = []
         self._calls: list[ToolCall] = []
 
     def add(self, message: Message) -> None:
         self._end_turn()
-        self._made.append(message)
+        self._messages.append(message)
 
     def say(self, parts: tuple[Part, ...]) -> None:
-        """An assistant's message: a second one is another turn."""
+        """Add an assistant's message. A second message begins another turn."""
         if any(isinstance(part, Text | Refusal) for part in self._parts):
             self._end_turn()
         self._parts.extend(parts)
 
-    def think(self, made: Opaque) -> None:
-        self._parts.append(made)
+    def think(self, reasoning: Opaque) -> None:
+        self._parts.append(reasoning)
 
     def call(self, call: ToolCall) -> None:
         self._calls.append(call)
 
     def done(self) -> tuple[Message, ...]:
         self._end_turn()
-        return tuple(self._made)
+        return tuple(self._messages)
 
     def _end_turn(self) -> None:
         if self._parts or self._calls:
-            self._made.append(Message(Role.ASSISTANT, tuple(self._parts), tuple(self._calls)))
+            self._messages.append(Message(Role.ASSISTANT, tuple(self._parts), tuple(self._calls)))
         self._parts, self._calls = [], []
 
 
-def _read(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -> None:
+def _item(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -> None:
     errors.ignore_unknown(item, _ITEM_FIELDS, path)
     match item.get("type", "message"):
         case "message":
@@ -109,15 +109,13 @@ def _read(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -
         case "function_call_output" | "custom_tool_call_output":
             turns.add(_output(item, path, errors))
         case "reasoning":
-            made = _reasoning(item, path, errors)
-            if made is not None:
-                turns.think(made)
+            reasoning = _reasoning(item, path, errors)
+            if reasoning is not None:
+                turns.think(reasoning)
         case "additional_tools":
-            pass  # the tools of all items are read together
+            pass  # the tools of all items are parsed together
         case "item_reference":
-            errors.add(
-                f"{path}.type", "Nothing is stored here that could be referred to. Send the item itself."
-            )
+            errors.add(f"{path}.type", "Nothing is stored here to refer to. Send the item itself.")
         case _:
             errors.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
 
@@ -126,8 +124,8 @@ def _message(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors
     name = item.get("role")
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
-        told = "This field is required." if name is None else f"Must be one of: {', '.join(_ROLES)}."
-        errors.add(f"{path}.role", told)
+        fault = "This field is required." if name is None else f"Must be one of: {', '.join(_ROLES)}."
+        errors.add(f"{path}.role", fault)
         return
     parts = _content(item.get("content"), role, f"{path}.content", errors)
     if role is Role.ASSISTANT:
@@ -136,15 +134,15 @@ def _message(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors
         turns.add(Message(role, parts))
 
 
-def _call(item: dict[str, Any], written: str, path: str, errors: FieldErrors) -> ToolCall:
-    """`written`: the field that says what the tool is given."""
+def _call(item: dict[str, Any], field: str, path: str, errors: FieldErrors) -> ToolCall:
+    """Parse a call. `field` is the name of the field that holds its arguments."""
     call_id = text(item, "call_id", path, errors, required=True)
     name = full_name(item, path, errors)
-    given = text(item, written, path, errors)
-    if item.get(written) is None:
-        errors.add(f"{path}.{written}", "This field is required.")
+    arguments = text(item, field, path, errors)
+    if item.get(field) is None:
+        errors.add(f"{path}.{field}", "This field is required.")
     signature = replay.read_call(item, path, errors)
-    return ToolCall(call_id or "", name or "", given or "", signature)
+    return ToolCall(call_id or "", name or "", arguments or "", signature)
 
 
 def _output(item: dict[str, Any], path: str, errors: FieldErrors) -> Message:
@@ -154,7 +152,7 @@ def _output(item: dict[str, Any], path: str, errors: FieldErrors) -> Message:
 
 
 def _reasoning(item: dict[str, Any], path: str, errors: FieldErrors) -> Opaque | None:
-    """What is not encrypted cannot be given back to anyone."""
+    """Parse a reasoning item. Without encrypted content no provider takes it back, so it is dropped."""
     summary = item.get("summary")
     if summary is not None and not isinstance(summary, list):
         errors.add(f"{path}.summary", "Must be a list.")
@@ -162,12 +160,12 @@ def _reasoning(item: dict[str, Any], path: str, errors: FieldErrors) -> Opaque |
     if not encrypted:
         return None
     if not is_encoded_opaque(encrypted):
-        kept = {name: item.get(name) for name in ("type", "id", "summary", "encrypted_content")}
-        return from_reasoning_item(kept | {"summary": summary or []})
-    made = decode_opaque(encrypted)
-    if made is None:
+        fields = {name: item.get(name) for name in ("type", "id", "summary", "encrypted_content")}
+        return from_reasoning_item(fields | {"summary": summary or []})
+    reasoning = decode_opaque(encrypted)
+    if reasoning is None:
         errors.add(f"{path}.encrypted_content", "Is damaged. Send it back as it came, or leave the item out.")
-    return made
+    return reasoning
 
 
 def _content(raw: Any, role: Role, path: str, errors: FieldErrors) -> tuple[Part, ...]:
@@ -176,24 +174,24 @@ def _content(raw: Any, role: Role, path: str, errors: FieldErrors) -> tuple[Part
     if not isinstance(raw, list):
         errors.add(path, "This field is required." if raw is None else "Must be a string or a list of parts.")
         return ()
-    read = [_part(one, _PARTS[role], f"{path}[{position}]", errors) for position, one in enumerate(raw)]
-    return tuple(part for part in read if part is not None)
+    parts = [_part(item, _PARTS[role], f"{path}[{position}]", errors) for position, item in enumerate(raw)]
+    return tuple(part for part in parts if part is not None)
 
 
-def _part(raw: Any, known: Mapping[str, "_Read"], path: str, errors: FieldErrors) -> Part | None:
+def _part(raw: Any, known: Mapping[str, "_PartParser"], path: str, errors: FieldErrors) -> Part | None:
     part = record(raw, path, errors)
     if part is None:
         return None
     kind = part.get("type")
-    read = known.get(kind) if isinstance(kind, str) else None
-    if read is None:
-        told = (
+    parse = known.get(kind) if isinstance(kind, str) else None
+    if parse is None:
+        fault = (
             "This field is required." if kind is None else f"Must be one of these here: {', '.join(known)}."
         )
-        errors.add(f"{path}.type", told)
+        errors.add(f"{path}.type", fault)
         return None
     errors.ignore_unknown(part, _PART_FIELDS, path)
-    return read(part, path, errors)
+    return parse(part, path, errors)
 
 
 def _text(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
@@ -229,9 +227,9 @@ def _file(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
     return None if url is None else File(url, filename, cache_mark(raw, path, errors))
 
 
-_Read = Callable[[dict[str, Any], str, FieldErrors], Part | None]
-_SHOWN: dict[str, _Read] = {"input_text": _text, "input_image": _image, "input_file": _file}
-_PARTS: dict[Role, dict[str, _Read]] = {
+_PartParser = Callable[[dict[str, Any], str, FieldErrors], Part | None]
+_SHOWN: dict[str, _PartParser] = {"input_text": _text, "input_image": _image, "input_file": _file}
+_PARTS: dict[Role, dict[str, _PartParser]] = {
     Role.USER: _SHOWN,
     Role.TOOL: _SHOWN,
     Role.SYSTEM: {"input_text": _text},

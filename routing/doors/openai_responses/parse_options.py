@@ -1,4 +1,4 @@
-"""The Responses API's tools, tool choice, text and reasoning settings into the neutral language."""
+"""Parse the Responses API's tools, tool choice, text and reasoning settings into the neutral language."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,9 +24,7 @@ VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
 OWN = ("function", "custom", "namespace")  # the types of tools that callers run themselves
 LOGPROBS = "message.output_text.logprobs"
-
-
-# What of `reasoning` tunes OpenAI's models alone
+# Settings of `reasoning` that tune only OpenAI's models; they are ignored, as the receipt reports
 _UNHEEDED = ("context", "mode")
 
 
@@ -41,14 +39,17 @@ class Reasoning(msgspec.Struct, frozen=True):
 
 
 def has_own(raw: Any) -> bool:
-    """Whether one of the tools is run by the caller."""
-    return isinstance(raw, list) and any(isinstance(one, dict) and one.get("type") in OWN for one in raw)
+    """Return whether the caller runs at least one of the tools."""
+    return isinstance(raw, list) and any(isinstance(tool, dict) and tool.get("type") in OWN for tool in raw)
 
 
 def tools(
     raw: Any, errors: FieldErrors, path: str = "tools", *, beside_own: bool | None = None
 ) -> tuple[Tool, ...]:
-    """`beside_own`: whether the caller has tools of its own, here or elsewhere; None: only here."""
+    """Parse a list of tools.
+
+    `beside_own` says whether the caller runs a tool of this list or another; None: look at this list only.
+    """
     if raw is None:
         return ()
     if not isinstance(raw, list):
@@ -57,30 +58,33 @@ def tools(
     if len(raw) > MAX_TOOLS:
         errors.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    leaves_hosted = has_own(raw) if beside_own is None else beside_own
-    read: list[Tool] = []
+    ignores_hosted = has_own(raw) if beside_own is None else beside_own
+    parsed: list[Tool] = []
     names: set[str] = set()
-    for position, one in enumerate(raw):
+    for position, item in enumerate(raw):
         at = f"{path}[{position}]"
-        if leaves_hosted and isinstance(one, dict) and is_hosted(one.get("type")):
-            errors.ignore(f"{path}[].{one['type']}")
+        if ignores_hosted and isinstance(item, dict) and is_hosted(item.get("type")):
+            errors.ignore(f"{path}[].{item['type']}")
             continue
-        for tool in _tools_of(one, at, errors):
+        for tool in _tools_of(item, at, errors):
             if tool.name and tool.name in names:
                 errors.add(f"{at}.name", "There is another tool of this name.")
             names.add(tool.name)
-            read.append(tool)
-    return tuple(read)
+            parsed.append(tool)
+    return tuple(parsed)
 
 
 def is_hosted(kind: Any) -> bool:
-    """Whether the API's own provider would run the tool. Beside a caller's own tools it can be done without,
-    as agents do that offer all they know; alone it is what the answer is to come from."""
+    """Return whether OpenAI would run the tool.
+
+    Agents offer such tools beside their own, where they are ignored. On its own, a hosted tool is what the
+    answer should come from, so it is refused.
+    """
     return isinstance(kind, str) and kind not in OWN
 
 
 def namespaces(raw: Any) -> dict[str, tuple[str, str]]:
-    """By the name a tool goes by here, its namespace and its name there; `raw` is found to be right."""
+    """Namespace and name of each tool in a namespace, by its flat name. `raw` must be free of errors."""
     return {
         flat(group["name"], tool["name"]): (group["name"], tool["name"])
         for group in raw or ()
@@ -90,7 +94,7 @@ def namespaces(raw: Any) -> dict[str, tuple[str, str]]:
 
 
 def flat(namespace: str, name: str) -> str:
-    """One name for both, within what every provider takes."""
+    """One name for namespace and name, short enough for every provider."""
     joined = f"{namespace}__{name}"
     if len(joined) <= MAX_TOOL_NAME:
         return joined
@@ -99,14 +103,14 @@ def flat(namespace: str, name: str) -> str:
 
 
 def additional(items: Any) -> Iterator[tuple[str, Any]]:
-    """Lists of tools that stand among the input items, as agents send them, with their paths."""
+    """The paths and lists of tools that agents send among the input items."""
     for position, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict) and item.get("type") == "additional_tools":
             yield f"input[{position}].tools", item.get("tools")
 
 
 def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> ToolChoice | None:
-    """Whether it fits the tools is for `check_tool_choice`."""
+    """Parse the choice alone; `check_tool_choice` compares it with the tools."""
     if raw is None:
         return None
     if isinstance(raw, str):
@@ -131,12 +135,12 @@ def _named(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
 
 
 def _allowed(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
-    """A hosted tool among those that are allowed is left out as it is among all."""
+    """The name of an allowed tool; None for a hosted one, which is ignored as in the list of tools."""
     return None if is_hosted(raw.get("type")) else _named(raw, path, errors)
 
 
 def full_name(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
-    """As a tool goes by here, its namespace included."""
+    """The flat name of a tool, with its namespace."""
     name = text(raw, "name", path, errors, required=True)
     namespace = text(raw, "namespace", path, errors)
     return flat(namespace, name) if namespace and name else name
@@ -177,16 +181,16 @@ def reasoning(raw: Any, errors: FieldErrors, path: str = "reasoning") -> Reasoni
 
 
 def include(raw: Any, errors: FieldErrors, path: str = "include") -> frozenset[str]:
-    """Encrypted reasoning always is included; what belongs to hosted tools never comes up."""
+    """Parse `include`. Encrypted reasoning is always included, and outputs of hosted tools never exist."""
     if raw is None:
         return frozenset()
     if not isinstance(raw, list):
         errors.add(path, "Must be a list of strings.")
         return frozenset()
-    for position, one in enumerate(raw):
-        if not isinstance(one, str):
+    for position, name in enumerate(raw):
+        if not isinstance(name, str):
             errors.add(f"{path}[{position}]", "Must be a string.")
-    return frozenset(one for one in raw if isinstance(one, str))
+    return frozenset(name for name in raw if isinstance(name, str))
 
 
 def _format(raw: Any, path: str, errors: FieldErrors) -> ResponseFormat | None:
@@ -209,7 +213,7 @@ def _format(raw: Any, path: str, errors: FieldErrors) -> ResponseFormat | None:
 
 
 def _tools_of(raw: Any, path: str, errors: FieldErrors) -> Iterator[Tool]:
-    """One tool, or those of a namespace under names of their own."""
+    """Parse a tool, or the tools of a namespace, which get flat names."""
     if not isinstance(raw, dict) or raw.get("type") != "namespace":
         yield _tool(raw, path, errors)
         return
@@ -221,10 +225,10 @@ def _tools_of(raw: Any, path: str, errors: FieldErrors) -> Iterator[Tool]:
     if len(inner) > MAX_TOOLS:
         errors.add(f"{path}.tools", f"At most {MAX_TOOLS} tools are possible.")
         return
-    for position, one in enumerate(inner):
-        tool = _tool(one, f"{path}.tools[{position}]", errors)
-        said = "\n\n".join(filter(None, [about, tool.description])) or None
-        yield msgspec.structs.replace(tool, name=flat(name, tool.name), description=said)
+    for position, item in enumerate(inner):
+        tool = _tool(item, f"{path}.tools[{position}]", errors)
+        description = "\n\n".join(filter(None, [about, tool.description])) or None
+        yield msgspec.structs.replace(tool, name=flat(name, tool.name), description=description)
 
 
 def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
@@ -235,8 +239,8 @@ def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
     if kind == "custom":
         return custom_tool(known, path, errors, is_flat=True)
     if kind != "function":
-        told = 'Must be "function" or "custom": no tools are hosted here.'
-        errors.add(f"{path}.type", "This field is required." if kind is None else told)
+        fault = 'Must be "function" or "custom": no tools are hosted here.'
+        errors.add(f"{path}.type", "This field is required." if kind is None else fault)
         return Tool("")
     return function_tool(known, path, errors, is_flat=True)
 

@@ -1,4 +1,4 @@
-"""An answer in the shapes of OpenAI's Responses: the response object, and the events of a stream."""
+"""Render an answer in the shapes of OpenAI's Responses: the response object, and the events of a stream."""
 
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -31,14 +31,17 @@ from routing.steps.settlement import Settled
 Event = dict[str, Any]
 
 _CUT_SHORT = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
-_ERROR_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}  # of the few that the API's clients know
+_ERROR_CODES = {
+    400: "invalid_prompt",
+    429: "rate_limit_exceeded",
+}  # codes that clients know
 
 
 async def whole(
-    answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None
+    answer: Answer, call: ResponsesCall, enhancement: Enhancement | None
 ) -> tuple[bytes, Settled]:
-    """The body of an answer that is not streamed: what its stream would end with."""
-    response = _Response(answer, asked, enhancement)
+    """The body of an answer that is not streamed: the response in the last event of its stream."""
+    response = _Response(answer, call, enhancement)
     settled: Settled | None = None
     async with aclosing(answer.events()) as events:
         async for event in events:
@@ -47,14 +50,14 @@ async def whole(
             for _ in response.events(event):
                 pass
     assert settled is not None, "an answer ends with its settlement or an error"
-    return msgspec.json.encode(response.told), settled
+    return msgspec.json.encode(response.body), settled
 
 
 async def stream(
-    answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None
+    answer: Answer, call: ResponsesCall, enhancement: Enhancement | None
 ) -> AsyncGenerator[bytes]:
     """The frames of a stream, errors included."""
-    response, frames = _Response(answer, asked, enhancement), _Frames()
+    response, frames = _Response(answer, call, enhancement), _Frames()
     try:
         async with sse.Inflow(answer.events()) as inflow:
             yield frames.of(response.begin())
@@ -96,19 +99,19 @@ class _Frames:
         return b"".join([self._frame(event) for event in events])
 
     def _frame(self, event: Event) -> bytes:
-        told = {"type": event["type"], "sequence_number": self._number} | event
+        numbered = {"type": event["type"], "sequence_number": self._number} | event
         self._number += 1
-        return f"event: {event['type']}\n".encode("ascii") + sse.event(told)
+        return f"event: {event['type']}\n".encode("ascii") + sse.event(numbered)
 
 
 class _Response:
-    """The response object while it comes about; `told` is what it is so far."""
+    """The response object while it is built; `body` is its current state."""
 
-    def __init__(self, answer: Answer, asked: ResponsesCall, enhancement: Enhancement | None) -> None:
+    def __init__(self, answer: Answer, call: ResponsesCall, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
-        self._output = _Output(answer.request_id.removeprefix("req_"), asked)
+        self._output = _Output(answer.request_id.removeprefix("req_"), call)
         self._finish: FinishReason | None = None
-        self.told: dict[str, Any] = {
+        self.body: dict[str, Any] = {
             "id": "resp_" + answer.request_id.removeprefix("req_"),
             "object": "response",
             "created_at": int(time.time()),
@@ -119,16 +122,16 @@ class _Response:
             "model": answer.facts.id,
             "output": [],
             "reasoning": {
-                "effort": asked.reasoning.effort or answer.arm.effort,
-                "summary": asked.reasoning.summary,
+                "effort": call.reasoning.effort or answer.arm.effort,
+                "summary": call.reasoning.summary,
             },
             "x_routeplex": who(answer),
-            **asked.echo,
+            **call.echo,
         }
 
     def begin(self) -> Iterator[Event]:
-        yield {"type": "response.created", "response": self.told}
-        yield {"type": "response.in_progress", "response": self.told}
+        yield {"type": "response.created", "response": self.body}
+        yield {"type": "response.in_progress", "response": self.body}
 
     def events(self, event: Any) -> Iterator[Event]:
         match event:
@@ -140,45 +143,45 @@ class _Response:
                 yield from self._output.of(event)
 
     def fail(self, error: ApiError) -> Iterator[Event]:
-        """What had begun stays unfinished."""
+        """The events of an error. Items that had begun stay unfinished."""
         code = _ERROR_CODES.get(error.status, "server_error")
-        self.told |= {
+        self.body |= {
             "status": "failed",
             "error": {"code": code, "message": error.message},
             "output": self._output.items,
         }
-        yield {"type": "response.failed", "response": self.told}
+        yield {"type": "response.failed", "response": self.body}
 
     def _end(self, settled: Settled) -> Iterator[Event]:
         finish = self._finish or FinishReason(settled.finish_reason or "stop")
         why = _CUT_SHORT.get(finish)
         status = "completed" if why is None else "incomplete"
         yield from self._output.close(status)
-        self.told |= {
+        self.body |= {
             "status": status,
             "completed_at": int(time.time()) if why is None else None,
             "incomplete_details": None if why is None else {"reason": why},
-            "model": settled.model_used,  # another than the stream began with, after a rescue
+            "model": settled.model_used,  # after a rescue, not the model that began the stream
             "output": self._output.items,
             "usage": usage(settled),
             "x_routeplex": extra(self._answer, settled, self._enhancement),
         }
-        yield {"type": f"response.{status}", "response": self.told}
+        yield {"type": f"response.{status}", "response": self.body}
 
 
 class _Output:
-    """Turns an answer's events into output items, one open at a time, and the events that tell of them."""
+    """Turns an answer's events into output items, one open at a time, and the events that announce them."""
 
-    def __init__(self, identity: str, asked: ResponsesCall) -> None:
+    def __init__(self, identity: str, call: ResponsesCall) -> None:
         self.items: list[dict[str, Any]] = []
-        self._identity, self._namespaces = identity, asked.namespaces
-        self._shows_summary = asked.reasoning.summary is not None
+        self._identity, self._namespaces = identity, call.namespaces
+        self._shows_summary = call.reasoning.summary is not None
         self._open: dict[str, Any] | None = None  # the last item while it is open
         self._pieces: list[str] = []  # of the open part, or of the open call
         self._logprobs: list[dict[str, Any]] = []  # of the open part
         self._part: str | None = None  # the type of the open part
         self._calls: dict[int, dict[str, Any]] = {}  # index among the calls → item
-        self._held: list[Opaque] = []  # what belongs to a text and must wait for its end
+        self._held: list[Opaque] = []  # reasoning that may only follow the open message
 
     def of(self, event: Any) -> Iterator[Event]:
         match event:
@@ -194,7 +197,7 @@ class _Output:
                 yield from self._call(event)
 
     def close(self, status: str = "completed") -> Iterator[Event]:
-        """Ends the open item, if there is one."""
+        """End the open item, if there is one."""
         item = self._open
         if item is None:
             return
@@ -214,10 +217,10 @@ class _Output:
         self._open, self._pieces = None, []
         if "status" in item:
             item["status"] = status
-        yield self._told_item("done", item)
+        yield self._item_event("done", item)
         held, self._held = self._held, []
-        for made in held:
-            yield from self._replay(made)
+        for reasoning in held:
+            yield from self._replay(reasoning)
 
     def _say(self, kind: str, text: str) -> Iterator[Event]:
         if self._open is None or self._open["type"] != "message":
@@ -249,12 +252,12 @@ class _Output:
         elif event.carried is not None:
             yield from self._replay(event.carried)
 
-    def _replay(self, made: Opaque) -> Iterator[Event]:
-        """What the provider wants back, for the client to carry."""
+    def _replay(self, reasoning: Opaque) -> Iterator[Event]:
+        """Reasoning that the provider wants back, encoded for the client to send again."""
         if self._open is None or self._open["type"] != "reasoning":
             yield from self._begin("rs", {"type": "reasoning", "summary": []})
         assert self._open is not None
-        self._open["encrypted_content"] = encode_opaque(made)
+        self._open["encrypted_content"] = encode_opaque(reasoning)
         yield from self.close()
 
     def _call(self, event: ToolCallDelta) -> Iterator[Event]:
@@ -272,15 +275,15 @@ class _Output:
             return
         if item is self._open:
             self._pieces.append(event.arguments)
-        else:  # a provider that spells several calls at once
+        else:  # a provider that streams several calls at once
             written = "input" if item["type"] == "custom_tool_call" else "arguments"
-            before = "" if item[written] == "{}" else item[written]  # what stood in for nothing
+            before = "" if item[written] == "{}" else item[written]  # "{}" stands for no arguments so far
             item[written] = before + event.arguments
         kind = "custom_tool_call_input" if item["type"] == "custom_tool_call" else "function_call_arguments"
         yield {"type": f"response.{kind}.delta", **self._place(item), "delta": event.arguments}
 
     def _named(self, name: str) -> dict[str, Any]:
-        """As the caller named the tool."""
+        """The name, and the namespace, by which the caller knows the tool."""
         if name not in self._namespaces:
             return {"name": name}
         namespace, inner = self._namespaces[name]
@@ -290,37 +293,36 @@ class _Output:
         yield from self.close()
         self._open = {"id": f"{prefix}_{self._identity}_{len(self.items)}", **body}
         self.items.append(self._open)
-        yield self._told_item("added", self._open)
+        yield self._item_event("added", self._open)
 
     def _begin_part(self, kind: str) -> Iterator[Event]:
         item = self._open
         assert item is not None
         self._part, self._pieces = kind, []
-        yield self._told_part("added", item, _part(kind, ""))
+        yield self._part_event("added", item, _part(kind, ""))
 
     def _end_part(self) -> Iterator[Event]:
         item, kind = self._open, self._part
         if item is None or kind is None:
             return
-        said = "".join(self._pieces)
+        text = "".join(self._pieces)
         logprobs, self._logprobs = self._logprobs, []
-        part = _part(kind, said, logprobs)
+        part = _part(kind, text, logprobs)
         if kind == "summary_text":
             place = self._place(item) | {"summary_index": len(item["summary"])}
-            yield {"type": "response.reasoning_summary_text.done", **place, "text": said}
+            yield {"type": "response.reasoning_summary_text.done", **place, "text": text}
         else:
             place = self._place(item) | {"content_index": len(item["content"])}
-            told = {"text": said, "logprobs": logprobs} if kind == "output_text" else {"refusal": said}
-            yield {"type": f"response.{kind}.done", **place, **told}
-        yield self._told_part("done", item, part)
+            content = {"text": text, "logprobs": logprobs} if kind == "output_text" else {"refusal": text}
+            yield {"type": f"response.{kind}.done", **place, **content}
+        yield self._part_event("done", item, part)
         item["summary" if kind == "summary_text" else "content"].append(part)
         self._part, self._pieces = None, []
 
-    def _told_item(self, what: str, item: dict[str, Any]) -> Event:
-        told = {"output_index": self._index(item), "item": item}
-        return {"type": f"response.output_item.{what}", **told}
+    def _item_event(self, what: str, item: dict[str, Any]) -> Event:
+        return {"type": f"response.output_item.{what}", "output_index": self._index(item), "item": item}
 
-    def _told_part(self, what: str, item: dict[str, Any], part: dict[str, Any]) -> Event:
+    def _part_event(self, what: str, item: dict[str, Any], part: dict[str, Any]) -> Event:
         place = self._place(item)
         if item["type"] == "reasoning":
             place["summary_index"] = len(item["summary"])
@@ -335,10 +337,10 @@ class _Output:
         return int(item["id"].rpartition("_")[2])
 
 
-def _part(kind: str, said: str, logprobs: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def _part(kind: str, text: str, logprobs: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     match kind:
         case "output_text":
-            return {"type": kind, "text": said, "annotations": [], "logprobs": list(logprobs)}
+            return {"type": kind, "text": text, "annotations": [], "logprobs": list(logprobs)}
         case "refusal":
-            return {"type": kind, "refusal": said}
-    return {"type": kind, "text": said}
+            return {"type": kind, "refusal": text}
+    return {"type": kind, "text": text}

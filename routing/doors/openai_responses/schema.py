@@ -1,4 +1,4 @@
-"""The body of `POST /v1/responses`, as OpenAI's clients send it; nothing of it is stored."""
+"""The body of `POST /v1/responses`, as OpenAI's clients send it. Nothing is stored."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -30,11 +30,11 @@ from routing.doors.shared.wire_types import (
 from routing.language.chat import ChatRequest, Message, Role, Sampling, Steering, Text, Tool
 from routing.language.errors import EmptyMessages, UnsupportedParameter
 
-# What would need a memory of earlier requests, or of requests under way
+# Refused: they need stored responses, or requests that run in the background
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-# OpenAI's models get them as they are, in either of its dialects; others know nothing like it.
+# Passed on to OpenAI's models as they are; other providers have nothing like them.
 _OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
-# Taken and left aside, which the receipt tells: nothing is stored, no tool is hosted, and no input is cut.
+# Accepted and ignored, as the receipt reports: nothing is stored, no tool is hosted, no input is cut.
 _UNHEEDED = ("store", "max_tool_calls", "truncation")
 # Parameters of /v1/chat/completions that this API does not have; a client that sends them has the wrong path.
 CHAT_PARAMETERS = frozenset(
@@ -46,7 +46,7 @@ MAX_LOGPROBS = 20
 
 
 class ResponsesCall(msgspec.Struct, frozen=True):
-    """`echo`: the settings a response repeats; `namespaces`: by a tool's name here, where it is from."""
+    """`echo`: settings that the response repeats. `namespaces`: namespace and name, by a tool's flat name."""
 
     request: ChatRequest
     steering: Steering
@@ -86,16 +86,16 @@ class Responses(msgspec.Struct, frozen=True):
     service_tier: ServiceTier | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    store: Annotated[bool, Meta(description="Not heeded: nothing is stored.")] | None = None
+    store: Annotated[bool, Meta(description="Ignored: nothing is stored.")] | None = None
     truncation: (
         Annotated[
             Literal["disabled", "auto"],
-            Meta(description="auto is not heeded: what fits no model is refused, never cut."),
+            Meta(description="auto is ignored: input that fits no model is refused, never cut."),
         ]
         | None
     ) = None
     top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] | None = None
-    max_tool_calls: Annotated[Tokens, Meta(description="Not heeded: it bounds hosted tools.")] | None = None
+    max_tool_calls: Annotated[Tokens, Meta(description="Ignored: it limits hosted tools.")] | None = None
     previous_response_id: _Refused = None
     conversation: _Refused = None
     prompt: _Refused = None
@@ -115,7 +115,7 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
     sent = fields.convert(raw, Responses)
     chosen = steering(sent.model, headers, stream=bool(sent.stream))
     errors = FieldErrors()
-    _leave_unknown(raw, errors)
+    _ignore_unknown(raw, errors)
     tools, namespaces = _tools(sent, errors)
     choice = options.tool_choice(sent.tool_choice, errors)
     options.check_tool_choice(choice, tools, errors)
@@ -150,12 +150,11 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
 
 
 def _tools(sent: Responses, errors: FieldErrors) -> tuple[tuple[Tool, ...], dict[str, tuple[str, str]]]:
-    """All that may be called, the latest of each name, and the namespaces they are from."""
+    """The callable tools, of equal names the last, and the namespaces they are from."""
     lists = [("tools", sent.tools), *options.additional(sent.input)]
-    own = any(options.has_own(raw) for _, raw in lists)
-    tools = {
-        tool.name: tool for path, raw in lists for tool in options.tools(raw, errors, path, beside_own=own)
-    }
+    has_own = any(options.has_own(raw) for _, raw in lists)
+    parsed = [options.tools(raw, errors, path, beside_own=has_own) for path, raw in lists]
+    tools = {tool.name: tool for group in parsed for tool in group}
     if len(tools) > MAX_TOOLS:
         errors.add("tools", f"At most {MAX_TOOLS} tools are possible, with those of namespaces and items.")
     if errors.details:
@@ -165,8 +164,8 @@ def _tools(sent: Responses, errors: FieldErrors) -> tuple[tuple[Tool, ...], dict
     }
 
 
-def _leave_unknown(raw: dict[str, Any], errors: FieldErrors) -> None:
-    """Note unknown parameters, which agents send; refuse those of the other OpenAI API, with its path."""
+def _ignore_unknown(raw: dict[str, Any], errors: FieldErrors) -> None:
+    """Ignore unknown parameters, which agents send; refuse those of chat completions and name their path."""
     known = frozenset(Responses.__struct_fields__)
     for name in raw.keys() - known:
         if name in CHAT_PARAMETERS:
@@ -208,7 +207,7 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
             "verbosity": request.verbosity or "medium",
         },
         "tool_choice": sent.tool_choice or "auto",
-        "tools": [_tool(one) for one in sent.tools or ()],
+        "tools": [_tool(tool) for tool in sent.tools or ()],
         "top_logprobs": sent.top_logprobs or 0,
         "top_p": 1.0 if sent.top_p is None else sent.top_p,
         "truncation": "disabled",
@@ -216,7 +215,7 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
 
 
 def _tool(raw: dict[str, Any]) -> dict[str, Any]:
-    """Complete, as clients expect it."""
+    """A tool of the request with the fields that clients expect in a response."""
     if raw.get("type") != "function":
         return raw
     return {

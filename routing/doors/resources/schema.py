@@ -63,11 +63,11 @@ def parse_feedback(raw: dict[str, Any]) -> tuple[Feedback, float]:
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class MomentField(serializers.DateTimeField):
-    """ISO 8601; UTC unless it says otherwise. Takes the `+` of an offset that arrives as a space."""
+    """ISO 8601, UTC without an offset. Form decoding turns the `+` of an offset into a space."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default_timezone=UTC, **options)
-        # Times at the calendar's ends cannot be turned into UTC.
+        # Times at the ends of the calendar cannot be converted to UTC.
         self.validators.append(MinValueValidator(datetime(1970, 1, 1, tzinfo=UTC)))
         self.validators.append(MaxValueValidator(datetime(2999, 1, 1, tzinfo=UTC)))
 
@@ -117,8 +117,8 @@ class LogSerializer(PeriodSerializer):
         required=False, max_length=MAX_NAME, help_text="Catalog id that answered, or was to answer."
     )
     provider = serializers.CharField(required=False, max_length=60)
-    strategy = serializers.ChoiceField(required=False, choices=[str(one) for one in Strategy])
-    status = serializers.ChoiceField(required=False, choices=[str(one) for one in Request.Status])
+    strategy = serializers.ChoiceField(required=False, choices=[str(strategy) for strategy in Strategy])
+    status = serializers.ChoiceField(required=False, choices=[str(status) for status in Request.Status])
     key = serializers.IntegerField(required=False, min_value=1, max_value=_BIGINT, help_text="Id of a key.")
     limit = serializers.IntegerField(
         required=False, default=DEFAULT_PAGE, min_value=1, max_value=MAX_PAGE, help_text="Rows of a page."
@@ -130,7 +130,7 @@ class ExportSerializer(LogSerializer):
     """The log's filters, without pages."""
 
     format = serializers.ChoiceField(
-        required=False, default=str(Format.CSV), choices=[str(it) for it in Format]
+        required=False, default=str(Format.CSV), choices=[str(file_format) for file_format in Format]
     )
 
     def get_fields(self) -> dict[str, Any]:

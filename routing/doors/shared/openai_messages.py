@@ -1,6 +1,6 @@
-"""OpenAI's messages and parts, as both chat doors take them, into the neutral language.
+"""Parse OpenAI's messages and parts into the neutral language, for the native and the chat completions door.
 
-Each function adds what is wrong to `FieldErrors`, with the path of the field, and returns what it could read.
+Each function returns what it could parse, and adds an error with the path of the field for the rest.
 """
 
 import binascii
@@ -10,11 +10,7 @@ from typing import Any
 import msgspec
 
 from routing.doors.shared import reasoning_extension as replay
-from routing.doors.shared.field_errors import (
-    FieldErrors as FieldErrors,
-)  # what a reader of messages needs besides
-from routing.doors.shared.field_errors import record as record
-from routing.doors.shared.field_errors import text as text
+from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.language.chat import Audio, CacheMark, File, Image, Message, Part, Refusal, Role, Text, ToolCall
 
 MAX_MESSAGES = 1000
@@ -45,15 +41,15 @@ _PART_FIELDS = frozenset(
 
 
 def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Message, ...]:
-    """1 to 1000 messages; an empty list is for the door to refuse in its own words."""
+    """Parse up to 1000 messages. Doors refuse an empty list themselves, with an error of their own."""
     if not isinstance(raw, list):
         errors.add(path, "Must be a list of messages.")
         return ()
     if len(raw) > MAX_MESSAGES:
         errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    read = (_message(one, f"{path}[{position}]", errors) for position, one in enumerate(raw))
-    return _numbered(read) if any(_is_older(one) for one in raw) else tuple(read)
+    parsed = (_message(item, f"{path}[{position}]", errors) for position, item in enumerate(raw))
+    return _numbered(parsed) if any(_is_older(item) for item in raw) else tuple(parsed)
 
 
 def _is_older(raw: Any) -> bool:
@@ -61,7 +57,7 @@ def _is_older(raw: Any) -> bool:
 
 
 def _numbered(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Calls of the older form get ids, and the results that follow theirs."""
+    """Give ids to calls of the older form, and to the results that follow them."""
     numbered: list[Message] = []
     last = ""
     for message in messages:
@@ -76,13 +72,13 @@ def _numbered(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(numbered)
 
 
-def are_blank(read: tuple[Message, ...]) -> bool:
-    """Whether there are no messages, or nothing is in them."""
-    return not any(_has_content(message) for message in read)
+def are_blank(messages: tuple[Message, ...]) -> bool:
+    """Return whether there are no messages, or only blank ones."""
+    return not any(_has_content(message) for message in messages)
 
 
 def cache_mark(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> CacheMark | None:
-    """`cache_control` as Anthropic's users write it, or OpenAI's `prompt_cache_breakpoint`."""
+    """Parse Anthropic's `cache_control` or OpenAI's `prompt_cache_breakpoint`."""
     value = raw.get("cache_control")
     return (
         _breakpoint(raw, path, errors) if value is None else mark_of(value, f"{path}.cache_control", errors)
@@ -90,7 +86,7 @@ def cache_mark(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> CacheM
 
 
 def mark_of(value: Any, at: str, errors: FieldErrors) -> CacheMark | None:
-    """What stands in `cache_control`."""
+    """Parse the value of `cache_control`."""
     mark = record(value, at, errors)
     if mark is None:
         return None
@@ -133,8 +129,8 @@ def _message(raw: Any, path: str, errors: FieldErrors) -> Message:
     role_name = known.get("role")
     role = ROLES.get(role_name) if isinstance(role_name, str) else None
     if role is None:
-        told = "This field is required." if role_name is None else f"Must be one of: {', '.join(ROLES)}."
-        errors.add(f"{path}.role", told)
+        fault = "This field is required." if role_name is None else f"Must be one of: {', '.join(ROLES)}."
+        errors.add(f"{path}.role", fault)
         role = Role.USER
     errors.ignore_unknown(known, _FIELDS, path)
     is_older = role_name == "function"
@@ -162,8 +158,8 @@ def _content(
     if isinstance(content, str):
         parts = (Text(content),)
     elif isinstance(content, list):
-        read = [_part(part, role, f"{at}[{position}]", errors) for position, part in enumerate(content)]
-        parts = tuple(part for part in read if part is not None)
+        parsed = [_part(item, role, f"{at}[{position}]", errors) for position, item in enumerate(content)]
+        parts = tuple(part for part in parsed if part is not None)
     elif content is not None:
         errors.add(at, "Must be a string or a list of parts.")
     elif not (role is Role.ASSISTANT and (has_calls or raw.get("refusal") is not None)):
@@ -178,8 +174,8 @@ def _part(raw: Any, role: Role, path: str, errors: FieldErrors) -> Part | None:
     if known is None:
         return None
     kind = known.get("type")
-    read = _PARTS[role].get(kind) if isinstance(kind, str) else None
-    if read is None:
+    parse = _PARTS[role].get(kind) if isinstance(kind, str) else None
+    if parse is None:
         if kind is None:
             errors.add(f"{path}.type", "This field is required.")
         else:
@@ -187,7 +183,7 @@ def _part(raw: Any, role: Role, path: str, errors: FieldErrors) -> Part | None:
             errors.add(f"{path}.type", f"Must be one of these in a message of role {role}: {possible}.")
         return None
     errors.ignore_unknown(known, _PART_FIELDS, path)
-    return read(known, path, errors)
+    return parse(known, path, errors)
 
 
 def _text_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | None:
@@ -223,7 +219,7 @@ def _file_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | No
     if file is None:
         return None
     if file.get("file_id") is not None:
-        errors.add(f"{at}.file_id", "Uploaded files are not known here. Send the content in file_data.")
+        errors.add(f"{at}.file_id", "There are no uploaded files here. Send the content in file_data.")
         return None
     filename = text(file, "filename", at, errors)
     url = checked_url(file, "file_data", at, errors, "")
@@ -246,7 +242,7 @@ def _audio_part(raw: dict[str, Any], path: str, errors: FieldErrors) -> Part | N
 
 
 def checked_url(raw: Mapping[str, Any], name: str, path: str, errors: FieldErrors, media: str) -> str | None:
-    """An http(s) or data: URL whose content is of that media."""
+    """Parse an http(s) URL, or a data: URL whose media type begins with `media`."""
     url, at = text(raw, name, path, errors, required=True), f"{path}.{name}"
     if url is None:
         return None
@@ -260,7 +256,7 @@ def checked_url(raw: Mapping[str, Any], name: str, path: str, errors: FieldError
         return url
     head, comma, data = url[5:].partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        errors.add(at, "A data: URL must read data:TYPE;base64,CONTENT.")
+        errors.add(at, "A data: URL must have the form data:TYPE;base64,CONTENT.")
     elif not head.lower().startswith(media):
         errors.add(at, f"The type of the data: URL must be {media}….")
     elif not data or not is_base64(data):
@@ -287,11 +283,11 @@ def _tool_calls(raw: Mapping[str, Any], role: Role, path: str, errors: FieldErro
     if value is None:
         return (_function(older, f"{path}.function_call", errors),)
     if older is not None:
-        errors.add(f"{path}.function_call", "Must not stand beside tool_calls.")
+        errors.add(f"{path}.function_call", "Cannot be combined with tool_calls.")
     if not isinstance(value, list):
         errors.add(at, "Must be a list.")
         return ()
-    return tuple(_tool_call(one, f"{at}[{position}]", errors) for position, one in enumerate(value))
+    return tuple(_tool_call(item, f"{at}[{position}]", errors) for position, item in enumerate(value))
 
 
 def _tool_call(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
@@ -315,7 +311,7 @@ def _tool_call(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
 
 
 def _function(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
-    """A call without its id."""
+    """Parse the function of a call; the call has no id yet."""
     function = record(raw, path, errors)
     if function is None:
         return ToolCall("", "", "")
@@ -323,8 +319,8 @@ def _function(raw: Any, path: str, errors: FieldErrors) -> ToolCall:
     return ToolCall("", name or "", text(function, "arguments", path, errors) or "")
 
 
-_Read = Callable[[dict[str, Any], str, FieldErrors], Part | None]
-_PARTS: dict[Role, dict[str, _Read]] = {
+_PartParser = Callable[[dict[str, Any], str, FieldErrors], Part | None]
+_PARTS: dict[Role, dict[str, _PartParser]] = {
     Role.SYSTEM: {"text": _text_part},
     Role.USER: {
         "text": _text_part,

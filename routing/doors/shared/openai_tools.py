@@ -1,4 +1,4 @@
-"""OpenAI's tools, tool choice, stop and response format into the neutral language, for both chat doors."""
+"""Parse OpenAI's tools, tool choice, stop and response format, for the native and the OpenAI doors."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from routing.doors.shared.openai_messages import FieldErrors, cache_mark, record, text
+from routing.doors.shared.field_errors import FieldErrors, record, text
+from routing.doors.shared.openai_messages import cache_mark
 from routing.doors.shared.schema_shape import schema
 from routing.language.chat import Grammar, ResponseFormat, Tool, ToolChoice
 
@@ -29,31 +30,31 @@ def tools(raw: Any, errors: FieldErrors, path: str = "tools") -> tuple[Tool, ...
     if len(raw) > MAX_TOOLS:
         errors.add(path, f"At most {MAX_TOOLS} tools are possible.")
         return ()
-    read = [_tool(one, f"{path}[{position}]", errors) for position, one in enumerate(raw)]
+    parsed = [_tool(item, f"{path}[{position}]", errors) for position, item in enumerate(raw)]
     names: set[str] = set()
-    for position, tool in enumerate(read):
+    for position, tool in enumerate(parsed):
         if tool.name and tool.name in names:
             errors.add(f"{path}[{position}].function.name", "There is another tool of this name.")
         names.add(tool.name)
-    return tuple(read)
+    return tuple(parsed)
 
 
 def functions(raw: Any, errors: FieldErrors, path: str = "functions") -> tuple[Tool, ...]:
-    """The older form of tools."""
-    if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
+    """Parse `functions`, the older form of tools."""
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
         errors.add(path, "Must be a list of functions.")
         return ()
     if len(raw) > MAX_TOOLS:
         errors.add(path, f"At most {MAX_TOOLS} functions are possible.")
         return ()
-    read = tuple(function_tool(one, f"{path}[{position}]", errors) for position, one in enumerate(raw))
-    if len({tool.name for tool in read}) < len(read):
+    parsed = tuple(function_tool(item, f"{path}[{position}]", errors) for position, item in enumerate(raw))
+    if len({tool.name for tool in parsed}) < len(parsed):
         errors.add(path, "Two functions have the same name.")
-    return read
+    return parsed
 
 
 def function_call(raw: Any, errors: FieldErrors, path: str = "function_call") -> ToolChoice | None:
-    """The older form of the tool choice: "auto", "none" or a name."""
+    """Parse `function_call`, the older form of the tool choice: "auto", "none" or a name."""
     if raw is None or raw in ("auto", "none"):
         return None if raw is None else ToolChoice(raw)
     known = record(raw, path, errors)
@@ -62,7 +63,7 @@ def function_call(raw: Any, errors: FieldErrors, path: str = "function_call") ->
 
 
 def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> ToolChoice | None:
-    """Whether it fits the tools is for `check_tool_choice`."""
+    """Parse the choice alone; `check_tool_choice` compares it with the tools."""
     if raw is None:
         return None
     if isinstance(raw, str):
@@ -83,11 +84,11 @@ def tool_choice(raw: Any, errors: FieldErrors, path: str = "tool_choice") -> Too
 
 def allowed_tools(
     raw: dict[str, Any],
-    named: Callable[[dict[str, Any], str, FieldErrors], str | None],
+    parse_name: Callable[[dict[str, Any], str, FieldErrors], str | None],
     errors: FieldErrors,
     path: str,
 ) -> ToolChoice | None:
-    """Some of the tools; `named` reads one."""
+    """Parse a choice among some of the tools. `parse_name` parses each of them."""
     mode, tools = raw.get("mode"), raw.get("tools")
     if mode not in ("auto", "required"):
         errors.add(f"{path}.mode", 'Must be "auto" or "required".')
@@ -96,10 +97,10 @@ def allowed_tools(
         errors.add(f"{path}.tools", "Must be a list of at least one tool.")
         return None
     names: list[str] = []
-    for position, one in enumerate(tools):
+    for position, item in enumerate(tools):
         at = f"{path}.tools[{position}]"
-        known = record(one, at, errors)
-        name = named(known, at, errors) if known is not None else None
+        known = record(item, at, errors)
+        name = parse_name(known, at, errors) if known is not None else None
         if name:
             names.append(name)
     if not names and not errors.details:
@@ -154,7 +155,7 @@ def response_format(raw: Any, errors: FieldErrors, path: str = "response_format"
 
 
 def stop(raw: Any, errors: FieldErrors, path: str = "stop") -> tuple[str, ...]:
-    """A string or up to four."""
+    """Parse a stop sequence, or a list of up to four."""
     if raw is None:
         return ()
     if isinstance(raw, str):
@@ -165,12 +166,12 @@ def stop(raw: Any, errors: FieldErrors, path: str = "stop") -> tuple[str, ...]:
     elif len(raw) > MAX_STOPS:
         errors.add(path, f"At most {MAX_STOPS} stop sequences are possible.")
         return ()
-    for position, one in enumerate(raw):
-        if not isinstance(one, str):
+    for position, word in enumerate(raw):
+        if not isinstance(word, str):
             errors.add(f"{path}[{position}]", "Must be a string.")
-        elif not one:
+        elif not word:
             errors.add(f"{path}[{position}]", "Must not be empty.")
-    return tuple(one for one in raw if isinstance(one, str))
+    return tuple(word for word in raw if isinstance(word, str))
 
 
 def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
@@ -186,12 +187,12 @@ def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
     inner = record(known.get(kind), at, errors)
     if inner is None:
         return Tool("")
-    read = (function_tool if kind == "function" else custom_tool)(inner, at, errors)
-    return msgspec.structs.replace(read, cache=cache_mark(known, path, errors))
+    tool = (function_tool if kind == "function" else custom_tool)(inner, at, errors)
+    return msgspec.structs.replace(tool, cache=cache_mark(known, path, errors))
 
 
 def function_tool(raw: dict[str, Any], path: str, errors: FieldErrors, *, is_flat: bool = False) -> Tool:
-    """`is_flat`: as the Responses API has it, with the type beside the name."""
+    """Parse a function. `is_flat`: the form of the Responses API, with the type beside the name."""
     errors.ignore_unknown(raw, _FUNCTION_FIELDS | {"type"} if is_flat else _FUNCTION_FIELDS, path)
     parameters = raw.get("parameters")
     return Tool(
@@ -203,7 +204,7 @@ def function_tool(raw: dict[str, Any], path: str, errors: FieldErrors, *, is_fla
 
 
 def custom_tool(raw: dict[str, Any], path: str, errors: FieldErrors, *, is_flat: bool = False) -> Tool:
-    """`is_flat`: as the Responses API has it, the type beside the name, and the grammar in the format."""
+    """Parse a custom tool. `is_flat`: the form of the Responses API, with the grammar in the format."""
     errors.ignore_unknown(raw, _CUSTOM_FIELDS | {"type"} if is_flat else _CUSTOM_FIELDS, path)
     form, at = raw.get("format"), f"{path}.format"
     known = None if form is None else record(form, at, errors)

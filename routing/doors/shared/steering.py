@@ -1,4 +1,4 @@
-"""Steering under `/v1`, where bodies have no room for it: by the model's name and by headers."""
+"""Steering under `/v1`: by the model's name and by headers, as the bodies there have no fields for it."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from routing.language.errors import InvalidModel
 SMART_NAMES = frozenset({"routeplex-ai", "auto", "routeplex/auto", "routeplex/routeplex-ai"})
 
 
-def _header(name: str, what: type, told: str, enum: list[str] | None = None) -> OpenApiParameter:
-    return OpenApiParameter(name, what, OpenApiParameter.HEADER, description=told, enum=enum)
+def _header(name: str, kind: type, description: str, enum: list[str] | None = None) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, enum=enum)
 
 
 HEADERS = [
     IDEMPOTENCY_KEY,
-    _header("X-RoutePlex-Strategy", str, "How to choose.", [str(one) for one in Strategy]),
+    _header("X-RoutePlex-Strategy", str, "How to choose.", [str(strategy) for strategy in Strategy]),
     _header("X-RoutePlex-Test-Mode", bool, "Only models of the default tier."),
     _header("X-RoutePlex-Enhance", bool, "Rewrite the last user message first."),
     _header("X-RoutePlex-Models", str, "The candidates, separated by commas."),
@@ -29,7 +29,7 @@ HEADERS = [
 
 
 def steering(model: str, headers: Mapping[str, str], *, stream: bool) -> Steering:
-    """How to choose, by the model's name and the headers. Raises InvalidModel or ValidationError."""
+    """Parse the model's name and the headers. Raises InvalidModel or ValidationError."""
     strategy = _strategy_header(headers)
     base, colon, suffix = model.strip().partition(":")
     smart = base.lower() in SMART_NAMES
@@ -53,7 +53,7 @@ def steering(model: str, headers: Mapping[str, str], *, stream: bool) -> Steerin
 
 def _strategy_suffix(suffix: str) -> Strategy:
     if suffix not in list(Strategy):
-        names = [f"routeplex-ai:{one}" for one in Strategy]
+        names = [f"routeplex-ai:{strategy}" for strategy in Strategy]
         raise InvalidModel(
             f"There is no strategy {suffix[:40]!r}. Use one of: {', '.join(names)}.",
             param="model",
@@ -68,7 +68,7 @@ def _strategy_header(headers: Mapping[str, str]) -> Strategy | None:
     if value is None:
         return None
     if value.strip().lower() not in list(Strategy):
-        raise _bad_header(name, f"Must be one of: {', '.join(Strategy)}.")
+        raise _header_error(name, f"Must be one of: {', '.join(Strategy)}.")
     return Strategy(value.strip().lower())
 
 
@@ -77,18 +77,18 @@ def _flag_header(headers: Mapping[str, str], name: str) -> bool | None:
     if value is None:
         return None
     if value.strip().lower() not in ("true", "false"):
-        raise _bad_header(name, "Must be true or false.")
+        raise _header_error(name, "Must be true or false.")
     return value.strip().lower() == "true"
 
 
 def _models_header(headers: Mapping[str, str]) -> tuple[str, ...]:
-    name = "X-RoutePlex-Models"
-    value = headers.get(name)
+    header = "X-RoutePlex-Models"
+    value = headers.get(header)
     if value is None:
         return ()
-    models = tuple(one.strip() for one in value.split(",") if one.strip())
-    if not models or len(models) > 100 or any(len(one) > MAX_NAME for one in models):
-        raise _bad_header(name, "Must list 1 to 100 models, separated by commas.")
+    models = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not models or len(models) > 100 or any(len(model) > MAX_NAME for model in models):
+        raise _header_error(header, "Must list 1 to 100 models, separated by commas.")
     return models
 
 
@@ -102,9 +102,9 @@ def _cost_header(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         usd = -1.0
     if not 0 <= usd < float("inf"):
-        raise _bad_header(name, "Must be an amount of USD, such as 0.01.")
+        raise _header_error(name, "Must be an amount of USD, such as 0.01.")
     return usd
 
 
-def _bad_header(name: str, message: str) -> Exception:
+def _header_error(name: str, message: str) -> Exception:
     return validation_error([{"field": name, "message": message}])
