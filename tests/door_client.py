@@ -24,7 +24,7 @@ _STEERING = {
 
 @dataclass
 class Reply:
-    """What came back, in the same fields for every API; `headers` have lower-case names."""
+    """An answer or error, in the same fields for every API; `headers` have lower-case names."""
 
     status: int
     text: str = ""
@@ -34,6 +34,7 @@ class Reply:
     fallback_used: bool = False
     cost_usd: float | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -42,7 +43,11 @@ class Reply:
         self.request_id = extra.get("request_id", self.request_id)
         self.fallback_used = extra.get("fallback_used", self.fallback_used)
         self.cost_usd = extra.get("cost_usd", self.cost_usd)
-        self.attempts = extra.get("routing", {}).get("attempts", self.attempts)
+        self.read_routing(extra.get("routing", {}))
+
+    def read_routing(self, routing: dict[str, Any]) -> None:
+        self.attempts = routing.get("attempts", self.attempts)
+        self.notes = routing.get("notes", self.notes)
 
 
 class DoorClient(ABC):
@@ -131,7 +136,7 @@ class NativeClient(DoorClient):
     def _read_end(self, reply: Reply, data: dict[str, Any]) -> None:
         reply.model, reply.finish = data["model_used"], data["finish_reason"]
         reply.fallback_used, reply.cost_usd = data["fallback_used"], data["usage"]["cost_usd"]
-        reply.attempts = data["routing"]["attempts"]
+        reply.read_routing(data["routing"])
 
 
 class ChatClient(DoorClient):
@@ -239,6 +244,12 @@ class MessagesClient(DoorClient):
 
 
 CLIENTS: tuple[type[DoorClient], ...] = (NativeClient, ChatClient, ResponsesClient, MessagesClient)
+Way = tuple[type[DoorClient], bool]  # an API, streamed or not
+WAYS: list[Way] = [(client, streamed) for client in CLIENTS for streamed in (False, True)]
+
+
+def way_id(way: Way) -> str:
+    return f"{way[0].name}{'-streamed' if way[1] else ''}"
 
 
 def _header_value(value: Any) -> str:
@@ -247,15 +258,12 @@ def _header_value(value: Any) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-@pytest.fixture(
-    params=[(client, streamed) for client in CLIENTS for streamed in (False, True)],
-    ids=lambda param: f"{param[0].name}{'-streamed' if param[1] else ''}",
-)
+@pytest.fixture(params=WAYS, ids=way_id)
 def caller(request: pytest.FixtureRequest, http: httpx.Client) -> DoorClient:
     """Each API, streamed and whole."""
     client, streamed = request.param
-    answered: DoorClient = client(http, streamed)
-    return answered
+    door_client: DoorClient = client(http, streamed)
+    return door_client
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)

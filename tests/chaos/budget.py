@@ -1,4 +1,4 @@
-"""The published budget test: 200 callers at once against a cap that pays for 40 (spec/ledger.md).
+"""The published budget test: 200 callers at once against a cap that pays for 40.
 
 Σ settled ≤ cap, at least K - 1 succeed, no hold is left; then the same with callers that leave, web processes
 that are killed and a database that restarts, where callers come again as real ones do.
@@ -37,12 +37,12 @@ DEADLINES = {"FIRST_BYTE_TIMEOUT_S": "15", "IDLE_TIMEOUT_S": "20", "REQUEST_TIME
     "Σ settled ≤ cap; at least 39 succeed; no hold left",
 )
 async def budgets(cluster: Cluster) -> list[Outcome]:
-    found = []
+    results = []
     embedded = Cluster(embedded=True, simulator=cluster.simulator, **DEADLINES)
     await asyncio.to_thread(embedded.__enter__)
     try:
-        found.append(await calm(embedded, "SQLite"))
-        found.append(await troubled(embedded, "SQLite, killed"))
+        results.append(await calm(embedded, "SQLite"))
+        results.append(await troubled(embedded, "SQLite, killed"))
     finally:
         await asyncio.to_thread(embedded.close)
     usual = cluster.webs
@@ -51,31 +51,33 @@ async def budgets(cluster: Cluster) -> list[Outcome]:
         for number in range(4):
             web = await asyncio.to_thread(lambda: cluster.add_web(f"budget{number}", **DEADLINES))  # noqa: B023
             cluster.webs.append(web)
-        found.append(await calm(cluster, "4 processes"))
-        found.append(await troubled(cluster, "4, one killed"))
+        results.append(await calm(cluster, "4 processes"))
+        results.append(await troubled(cluster, "4, one killed"))
         for web in cluster.webs:
             await asyncio.to_thread(cluster.remove, web)
     finally:
         cluster.webs = usual
-    return found
+    return results
 
 
 async def priced(cluster: Cluster) -> Decimal:
-    """What one such request costs at most: marks differ by a token at most."""
-    made = await order(cluster, "key")
-    async with client(cluster.webs[0].url, made["secret"]) as http:
+    """The most that one such request costs, in USD: marks differ by a token at most."""
+    api_key = await order(cluster, "key")
+    async with client(cluster.webs[0].url, api_key["secret"]) as http:
         replies = [await ask(http, SHAPES[0], **_ASK) for _ in range(3)]
-    return max(one.cost_usd or Decimal(0) for one in replies)
+    return max(reply.cost_usd or Decimal(0) for reply in replies)
 
 
 async def calm(cluster: Cluster, name: str) -> Outcome:
     cap = await priced(cluster) * PAYABLE
-    made = await order(cluster, "key", daily_usd=str(cap))
+    api_key = await order(cluster, "key", daily_usd=str(cap))
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(client(web.url, made["secret"])) for web in cluster.webs]
+        clients = [
+            await stack.enter_async_context(client(web.url, api_key["secret"])) for web in cluster.webs
+        ]
         replies = await asyncio.gather(*(_once(clients, number) for number in range(CALLERS)))
-    wrong = [one.kind for one in replies if one.kind not in _PROPER]
-    return await _verdict(cluster, name, made, replies, cap, wrong)
+    wrong = [reply.kind for reply in replies if reply.kind not in _PROPER]
+    return await _verdict(cluster, name, api_key, replies, cap, wrong)
 
 
 async def _once(clients: list[httpx.AsyncClient], number: int) -> Reply:
@@ -85,11 +87,13 @@ async def _once(clients: list[httpx.AsyncClient], number: int) -> Reply:
 async def troubled(cluster: Cluster, name: str) -> Outcome:
     """Every tenth caller leaves, a web process is killed, the database restarts; the others come again."""
     cap = await priced(cluster) * PAYABLE
-    made = await order(cluster, "key", daily_usd=str(cap))
+    api_key = await order(cluster, "key", daily_usd=str(cap))
     cluster.simulator.speed(0.2)
     replies: list[Reply] = []
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(client(web.url, made["secret"])) for web in cluster.webs]
+        clients = [
+            await stack.enter_async_context(client(web.url, api_key["secret"])) for web in cluster.webs
+        ]
         calling = asyncio.gather(*(_again_and_again(clients, number, replies) for number in range(CALLERS)))
         await asyncio.sleep(0.7)
         cluster.webs[-1].kill()
@@ -108,8 +112,8 @@ async def troubled(cluster: Cluster, name: str) -> Outcome:
         "429 daily_cost_limit_exceeded",
         "503 service_unavailable",
     )
-    wrong = [one.kind for one in replies if one.kind not in proper and not one.lost]
-    return await _verdict(cluster, name, made, replies, cap, wrong)
+    wrong = [reply.kind for reply in replies if reply.kind not in proper and not reply.lost]
+    return await _verdict(cluster, name, api_key, replies, cap, wrong)
 
 
 async def _swept_now_and_then(cluster: Cluster) -> None:
@@ -134,14 +138,14 @@ async def _again_and_again(clients: list[httpx.AsyncClient], number: int, replie
 
 
 async def _verdict(
-    cluster: Cluster, name: str, made: dict[str, Any], replies: list[Reply], cap: Decimal, wrong: list[str]
+    cluster: Cluster, name: str, api_key: dict[str, Any], replies: list[Reply], cap: Decimal, wrong: list[str]
 ) -> Outcome:
     _, left = await swept(cluster, SWEPT_S)
-    wrong += left + await disagreements(cluster, made["id"], replies)
-    rows = [found[0] for found in (await rows_of(cluster, made["id"])).values()]
-    spent = sum((Decimal(str(one["cost_usd"] or 0)) for one in rows), Decimal(0))
-    succeeded = sum(one["status"] == "succeeded" for one in rows)
-    charged = sum(float(one["cost_usd"] or 0) > 0 for one in rows)  # callers that left are charged in part
+    wrong += left + await disagreements(cluster, api_key["id"], replies)
+    rows = [results[0] for results in (await rows_of(cluster, api_key["id"])).values()]
+    spent = sum((Decimal(str(row["cost_usd"] or 0)) for row in rows), Decimal(0))
+    succeeded = sum(row["status"] == "succeeded" for row in rows)
+    charged = sum(float(row["cost_usd"] or 0) > 0 for row in rows)  # callers that left are charged in part
     wrong += [f"{spent} spent of {cap}"] if spent > cap else []
     wrong += [f"only {succeeded} succeeded, {charged} charged"] if charged < PAYABLE - 1 else []
     audit = await order(cluster, "audit")

@@ -14,10 +14,10 @@ import httpx
 _numbers = count(1)
 LONGEST_S = 60.0
 # All different: where text repeats itself, no one could tell an overlap from it.
-_SAID = """Seven old wizards brew green tea at dawn while quick foxes jump over lazy dogs near my quiet house
+_TEXT = """Seven old wizards brew green tea at dawn while quick foxes jump over lazy dogs near my quiet house
 by some river, because winter came early, snow fell all night, roads closed, trains stopped, children laughed,
 bakers baked warm bread, lamps burned low, clocks struck nine, then music began"""
-_WORDS = _SAID.split()
+_WORDS = _TEXT.split()
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Prompt:
 
 def prompt(words: int = 24) -> Prompt:
     mark = f"mark{next(_numbers):06d}x"
-    said = " ".join([mark, *_WORDS[:words]]) + "."
-    return Prompt(mark, f"Reply with exactly: {said}", said)
+    text = " ".join([mark, *_WORDS[:words]]) + "."
+    return Prompt(mark, f"Reply with exactly: {text}", text)
 
 
 @dataclass
 class Reply:
-    """What came back. `lost`: how the connection failed; `ended`: the answer's own end was seen."""
+    """The reply. `lost`: how the connection failed; `ended`: the answer's own end was read."""
 
     shape: Shape
     prompt: Prompt
@@ -120,11 +120,11 @@ def client(url: str, secret: str, most: int = 500, keep_alive: bool = True) -> h
 
 
 def body_of(
-    shape: Shape, asked: Prompt, fields: dict[str, Any]
+    shape: Shape, question: Prompt, fields: dict[str, Any]
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """Path, JSON and headers; `pool`, `rescue` and `fallback` are said as the door wants them."""
+    """Path, JSON and headers; `pool`, `rescue` and `fallback` are passed as the API takes them."""
     fields = dict(fields)
-    body: dict[str, Any] = {"messages": asked.messages, "metadata": {"mark": asked.mark}}
+    body: dict[str, Any] = {"messages": question.messages, "metadata": {"mark": question.mark}}
     headers: dict[str, str] = {}
     if shape.streamed:
         body["stream"] = True
@@ -147,14 +147,14 @@ def body_of(
 async def ask(
     http: httpx.AsyncClient,
     shape: Shape,
-    asked: Prompt | None = None,
+    question: Prompt | None = None,
     *,
     leave_after: int | None = None,
     leave_after_s: float | None = None,
     **fields: Any,
 ) -> Reply:
     """One request. `leave_after`: hang up after that many events; `leave_after_s`: after that time."""
-    reply = Reply(shape, asked or prompt())
+    reply = Reply(shape, question or prompt())
     path, body, headers = body_of(shape, reply.prompt, fields)
     try:
         async with asyncio.timeout(leave_after_s):
@@ -174,7 +174,7 @@ async def ask(
 
 
 async def _read_stream(reply: Reply, lines: AsyncIterator[str], leave_after: int | None) -> None:
-    seen = 0
+    events = 0
     async for line in lines:
         if not line.startswith("data: "):
             continue
@@ -183,8 +183,8 @@ async def _read_stream(reply: Reply, lines: AsyncIterator[str], leave_after: int
             continue
         event = json.loads(line[6:], parse_float=Decimal)
         (_native_event if reply.shape.door == "native" else _openai_event)(reply, event)
-        seen += 1
-        if leave_after is not None and seen >= leave_after:
+        events += 1
+        if leave_after is not None and events >= leave_after:
             reply.aborted = True
             return
 

@@ -149,7 +149,7 @@ class Cluster:
         self.close()
 
     def add_web(self, name: str | None = None, workers: int = 1, **env: str) -> Web:
-        """One more web process; `env` is what is different about it. Others are not told of it."""
+        """One more web process; `env` is what is different about it. The others do not know of it."""
         web = Web(name or f"web{len(self.webs) + 1}", self.env | env, self.directory, workers)
         (self.webs if name is None else self._others).append(web)
         web.start()

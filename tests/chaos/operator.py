@@ -46,8 +46,8 @@ def key(rescue: bool = True, **limits: Any) -> dict[str, Any]:
     Member.objects.create(account=account, user=user)
     if "daily_usd" in limits:
         limits["daily_usd"] = Decimal(limits["daily_usd"])
-    made, secret = create_key(account, "chaos", limits=Limits(**limits))
-    return {"id": made.pk, "account": account.pk, "secret": secret}
+    key, secret = create_key(account, "chaos", limits=Limits(**limits))
+    return {"id": key.pk, "account": account.pk, "secret": secret}
 
 
 def settle_what_was_left() -> int:
@@ -91,7 +91,7 @@ ORDERS: dict[str, Callable[..., Any]] = {
 
 
 def main() -> None:
-    told = sys.stdout
+    output = sys.stdout
     sys.stdout = sys.stderr  # nothing but answers goes where answers are read
     for line in sys.stdin:
         order = json.loads(line)
@@ -101,8 +101,8 @@ def main() -> None:
         except Exception as error:
             connection.close()
             answer = {"error": f"{type(error).__name__}: {error}"}
-        told.write(json.dumps(answer, default=str) + "\n")
-        told.flush()
+        output.write(json.dumps(answer, default=str) + "\n")
+        output.flush()
 
 
 if __name__ == "__main__":

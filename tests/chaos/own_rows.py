@@ -57,10 +57,10 @@ def at_the_settlement(cluster: Cluster) -> None:
 async def killed_while(cluster: Cluster, when: str, arrange: Callable[[Cluster], None]) -> Outcome:
     """Kill both web processes in turn, under load, and start them anew; then let the sweeper look."""
     cluster.simulator.reset()
-    made = await order(cluster, "key", daily_usd="1000")
+    api_key = await order(cluster, "key", daily_usd="1000")
     arrange(cluster)
     urls = [web.url for web in cluster.webs]
-    async with Load(lambda: urls, made["secret"], callers=24, pause_s=0.01, max_output_tokens=300) as load:
+    async with Load(lambda: urls, api_key["secret"], callers=24, pause_s=0.01, max_output_tokens=300) as load:
         for web in cluster.webs:
             await asyncio.sleep(1.5)
             web.kill()
@@ -71,10 +71,10 @@ async def killed_while(cluster: Cluster, when: str, arrange: Callable[[Cluster],
     settled, wrong = await swept(cluster, SWEPT_S)
     again = await order(cluster, "sweep")
     wrong += [f"a further sweep settled {again}"] if again else []
-    wrong += await disagreements(cluster, made["id"], load.replies)
-    wrong += [one.kind for one in load.replies if not (one.complete or one.lost)]
-    rows = await rows_of(cluster, made["id"])
-    expired = sum(found[0]["status"] == "expired" for found in rows.values())
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
+    wrong += [reply.kind for reply in load.replies if not (reply.complete or reply.lost)]
+    rows = await rows_of(cluster, api_key["id"])
+    expired = sum(matching[0]["status"] == "expired" for matching in rows.values())
     wrong += [f"{settled} swept, {expired} expired"] if settled != expired else []
     got = f"{tally(load.replies)}; {len(rows)} rows, {expired} of them swept"
     return held_to(when, wrong, got, "safe")
@@ -95,10 +95,10 @@ async def database_restarts(cluster: Cluster) -> list[Outcome]:
 
 
 async def database_away(cluster: Cluster, postgres: Postgres, mode: str, away_s: float) -> Outcome:
-    made = await order(cluster, "key", daily_usd="1000")
+    api_key = await order(cluster, "key", daily_usd="1000")
     urls, pids = [web.url for web in cluster.webs], [web.pid for web in cluster.webs]
     cluster.simulator.speed(0.1)  # so that streams are under way
-    async with Load(lambda: urls, made["secret"], callers=16, pause_s=0.02, max_output_tokens=300) as load:
+    async with Load(lambda: urls, api_key["secret"], callers=16, pause_s=0.02, max_output_tokens=300) as load:
         await asyncio.sleep(1.5)
         await asyncio.to_thread(postgres.stop, mode)
         await asyncio.sleep(away_s)
@@ -110,32 +110,35 @@ async def database_away(cluster: Cluster, postgres: Postgres, mode: str, away_s:
     wrong += refused_improperly(load.replies)
     _, left = await swept(cluster, SWEPT_S)
     wrong += left
-    wrong += await disagreements(cluster, made["id"], load.replies)
-    after = [one for one in load.replies if one.at > back]
-    ends = [one.at + one.seconds - back for one in load.replies if one.complete]
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
+    after = [reply for reply in load.replies if reply.at > back]
+    ends = [reply.at + reply.seconds - back for reply in load.replies if reply.complete]
     first = min((end for end in ends if end > 0), default=99.0)
     wrong += [f"the first whole answer came {first:.1f} s after it was back"] if first > 3 else []
-    late = [one.kind for one in after if not one.complete and one.at > back + 2]
+    late = [reply.kind for reply in after if not reply.complete and reply.at > back + 2]
     wrong += [f"2 s after it was back: {late[0]}"] if late else []
     got = f"{tally(load.replies)}; first whole answer {first:.1f} s after it was back"
-    verdict = "whole" if all(one.complete for one in load.replies) else "safe"
+    verdict = "whole" if all(reply.complete for reply in load.replies) else "safe"
     return held_to(f"{mode}, {away_s:g} s", wrong, got, verdict)
 
 
 def refused_improperly(replies: list[Reply]) -> list[str]:
     """Answers that are neither whole nor a 503 that says when to come again."""
     wrong = []
-    for one in replies:
-        if one.complete:
-            if one.seconds > REQUEST_S + SLACK_S:
-                wrong.append(f"took {one.seconds:.1f} s")
-        elif one.kind in ("503 service_unavailable", "200 service_unavailable"):  # a stream has sent its head
-            if one.status == 503 and "retry-after" not in one.headers:
+    for reply in replies:
+        if reply.complete:
+            if reply.seconds > REQUEST_S + SLACK_S:
+                wrong.append(f"took {reply.seconds:.1f} s")
+        elif reply.kind in (
+            "503 service_unavailable",
+            "200 service_unavailable",
+        ):  # a stream has sent its head
+            if reply.status == 503 and "retry-after" not in reply.headers:
                 wrong.append("503 without Retry-After")
-            if one.seconds > REQUEST_S + SLACK_S:
-                wrong.append(f"503 after {one.seconds:.1f} s")
+            if reply.seconds > REQUEST_S + SLACK_S:
+                wrong.append(f"503 after {reply.seconds:.1f} s")
         else:
-            wrong.append(one.kind)
+            wrong.append(reply.kind)
     return wrong
 
 
@@ -148,9 +151,9 @@ async def redis_gone(cluster: Cluster) -> list[Outcome]:
 
 async def rate_holds(cluster: Cluster, redis: RedisServer) -> Outcome:
     """30 requests a minute, asked for 120 times before, during and after; and 10 a day's money pays for."""
-    made = await order(cluster, "key", requests_per_minute=30)
+    api_key = await order(cluster, "key", requests_per_minute=30)
     urls = [web.url for web in cluster.webs]
-    clients = [client(url, made["secret"]) for url in urls]
+    clients = [client(url, api_key["secret"]) for url in urls]
 
     async def ask_many(number: int) -> list[Reply]:
         return await asyncio.gather(
@@ -166,22 +169,22 @@ async def rate_holds(cluster: Cluster, redis: RedisServer) -> Outcome:
     for http in clients:
         await http.aclose()
     replies = [*before, *during, *after]
-    rows = await rows_of(cluster, made["id"])
-    served = sum(one.complete for one in replies)
+    rows = await rows_of(cluster, api_key["id"])
+    served = sum(reply.complete for reply in replies)
     wrong = [] if served == 30 else [f"{served} served of 30 allowed"]
     wrong += [f"{len(rows)} rows for {served} served"] if len(rows) != served else []
-    refused = [one for one in replies if not one.complete]
-    wrong += [one.kind for one in refused if one.kind != "429 rate_limited"]
-    wrong += ["429 without Retry-After" for one in refused if "retry-after" not in one.headers]
-    counts = ", ".join(str(sum(one.complete for one in part)) for part in (before, during, after))
+    refused = [reply for reply in replies if not reply.complete]
+    wrong += [reply.kind for reply in refused if reply.kind != "429 rate_limited"]
+    wrong += ["429 without Retry-After" for reply in refused if "retry-after" not in reply.headers]
+    counts = ", ".join(str(sum(reply.complete for reply in part)) for part in (before, during, after))
     return held_to("30 a minute", wrong, f"served before, during and after: {counts}", "safe")
 
 
 async def others_served(cluster: Cluster, redis: RedisServer) -> Outcome:
     """Callers with and without limits go on as if nothing was; pages and jobs too."""
-    made = await order(cluster, "key", requests_per_minute=100_000, daily_usd="1000")
+    api_key = await order(cluster, "key", requests_per_minute=100_000, daily_usd="1000")
     urls = [web.url for web in cluster.webs]
-    async with Load(lambda: urls, made["secret"], callers=8, pause_s=0.02) as load:
+    async with Load(lambda: urls, api_key["secret"], callers=8, pause_s=0.02) as load:
         await asyncio.sleep(1.5)
         await asyncio.to_thread(redis.kill)
         gone = time.monotonic()
@@ -190,14 +193,16 @@ async def others_served(cluster: Cluster, redis: RedisServer) -> Outcome:
         await asyncio.to_thread(redis.start)
         back = time.monotonic()
         await asyncio.sleep(2)
-    wrong = [one.kind for one in load.replies if not one.complete]
-    wrong += await disagreements(cluster, made["id"], load.replies)
+    wrong = [reply.kind for reply in load.replies if not reply.complete]
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
     wrong += [f"the home page answers {page['status']}"] if page["status"] != 200 else []
     slow = {
-        name: sorted(one.seconds for one in load.replies if since <= one.at < until)
+        name: sorted(reply.seconds for reply in load.replies if since <= reply.at < until)
         for name, since, until in (("with", 0.0, gone), ("without", gone, back), ("again", back + 1, 1e12))
     }
-    medians = ", ".join(f"{name} {seen[len(seen) // 2] * 1000:.0f} ms" for name, seen in slow.items() if seen)
+    medians = ", ".join(
+        f"{name} {times[len(times) // 2] * 1000:.0f} ms" for name, times in slow.items() if times
+    )
     return held_to("others", wrong, f"{tally(load.replies)}; median {medians}")
 
 
@@ -209,20 +214,20 @@ async def worker_gone(cluster: Cluster) -> list[Outcome]:
     """
     beat = cluster.add_worker("beat", "beat")
     worker = cluster.add_worker("worker", "worker")
-    found = []
+    results = []
     try:
         took = await asyncio.to_thread(wait_until, lambda: _runs(worker), 60, "the first sweep")
-        found.append(held_to("running", [], f"the first sweep came after {took:.0f} s"))
+        results.append(held_to("running", [], f"the first sweep came after {took:.0f} s"))
         worker.kill()
         ran, sent = _runs(worker), len(_sent(beat))
-        made = await order(cluster, "key")
+        api_key = await order(cluster, "key")
         urls = [web.url for web in cluster.webs]
-        async with Load(lambda: urls, made["secret"], callers=2, pause_s=0.5) as load:
+        async with Load(lambda: urls, api_key["secret"], callers=2, pause_s=0.5) as load:
             await asyncio.sleep(36)
         beat.kill()
-        wrong = [one.kind for one in load.replies if not one.complete]
-        found.append(held_to("requests", wrong, tally(load.replies)))
-        found.append(await _stale_shown(cluster))
+        wrong = [reply.kind for reply in load.replies if not reply.complete]
+        results.append(held_to("requests", wrong, tally(load.replies)))
+        results.append(await _stale_shown(cluster))
         missed = len(_sent(beat)) - sent
         await asyncio.to_thread(worker.start)
         await asyncio.to_thread(beat.start)
@@ -238,11 +243,11 @@ async def worker_gone(cluster: Cluster) -> list[Outcome]:
         wrong += [] if again - since <= 1 else [f"{again - since} of the {missed} missed were done"]
         wrong += [] if apart > _SWEEP_EVERY_S - 1 else [f"two sent {apart:.1f} s apart"]
         got = f"{missed} sweeps missed, {again - since} of them done, {since} sent anew, {apart:.1f} s apart"
-        found.append(held_to("catching up", wrong, got))
+        results.append(held_to("catching up", wrong, got))
     finally:
         cluster.remove(worker)
         cluster.remove(beat)
-    return found
+    return results
 
 
 def _runs(worker: Worker) -> int:
@@ -261,7 +266,7 @@ async def _stale_shown(cluster: Cluster) -> Outcome:
     """As the page is ten minutes later."""
     later = cluster.operator_later("+10m")
     if later is None:
-        return failed("page", "not seen: libfaketime is not installed")
+        return failed("page", "not checked: libfaketime is not installed")
     try:
         page = await asyncio.to_thread(later.order, "page", path="/operator/")
     finally:
@@ -274,21 +279,21 @@ async def _stale_shown(cluster: Cluster) -> Outcome:
 
 @row("27", "graceful restart under load", "no request fails")
 async def graceful_restart(cluster: Cluster) -> list[Outcome]:
-    """Behind a balancer: each process in turn is told to end (SIGTERM) and started anew."""
-    found = [
+    """Behind a balancer: each process in turn is asked to end (SIGTERM) and started anew."""
+    results = [
         await restarted(cluster, keep_alive=False),
         await restarted(cluster, keep_alive=True),
         await reloaded(cluster),
     ]
-    return found
+    return results
 
 
 async def restarted(cluster: Cluster, keep_alive: bool) -> Outcome:
-    made = await order(cluster, "key", daily_usd="1000")
+    api_key = await order(cluster, "key", daily_usd="1000")
     cluster.simulator.speed(0.1)
     shape = "connections kept" if keep_alive else "one connection each"
     async with Balancer(lambda: [web.port for web in cluster.webs]) as balancer:
-        load = Load(lambda: [balancer.url], made["secret"], callers=12, keep_alive=keep_alive)
+        load = Load(lambda: [balancer.url], api_key["secret"], callers=12, keep_alive=keep_alive)
         async with load:
             await asyncio.sleep(1)
             for web in cluster.webs:
@@ -296,23 +301,23 @@ async def restarted(cluster: Cluster, keep_alive: bool) -> Outcome:
                 await asyncio.to_thread(web.start)
             await asyncio.sleep(1)
     cluster.simulator.speed(0)
-    wrong = [one.kind for one in load.replies if not one.complete]
-    wrong += await disagreements(cluster, made["id"], load.replies)
+    wrong = [reply.kind for reply in load.replies if not reply.complete]
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
     return held_to(shape, wrong, tally(load.replies))
 
 
 async def reloaded(cluster: Cluster) -> Outcome:
-    """`uvicorn --workers 2`, as `manage.py run` starts it, told to take its workers in turn (SIGHUP)."""
-    made = await order(cluster, "key", daily_usd="1000")
+    """`uvicorn --workers 2`, as `manage.py run` starts it, asked to replace its workers in turn (SIGHUP)."""
+    api_key = await order(cluster, "key", daily_usd="1000")
     web: Web = await asyncio.to_thread(cluster.add_web, "reloaded", 2)
     try:
-        load = Load(lambda: [web.url], made["secret"], callers=8, pause_s=0.02, keep_alive=False)
+        load = Load(lambda: [web.url], api_key["secret"], callers=8, pause_s=0.02, keep_alive=False)
         async with load:
             await asyncio.sleep(1)
             web.send(signal.SIGHUP)
             await asyncio.sleep(10 + 2 * DRAIN_S)
     finally:
         await asyncio.to_thread(cluster.remove, web)
-    wrong = [one.kind for one in load.replies if not one.complete]
-    wrong += await disagreements(cluster, made["id"], load.replies)
+    wrong = [reply.kind for reply in load.replies if not reply.complete]
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
     return held_to("uvicorn, SIGHUP", wrong, tally(load.replies))

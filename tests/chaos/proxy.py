@@ -88,7 +88,7 @@ class Balancer(Proxy):
     """A proxy that turns away from a target whose `/readyz` says 503, or that does not answer."""
 
     async def __aenter__(self) -> Self:
-        self._watch = asyncio.create_task(self._look())
+        self._watch = asyncio.create_task(self._check_targets())
         return await super().__aenter__()
 
     async def __aexit__(
@@ -97,7 +97,7 @@ class Balancer(Proxy):
         self._watch.cancel()
         await super().__aexit__(kind, error, trace)
 
-    async def _look(self) -> None:
+    async def _check_targets(self) -> None:
         async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
             while True:
                 targets = self._targets()

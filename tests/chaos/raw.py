@@ -31,7 +31,7 @@ BEHAVIOURS = (
     "endless",
     "drip",
 )
-# Upstreams that are never reached: nobody listens, no such name, a certificate of nobody, no TLS at all.
+# Upstreams that are never reached: no listener, no such name, an untrusted certificate, no TLS at all.
 UNREACHABLE = ("refused", "dns", "tls", "notls")
 
 
@@ -43,7 +43,7 @@ class Raw:
         self._directory = directory
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """Models without prices: they answer only when asked for by name, and nobody falls back to them."""
+        """Models without prices: they answer requests that name them, and are no fallback for others."""
         addresses = dict.fromkeys(BEHAVIOURS, f"http://127.0.0.1:{self.port}/v1") | {
             "refused": f"http://127.0.0.1:{self._closed_port}/v1",
             "dns": "http://nowhere.invalid/v1",
@@ -86,7 +86,7 @@ class Raw:
             server.close()
 
     def _certificate(self) -> tuple[Path, Path]:
-        """Self-signed: nobody has a reason to believe it."""
+        """Self-signed, so no client trusts it."""
         certificate, key = self._directory / "raw.crt", self._directory / "raw.key"
         if not key.exists():
             subject = ["-subj", "/CN=127.0.0.1", "-days", "1", "-nodes", "-newkey", "rsa:2048"]

@@ -11,7 +11,7 @@ from tests.chaos.upstream_rows import caller_of
 from tests.chaos.verdicts import FAIL, Outcome, failed, passed, whole_or_safe
 
 _MOST_MB = 4 * 2 * 32  # growth: each of four bodies may have 32 MB, and is there twice while it is read
-_APART = {"bomb", "flood", "endless"}  # one at a time, so that each one's memory can be told
+_APART = {"bomb", "flood", "endless"}  # one at a time, so that the memory of each can be measured
 
 
 @row(
@@ -22,34 +22,38 @@ _APART = {"bomb", "flood", "endless"}  # one at a time, so that each one's memor
 )
 async def no_upstream(cluster: Cluster) -> list[Outcome]:
     assert cluster.raw is not None
-    web, found = cluster.webs[0], []
+    web, results = cluster.webs[0], []
     async with cluster.raw, await caller_of(cluster) as http:
 
         async def judged(name: str, **fields: Any) -> Outcome:
-            replies = await asyncio.gather(*(ask(http, one, model=f"raw/{name}", **fields) for one in SHAPES))
-            return _together(name, [await whole_or_safe(cluster, one) for one in replies])
+            replies = await asyncio.gather(
+                *(ask(http, shape, model=f"raw/{name}", **fields) for shape in SHAPES)
+            )
+            return _together(name, [await whole_or_safe(cluster, reply) for reply in replies])
 
         together = [name for name in (*BEHAVIOURS, *UNREACHABLE) if name not in _APART]
-        # Where nobody else may answer, the error itself has to be right.
+        # Where no other model may answer, the error itself has to be right.
         alone = (judged(f"{name}-alone", fallback=False) for name in together)
-        found += await asyncio.gather(*map(judged, together), *alone)
+        results += await asyncio.gather(*map(judged, together), *alone)
         for name in sorted(_APART):
             web.forget_peak()
             before = web.memory_mb()
             outcome = await judged(name)
             grown = web.memory_mb(peak=True) - before
-            told = f"memory grew by {grown:.0f} MB" + (f" under 4 × {BOMB_MB} MB" if name == "bomb" else "")
-            found.append(Outcome(outcome.shape, outcome.got, outcome.verdict, told))
+            facts = f"memory grew by {grown:.0f} MB" + (f" under 4 × {BOMB_MB} MB" if name == "bomb" else "")
+            results.append(Outcome(outcome.shape, outcome.got, outcome.verdict, facts))
             if grown > _MOST_MB:
-                found.append(failed(name, told))
-            found.append(await judged(f"{name}-alone", fallback=False))
-    return found
+                results.append(failed(name, facts))
+            results.append(await judged(f"{name}-alone", fallback=False))
+    return results
 
 
 def _together(name: str, outcomes: list[Outcome]) -> Outcome:
     """One line for the four shapes, the worst verdict of them."""
-    bad = [one for one in outcomes if one.verdict == FAIL]
-    if bad:
-        return failed(name, "; ".join(f"{one.shape}: {one.got} [{one.facts}]" for one in bad))
-    verdicts = {one.verdict for one in outcomes}
+    failures = [outcome for outcome in outcomes if outcome.verdict == FAIL]
+    if failures:
+        return failed(
+            name, "; ".join(f"{outcome.shape}: {outcome.got} [{outcome.facts}]" for outcome in failures)
+        )
+    verdicts = {outcome.verdict for outcome in outcomes}
     return passed(name, "4 shapes: " + outcomes[-1].got, "safe" if "safe" in verdicts else "whole")

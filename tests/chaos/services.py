@@ -165,12 +165,12 @@ class Postgres:
 
 def binary(name: str) -> str:
     """A program of PostgreSQL, the newest installed."""
-    found = shutil.which(name) or next(
+    path = shutil.which(name) or next(
         iter(sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None
     )
-    if found is None:
+    if path is None:
         raise RuntimeError(f"{name} is not installed: the chaos tests need PostgreSQL's server programs")
-    return found
+    return path
 
 
 class RedisServer(Process):

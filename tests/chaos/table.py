@@ -30,37 +30,37 @@ def row(number: str, trouble: str, demanded: str) -> Callable[[Run], Run]:
     return register
 
 
-async def outcomes(one: Row, cluster: Cluster) -> list[Outcome]:
+async def outcomes(row: Row, cluster: Cluster) -> list[Outcome]:
     """A row's outcomes; the ledger is audited after each, and nothing may be left behind."""
     await asyncio.to_thread(cluster.simulator.reset)
     try:
         await asyncio.to_thread(cluster.close_breakers)
-        found = await one.run(cluster)
+        results = await row.run(cluster)
         left = await settled_by_itself(cluster)
         audit = await order(cluster, "audit")
     except (Exception, TimeoutError) as error:
         return [failed("", f"the row ended with {type(error).__name__}: {error}")]
     if left:
-        found.append(failed("afterwards", "; ".join(left)))
+        results.append(failed("afterwards", "; ".join(left)))
     if not audit["holds"]:
         broken = "; ".join(line for line in audit["words"].splitlines() if " broken" in line)
-        found.append(failed("manage.py audit", broken))
-    return found
+        results.append(failed("manage.py audit", broken))
+    return results
 
 
 def run(rows: Iterable[Row], cluster: Cluster) -> bool:
     """Print each row as it is done; whether all passed."""
     good = True
-    for one in rows:
+    for row in rows:
         began = time.monotonic()
-        found = asyncio.run(outcomes(one, cluster))
-        print(f"\n{one.number:>6}  {one.trouble}\n        demanded: {one.demanded}")
-        for outcome in found:
+        results = asyncio.run(outcomes(row, cluster))
+        print(f"\n{row.number:>6}  {row.trouble}\n        demanded: {row.demanded}")
+        for outcome in results:
             shape = f"{outcome.shape + ':' if outcome.shape else '':18}"
             facts = f"  [{outcome.facts}]" if outcome.facts else ""
             print(f"  {outcome.verdict:5} {shape} {outcome.got}{facts}")
         print(f"        ({time.monotonic() - began:.1f} s)", flush=True)
-        good &= bool(found) and all(outcome.verdict != FAIL for outcome in found)
+        good &= bool(results) and all(outcome.verdict != FAIL for outcome in results)
     return good
 
 

@@ -22,9 +22,9 @@ def embedded() -> Iterator[Cluster]:
 
 
 async def all_pass(row: Row, cluster: Cluster) -> None:
-    found = await outcomes(row, cluster)
-    assert found
-    assert [outcome for outcome in found if outcome.verdict == FAIL] == []
+    results = await outcomes(row, cluster)
+    assert results
+    assert [outcome for outcome in results if outcome.verdict == FAIL] == []
 
 
 @pytest.mark.parametrize("number", ["3", "8", "13", "16"])
@@ -46,15 +46,15 @@ async def test_200_at_once_with_aborts_and_kills_stay_within_the_budget(embedded
     await all_pass(Row("budget", "200 at once", "within the cap", run), embedded)
 
 
-async def test_row_27_a_process_told_to_end_serves_on_while_balancers_turn_away(embedded: Cluster) -> None:
-    web, made = embedded.webs[0], await order(embedded, "key")
+async def test_row_27_a_process_asked_to_end_serves_until_balancers_leave(embedded: Cluster) -> None:
+    web, api_key = embedded.webs[0], await order(embedded, "key")
     web.send(signal.SIGTERM)
     await asyncio.to_thread(wait_until, lambda: not answers(web.url + "/readyz"), 10, "draining")
-    async with client(web.url, made["secret"]) as http:
+    async with client(web.url, api_key["secret"]) as http:
         reply = await ask(http, SHAPES[0])
     assert reply.complete
     assert reply.headers["connection"] == "close"
     began = time.monotonic()
-    await asyncio.to_thread(web.terminate)  # told twice, it does not wait
+    await asyncio.to_thread(web.terminate)  # a second signal ends it at once
     assert time.monotonic() - began < 20
     await asyncio.to_thread(web.start)

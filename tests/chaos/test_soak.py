@@ -9,10 +9,10 @@ from bench.soak import Deployment, slope_of, soak
 
 
 def test_a_short_soak_leaves_nothing_open_and_the_ledger_right() -> None:
-    told = io.StringIO()
+    output = io.StringIO()
     with Deployment(embedded=True) as cluster:
-        assert soak(cluster, 300, 16, told), told.getvalue()
-    assert told.getvalue().splitlines()[-1] == "all is well"
+        assert soak(cluster, 300, 16, output), output.getvalue()
+    assert output.getvalue().splitlines()[-1] == "all is well"
 
 
 def test_the_slope_of_memory_and_how_sure_it_is() -> None:

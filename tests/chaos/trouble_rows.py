@@ -26,33 +26,33 @@ _IDLE = 10_000
 
 @row("25", "disk full, clock jumps, slow database", "typed 503, no wrong charge")
 async def our_machine(cluster: Cluster) -> list[Outcome]:
-    found = [await slow_database(cluster), await frozen_database(cluster)]
-    found.append(await clock_jumps(cluster))
-    found.append(await disk_full(cluster, embedded=True))
-    found.append(await disk_full(cluster, embedded=False))
-    return found
+    results = [await slow_database(cluster), await frozen_database(cluster)]
+    results.append(await clock_jumps(cluster))
+    results.append(await disk_full(cluster, embedded=True))
+    results.append(await disk_full(cluster, embedded=False))
+    return results
 
 
 async def slow_database(cluster: Cluster) -> Outcome:
     """Each answer of the database comes a quarter of a second late."""
     async with (
-        _behind_proxy(cluster, "slow") as (proxy, url, made),
-        Load(lambda: [url], made["secret"], callers=8) as load,
+        _behind_proxy(cluster, "slow") as (proxy, url, api_key),
+        Load(lambda: [url], api_key["secret"], callers=8) as load,
     ):
         await asyncio.sleep(1)
         proxy.delay_s = 0.25
         await asyncio.sleep(6)
         proxy.delay_s = 0
-    wrong = refused_improperly(load.replies) + await disagreements(cluster, made["id"], load.replies)
-    slowest = max(one.seconds for one in load.replies)
+    wrong = refused_improperly(load.replies) + await disagreements(cluster, api_key["id"], load.replies)
+    slowest = max(reply.seconds for reply in load.replies)
     return held_to("slow database", wrong, f"{tally(load.replies)}; slowest {slowest:.1f} s")
 
 
 async def frozen_database(cluster: Cluster) -> Outcome:
     """The line to it is open and nothing comes, for longer than a request may last."""
     async with (
-        _behind_proxy(cluster, "frozen") as (proxy, url, made),
-        Load(lambda: [url], made["secret"], callers=8) as load,
+        _behind_proxy(cluster, "frozen") as (proxy, url, api_key),
+        Load(lambda: [url], api_key["secret"], callers=8) as load,
     ):
         await asyncio.sleep(1)
         proxy.freeze()
@@ -61,8 +61,8 @@ async def frozen_database(cluster: Cluster) -> Outcome:
         await asyncio.sleep(2)
     wrong = refused_improperly(load.replies)
     _, left = await swept(cluster, SWEPT_S)
-    wrong += left + await disagreements(cluster, made["id"], load.replies)
-    slowest = max(one.seconds for one in load.replies)
+    wrong += left + await disagreements(cluster, api_key["id"], load.replies)
+    slowest = max(reply.seconds for reply in load.replies)
     return held_to("frozen database", wrong, f"{tally(load.replies)}; slowest {slowest:.1f} s", "safe")
 
 
@@ -71,12 +71,12 @@ async def _behind_proxy(cluster: Cluster, name: str) -> AsyncIterator[tuple[Prox
     """A web process of its own whose line to the database goes through the proxy."""
     postgres = cluster.postgres
     assert postgres is not None
-    made = await order(cluster, "key", daily_usd="1000")
+    api_key = await order(cluster, "key", daily_usd="1000")
     async with Proxy(lambda: [postgres.port]) as proxy:
         database = {"DATABASE_URL": postgres.url(port=proxy.port)}
         web = await asyncio.to_thread(lambda: cluster.add_web(name, **database))
         try:
-            yield proxy, web.url, made
+            yield proxy, web.url, api_key
         finally:
             proxy.thaw()
             await asyncio.to_thread(cluster.remove, web)
@@ -87,26 +87,26 @@ async def clock_jumps(cluster: Cluster) -> Outcome:
     library = libfaketime()
     if library is None:
         return passed("clock jumps", "not run: libfaketime is not installed", "safe")
-    made = await order(cluster, "key", daily_usd="1000")
-    said = cluster.directory / "clock"
-    said.write_text("+0")
+    api_key = await order(cluster, "key", daily_usd="1000")
+    clock_file = cluster.directory / "clock"
+    clock_file.write_text("+0")
     clock = {
         "LD_PRELOAD": library,
-        "FAKETIME_TIMESTAMP_FILE": str(said),
+        "FAKETIME_TIMESTAMP_FILE": str(clock_file),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     web = await asyncio.to_thread(lambda: cluster.add_web("clock", **clock))
     try:
-        async with Load(lambda: [web.url], made["secret"], callers=6) as load:
+        async with Load(lambda: [web.url], api_key["secret"], callers=6) as load:
             for jump in ("+0", "+2h", "-2h", "+0"):
-                said.write_text(jump)
+                clock_file.write_text(jump)
                 await asyncio.sleep(2)
                 await order(cluster, "sweep")
     finally:
         await asyncio.to_thread(cluster.remove, web)
-    wrong = [one.kind for one in load.replies if not one.complete]
-    wrong += await disagreements(cluster, made["id"], load.replies)
+    wrong = [reply.kind for reply in load.replies if not reply.complete]
+    wrong += await disagreements(cluster, api_key["id"], load.replies)
     return held_to("clock jumps", wrong, f"{tally(load.replies)}, two hours ahead and two hours back")
 
 
@@ -125,9 +125,9 @@ async def disk_full(cluster: Cluster, embedded: bool) -> Outcome:
 
 
 async def _filled(small: Cluster, disk: Path, name: str) -> Outcome:
-    made = await order(small, "key", daily_usd="1000")
+    api_key = await order(small, "key", daily_usd="1000")
     ballast = disk / "ballast"
-    async with Load(lambda: [small.webs[0].url], made["secret"], callers=8) as load:
+    async with Load(lambda: [small.webs[0].url], api_key["secret"], callers=8) as load:
         await asyncio.sleep(1)
         fill(ballast)
         full = time.monotonic()
@@ -138,11 +138,13 @@ async def _filled(small: Cluster, disk: Path, name: str) -> Outcome:
         freed = time.monotonic()
         await asyncio.sleep(4)
     wrong = refused_improperly(load.replies)
-    refused = sum(one.status == 503 for one in load.replies if full < one.at < freed)
-    wrong += [] if refused else ["nobody was refused: the disk was not full"]
-    wrong += [] if any(one.complete and one.at > freed for one in load.replies) else ["it did not recover"]
+    refused = sum(reply.status == 503 for reply in load.replies if full < reply.at < freed)
+    wrong += [] if refused else ["no request was refused: the disk was not full"]
+    wrong += (
+        [] if any(reply.complete and reply.at > freed for reply in load.replies) else ["it did not recover"]
+    )
     _, left = await swept(small, SWEPT_S)
-    wrong += left + await disagreements(small, made["id"], load.replies)
+    wrong += left + await disagreements(small, api_key["id"], load.replies)
     audit = await order(small, "audit")
     wrong += [] if audit["holds"] else [audit["words"]]
     return held_to(name, wrong, tally(load.replies), "safe")
@@ -182,26 +184,26 @@ async def callers_misbehave(cluster: Cluster) -> list[Outcome]:
 
 async def aborts(cluster: Cluster) -> list[Outcome]:
     """In the middle of a stream, and before any answer: the upstream call ends within a second."""
-    found = []
+    results = []
     for shape in SHAPES:
-        made = await order(cluster, "key")
+        api_key = await order(cluster, "key")
         cluster.simulator.reset()
         cluster.simulator.speed(1)
         leave = {"leave_after": 4} if shape in STREAMS else {"leave_after_s": 0.5}
-        async with client(cluster.webs[0].url, made["secret"]) as http:
+        async with client(cluster.webs[0].url, api_key["secret"]) as http:
             await ask(http, shape, prompt(50), model="claude-haiku-4-5", **leave)
         took, cancelled = await _upstream_ended(cluster)
-        row = next(rows[0] for rows in (await rows_of(cluster, made["id"])).values())
+        row = next(rows[0] for rows in (await rows_of(cluster, api_key["id"])).values())
         row = await row_of(cluster, row["id"]) or row
         wrong = [] if cancelled and took < 1 else [f"the upstream call went on for {took:.1f} s"]
         if row["status"] != "aborted" or float(row["held_usd"]):
             wrong.append(f"row says {row['status']}, held {row['held_usd']}")
         elif shape in STREAMS and not float(row["cost_usd"] or 0):
             wrong.append("what was received is not charged")
-        told = f"upstream cancelled after {took:.2f} s, row {row['status']}, cost {row['cost_usd']}"
-        found.append(held_to(f"abort, {shape}", wrong, told, "safe"))
+        result = f"upstream cancelled after {took:.2f} s, row {row['status']}, cost {row['cost_usd']}"
+        results.append(held_to(f"abort, {shape}", wrong, result, "safe"))
     cluster.simulator.reset()
-    return found
+    return results
 
 
 async def _upstream_ended(cluster: Cluster) -> tuple[float, bool]:
@@ -216,28 +218,28 @@ async def _upstream_ended(cluster: Cluster) -> tuple[float, bool]:
 
 
 async def slow_readers(cluster: Cluster) -> Outcome:
-    """A hundred streams that nobody reads, then others' requests."""
-    made, web = await order(cluster, "key"), cluster.webs[0]
+    """A hundred streams that no client reads, then others' requests."""
+    api_key, web = await order(cluster, "key"), cluster.webs[0]
     before = web.memory_mb()
-    head = f"POST /api/v1/chat HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {made['secret']}\r\n"
+    head = f"POST /api/v1/chat HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {api_key['secret']}\r\n"
     body = '{"messages":[{"role":"user","content":"Explain the history of bread at length."}],"stream":true}'
     request = f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
     sockets = []
     try:
         for _ in range(100):
-            one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            one.connect(("127.0.0.1", web.port))
-            one.sendall(request)
-            sockets.append(one)
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.connect(("127.0.0.1", web.port))
+            connection.sendall(request)
+            sockets.append(connection)
         await asyncio.sleep(2)
         others = await _others(cluster, web.url)
         grown = web.memory_mb() - before
     finally:
-        for one in sockets:
-            one.close()
+        for connection in sockets:
+            connection.close()
     await asyncio.sleep(1)
-    wrong = [one.kind for one in others if not one.complete]
+    wrong = [reply.kind for reply in others if not reply.complete]
     wrong += [f"memory grew by {grown:.0f} MB"] if grown > 60 else []
     got = f"100 streams unread: memory grew by {grown:.0f} MB; others {tally(others)}"
     return held_to("slow readers", wrong, got)
@@ -254,23 +256,25 @@ async def idle_connections(cluster: Cluster) -> Outcome:
         before = web.memory_mb()
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         for number in range(most):
-            one = socket.create_connection(("127.0.0.1", web.port), timeout=20)
+            connection = socket.create_connection(("127.0.0.1", web.port), timeout=20)
             if number % 2:
-                one.sendall(b"POST /api/v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
-            sockets.append(one)
+                connection.sendall(
+                    b"POST /api/v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"
+                )
+            sockets.append(connection)
             if number % 200 == 0:
                 await asyncio.sleep(0.01)
         others = await _others(cluster, web.url)
         grown = web.memory_mb() - before
     finally:
-        for one in sockets:
-            one.close()
+        for connection in sockets:
+            connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         await asyncio.to_thread(cluster.remove, web)
-    wrong = [one.kind for one in others if not one.complete]
+    wrong = [reply.kind for reply in others if not reply.complete]
     wrong += [f"memory grew by {grown * 1024 / most:.0f} KB each"] if grown * 1024 / most > 64 else []
     wrong += [f"only {most} connections: the limit of open files is {hard}"] if most < _IDLE else []
-    slowest = max(one.seconds for one in others)
+    slowest = max(reply.seconds for reply in others)
     got = (
         f"{most} connections: memory grew by {grown:.0f} MB; others {tally(others)}, slowest {slowest:.2f} s"
     )
@@ -279,6 +283,6 @@ async def idle_connections(cluster: Cluster) -> Outcome:
 
 async def _others(cluster: Cluster, url: str) -> list[Reply]:
     """Requests of somebody else meanwhile."""
-    made = await order(cluster, "key")
-    async with client(url, made["secret"]) as http:
+    api_key = await order(cluster, "key")
+    async with client(url, api_key["secret"]) as http:
         return [await ask(http, shape) for shape in [*SHAPES, *UNSTREAMED]]

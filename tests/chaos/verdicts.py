@@ -1,7 +1,7 @@
 """Verdicts: what a caller got, held against what the ledger says and against what is demanded.
 
 "Whole": status 200, the complete text and finish reason, usage and cost as in the ledger row. "Safe": a typed
-error within the deadline and a settled row. Nothing else passes (spec/reliability.md).
+error within the deadline and a settled row. Nothing else passes (docs/reliability.md).
 """
 
 import asyncio
@@ -68,13 +68,13 @@ async def row_of(cluster: Cluster, request_id: str) -> dict[str, Any] | None:
     """The ledger row with its attempts, once it is settled; as it is after a second."""
     until = time.monotonic() + 1.5
     while True:
-        found = await order(
+        matching = await order(
             cluster, "read", sql="SELECT * FROM billing_request WHERE id = %s", values=[request_id]
         )
-        if not found or found[0]["status"] != "open" or time.monotonic() > until:
+        if not matching or matching[0]["status"] != "open" or time.monotonic() > until:
             break
         await asyncio.sleep(0.1)
-    if not found:
+    if not matching:
         return None
     attempts = await order(
         cluster,
@@ -82,15 +82,15 @@ async def row_of(cluster: Cluster, request_id: str) -> dict[str, Any] | None:
         sql="SELECT * FROM billing_attempt WHERE request_id = %s ORDER BY number",
         values=[request_id],
     )
-    settled: dict[str, Any] = found[0]
+    settled: dict[str, Any] = matching[0]
     return settled | {"attempts": attempts}
 
 
 def not_whole(reply: Reply, row: dict[str, Any] | None) -> list[str]:
-    """What keeps this answer from being whole."""
+    """The reasons why this answer is not whole."""
     if not reply.complete:
-        told = f": {reply.error.get('message', '')[:160]}" if reply.error else ""
-        return [reply.kind + told]
+        message = f": {reply.error.get('message', '')[:160]}" if reply.error else ""
+        return [reply.kind + message]
     if row is None:
         return ["no ledger row"]
     wrong = _not_as_written(reply, row)
@@ -98,7 +98,7 @@ def not_whole(reply: Reply, row: dict[str, Any] | None) -> list[str]:
         wrong.append(f"row says {row['status']}")
     if reply.seconds > REQUEST_S + SLACK_S:
         wrong.append(f"took {reply.seconds:.1f} s")
-    charged = sum(Decimal(str(one["cost_usd"] or 0)) for one in row["attempts"] if one["charged"])
+    charged = sum(Decimal(str(attempt["cost_usd"] or 0)) for attempt in row["attempts"] if attempt["charged"])
     if charged != Decimal(str(row["cost_usd"])):
         wrong.append(f"charged attempts cost {charged}, the request {row['cost_usd']}")
     if not row["attempts"] or row["attempts"][-1]["model"] != reply.model:
@@ -128,28 +128,28 @@ def _not_as_written(reply: Reply, row: dict[str, Any]) -> list[str]:
         "hold": (Decimal(0), Decimal(str(row["held_usd"]))),
     }
     return [
-        f"{name}: told {told}, written {written}"
-        for name, (told, written) in pairs.items()
-        if told != written
+        f"{name}: reported {reported}, written {written}"
+        for name, (reported, written) in pairs.items()
+        if reported != written
     ]
 
 
 def not_safe(reply: Reply, row: dict[str, Any] | None, code: str | None = None) -> list[str]:
-    """What keeps this failure from being safe. No row is right only where nothing was accepted."""
+    """The reasons why this failure is not safe. No row is right only where nothing was accepted."""
     if reply.complete:
         return ["the answer is whole where an error is due"]
     if reply.error is None:
         return [reply.kind]
     wrong = []
-    said = reply.error.get("code")
-    if said not in TYPED or (code is not None and said != code):
-        wrong.append(f"error {said!r}" + (f" instead of {code!r}" if code else ""))
+    actual = reply.error.get("code")
+    if actual not in TYPED or (code is not None and actual != code):
+        wrong.append(f"error {actual!r}" + (f" instead of {code!r}" if code else ""))
     if reply.shape.streamed and reply.status == 200 and not reply.ended:
         wrong.append("the stream has no end")
     if reply.seconds > REQUEST_S + SLACK_S:
         wrong.append(f"took {reply.seconds:.1f} s")
     if row is None:
-        if said not in ("service_unavailable", "rate_limited") and reply.status not in (429, 503):
+        if actual not in ("service_unavailable", "rate_limited") and reply.status not in (429, 503):
             wrong.append("no ledger row")
     elif row["status"] in ("open", "succeeded"):
         wrong.append(f"row says {row['status']}")
@@ -161,7 +161,7 @@ def not_safe(reply: Reply, row: dict[str, Any] | None, code: str | None = None) 
 async def whole(cluster: Cluster, reply: Reply, also: Sequence[str] = (), facts: str = "") -> Outcome:
     wrong = [*not_whole(reply, await row_of(cluster, reply.request_id)), *also]
     got = (
-        f"{reply.status}, {' → '.join(_attempt(one) for one in reply.attempts)}"
+        f"{reply.status}, {' → '.join(_attempt(attempt) for attempt in reply.attempts)}"
         if reply.attempts
         else reply.kind
     )
@@ -179,13 +179,13 @@ async def whole_or_safe(cluster: Cluster, reply: Reply, also: Sequence[str] = ()
     return await (whole if reply.complete else safe)(cluster, reply, also=also)
 
 
-def _attempt(one: dict[str, Any]) -> str:
-    return f"{one['model']} {one['outcome']}"
+def _attempt(attempt: dict[str, Any]) -> str:
+    return f"{attempt['model']} {attempt['outcome']}"
 
 
 def tally(replies: Iterable[Reply]) -> str:
     return ", ".join(
-        f"{number} {kind}" for kind, number in Counter(one.kind for one in replies).most_common()
+        f"{number} {kind}" for kind, number in Counter(reply.kind for reply in replies).most_common()
     )
 
 
@@ -204,22 +204,24 @@ async def rows_of(cluster: Cluster, key_id: int) -> dict[str, list[dict[str, Any
 async def disagreements(cluster: Cluster, key_id: int, replies: Iterable[Reply]) -> list[str]:
     """Where callers, providers and the ledger tell different stories of a load that is over."""
     rows = await rows_of(cluster, key_id)
-    wrong = [f"{mark}: {len(found)} rows" for mark, found in rows.items() if len(found) > 1]
-    ids = {row["id"] for found in rows.values() for row in found}
+    wrong = [f"{mark}: {len(matching)} rows" for mark, matching in rows.items() if len(matching) > 1]
+    ids = {row["id"] for matching in rows.values() for row in matching}
     for reply in replies:
-        found = rows.get(reply.prompt.mark)
+        matching = rows.get(reply.prompt.mark)
         if reply.complete:
-            if not found:
+            if not matching:
                 wrong.append(f"{reply.request_id}: answered without a row")
             else:
-                wrong += [f"{reply.request_id}: {one}" for one in _not_as_written(reply, found[0])]
-                if found[0]["status"] != "succeeded":
-                    wrong.append(f"{reply.request_id}: whole, but its row says {found[0]['status']}")
+                wrong += [
+                    f"{reply.request_id}: {difference}" for difference in _not_as_written(reply, matching[0])
+                ]
+                if matching[0]["status"] != "succeeded":
+                    wrong.append(f"{reply.request_id}: whole, but its row says {matching[0]['status']}")
         elif reply.status == 200 and reply.request_id not in ids:
             wrong.append(f"{reply.request_id}: accepted without a row")
     for call in await asyncio.to_thread(cluster.simulator.calls):
         mark = _mark_in(json.dumps(call["body"]))
-        if mark and mark in {one.prompt.mark for one in replies} and mark not in rows:
+        if mark and mark in {reply.prompt.mark for reply in replies} and mark not in rows:
             wrong.append(f"{mark}: sent upstream without a row")
     return wrong
 
@@ -230,7 +232,7 @@ def _mark_in(text: str) -> str | None:
 
 
 async def left_behind(cluster: Cluster) -> list[str]:
-    """Requests that are open still, and holds nobody has."""
+    """Requests that are still open, and holds without a request."""
     wrong = []
     open_rows = await order(
         cluster, "read", sql="SELECT count(*) AS n FROM billing_request WHERE status = 'open'", values=[]
@@ -249,7 +251,7 @@ async def left_behind(cluster: Cluster) -> list[str]:
 
 
 async def settled_by_itself(cluster: Cluster, within_s: float = 3) -> list[str]:
-    """What is left behind after some patience, without any sweep."""
+    """Open requests and holds that are left after a while, without any sweep."""
     until = time.monotonic() + within_s
     while True:
         wrong = await left_behind(cluster)

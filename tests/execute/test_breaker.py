@@ -104,7 +104,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AUTH, FailureKind.QUOTA])
-def test_a_bad_credential_or_an_empty_purse_blocks_the_whole_provider(kind: FailureKind) -> None:
+def test_a_wrong_credential_or_no_credit_blocks_the_provider(kind: FailureKind) -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(kind), 0.0)
     assert not breaker.acquire_here(facts("another model"), 1.0, 1.0)
@@ -151,14 +151,14 @@ def test_a_longer_wait_is_not_cut_by_a_shorter_one() -> None:
     assert not breaker.acquire_here(facts(), 6.9, 1.0)
 
 
-def test_whoever_listens_hears_once_of_an_opening() -> None:
+def test_listeners_get_each_opened_circuit_once() -> None:
     breaker, heard = Breaker(), list[CircuitOpened]()
     breaker.on_open.append(heard.append)
     for second in range(3):
         breaker.failed(facts(), failure(FailureKind.AUTH), second)
     for _ in range(CONSECUTIVE_FAILURES + 3):
         breaker.failed(facts("n"), failure(), 0.0)
-    assert [(one.scope, one.name, one.provider, one.long) for one in heard] == [
+    assert [(event.scope, event.name, event.provider, event.long) for event in heard] == [
         ("provider", "p", "p", True),
         ("model", "n", "p", False),
     ]

@@ -1,4 +1,4 @@
-"""A continuation is joined to what was said: nothing is read twice, no word is torn or stuck together."""
+"""Joining a continuation to the delivered text: no text comes twice, no word is torn or stuck together."""
 
 import re
 
@@ -19,9 +19,9 @@ SIZES = st.lists(st.integers(1, 9), max_size=30)
 CUTS = st.floats(0.1, 0.95)
 
 
-def joined(said: str, continuation: str, sizes: list[int]) -> str:
+def joined(delivered: str, continuation: str, sizes: list[int]) -> str:
     """The text a reader gets when the continuation comes in pieces of these sizes."""
-    joiner, read, at = ContinuationJoiner(said), said, 0
+    joiner, read, at = ContinuationJoiner(delivered), delivered, 0
     for size in sizes:
         read += joiner.feed(continuation[at : at + size])
         at += size
@@ -37,13 +37,11 @@ def test_a_clean_continuation_makes_the_whole_wherever_it_was_cut(
 
 
 @given(whole=TEXTS, where=CUTS, words=st.integers(1, 12), sizes=SIZES)
-def test_words_that_are_said_again_are_read_once(
-    whole: str, where: float, words: int, sizes: list[int]
-) -> None:
-    said = whole[: int(len(whole) * where)]
-    again = " ".join(said.split(" ")[-words:])
+def test_repeated_words_are_read_once(whole: str, where: float, words: int, sizes: list[int]) -> None:
+    delivered = whole[: int(len(whole) * where)]
+    again = " ".join(delivered.split(" ")[-words:])
     if len(again.split()) > 1 or len(again) > 3:
-        assert joined(said, again + whole[len(said) :], sizes) == whole
+        assert joined(delivered, again + whole[len(delivered) :], sizes) == whole
 
 
 @given(whole=TEXTS, where=CUTS, back=st.integers(LEAST_OVERLAP, 60), sizes=SIZES)
@@ -59,14 +57,14 @@ def test_an_answer_begun_anew_is_not_read_twice(whole: str, where: float, sizes:
 
 
 def test_an_answer_begun_anew_that_ends_early_adds_nothing() -> None:
-    said = "First, sift the flour twice. Then warm the milk until it steams."
-    assert joined(said, said[:40], [5] * 8) == said
+    delivered = "First, sift the flour twice. Then warm the milk until it steams."
+    assert joined(delivered, delivered[:40], [5] * 8) == delivered
 
 
 def test_another_answer_from_the_beginning_is_a_failure_of_the_arm() -> None:
-    said = "First, sift the flour twice. Then warm the milk until it steams."
+    delivered = "First, sift the flour twice. Then warm the milk until it steams."
     with pytest.raises(UpstreamFailure):
-        joined(said, "First, sift the flour twice. After that, take three eggs and beat them.", [])
+        joined(delivered, "First, sift the flour twice. After that, take three eggs and beat them.", [])
 
 
 SEAMS = [
@@ -97,10 +95,10 @@ SEAMS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "rest", "whole"), SEAMS)
-def test_words_are_neither_doubled_nor_torn_nor_stuck_together(said: str, rest: str, whole: str) -> None:
-    assert joined(said, rest, []) == whole
-    assert joined(said, rest, [1] * len(rest)) == whole
+@pytest.mark.parametrize(("delivered", "rest", "whole"), SEAMS)
+def test_words_are_neither_doubled_nor_torn_nor_stuck_together(delivered: str, rest: str, whole: str) -> None:
+    assert joined(delivered, rest, []) == whole
+    assert joined(delivered, rest, [1] * len(rest)) == whole
 
 
 def test_nothing_is_held_back_once_it_is_clear() -> None:

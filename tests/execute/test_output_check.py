@@ -103,7 +103,7 @@ def test_a_hostile_schema_takes_no_time(schema: Any, text: str, output: Output |
 
 
 @pytest.mark.parametrize(
-    ("schema", "good", "bad"),
+    ("schema", "good", "wrong"),
     [
         ({"pattern": "^[A-Z]{2}$"}, ["NO", "SE"], ["no", "NOR"]),
         ({"format": "date"}, ["2026-11-26"], ["2026-13-01", "20261126", "2024-W01-1", "today"]),
@@ -121,11 +121,11 @@ def test_a_hostile_schema_takes_no_time(schema: Any, text: str, output: Output |
         ({"uniqueItems": False}, [[1, 1]], []),
     ],
 )  # fmt: skip
-def test_patterns_formats_and_repetitions_are_judged(schema: Any, good: list[Any], bad: list[Any]) -> None:
+def test_patterns_formats_and_repetitions_are_judged(schema: Any, good: list[Any], wrong: list[Any]) -> None:
     for value in good:
         assert fault_of(json.dumps(value), wanted(schema)) == Output(True), value
     (keyword,) = schema
-    for value in bad:
+    for value in wrong:
         assert fault_of(json.dumps(value), wanted(schema)) == Output(False, keyword), value
 
 
@@ -170,11 +170,11 @@ def test_the_pieces_of_each_call_are_judged_together() -> None:
     assert checked(*first, end, tools=(TOOL,)) == Output(True)
     second = ToolCallDelta(1, "b", "look", '{"city":1}')
     assert checked(*first, second, end, tools=(TOOL,)) == Output(False, "type", "look")
-    said = (TextDelta("Let me look."), *first, end)
-    assert checked(*said, tools=(TOOL,)) == Output(True), "what is said before a call is no form"
+    events = (TextDelta("Let me look."), *first, end)
+    assert checked(*events, tools=(TOOL,)) == Output(True), "text before a call is not judged"
 
 
-def test_what_is_no_answer_is_not_judged() -> None:
+def test_incomplete_answers_are_not_judged() -> None:
     assert checked(TextDelta("{"), Finished(FinishReason.LENGTH)) is None
     assert checked(Finished(FinishReason.TOOL_CALLS)) is None
     assert checked(RefusalDelta("No."), Finished(FinishReason.STOP)) is None

@@ -23,17 +23,17 @@ class Processes:
 
     def __init__(self, url: str) -> None:
         self.url, self.prefix = url, f"test-{secrets.token_hex(4)}"
-        self.one, self.other = Breaker(), Breaker()
-        self._shared = [SharedBreaker(one, url, self.prefix) for one in (self.one, self.other)]
+        self.first, self.other = Breaker(), Breaker()
+        self._shared = [SharedBreaker(breaker, url, self.prefix) for breaker in (self.first, self.other)]
 
     async def __aenter__(self) -> "Processes":
-        for one in self._shared:
-            await one.start()
+        for shared in self._shared:
+            await shared.start()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for one in self._shared:
-            await one.stop()
+        for shared in self._shared:
+            await shared.stop()
 
     async def admits(self, breaker: Breaker) -> bool:
         return await breaker.acquire(facts(), time.monotonic(), PROBE_S)
@@ -62,16 +62,16 @@ async def processes(redis_url: str) -> AsyncIterator[Processes]:
 
 
 async def test_what_one_process_opens_is_open_in_the_other_within_a_second(processes: Processes) -> None:
-    fail(processes.one)
+    fail(processes.first)
     assert not is_blocked(processes.other)
     await eventually(lambda: is_blocked(processes.other))
-    mine, others = processes.one.circuits(0.0)[0], processes.other.circuits(0.0)[0]
+    mine, others = processes.first.circuits(0.0)[0], processes.other.circuits(0.0)[0]
     assert (others.reason, others.pause_s) == (mine.reason, mine.pause_s) == ("server: it failed", 10.0)
     assert others.left_s == pytest.approx(mine.left_s, abs=0.3)
 
 
 async def test_a_process_that_starts_knows_what_is_open(processes: Processes) -> None:
-    fail(processes.one)
+    fail(processes.first)
     await eventually(lambda: is_blocked(processes.other))
     late = Breaker()
     sharing = SharedBreaker(late, processes.url, processes.prefix)
@@ -81,33 +81,33 @@ async def test_a_process_that_starts_knows_what_is_open(processes: Processes) ->
 
 
 async def test_half_open_lets_one_probe_through_over_all_processes(processes: Processes) -> None:
-    fail(processes.one, 1, retry_after_s=1.5)
+    fail(processes.first, 1, retry_after_s=1.5)
     await eventually(lambda: is_blocked(processes.other))
-    await eventually(lambda: not is_blocked(processes.one) and not is_blocked(processes.other), 3)
-    admitted = [await processes.admits(one) for one in (processes.one, processes.other) * 20]
+    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other), 3)
+    admitted = [await processes.admits(breaker) for breaker in (processes.first, processes.other) * 20]
     assert admitted.count(True) == 1
-    many = [processes.admits(one) for one in (processes.one, processes.other) * 20]
+    many = [processes.admits(breaker) for breaker in (processes.first, processes.other) * 20]
     assert not any(await asyncio.gather(*many))
 
 
 async def test_a_probe_that_succeeds_closes_it_everywhere(processes: Processes) -> None:
-    fail(processes.one, 1, retry_after_s=1.2)
+    fail(processes.first, 1, retry_after_s=1.2)
     await eventually(lambda: is_blocked(processes.other))
     await eventually(lambda: not is_blocked(processes.other), 3)
     assert await processes.admits(processes.other)
     processes.other.succeeded(facts(), time.monotonic())
-    await eventually(lambda: processes.one.circuits(0.0) == ())
-    assert all([await processes.admits(one) for one in (processes.one, processes.other) * 5])
+    await eventually(lambda: processes.first.circuits(0.0) == ())
+    assert all([await processes.admits(breaker) for breaker in (processes.first, processes.other) * 5])
 
 
-async def test_after_a_probe_that_fails_nobody_probes_until_the_next_pause_is_over(
+async def test_after_a_failed_probe_none_follows_before_the_next_pause_ends(
     processes: Processes,
 ) -> None:
-    fail(processes.one, 1, retry_after_s=1.2)
+    fail(processes.first, 1, retry_after_s=1.2)
     await eventually(lambda: is_blocked(processes.other))
-    await eventually(lambda: not is_blocked(processes.one) and not is_blocked(processes.other), 3)
-    assert await processes.admits(processes.one)
-    fail(processes.one, 1)
+    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other), 3)
+    assert await processes.admits(processes.first)
+    fail(processes.first, 1)
     refused = [await processes.admits(processes.other)]
     while not is_blocked(processes.other):
         refused.append(await processes.admits(processes.other))
@@ -116,16 +116,16 @@ async def test_after_a_probe_that_fails_nobody_probes_until_the_next_pause_is_ov
     assert processes.other.circuits(time.monotonic())[0].left_s == pytest.approx(FIRST_PAUSE_S, abs=1)
 
 
-async def test_everyone_is_told_of_a_reset(processes: Processes) -> None:
-    fail(processes.one)
+async def test_a_reset_reaches_every_process(processes: Processes) -> None:
+    fail(processes.first)
     await eventually(lambda: is_blocked(processes.other))
     processes.other.reset()
-    await eventually(lambda: not is_blocked(processes.one))
+    await eventually(lambda: not is_blocked(processes.first))
 
 
 async def test_a_page_reads_what_any_process_opened(processes: Processes) -> None:
     assert circuits_of_all(processes.url, processes.prefix, [], time.monotonic()) == ()
-    processes.one.failed(facts(), failure(FailureKind.AUTH), time.monotonic())
+    processes.first.failed(facts(), failure(FailureKind.AUTH), time.monotonic())
     await eventually(lambda: bool(processes.other.circuits(0.0)))
     (circuit,) = circuits_of_all(processes.url, processes.prefix, [], time.monotonic())
     assert (circuit.scope, circuit.name, circuit.long, circuit.half_open) == ("provider", "p", True, False)
@@ -149,15 +149,15 @@ async def test_row_23_without_redis_each_process_goes_on_and_nothing_waits(own_r
         await eventually(lambda: is_blocked(two.other), EVERY_S * 3)
 
 
-async def test_a_redis_that_forgot_everything_is_told_again(processes: Processes) -> None:
-    fail(processes.one)
+async def test_open_circuits_are_published_again_to_an_empty_redis(processes: Processes) -> None:
+    fail(processes.first)
     await eventually(lambda: is_blocked(processes.other))
     with redis.Redis.from_url(processes.url) as client:
         client.delete(f"{processes.prefix}:breaker")
     for _ in range(15):
-        assert is_blocked(processes.one) or is_blocked(processes.other)
+        assert is_blocked(processes.first) or is_blocked(processes.other)
         await asyncio.sleep(0.1)
-    await eventually(lambda: is_blocked(processes.one) and is_blocked(processes.other))
+    await eventually(lambda: is_blocked(processes.first) and is_blocked(processes.other))
 
 
 async def test_a_redis_that_hangs_holds_no_request_up() -> None:
@@ -184,15 +184,15 @@ async def test_it_stops_also_when_its_cancellation_is_lost(
 ) -> None:
     sharing = SharedBreaker(breaker := Breaker(), redis_url, f"test-{secrets.token_hex(4)}")
     await sharing.start()
-    asked = asyncio.Event()
+    called = asyncio.Event()
 
     async def deaf() -> None:
-        asked.set()
+        called.set()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
 
     monkeypatch.setattr(sharing, "exchange", deaf)
     fail(breaker)
-    await asked.wait()
+    await called.wait()
     async with asyncio.timeout(5):
         await sharing.stop()
