@@ -1,4 +1,4 @@
-"""The frame: settings, urls, ASGI and Celery applications; no business here."""
+"""The frame: settings, URLs, ASGI and Celery applications; no business logic."""
 
 from routeplex_site.celery import app as celery_app
 

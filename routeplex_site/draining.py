@@ -1,8 +1,8 @@
-"""Ends a web process without losing a request: told to end, it serves on while balancers turn away from it.
+"""Graceful shutdown: after SIGTERM a web process keeps serving while load balancers stop using it.
 
-A server that stops listening at once drops the connections that were made and have not asked anything yet.
-For `DRAIN_S` after SIGTERM `/readyz` answers 503 and each answer closes its connection; then the server's own
-graceful end follows.
+A server that stops listening immediately drops connections that are open but have not sent a request yet.
+For `DRAIN_S` seconds after SIGTERM, `/readyz` answers 503 and each response closes its connection. Then the
+server's own graceful shutdown follows.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ def is_draining() -> bool:
 
 
 def drain_on_sigterm(wait_s: float) -> None:
-    """Hold back the server's own handler of SIGTERM by seconds; a second SIGTERM does not wait.
+    """Delay the server's own SIGTERM handler by `wait_s` seconds; a second SIGTERM does not wait.
 
-    In the main thread only, as everything with signals.
+    Call it in the main thread, as Python's signal functions require.
     """
     servers_own = signal.getsignal(signal.SIGTERM)
     assert callable(servers_own)

@@ -16,7 +16,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The process can serve: database, cache and catalog are there, no end in sight. 503 says why not."""
+    """200 if the process can serve: database, cache and catalog work and it is not draining; else 503."""
     if is_draining():
         return JsonResponse({"status": "draining"}, status=503)
     checks: dict[str, Callable[[], object]] = {
@@ -33,5 +33,5 @@ def _state(check: Callable[[], object]) -> str:
     try:
         check()
     except Exception as error:
-        return type(error).__name__  # never the message: it may name hosts
+        return type(error).__name__  # not the message: it may contain host names
     return "ok"

@@ -1,6 +1,6 @@
 """All settings, read from the environment once and typed; docs/configuration.md lists them.
 
-There is no second settings file: production is what the environment says.
+There is no second settings file: production is configured by the environment alone.
 """
 
 import random
@@ -18,8 +18,8 @@ VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
-def _kept_secret() -> str:
-    """A secret made at the first start and kept under var/, for those who set no SECRET_KEY."""
+def _stored_secret() -> str:
+    """The secret created at the first start and stored under var/, if SECRET_KEY is not set."""
     path = VAR_DIR / "secret_key"
     try:
         with path.open("x") as file:
@@ -30,14 +30,14 @@ def _kept_secret() -> str:
     return path.read_text()
 
 
-# ── Where we are reached ────────────────────────────────────────────────────────────────────────────────
+# ── Addresses and hosts ─────────────────────────────────────────────────────────────────────────────────
 PORT = env.int("PORT", 8000)
 HOST = env.str("HOST", "127.0.0.1")
 WEB_WORKERS = env.int("WEB_WORKERS", 1)
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
 HTTPS = PUBLIC_URL.startswith("https://")
 DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", "") or _kept_secret()
+SECRET_KEY = env.str("SECRET_KEY", "") or _stored_secret()
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", ".localhost"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
@@ -53,12 +53,12 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
-# ── Stripe (docs/stripe.md): all of it or nothing ───────────────────────────────────────────────────────
+# ── Stripe (docs/stripe.md): set all or none ────────────────────────────────────────────────────────────
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
 STRIPE_METER_EVENT = env.str("STRIPE_METER_EVENT", "")
 STRIPE_PRICE = env.str("STRIPE_PRICE", "")
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", "")  # another address than Stripe's own, for tests
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "")  # replaces Stripe's own address, for tests
 _STRIPE_PAGES = ["https://checkout.stripe.com", "https://billing.stripe.com"] if STRIPE_SECRET_KEY else []
 
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
@@ -74,7 +74,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
     }
 }
 
-# ── What we are made of ─────────────────────────────────────────────────────────────────────────────────
+# ── Installed apps and middleware ───────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -150,7 +150,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # A line that is dead without having been closed is noticed within seconds, not after 15 minutes.
+    # A connection that died without being closed is noticed within seconds, not after 15 minutes.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         connect_timeout=5, tcp_user_timeout=10_000, keepalives_idle=10, keepalives_interval=5
     )
@@ -159,7 +159,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
 REDIS_PREFIX = env.str("REDIS_PREFIX", "routeplex")  # of our own keys
-# Tries to sign in and one-time codes that were used: all web processes must count them together.
+# Sign-in attempts and used one-time codes: all web processes must count them together.
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "core.cache.RedisOrDatabaseCache",
@@ -188,7 +188,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
-CELERY_BEAT_SYNC_EVERY = 1  # job sent: a killed beat that forgot when it sent the last would send it again
+CELERY_BEAT_SYNC_EVERY = (
+    1  # after every job, because a killed beat that lost the time of the last job would send it again
+)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.tasks.measure_health", "schedule": 30.0},
     "sweep-open-requests": {"task": "billing.tasks.sweep_open_requests", "schedule": 15.0},
@@ -213,27 +215,27 @@ if STRIPE_SECRET_KEY:
         "task": "billing.stripe_meter.tasks.meter_usage",
         "schedule": 3600.0,
     }
-for _job in CELERY_BEAT_SCHEDULE.values():  # those that pile up while no worker runs are done once, not each
+for _job in CELERY_BEAT_SCHEDULE.values():  # jobs that pile up while no worker runs are done once
     _job["options"] = {"expires": _job["schedule"]}
 
-# ── What is forgotten, and when (docs/retention.md) ─────────────────────────────────────────────────────
+# ── Retention (docs/retention.md) ───────────────────────────────────────────────────────────────────────
 KEEP_REASONING_S = env.int("KEEP_REASONING_S", 3600, validate=lambda seconds: seconds >= 0)
 KEEP_ALERTS_DAYS = env.int("KEEP_ALERTS_DAYS", 180, validate=lambda days: days >= 1)
-# Stripe sends a message again for three days; one that was forgotten by then would be acted on twice.
+# Stripe repeats a message for three days; an event deleted before that would be processed twice.
 KEEP_WEBHOOK_EVENTS_DAYS = env.int("KEEP_WEBHOOK_EVENTS_DAYS", 90, validate=lambda days: days >= 7)
 KEEP_OUTCOMES_DAYS = env.int("KEEP_OUTCOMES_DAYS", 365, validate=lambda days: days >= 1)
 
 # ── Ledger ──────────────────────────────────────────────────────────────────────────────────────────────
-# Seconds: how long an opening waits for a database that is away, and for money that others hold.
+# Seconds that opening a request waits for an unavailable database, and for money held by other requests.
 DATABASE_PATIENCE_S = env.float("DATABASE_PATIENCE_S", 5.0)
 HOLD_WAIT_S = env.float("HOLD_WAIT_S", 20.0)
-# A web process says that often that it lives; silent for the second figure it is suspected, half as long
-# again later it is given up and the sweeper settles what it left.
+# Each web process writes a heartbeat every HEARTBEAT_S. After PROCESS_SILENCE_S without one it is suspected;
+# after half of that time again it counts as dead, and the sweeper settles its open requests.
 HEARTBEAT_S = env.float("HEARTBEAT_S", 5.0)
 PROCESS_SILENCE_S = env.float("PROCESS_SILENCE_S", 30.0)
-# Seconds a web process serves on after SIGTERM while `/readyz` sends balancers away.
+# Seconds a web process keeps serving after SIGTERM while `/readyz` answers 503 (routeplex_site/draining.py).
 DRAIN_S = env.float("DRAIN_S", 0.0)
-# What a token of a model without a price is taken to cost at most while it is held: above any price listed.
+# Assumed price of a model without a price while its cost is held: above any listed price.
 UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Decimal(600))
 
 # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────
@@ -268,7 +270,7 @@ for _name, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
 
 CATALOG_REFRESH_S = env.float("CATALOG_REFRESH_S", 5.0)
 
-# Deadlines of a request, seconds (spec/reliability.md)
+# Deadlines of a request, seconds (docs/reliability.md)
 CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", 3.0)
 FIRST_BYTE_TIMEOUT_S = env.float("FIRST_BYTE_TIMEOUT_S", 15.0)
 FIRST_BYTE_PATIENCE = env.float("FIRST_BYTE_PATIENCE", 3.0)
@@ -277,12 +279,12 @@ REQUEST_TIMEOUT_S = env.float("REQUEST_TIMEOUT_S", 120.0)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
-# ── URLs that callers give us (webhooks) ────────────────────────────────────────────────────────────────
+# ── Outbound requests to URLs of callers (webhooks) ─────────────────────────────────────────────────────
 # Where the operator's own alerts are sent, beside the e-mail addresses of staff; docs/alerts.md
 OPERATOR_WEBHOOK_URL = env.str("OPERATOR_WEBHOOK_URL", "")
 OPERATOR_WEBHOOK_SECRET = env.str("OPERATOR_WEBHOOK_SECRET", "")
 OUTBOUND_ALLOW_HTTP = env.bool("OUTBOUND_ALLOW_HTTP", False)
-# Hosts of the operator's own network that may be called all the same: `host` or `host:port`, with http too.
+# Exceptions for hosts of the operator's own network: `host` or `host:port`, http allowed as well.
 OUTBOUND_ALLOWED_HOSTS: list[str] = env.list("OUTBOUND_ALLOWED_HOSTS", [])
 
 # ── People ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,7 +294,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# Where nothing real is spent everyone may try as much as they like; else newcomers start small.
+# In simulator mode nothing is spent, so new accounts are unlimited; otherwise they start small.
 SIGNUP_PLAN = env.str("SIGNUP_PLAN", "unlimited" if SIMULATOR else "evaluation")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
@@ -300,7 +302,7 @@ LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_FORMS = {"add_email": "accounts.forms.email.ChangeEmailForm"}
-ACCOUNT_CHANGE_EMAIL = True  # one address a person; a new one counts once it is confirmed
+ACCOUNT_CHANGE_EMAIL = True  # one address for each person; a new address counts once it is confirmed
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -347,7 +349,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "routeplex_site" / "static"]
-WHITENOISE_USE_FINDERS = True  # no collecting step: the files are few and read once at the start
+WHITENOISE_USE_FINDERS = True  # no collectstatic: the files are few and read once at startup
 
 LOGGING = {
     "version": 1,

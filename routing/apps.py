@@ -1,4 +1,4 @@
-"""Django app: routing, for its pages and commands; its tables are the catalog's."""
+"""Django app of routing: pages and commands. Its tables belong to routing.catalog and routing.learning."""
 
 from django.apps import AppConfig
 

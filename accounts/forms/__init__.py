@@ -1,1 +1,1 @@
-"""What people may type on the pages of keys and settings, checked."""
+"""Forms of the pages of keys, members and settings."""

@@ -43,9 +43,9 @@ def _network(text: str) -> str:
 
 
 class KeyForm(forms.Form):
-    """A new key. All limits may be left empty: then only the account's hold."""
+    """A new key. All limits may be left empty; then only the account's limits apply."""
 
-    once = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    form_id = forms.CharField(widget=forms.HiddenInput, max_length=64)
     name = forms.CharField(
         max_length=ApiKey._meta.get_field("name").max_length,
         help_text="Where the key is used, such as “production” or “my laptop”.",
@@ -104,7 +104,7 @@ class KeyForm(forms.Form):
         return ids
 
     def options(self) -> dict[str, Any]:
-        """What `accounts.keys.create_key` takes besides account, name and creator."""
+        """Keyword arguments of `accounts.keys.create_key` besides account, name and creator."""
         values = self.cleaned_data
         names = ("requests_per_minute", "daily_usd", "daily_tokens")
         return {
@@ -116,15 +116,17 @@ class KeyForm(forms.Form):
             "ip_networks": values["ip_networks"],
         }
 
-    def told(self) -> dict[str, Any]:
-        """What was asked for, as the audit log keeps it."""
-        said = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
-        said.pop("once"), said.pop("name")
-        return {name: value if isinstance(value, list | int) else str(value) for name, value in said.items()}
+    def audit_detail(self) -> dict[str, Any]:
+        """The filled-in fields, for the audit log."""
+        filled = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
+        filled.pop("form_id"), filled.pop("name")
+        return {
+            name: value if isinstance(value, list | int) else str(value) for name, value in filled.items()
+        }
 
 
 class RotateForm(forms.Form):
-    once = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    form_id = forms.CharField(widget=forms.HiddenInput, max_length=64)
     overlap = forms.TypedChoiceField(
         label="The old key keeps working for",
         coerce=lambda hours: timedelta(hours=int(hours)),
@@ -140,7 +142,7 @@ class RotateForm(forms.Form):
 
 
 class ConfirmNameForm(forms.Form):
-    """Something that can't be undone, confirmed by typing a name."""
+    """Confirms an action that can't be undone by typing a name."""
 
     name = forms.CharField(
         label="Name", widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True})

@@ -1,4 +1,4 @@
-"""The components that need more than an include: those with a body, and those that compute what they show.
+"""Template components that need more than an include: those with a body or with computed values.
 
 `{% load components %}`. Markup stays in templates/components/, one file each with its parameters on top; the
 others there are used by `{% include "components/name.html" with … only %}`.
@@ -122,19 +122,19 @@ def time(
 
 @register.inclusion_tag("layout/nav.html", takes_context=True)
 def nav(context: Context) -> dict[str, object]:
-    """The pages there are, with the one whose path is the longest prefix of this page's marked."""
+    """Links to all pages; the link with the longest matching path prefix is marked as current."""
     path = getattr(context.get("request"), "path", "")
     links = [
         {"label": label, "url": url, "icon": icon}
         for label, name, icon in _NAV
         if (url := _url(name)) and _may_open(name, context.get("request"))
     ]
-    here = max(
+    current = max(
         (link["url"] for link in links if path == link["url"] or _is_below(path, link["url"])),
         key=len,
         default=None,
     )
-    return {"links": [link | {"current": link["url"] == here} for link in links]}
+    return {"links": [link | {"current": link["url"] == current} for link in links]}
 
 
 @register.inclusion_tag("layout/banner.html", takes_context=True)
@@ -145,7 +145,7 @@ def simulator_banner(context: Context) -> dict[str, object]:
 
 @register.inclusion_tag("components/mail_notice.html")
 def mail_notice() -> dict[str, object]:
-    """Says where mails go while none are sent."""
+    """A notice that mails are printed to the console, if they are."""
     return {"printed": mail_is_printed()}
 
 
@@ -190,7 +190,7 @@ def _url(name: str) -> str:
 
 
 def _may_open(name: str, request: Any) -> bool:
-    """Links that lead to a refusal are not shown."""
+    """False for pages that would refuse this person."""
     user = getattr(request, "user", None)
     if name == "operator":
         return bool(user and user.is_staff)

@@ -1,1 +1,1 @@
-"""Pages of keys and settings: parse, call, render."""
+"""Pages of keys, members, settings and the audit log: parse, call, render."""

@@ -1,4 +1,4 @@
-"""The Audit page: who did what in this account, newest first."""
+"""The Audit page: actions in this account, newest first."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ _MAX_TEXT = 60
 @require_safe
 @change_required
 def audit(request: HttpRequest) -> HttpResponse:
-    """`action` narrows to one kind of act; `before` is the entry to go on from."""
+    """`action` narrows to one kind of action; `before` is the id from which the list continues."""
     entries = AuditEntry.objects.filter(account=current_account(request))
     action = request.GET.get("action", "")[:_MAX_TEXT]
-    found = entries.filter(action=action) if action else entries
+    matches = entries.filter(action=action) if action else entries
     before = request.GET.get("before", "")
     if before.isascii() and before.isdigit() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
-    page = list(found.order_by("-pk")[: _PAGE_SIZE + 1])
+        matches = matches.filter(pk__lt=int(before))
+    page = list(matches.order_by("-pk")[: _PAGE_SIZE + 1])
     context = {
         "entries": [{"entry": entry, "facts": facts(entry)} for entry in page[:_PAGE_SIZE]],
         "action": action,
@@ -34,10 +34,10 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 def facts(entry: AuditEntry) -> list[tuple[str, str]]:
-    """An entry's detail as names and words; what was changed is told as before → after."""
+    """An entry's detail as names and texts; a change reads before → after."""
     join = " → " if entry.action.endswith(".changed") else ", "
     return [(name.replace("_", " "), _words(value, join)) for name, value in (entry.detail or {}).items()]
 
 
 def _words(value: Any, join: str) -> str:
-    return join.join(str(one) or "empty" for one in value) if isinstance(value, list) else str(value)
+    return join.join(str(part) or "empty" for part in value) if isinstance(value, list) else str(value)

@@ -1,6 +1,6 @@
 """The Keys page: list, create, rotate, revoke.
 
-A secret is shown once, in the answer to the form that made it.
+A secret is shown once, in the response to the form that created the key.
 """
 
 import secrets
@@ -32,15 +32,15 @@ _FORMS_REMEMBERED = 20
 @require_safe
 @account_required
 def keys(request: HttpRequest) -> HttpResponse:
-    """Newest first; `show=all` includes those that no longer work, `before` is the key to go on from."""
+    """Newest first. `show=all` includes keys that no longer work; the list continues from the id `before`."""
     now = timezone.now()
-    found = ApiKey.objects.filter(account=current_account(request)).order_by("-pk")
+    rows = ApiKey.objects.filter(account=current_account(request)).order_by("-pk")
     if request.GET.get("show") != "all":
-        found = found.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+        rows = rows.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
     before = request.GET.get("before", "")
     if before.isascii() and before.isdigit() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
-    page = list(found[: _PAGE_SIZE + 1])
+        rows = rows.filter(pk__lt=int(before))
+    page = list(rows[: _PAGE_SIZE + 1])
     context = {
         "rows": [{"key": key, "status": status_of(key, now)} for key in page[:_PAGE_SIZE]],
         "shows_all": request.GET.get("show") == "all",
@@ -57,15 +57,15 @@ def keys(request: HttpRequest) -> HttpResponse:
 def key_new(request: HttpRequest) -> HttpResponse:
     account = current_account(request)
     with timezone.override(ZoneInfo(current_person(request).time_zone)):
-        form = KeyForm(request.POST or None, initial={"once": secrets.token_urlsafe(16)})
+        form = KeyForm(request.POST or None, initial={"form_id": secrets.token_urlsafe(16)})
         if request.method == "POST" and form.is_valid():
-            if not _is_first_use(request, form.cleaned_data["once"]):
-                return _already_made(request)
+            if not _is_first_use(request, form.cleaned_data["form_id"]):
+                return _already_created(request)
             name = form.cleaned_data["name"]
             with transaction.atomic():
                 key, secret = create_key(account, name, created_by=current_person(request), **form.options())
-                record(account, current_person(request), "key.created", str(key), form.told())
-            return _show_once(request, key, secret)
+                record(account, current_person(request), "key.created", str(key), form.audit_detail())
+            return _show_secret(request, key, secret)
     context = {"account": account, "form": form, "model_ids": model_ids.offered()}
     return render(request, "accounts/key_new.html", context, status=422 if form.errors else 200)
 
@@ -76,10 +76,10 @@ def key_new(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
     key = _key_or_404(request, pk)
-    form = RotateForm(request.POST or None, initial={"once": secrets.token_urlsafe(16)})
+    form = RotateForm(request.POST or None, initial={"form_id": secrets.token_urlsafe(16)})
     if request.method == "POST" and form.is_valid():
-        if not _is_first_use(request, form.cleaned_data["once"]):
-            return _already_made(request)
+        if not _is_first_use(request, form.cleaned_data["form_id"]):
+            return _already_created(request)
         try:
             with transaction.atomic():
                 new, secret = rotate(key, form.cleaned_data["overlap"], by=current_person(request))
@@ -89,8 +89,8 @@ def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
             messages.error(request, str(error))
             return redirect("keys")
         key.refresh_from_db()
-        return _show_once(request, new, secret, replaced=key)
-    return _ask(request, key, form, title=f"Rotate “{key.name}”", body="accounts/_key_rotate.html")
+        return _show_secret(request, new, secret, replaced=key)
+    return _confirm(request, key, form, title=f"Rotate “{key.name}”", body="accounts/_key_rotate.html")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -105,16 +105,16 @@ def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
             record(current_account(request), current_person(request), "key.revoked", str(key))
         messages.success(request, f"“{key.name}” (…{key.last_four}) is revoked and can't be used any more.")
         return redirect("keys")
-    return _ask(request, key, form, title=f"Revoke “{key.name}”", body="accounts/_key_revoke.html")
+    return _confirm(request, key, form, title=f"Revoke “{key.name}”", body="accounts/_key_revoke.html")
 
 
 def _key_or_404(request: HttpRequest, pk: int) -> ApiKey:
     return get_object_or_404(ApiKey, pk=pk, account=current_account(request))
 
 
-def _ask(request: HttpRequest, key: ApiKey, form: Any, *, title: str, body: str) -> HttpResponse:
-    """The same form in a dialog and, opened by itself, on a page."""
-    template = "components/modal.html" if request.htmx else "accounts/key_ask.html"  # type: ignore[attr-defined]
+def _confirm(request: HttpRequest, key: ApiKey, form: Any, *, title: str, body: str) -> HttpResponse:
+    """The same form in a dialog and, opened directly, on a page."""
+    template = "components/modal.html" if request.htmx else "accounts/key_confirm.html"  # type: ignore[attr-defined]
     context = {
         "key": key,
         "form": form,
@@ -126,21 +126,21 @@ def _ask(request: HttpRequest, key: ApiKey, form: Any, *, title: str, body: str)
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _show_once(
+def _show_secret(
     request: HttpRequest, key: ApiKey, secret: str, replaced: ApiKey | None = None
 ) -> HttpResponse:
-    return render(request, "accounts/key_made.html", {"key": key, "secret": secret, "replaced": replaced})
+    return render(request, "accounts/key_created.html", {"key": key, "secret": secret, "replaced": replaced})
 
 
-def _is_first_use(request: HttpRequest, once: str) -> bool:
-    """Whether this very form comes for the first time; a reloaded answer sends it again."""
+def _is_first_use(request: HttpRequest, form_id: str) -> bool:
+    """Remember the form's id; False if it was sent before, as reloading the response does."""
     used = request.session.get("used_forms", [])
-    if once in used:
+    if form_id in used:
         return False
-    request.session["used_forms"] = [*used, once][-_FORMS_REMEMBERED:]
+    request.session["used_forms"] = [*used, form_id][-_FORMS_REMEMBERED:]
     return True
 
 
-def _already_made(request: HttpRequest) -> HttpResponse:
-    messages.info(request, "That key was made already, and its secret is shown only once.")
+def _already_created(request: HttpRequest) -> HttpResponse:
+    messages.info(request, "That key was already created, and its secret is shown only once.")
     return redirect("keys")

@@ -1,4 +1,4 @@
-"""The Members page: who is in the account, inviting, roles, leaving; and changing between one's accounts."""
+"""The Members page: members, invitations, roles, leaving; and switching between a person's accounts."""
 
 import smtplib
 from typing import Any
@@ -40,7 +40,7 @@ _MOST_SHOWN = 500
 @require_http_methods(["GET", "HEAD", "POST"])
 @account_required
 def members(request: HttpRequest) -> HttpResponse:
-    """Everyone sees who else is in; those who may also invite."""
+    """Every member sees the members; POST invites, for owners and admins."""
     if request.method == "POST":
         return _invite(request)
     return _page(request, None)
@@ -56,17 +56,17 @@ def _invite(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = ratelimit.respond_429(request)
         return response
     try:
-        made, secret = invite(me, form.cleaned_data["email"], form.cleaned_data["role"], timezone.now())
+        invitation, secret = invite(me, form.cleaned_data["email"], form.cleaned_data["role"], timezone.now())
     except MemberRefusal as refusal:
         form.add_error(None, str(refusal))
         return _page(request, form)
     link = settings.PUBLIC_URL + reverse("join", args=[secret])
-    context = {"invitation": made, "link": link, "is_mailed": _mailed(made, link)}
+    context = {"invitation": invitation, "link": link, "is_mailed": _mailed(invitation, link)}
     return never_cache(render)(request, "accounts/member_invited.html", context)
 
 
 def _mailed(invitation: Invitation, link: str) -> bool:
-    """Whether a mail server took it; the page shows the link as well."""
+    """Send the link by mail; False if the mail server refused. The page shows the link as well."""
     text = render_to_string("accounts/email/invitation.txt", {"invitation": invitation, "link": link})
     subject = " ".join(f"Join {invitation.account.name} at RoutePlex".split())
     try:
@@ -79,14 +79,16 @@ def _mailed(invitation: Invitation, link: str) -> bool:
 def _page(request: HttpRequest, form: InviteForm | None) -> HttpResponse:
     me, now = current_member(request), timezone.now()
     roles = roles_given_by(me)
-    found = Member.objects.filter(account=me.account).select_related("user", "account").order_by("pk")
+    members = Member.objects.filter(account=me.account).select_related("user", "account").order_by("pk")
     pending = Invitation.objects.filter(account=me.account, ended_at=None, expires_at__gt=now)
     context = {
         "me": me,
-        "rows": [{"member": one, "may_manage": may_manage(me, one)} for one in found[:_MOST_SHOWN]],
+        "rows": [
+            {"member": member, "may_manage": may_manage(me, member)} for member in members[:_MOST_SHOWN]
+        ],
         "pending": [
-            {"invitation": one, "may_manage": one.role in roles}
-            for one in pending.select_related("invited_by").order_by("pk")
+            {"invitation": invitation, "may_manage": invitation.role in roles}
+            for invitation in pending.select_related("invited_by").order_by("pk")
         ],
         "form": form or (InviteForm(roles=roles) if roles else None),
     }
@@ -106,25 +108,25 @@ def member_role(request: HttpRequest, pk: int) -> HttpResponse:
             f"{member.user.email} is now {form.cleaned_data['role']}.",
         )
     title = f"Role of {member.user.email}"
-    return _ask(request, form, title=title, body="accounts/_member_role.html", member=member)
+    return _confirm(request, form, title=title, body="accounts/_member_role.html", member=member)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @account_required
 @vary_on_headers("HX-Request")
 def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
-    """A member leaves, or is removed by one who may."""
+    """Leave the account, or remove a member."""
     me, member = current_member(request), _member_or_404(request, pk)
     leaves = me.pk == member.pk
     form = ConfirmNameForm(request.POST or None, expected=member.user.email)
     if request.method == "POST" and form.is_valid():
-        words = f"You have left {me.account.name}." if leaves else f"{member.user.email} is out."
+        words = f"You have left {me.account.name}." if leaves else f"{member.user.email} was removed."
         return _done(
             request, lambda: remove(me, member, timezone.now()), words, to="home" if leaves else "members"
         )
     title = f"Leave {me.account.name}" if leaves else f"Remove {member.user.email}"
     keys = ApiKey.objects.filter(account=me.account, created_by=member.user, revoked_at=None).count()
-    return _ask(
+    return _confirm(
         request,
         form,
         title=title,
@@ -141,7 +143,7 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
 def invitation_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     me = current_member(request)
     invitation = get_object_or_404(Invitation, pk=pk, account=me.account)
-    words = f"The link sent to {invitation.email} works no more."
+    words = f"The link sent to {invitation.email} no longer works."
     return _done(request, lambda: withdraw(me, invitation, timezone.now()), words)
 
 
@@ -159,7 +161,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
             messages.error(request, str(refusal))
             return redirect(request.path)
         choose_account(request, member.account_id)
-        messages.success(request, f"You are in {member.account.name} now, as {member.role}.")
+        messages.success(request, f"You are now a member of {member.account.name}, as {member.role}.")
         return redirect("home")
     if not request.user.is_authenticated:
         request.session[INVITED] = invitation.pk
@@ -177,10 +179,10 @@ def my_accounts(request: HttpRequest) -> HttpResponse:
     """The accounts the person belongs to, to change between them."""
     person = current_person(request)
     if request.method == "POST":
-        asked = request.POST.get("account", "")
-        if not (asked.isascii() and asked.isdigit() and len(asked) < 19):
+        chosen = request.POST.get("account", "")
+        if not (chosen.isascii() and chosen.isdigit() and len(chosen) < 19):
             raise Http404
-        account = get_object_or_404(Account, pk=int(asked), members=person)
+        account = get_object_or_404(Account, pk=int(chosen), members=person)
         choose_account(request, account.pk)
         return redirect("home")
     return _my_accounts(request)
@@ -188,8 +190,8 @@ def my_accounts(request: HttpRequest) -> HttpResponse:
 
 @account_required
 def _my_accounts(request: HttpRequest) -> HttpResponse:
-    found = Member.objects.filter(user=current_person(request)).select_related("account").order_by("pk")
-    context = {"me": current_member(request), "memberships": found[:_MOST_SHOWN]}
+    memberships = Member.objects.filter(user=current_person(request)).select_related("account").order_by("pk")
+    context = {"me": current_member(request), "memberships": memberships[:_MOST_SHOWN]}
     return render(request, "accounts/my_accounts.html", context)
 
 
@@ -199,7 +201,7 @@ def _member_or_404(request: HttpRequest, pk: int) -> Member:
 
 
 def _done(request: HttpRequest, act: Any, words: str, to: str = "members") -> HttpResponse:
-    """Say what was done, or why not."""
+    """Run `act` and show its success or refusal as a message."""
     try:
         act()
     except MemberRefusal as refusal:
@@ -209,9 +211,9 @@ def _done(request: HttpRequest, act: Any, words: str, to: str = "members") -> Ht
     return redirect(to)
 
 
-def _ask(request: HttpRequest, form: Any, *, title: str, body: str, **parts: Any) -> HttpResponse:
-    """The same form in a dialog and, opened by itself, on a page."""
-    template = "components/modal.html" if request.htmx else "accounts/member_ask.html"  # type: ignore[attr-defined]
+def _confirm(request: HttpRequest, form: Any, *, title: str, body: str, **parts: Any) -> HttpResponse:
+    """The same form in a dialog and, opened directly, on a page."""
+    template = "components/modal.html" if request.htmx else "accounts/member_confirm.html"  # type: ignore[attr-defined]
     context = {"form": form, "title": title, "body": body, "action": request.path, **parts}
     status = 422 if form.errors else 200
     return render(request, template, context | {"cancel_url": reverse("members")}, status=status)

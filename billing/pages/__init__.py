@@ -1,1 +1,1 @@
-"""Pages of money: limits and alerts, a key's limits, and what staff may set for an account."""
+"""Dashboard pages of billing: limits and alerts, statements, Stripe, and accounts for operators."""

@@ -1,4 +1,4 @@
-"""The operator's accounts: find one; set its plan and the limits that override the plan's. Staff only."""
+"""Accounts for operators: search, plan, and the limits that override the plan's. Staff only."""
 
 from functools import partial
 
@@ -25,42 +25,42 @@ _SHOWN = 50
 def accounts(request: HttpRequest) -> HttpResponse:
     """`q` looks in names and members' addresses; newest first."""
     text = request.GET.get("q", "").strip().replace("\x00", "")[:120]
-    found = Account.objects.select_related("plan").order_by("-pk")
+    matches = Account.objects.select_related("plan").order_by("-pk")
     if text:
-        found = found.filter(Q(name__icontains=text) | Q(members__email__icontains=text)).distinct()
-    page = list(found[:_SHOWN])
+        matches = matches.filter(Q(name__icontains=text) | Q(members__email__icontains=text)).distinct()
+    page = list(matches[:_SHOWN])
     now = timezone.now()
     windows = Window.objects.filter(
         scope=Window.Scope.ACCOUNT,
-        scope_id__in=[one.pk for one in page],
+        scope_id__in=[account.pk for account in page],
         period=Window.Period.MONTH,
         starts_at__lte=now,
         ends_at__gt=now,
     )
     spent = {window.scope_id: window.spent_usd for window in windows}
-    rows = [{"account": one, "spent": spent.get(one.pk, 0)} for one in page]
+    rows = [{"account": account, "spent": spent.get(account.pk, 0)} for account in page]
     return render(request, "billing/operator_accounts.html", {"rows": rows, "q": text, "shown": _SHOWN})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @staff_required
 def account(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(Account.objects.select_related("plan"), pk=pk)
-    form = AccountLimitsForm(request.POST if request.method == "POST" else None, instance=found)
+    target = get_object_or_404(Account.objects.select_related("plan"), pk=pk)
+    form = AccountLimitsForm(request.POST if request.method == "POST" else None, instance=target)
     if form.is_bound and form.is_valid():
         if form.changed_data:
             with transaction.atomic():
-                found.save(update_fields=list(form.fields))
-                record(found, current_person(request), "limits.changed", found.name, changes(form))
-                digests = list(found.keys.values_list("digest", flat=True))
+                target.save(update_fields=list(form.fields))
+                record(target, current_person(request), "limits.changed", target.name, changes(form))
+                digests = list(target.keys.values_list("digest", flat=True))
                 for digest in digests:
                     transaction.on_commit(partial(forget_caller, digest))
-        messages.success(request, f"Saved. {found.name} follows within 2 seconds.")
+        messages.success(request, f"Saved. {target.name} follows within 2 seconds.")
         return redirect("operator_account", pk=pk)
     context = {
         "form": form,
         "shown": Account.objects.select_related("plan").get(pk=pk),
-        "in_force": limits_in_force(found),
-        "members": found.members.order_by("email"),
+        "in_force": limits_in_force(target),
+        "members": target.members.order_by("email"),
     }
     return render(request, "billing/operator_account.html", context, status=422 if form.errors else 200)

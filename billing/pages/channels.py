@@ -1,4 +1,4 @@
-"""Acts on alert channels: add, test, switch, new secret, remove. Each leaves an entry in the audit log."""
+"""Actions on alert channels: add, test, switch, rotate the secret, remove. The audit log records each."""
 
 from typing import Any
 
@@ -33,12 +33,12 @@ def webhook_new(request: HttpRequest) -> HttpResponse:
         account, person = current_account(request), current_person(request)
         try:
             with transaction.atomic():
-                channel, made = channels.add_webhook(account, form.cleaned_data["url"], person)
+                channel, new_secret = channels.add_webhook(account, form.cleaned_data["url"], person)
                 record(account, person, "channel.created", channel.name, {"kind": channel.kind})
-            return _show_once(request, channel, made)
+            return _show_secret(request, channel, new_secret)
         except (ChannelError, OutboundError) as error:
             form.add_error("url", str(error))
-    return _ask(request, "Add a webhook", "billing/_channel_new.html", form, verb="Add webhook")
+    return _confirm(request, "Add a webhook", "billing/_channel_new.html", form, verb="Add webhook")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,7 +56,7 @@ def email_new(request: HttpRequest) -> HttpResponse:
             return redirect("limits")
         except ChannelError as error:
             form.add_error("address", str(error))
-    return _ask(request, "Add an e-mail address", "billing/_channel_new.html", form, verb="Add address")
+    return _confirm(request, "Add an e-mail address", "billing/_channel_new.html", form, verb="Add address")
 
 
 @require_POST
@@ -88,14 +88,14 @@ def off(request: HttpRequest, pk: int) -> HttpResponse:
 @change_required
 @vary_on_headers("HX-Request")
 def secret(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new secret of a webhook."""
+    """Replace the secret of a webhook."""
     channel = _channel_or_404(request, pk, kind=ChannelKind.WEBHOOK)
     if request.method == "POST":
         with transaction.atomic():
-            made = channels.rotate_secret(channel)
+            new_secret = channels.rotate_secret(channel)
             record(current_account(request), current_person(request), "channel.rotated", channel.name)
-        return _show_once(request, channel, made)
-    return _ask(request, "Make a new secret", "billing/_channel_secret.html", None, channel=channel)
+        return _show_secret(request, channel, new_secret)
+    return _confirm(request, "Make a new secret", "billing/_channel_secret.html", None, channel=channel)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -114,7 +114,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         except ChannelError as error:
             messages.error(request, str(error))
         return redirect("limits")
-    return _ask(request, "Remove a channel", "billing/_channel_remove.html", form, channel=channel)
+    return _confirm(request, "Remove a channel", "billing/_channel_remove.html", form, channel=channel)
 
 
 def _switch(request: HttpRequest, pk: int, *, on: bool) -> HttpResponse:
@@ -131,9 +131,9 @@ def _channel_or_404(request: HttpRequest, pk: int, **narrowed: Any) -> AlertChan
     return get_object_or_404(AlertChannel, pk=pk, account=current_account(request), **narrowed)
 
 
-def _ask(request: HttpRequest, title: str, body: str, form: Any, **context: Any) -> HttpResponse:
-    """The same form in a dialog and, opened by itself, on a page."""
-    template = "components/modal.html" if request.htmx else "billing/ask.html"  # type: ignore[attr-defined]
+def _confirm(request: HttpRequest, title: str, body: str, form: Any, **context: Any) -> HttpResponse:
+    """The same form in a dialog and, opened directly, on a page."""
+    template = "components/modal.html" if request.htmx else "billing/confirm.html"  # type: ignore[attr-defined]
     context |= {
         "title": title,
         "body": body,
@@ -144,5 +144,5 @@ def _ask(request: HttpRequest, title: str, body: str, form: Any, **context: Any)
     return render(request, template, context, status=422 if form and form.errors else 200)
 
 
-def _show_once(request: HttpRequest, channel: AlertChannel, made: str) -> HttpResponse:
-    return render(request, "billing/channel_made.html", {"channel": channel, "secret": made})
+def _show_secret(request: HttpRequest, channel: AlertChannel, new_secret: str) -> HttpResponse:
+    return render(request, "billing/channel_secret_shown.html", {"channel": channel, "secret": new_secret})

@@ -1,4 +1,4 @@
-"""Forms of the pages of money."""
+"""Forms for limits, plans and alert channels."""
 
 import asyncio
 from decimal import Decimal
@@ -27,7 +27,7 @@ _LABELS = {
     "daily_tokens": "Tokens per day",
     "monthly_tokens": "Tokens per month",
 }
-_LOOKED_UP_WITHIN_S = 3.0
+_LOOKUP_TIMEOUT_S = 3.0
 
 
 def _usd(label: str) -> forms.DecimalField:
@@ -53,7 +53,7 @@ class KeyLimitsForm(_LimitsForm):
 
 
 class AccountLimitsForm(_LimitsForm):
-    """What staff may set: the plan, and limits that override the plan's."""
+    """An account's plan and the limits that override the plan's; for staff."""
 
     class Meta:
         model = Account
@@ -72,7 +72,7 @@ class WebhookForm(forms.Form):
     def clean_url(self) -> str:
         text: str = self.cleaned_data["url"].strip()
         try:
-            async_to_sync(_look_up)(text)
+            async_to_sync(_resolve)(text)
         except OutboundError as error:
             raise ValidationError(str(error)) from None
         return text
@@ -90,7 +90,7 @@ class EmailForm(forms.Form):
 
 
 def changes(form: "forms.ModelForm[Any]") -> dict[str, list[str]]:
-    """By field: before and after, in words; no limit is “none”."""
+    """By field: the values before and after as text; no limit is “none”."""
     return {name: [_words(form.initial[name]), _words(form.cleaned_data[name])] for name in form.changed_data}
 
 
@@ -100,9 +100,9 @@ def _words(value: Any) -> str:
     return "none" if value is None else str(getattr(value, "pk", value))
 
 
-async def _look_up(text: str) -> None:
+async def _resolve(text: str) -> None:
     try:
-        async with asyncio.timeout(_LOOKED_UP_WITHIN_S):
+        async with asyncio.timeout(_LOOKUP_TIMEOUT_S):
             await checked_addresses(check_url(text))
     except TimeoutError:
         raise OutboundError("The host could not be looked up in time. Try again.") from None

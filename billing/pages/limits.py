@@ -1,4 +1,4 @@
-"""Limits and alerts: what stops a surprise? Limits with what is spent and held, channels, delivery log."""
+"""The Limits page: each limit with what is spent and held, open alerts, alert channels, delivery log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,20 +39,20 @@ class Bar:
     """A limit as a row of the page; `spent` and `held` are widths in percent of the bar."""
 
     title: str
-    standing: LimitStatus
+    status: LimitStatus
     spent: str
     held: str
     tone: str
 
     @property
     def percent(self) -> int:
-        """Spent, of 100, rounded down: 100 is said when it is spent."""
-        return int(self.standing.spent_share * 100)
+        """The spent share in percent, rounded down, so that 100 means fully spent."""
+        return int(self.status.spent_share * 100)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A limit of the last minute, or of now."""
+    """A rate limit, or the limit of requests at a time, and its current use."""
 
     title: str
     limit: int
@@ -62,20 +62,17 @@ class Rate:
 @require_safe
 @account_required
 def limits(request: HttpRequest) -> HttpResponse:
-    """`before` is the delivery to go on from in the log."""
+    """`before` is the id of the delivery from which the log continues."""
     account, now = current_account(request), timezone.now()
     keys = _working_keys(account, now)
-    standings = limit_statuses(account, keys[:_KEYS_SHOWN], now)
+    statuses = limit_statuses(account, keys[:_KEYS_SHOWN], now)
     default_channel(account)
     context = {
         "account": account,
         "may_change": may_change(request),
-        "bars": [_bar(one) for one in standings["account", account.pk]],
+        "bars": [_bar(status) for status in statuses["account", account.pk]],
         "rates": _rates(account, now),
-        "keys": [
-            {"key": key, "bars": [_bar(one) for one in standings["key", key.pk]], "rates": _key_rates(key)}
-            for key in keys[:_KEYS_SHOWN]
-        ],
+        "keys": [_key_row(key, statuses["key", key.pk]) for key in keys[:_KEYS_SHOWN]],
         "more_keys": len(keys) > _KEYS_SHOWN,
         "thresholds": THRESHOLDS,
         "open_alerts": Alert.objects.filter(account=account, resolved_at=None).order_by("-raised_at")[:10],
@@ -92,38 +89,42 @@ def _working_keys(account: Account, now: datetime) -> list[ApiKey]:
     return list(working.order_by("-pk")[: _KEYS_SHOWN + 1])
 
 
-def _bar(standing: LimitStatus) -> Bar:
-    spent = min(standing.spent_share, Decimal(1))
-    held = min(standing.held_share, 1 - spent)
+def _bar(status: LimitStatus) -> Bar:
+    spent = min(status.spent_share, Decimal(1))
+    held = min(status.held_share, 1 - spent)
     tone = "bad" if spent >= _FULL else "warn" if spent >= Decimal("0.8") else ""
-    title = _WORDS[standing.period, standing.unit]
-    return Bar(title, standing, f"{spent * 100:.2f}", f"{held * 100:.2f}", tone)
+    title = _WORDS[status.period, status.unit]
+    return Bar(title, status, f"{spent * 100:.2f}", f"{held * 100:.2f}", tone)
+
+
+def _key_row(key: ApiKey, statuses: list[LimitStatus]) -> dict[str, Any]:
+    return {"key": key, "bars": [_bar(status) for status in statuses], "rates": _key_rates(key)}
 
 
 def _rates(account: Account, now: datetime) -> list[Rate]:
-    """The account's limits of the last minute with what the ledger counts against them."""
+    """The account's rate limits with what the ledger counts against them."""
     ceilings = limits_in_force(account)
     requests, tokens = ceilings.requests_per_minute, ceilings.tokens_per_minute
     at_once = ceilings.concurrent_requests
     if requests is None and tokens is None and at_once is None:
         return []
-    seen = figures_of(RateRule("account", account.pk, requests, tokens, at_once), now)
-    told = (
-        ("Requests per minute", requests, seen.requests),
-        ("Tokens per minute", tokens, seen.tokens),
-        ("Requests at a time", at_once, seen.in_flight),
+    usage = figures_of(RateRule("account", account.pk, requests, tokens, at_once), now)
+    rows = (
+        ("Requests per minute", requests, usage.requests),
+        ("Tokens per minute", tokens, usage.tokens),
+        ("Requests at a time", at_once, usage.in_flight),
     )
-    return [Rate(title, limit, used) for title, limit, used in told if limit is not None]
+    return [Rate(title, limit, used) for title, limit, used in rows if limit is not None]
 
 
 def _key_rates(key: ApiKey) -> list[str]:
     own = own_limits(key)
-    told = (
+    rates = (
         (own.requests_per_minute, "requests/min"),
         (own.tokens_per_minute, "tokens/min"),
         (own.concurrent_requests, "at a time"),
     )
-    return [f"{limit:,} {words}" for limit, words in told if limit is not None]
+    return [f"{limit:,} {words}" for limit, words in rates if limit is not None]
 
 
 def _holds(account: Account) -> dict[str, Any]:
@@ -134,11 +135,11 @@ def _holds(account: Account) -> dict[str, Any]:
 
 
 def _log(request: HttpRequest, account: Account) -> dict[str, Any]:
-    found = Delivery.objects.filter(alert__account=account).select_related("alert").order_by("-pk")
+    log = Delivery.objects.filter(alert__account=account).select_related("alert").order_by("-pk")
     before = request.GET.get("before", "")
     if before.isascii() and before.isdigit() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
-    page = list(found[: _LOG_PAGE + 1])
+        log = log.filter(pk__lt=int(before))
+    page = list(log[: _LOG_PAGE + 1])
     return {
         "deliveries": page[:_LOG_PAGE],
         "older": page[_LOG_PAGE - 1].pk if len(page) > _LOG_PAGE else None,

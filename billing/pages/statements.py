@@ -1,4 +1,4 @@
-"""Statements: what did each month come to? A list, and one statement on a page, as CSV and as JSON."""
+"""Monthly statements: the list, and each statement as a page, CSV and JSON."""
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account
+from billing.pages.download import file_response
 from billing.statements import queries
 from billing.statements.models import Statement
 
@@ -24,31 +25,26 @@ def statements(request: HttpRequest) -> HttpResponse:
 @require_safe
 @account_required
 def statement(request: HttpRequest, number: str) -> HttpResponse:
-    one = _find(request, number)
+    row = _find(request, number)
     return render(
-        request, "billing/statement.html", {"told": queries.statement_detail(one), "statement": one}
+        request, "billing/statement.html", {"detail": queries.statement_detail(row), "statement": row}
     )
 
 
 @require_safe
 @account_required
 def as_csv(request: HttpRequest, number: str) -> HttpResponse:
-    one = _find(request, number)
-    return _file(queries.as_csv(one), "text/csv; charset=utf-8", f"statement-{one.number}.csv")
+    row = _find(request, number)
+    return file_response(queries.as_csv(row), "text/csv; charset=utf-8", f"statement-{row.number}.csv")
 
 
 @require_safe
 @account_required
 def as_json(request: HttpRequest, number: str) -> HttpResponse:
-    one = _find(request, number)
-    content = _json.encode(queries.detail_fields(queries.statement_detail(one)))
-    return _file(content, "application/json", f"statement-{one.number}.json")
+    row = _find(request, number)
+    content = _json.encode(queries.detail_fields(queries.statement_detail(row)))
+    return file_response(content, "application/json", f"statement-{row.number}.json")
 
 
 def _find(request: HttpRequest, number: str) -> Statement:
     return get_object_or_404(queries.account_statements(current_account(request).pk), number=number)
-
-
-def _file(content: bytes, content_type: str, name: str) -> HttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return HttpResponse(content, content_type=content_type, headers=headers)

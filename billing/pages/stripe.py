@@ -1,4 +1,4 @@
-"""Billing: how is what was used paid? The subscription at Stripe, what it was told, and the ways there."""
+"""The Billing page: the subscription at Stripe, the usage reported to it, links to checkout and portal."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -52,9 +52,9 @@ def checkout(request: HttpRequest) -> HttpResponse:
     _stripe_or_404()
     account = current_account(request)
     if current(account) is not None:
-        messages.info(request, "This account pays by Stripe already.")
+        messages.info(request, "This account already pays through Stripe.")
         return redirect("payment")
-    return _sent_to(request, lambda: checkout_url(account, current_person(request).email, _back()))
+    return _redirect_to(request, lambda: checkout_url(account, current_person(request).email, _back()))
 
 
 @require_POST
@@ -64,16 +64,16 @@ def portal(request: HttpRequest) -> HttpResponse:
     customer = StripeCustomer.objects.filter(account=current_account(request)).first()
     if customer is None:
         raise Http404
-    return _sent_to(request, lambda: portal_url(customer, _back()))
+    return _redirect_to(request, lambda: portal_url(customer, _back()))
 
 
-def _sent_to(request: HttpRequest, url: Callable[[], str]) -> HttpResponse:
+def _redirect_to(request: HttpRequest, url: Callable[[], str]) -> HttpResponse:
     try:
         return redirect(url())
     except NoAnswer:
-        words = "Stripe does not answer now. Nothing was changed; try again in a few minutes."
+        words = "Stripe is not answering. Nothing was changed; try again in a few minutes."
     except (CallRefused, TryLater):
-        words = "Stripe refused this. Nothing was changed; tell whoever runs this RoutePlex."
+        words = "Stripe refused this. Nothing was changed; contact the operator of this RoutePlex."
     messages.error(request, words)
     return redirect("payment")
 

@@ -1,4 +1,4 @@
-"""Paths of the pages of money, included at the root."""
+"""Paths of billing's pages, included at the root."""
 
 from django.urls import path
 

@@ -26,7 +26,7 @@ def duration(ms: float | None) -> str:
 
 @register.filter
 def share(value: float | None) -> str:
-    """0.934 → "93.4 %"; near the ends with enough digits not to say 0 or 100 of what is neither."""
+    """0.934 → "93.4 %"; near the ends with < and >, so that only 0 and 1 read as 0 % and 100 %."""
     if value is None:
         return _DASH
     percent = value * 100
@@ -39,7 +39,7 @@ def share(value: float | None) -> str:
 
 @register.filter
 def rounded(usd: float | None, places: int) -> float | None:
-    """An estimate in USD with no more digits than it can mean."""
+    """An estimate in USD rounded to its meaningful digits."""
     return None if usd is None else round(usd, places)
 
 
@@ -51,7 +51,7 @@ def points(value: float | None) -> str:
 
 @register.filter
 def percent(value: float | None) -> str:
-    """A probability in percent, as short as it is exact: 0.995 → "99.5 %", 0.95 → "95 %"."""
+    """A probability in percent without a trailing .0: 0.995 → "99.5 %", 0.95 → "95 %"."""
     return _DASH if value is None else f"{value * 100:.1f}".removesuffix(".0") + " %"
 
 
@@ -101,7 +101,7 @@ def skill(name: str) -> str:
 
 @register.filter
 def words(name: str) -> str:
-    """A name of ours in words: "competition_math" → "competition math"."""
+    """An identifier in words: "competition_math" → "competition math"."""
     return name.replace("_", " ") if name else _DASH
 
 

@@ -15,24 +15,24 @@ def entries(person: User) -> Any:
 
 
 def make_key(browser: Client) -> None:
-    asked = {"once": "a-first-use", "name": "laptop", "scopes": ["chat"], "daily_usd": "2.5"}
-    assert browser.post("/keys/new/", asked).status_code == 200
+    fields = {"form_id": "a-first-use", "name": "laptop", "scopes": ["chat"], "daily_usd": "2.5"}
+    assert browser.post("/keys/new/", fields).status_code == 200
 
 
 def test_a_key_is_made_rotated_and_revoked_in_the_log(browser: Client, person: User, entries: Any) -> None:
     make_key(browser)
     key = person.accounts.get().keys.get()
-    browser.post(f"/keys/{key.pk}/rotate/", {"once": "another-use", "overlap": "24"})
+    browser.post(f"/keys/{key.pk}/rotate/", {"form_id": "another-use", "overlap": "24"})
     browser.post(f"/keys/{key.pk}/revoke/", {"name": "laptop"})
     assert [entry.action for entry in entries] == ["key.created", "key.rotated", "key.revoked"]
     assert {entry.actor for entry in entries} == {person}
-    made = entries[0]
-    assert made.target == str(key)
-    assert made.detail == {"scopes": ["chat"], "daily_usd": "2.5"}
+    created = entries[0]
+    assert created.target == str(key)
+    assert created.detail == {"scopes": ["chat"], "daily_usd": "2.5"}
 
 
 def test_no_secret_is_ever_in_the_log(browser: Client, entries: Any) -> None:
-    answer = browser.post("/keys/new/", {"once": "use", "name": "laptop", "scopes": ["chat"]})
+    answer = browser.post("/keys/new/", {"form_id": "use", "name": "laptop", "scopes": ["chat"]})
     secret = answer.context["secret"]
     assert secret not in str(list(entries.values()))
 

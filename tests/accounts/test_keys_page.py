@@ -1,4 +1,4 @@
-"""The Keys page: a key is created, shown once, rotated, revoked; nobody touches another account's."""
+"""The Keys page: a key is created, shown once, rotated and revoked, never by members of another account."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,10 +29,10 @@ def _catalog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def form_of(browser: Client, path: str = "/keys/new/", **fields: Any) -> dict[str, Any]:
-    """What the page's form sends when filled in like this."""
-    once = re.search(r'name="once" value="([^"]+)"', browser.get(path).content.decode())
-    assert once is not None
-    return {"once": once.group(1), **fields}
+    """The POST data of the page's form with these fields filled in."""
+    form_id = re.search(r'name="form_id" value="([^"]+)"', browser.get(path).content.decode())
+    assert form_id is not None
+    return {"form_id": form_id.group(1), **fields}
 
 
 def new_key(browser: Client, **fields: Any) -> Any:
@@ -41,15 +41,15 @@ def new_key(browser: Client, **fields: Any) -> Any:
 
 
 def secret_on(page: Any) -> str:
-    found = re.search(r"rp_live_[0-9A-Za-z]{49}", page.content.decode())
-    assert found is not None
-    return found.group()
+    secret = re.search(r"rp_live_[0-9A-Za-z]{49}", page.content.decode())
+    assert secret is not None
+    return secret.group()
 
 
 def test_a_new_key_is_shown_once_and_works(browser: Client, their_account: Account) -> None:
-    made = new_key(browser)
-    secret = secret_on(made)
-    assert "no-store" in made["Cache-Control"]
+    response = new_key(browser)
+    secret = secret_on(response)
+    assert "no-store" in response["Cache-Control"]
     assert find_caller_sync(secret, None).account_id == their_account.pk
     listed = browser.get("/keys/").content.decode()
     assert secret not in listed
@@ -60,7 +60,7 @@ def test_a_form_sent_twice_makes_one_key(browser: Client, their_account: Account
     form = form_of(browser, name="laptop", scopes=["chat"])
     browser.post("/keys/new/", form)
     again = browser.post("/keys/new/", form, follow=True)
-    assert "made already" in again.content.decode()
+    assert "already created" in again.content.decode()
     assert their_account.keys.count() == 1
 
 
@@ -213,7 +213,7 @@ def test_a_viewer_looks_but_does_not_touch(browser: Client, person: User, their_
 def test_forms_need_their_csrf_token(person: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(person)
-    assert client.post("/keys/new/", {"name": "x", "scopes": "chat", "once": "1"}).status_code == 403
+    assert client.post("/keys/new/", {"name": "x", "scopes": "chat", "form_id": "1"}).status_code == 403
 
 
 def test_the_list_takes_as_many_queries_for_60_keys_as_for_one(

@@ -106,7 +106,7 @@ def test_an_error_page_needs_no_request_and_still_says_that_it_is_simulated() ->
         assert "Simulator mode" in render_to_string(name)
 
 
-def test_an_address_nobody_has_is_our_404_page(browser: Client) -> None:
+def test_an_unknown_address_shows_the_404_page(browser: Client) -> None:
     response = browser.get("/no/such/page/")
     assert response.status_code == 404
     assert "There is nothing here" in response.content.decode()

@@ -1,4 +1,4 @@
-"""Limits and alerts: members see, owners and admins change, others are told nothing."""
+"""Limits and alerts: members see them, owners and admins change them, others get a 404."""
 
 import re
 from collections.abc import Callable
@@ -75,10 +75,10 @@ def test_holds_alive_now_are_listed(page: Client, account: Account, key: ApiKey)
 def test_a_webhook_is_added_its_secret_shown_once_tested_and_logged(
     page: Client, account: Account, receiver: Receiver
 ) -> None:
-    made = page.post("/limits/channels/webhook/new/", {"url": receiver.url})
-    secret = re.search(r"whsec_[\w+/=]+", made.content.decode())
+    response = page.post("/limits/channels/webhook/new/", {"url": receiver.url})
+    secret = re.search(r"whsec_[\w+/=]+", response.content.decode())
     assert secret is not None
-    assert "no-store" in made["Cache-Control"]
+    assert "no-store" in response["Cache-Control"]
     channel = AlertChannel.objects.get(kind="webhook")
     page.post(f"/limits/channels/{channel.pk}/test/")
     deliver_due(datetime.now(UTC))
@@ -118,10 +118,10 @@ def test_a_channel_is_switched_rotated_and_removed_by_name(
     assert not AlertChannel.objects.get(pk=channel.pk).enabled
     page.post(f"{path}/on/")
     assert AlertChannel.objects.get(pk=channel.pk).enabled
-    made = page.post(f"{path}/secret/").content.decode()
+    response = page.post(f"{path}/secret/").content.decode()
     new = decrypt(bytes(AlertChannel.objects.get(pk=channel.pk).secret or b""))
     assert new != old
-    assert new in made
+    assert new in response
     assert Webhook(new)
     refused = page.post(f"{path}/remove/", {"name": "something else"})
     assert refused.status_code == 422

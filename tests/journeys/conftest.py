@@ -35,7 +35,7 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the browser complained about on any page; CSP violations are console errors."""
+    """Console errors of any page, which include CSP violations."""
     return []
 
 

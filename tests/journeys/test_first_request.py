@@ -33,7 +33,7 @@ def make_key(page: Page) -> str:
 
 
 def run_curl(command: str) -> httpx.Response:
-    """What the shown curl command sends, sent."""
+    """Send the request of the curl command on the page."""
     words = shlex.split(command.replace("\\\n", " "))
     assert words[0] == "curl"
     flags = list(zip(words[2::2], words[3::2], strict=True))

@@ -35,7 +35,7 @@ def signed_in(page: Page, server: str, account: Account) -> User:
 
 
 def deliver() -> None:
-    """What the job does, in a thread: Playwright keeps a loop in this one."""
+    """Run the job in a thread, because Playwright runs an event loop in this one."""
 
     def work() -> None:
         deliver_due(datetime.now(UTC))

@@ -106,7 +106,7 @@ def key(account: Account) -> ApiKey:
 
 @pytest.fixture
 def make_request(account: Account, key: ApiKey) -> MakeRequest:
-    """Write a settled request of the account, ten minutes old, unless told otherwise."""
+    """Write a request of the account: settled, ten minutes old, unless columns say otherwise."""
 
     def make(number: int = 0, **columns: Any) -> Request:
         defaults: dict[str, Any] = {

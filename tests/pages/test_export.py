@@ -41,8 +41,8 @@ def test_batches_join_without_gap_or_overlap(
     page: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "BATCH", 3)
-    made = [make_request(number).id for number in range(8)]
-    assert [row["id"] for row in exported(page)] == made[::-1]
+    written = [make_request(number).id for number in range(8)]
+    assert [row["id"] for row in exported(page)] == written[::-1]
 
 
 def test_money_is_exact_and_a_model_name_is_no_formula(
@@ -58,12 +58,12 @@ def test_money_is_exact_and_a_model_name_is_no_formula(
 
 
 def test_lines_of_json_have_the_same_rows_and_exact_numbers(page: Client, make_request: MakeRequest) -> None:
-    made = [make_request(number, cost_usd=Decimal("0.000000001")).id for number in range(2)]
+    written = [make_request(number, cost_usd=Decimal("0.000000001")).id for number in range(2)]
     response = page.get("/requests/export.ndjson", {"strategy": "auto"})
     assert response["Content-Type"] == "application/x-ndjson"
     lines = async_to_sync(_read)(response).splitlines()
     rows = [json.loads(line, parse_float=Decimal) for line in lines]
-    assert [row["id"] for row in rows] == made[::-1]
+    assert [row["id"] for row in rows] == written[::-1]
     assert [row["cost_usd"] for row in rows] == [Decimal("0.000000001")] * 2
     assert set(rows[0]) == set(exported(page)[0])
 

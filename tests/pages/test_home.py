@@ -65,7 +65,7 @@ def test_totals_add_up_exactly(account: Account, make_request: MakeRequest, roll
     assert totals.requests == 4
     assert totals.spend_usd == Decimal("0.000000003")
     assert totals.saved_usd == Decimal("0.499999999")  # over those with a baseline
-    assert totals.success_rate == pytest.approx(2 / 3)  # who left is nobody's failure
+    assert totals.success_rate == pytest.approx(2 / 3)  # aborted by the caller is not a failure
 
 
 def test_savings_can_be_negative(
@@ -108,15 +108,15 @@ def test_distribution_counts_what_answered(
     ]
 
 
-def test_slowest_and_dearest_come_first(
+def test_slowest_and_most_expensive_come_first(
     account: Account, make_request: MakeRequest, roll: Callable[[], None]
 ) -> None:
     slow = make_request(1, latency_ms=90_000)
     dear = make_request(2, cost_usd=Decimal(7))
     roll()
     of = lately(account)
-    slowest, dearest = queries.listed(account, of.slowest, of.most_expensive)
-    assert [rows[0].id for rows in (slowest, dearest)] == [slow.id, dear.id]
+    slowest, most_expensive = queries.listed(account, of.slowest, of.most_expensive)
+    assert [rows[0].id for rows in (slowest, most_expensive)] == [slow.id, dear.id]
 
 
 def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_request: MakeRequest) -> None:
@@ -124,12 +124,12 @@ def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_reque
     for number in range(40):
         make_request(number, created_at=timezone.now() - number * timedelta(hours=15))
     roll_up(timezone.now())
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         shown = page.get("/", {"period": "30d"}).content.decode()
     assert '<span class="stat-value">40</span>' in shown
     spans = [
         datetime.fromisoformat(until) - datetime.fromisoformat(since)
-        for query in asked
+        for query in captured
         if 'FROM "billing_request"' in query["sql"]
         for since, until in re.findall(
             r"\"created_at\" >= '([^']+)'.+?\"created_at\" < '([^']+)'", query["sql"]
@@ -163,9 +163,9 @@ def test_home_asks_a_bounded_number_of_bounded_questions(
     for number in range(20):
         make_request(number)
     assert catalog.snapshot
-    with django_assert_max_num_queries(24) as asked:
+    with django_assert_max_num_queries(24) as captured:
         page.get("/")
-    for query in asked:
+    for query in captured:
         if "billing_request" in query["sql"] and "LIMIT 1" not in query["sql"]:
             of_time = '"created_at" >=' in query["sql"] and '"account_id" =' in query["sql"]
             assert of_time or '"id" IN' in query["sql"]

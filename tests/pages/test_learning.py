@@ -47,20 +47,20 @@ def test_a_mode_that_does_not_exist_is_refused(page: Client) -> None:
     assert page.post("/learning/mode", {"mode": "sometimes"}).status_code == 400
 
 
-def test_forgetting_deletes_outcomes_and_feedback(page: Client, taught: Account) -> None:
+def test_the_forget_button_deletes_outcomes_and_feedback(page: Client, taught: Account) -> None:
     page.post("/learning/forget")
     assert not Feedback.objects.exists()
     assert "No outcome is known yet" in shown(page)
 
 
 def test_the_export_has_all_of_it(page: Client, taught: Account) -> None:
-    told = page.get("/learning/export.json").json()
-    assert told["mode"] == "on"
+    document = page.get("/learning/export.json").json()
+    assert document["mode"] == "on"
     assert (
-        told["applied"] == active_shifts(taught.pk, taught.feedback.latest("pk").created_at)
-        or told["applied"]
+        document["applied"] == active_shifts(taught.pk, taught.feedback.latest("pk").created_at)
+        or document["applied"]
     )
-    assert told["learnt"][0]["outcomes"] == 12
+    assert document["learnt"][0]["outcomes"] == 12
 
 
 def test_a_viewer_looks_but_does_not_change(page: Client, taught: Account) -> None:

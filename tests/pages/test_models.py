@@ -16,7 +16,7 @@ from routing.pages.models.queries import ModelFilters, listed_models
 
 def listed(model: str) -> Any:
     models = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
-    return next(one for one in models if one.model.id == model)
+    return next(entry for entry in models if entry.model.id == model)
 
 
 def test_every_model_of_the_catalog_is_listed(page: Client) -> None:
@@ -45,7 +45,7 @@ def test_a_scheduled_price_is_announced(page: Client) -> None:
     assert "77.5" in page.get("/models/", {"q": model}).content.decode()
 
 
-def test_the_price_history_tells_what_was_in_force_and_who_said_so(page: Client) -> None:
+def test_the_price_history_shows_past_prices_and_their_source(page: Client) -> None:
     model = "gpt-4o"
     assert len(listed(model).history) == len(listed(model).tiers), "no history before a second price"
     start = timezone.now() - timedelta(days=1)
@@ -64,14 +64,16 @@ def test_of_a_price_that_was_corrected_the_history_tells_the_last(db: None) -> N
     for usd in ("1", "2"):
         prices = {"uncached_input": Decimal(usd), "output": Decimal(usd)}
         add_prices([ListedPrice("gpt-4o", start, None, ((0, prices),), "tests")])
-    assert [one.prices["output"] for one in listed("gpt-4o").history if one.effective_from == start] == [2]
+    assert [
+        entry.prices["output"] for entry in listed("gpt-4o").history if entry.effective_from == start
+    ] == [2]
 
 
 def test_skills_are_shown_for_models_that_can_answer(db: None) -> None:
-    for one in listed_models(catalog.snapshot, catalog.price_book, timezone.now()):
-        if one.model.id in catalog.snapshot.models:
-            assert len(one.skills) > 10
-            assert all(0 < probability < 1 for _, probability in one.skills)
+    for entry in listed_models(catalog.snapshot, catalog.price_book, timezone.now()):
+        if entry.model.id in catalog.snapshot.models:
+            assert len(entry.skills) > 10
+            assert all(0 < probability < 1 for _, probability in entry.skills)
 
 
 def test_a_model_switched_off_says_so(page: Client) -> None:
@@ -91,11 +93,11 @@ def test_a_retirement_date_shows(page: Client) -> None:
 def test_filters_narrow_by_provider_capability_and_text(db: None) -> None:
     models = listed_models(catalog.snapshot, catalog.price_book, timezone.now())
     provider = models[0].model.provider
-    kept = [one for one in models if ModelFilters(provider=provider, capability="vision").keep(one)]
-    assert kept
-    assert all(one.model.provider == provider and "vision" in one.model.capabilities for one in kept)
+    matches = [entry for entry in models if ModelFilters(provider=provider, capability="vision").keep(entry)]
+    assert matches
+    assert all(entry.model.provider == provider and "vision" in entry.model.capabilities for entry in matches)
     name = models[3].model.id
-    assert name in {one.model.id for one in models if ModelFilters(q=name.upper()).keep(one)}
+    assert name in {entry.model.id for entry in models if ModelFilters(q=name.upper()).keep(entry)}
 
 
 def test_no_match_says_what_to_do(page: Client) -> None:

@@ -39,9 +39,9 @@ def staff(page: Client, mine: tuple[Account, User]) -> Client:
 
 def moved(usd: str = "4", model: str = "gpt-4o") -> PriceProposal:
     listed = ((0, {**FLAT, "output": Decimal(usd)}),)
-    made = propose(model, PriceProposal.Kind.MOVED, ((0, FLAT),), listed, "genai-prices", timezone.now())
-    assert made is not None
-    return made
+    proposal = propose(model, PriceProposal.Kind.MOVED, ((0, FLAT),), listed, "genai-prices", timezone.now())
+    assert proposal is not None
+    return proposal
 
 
 def price_of(model: str, moment: datetime | None = None) -> Any:
@@ -220,8 +220,8 @@ def test_an_audit_runs_now_and_shows_what_it_found(
 ) -> None:
     make_request(1, created_at=timezone.now())  # tokens without an attempt
     staff.post("/operator/audit")
-    kept = LedgerAudit.objects.get()
-    assert kept.violations
+    stored = LedgerAudit.objects.get()
+    assert stored.violations
     page = shown(staff)
     assert "req_00000000000000000000000001" in page
     assert "A request costs what its charged attempts cost together" in page
@@ -294,13 +294,13 @@ def decided(make_request: MakeRequest, arms: dict[str, int], **columns: Any) -> 
 
 
 def test_nearly_all_decisions_for_one_arm_are_a_collapse(staff: Client, make_request: MakeRequest) -> None:
-    found = decided(make_request, {"one": COLLAPSE_REQUESTS, "other": 15})
-    assert found.collapsed
-    assert found.evenness < 0.5
+    arms = decided(make_request, {"one": COLLAPSE_REQUESTS, "other": 15})
+    assert arms.collapsed
+    assert arms.evenness < 0.5
     assert "Routing has collapsed" in shown(staff)
 
 
-def test_a_collapse_is_told_once_and_taken_back(make_request: MakeRequest) -> None:
+def test_a_collapse_is_alerted_once_and_resolved(make_request: MakeRequest) -> None:
     decided(make_request, {"one": COLLAPSE_REQUESTS})
     watch(timezone.now())
     watch(timezone.now())

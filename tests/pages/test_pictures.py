@@ -40,7 +40,7 @@ def test_every_mark_is_inside_the_picture(some: list[Point]) -> None:
 
 
 @given(points)
-def test_the_frontier_is_what_nobody_beats(some: list[Point]) -> None:
+def test_no_other_point_beats_the_frontier(some: list[Point]) -> None:
     edge = frontier(some)
     assert edge
     for point in some:
@@ -59,9 +59,9 @@ def test_dearer_is_further_right_and_better_is_higher(some: list[Point]) -> None
     picture = scatter(some)
     assert picture is not None
     by_cost = sorted(picture.marks, key=lambda mark: mark.point.usd)
-    assert all(one.x <= other.x for one, other in pairwise(by_cost))
+    assert all(mark.x <= other.x for mark, other in pairwise(by_cost))
     by_success = sorted(picture.marks, key=lambda mark: mark.point.p)
-    assert all(one.y >= other.y for one, other in pairwise(by_success))
+    assert all(mark.y >= other.y for mark, other in pairwise(by_success))
 
 
 def test_one_candidate_is_no_picture() -> None:

@@ -59,8 +59,8 @@ def test_the_table_sorts_by_url(sort: str, first: str, page: Client, make_reques
 
 
 def test_what_became_of_the_parameters_is_shown(page: Client, make_request: MakeRequest) -> None:
-    told = [{"parameter": "temperature", "verdict": "adapted", "change": "1.7 became 1"}]
-    row = make_request(fidelity={"parameters": told, "output": {"valid": False, "fault": "required"}})
+    parameters = [{"parameter": "temperature", "verdict": "adapted", "change": "1.7 became 1"}]
+    row = make_request(fidelity={"parameters": parameters, "output": {"valid": False, "fault": "required"}})
     html = content(page, row)
     assert "1.7 became 1" in html
     assert "not as asked" in html
@@ -86,7 +86,7 @@ def test_a_visitor_signs_in_first(client: Client, make_request: MakeRequest) -> 
     assert client.get(f"/requests/{row.id}.json").status_code == 302
 
 
-def test_attempts_are_told_with_their_errors(
+def test_attempts_are_listed_with_their_errors(
     page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
 ) -> None:
     row = make_request(1, fallback_used=True, served_model="middle")
@@ -120,7 +120,7 @@ def test_others_are_priced_for_the_tokens_that_were_used(make_request: MakeReque
     prices = book.at(model, row.created_at)
     assert prices is not None
     other = counterfactuals(row, [model, "small", "unheard-of"], book)
-    assert [one.model for one in other] == [model, "unheard-of"]
+    assert [entry.model for entry in other] == [model, "unheard-of"]
     usage = Usage(uncached_input_tokens=1_000_000)
     expected = [tier for tier in prices.tiers if usage.input_tokens > tier.over_input_tokens][-1]
     assert other[0].usd == expected.prices.uncached_input
@@ -137,7 +137,7 @@ def test_an_open_request_shows_what_is_known_and_looks_again(page: Client, make_
     assert 'hx-trigger="every 2s"' not in content(page, make_request(2))
 
 
-def test_what_replaced_a_retired_model_is_said(page: Client, make_request: MakeRequest) -> None:
+def test_the_successor_of_a_retired_model_is_named(page: Client, make_request: MakeRequest) -> None:
     note = "gpt-old is retired since 2026-01-01; its successor small answers"
     row = make_request(1, mode="manual", requested_model="gpt-old", trace=TRACE | {"notes": [note]})
     shown = content(page, row)

@@ -154,13 +154,13 @@ def test_pages_stay_put_while_rows_arrive(page: Client, make_request: MakeReques
 def test_rows_of_one_moment_are_neither_lost_nor_shown_twice(page: Client, make_request: MakeRequest) -> None:
     now = timezone.now() - timedelta(minutes=1)
     size = queries.PAGE_ROWS
-    made = {make_request(number, created_at=now).id for number in range(size + 7)}
+    expected = {make_request(number, created_at=now).id for number in range(size + 7)}
     first = page.get(URL)
     older = re.search(r'href="(/requests/\?before=[^"]+)"', first.content.decode())
     assert older
     shown = ids(first) + ids(page.get(older[1]))
     assert len(shown) == len(set(shown))
-    assert set(shown) == made
+    assert set(shown) == expected
 
 
 def test_a_rare_filter_stops_looking_and_offers_to_go_on(
@@ -182,11 +182,11 @@ def test_every_list_query_is_bounded_and_their_number_does_not_grow(
 ) -> None:
     for number in range(60):
         make_request(number)
-    with django_assert_max_num_queries(9) as asked:
+    with django_assert_max_num_queries(9) as captured:
         page.get(URL)
     with django_assert_max_num_queries(10):
         page.get(URL, {"status": "failed", "q": "blue"})
-    listing = [query["sql"] for query in asked if "billing_request" in query["sql"]]
+    listing = [query["sql"] for query in captured if "billing_request" in query["sql"]]
     assert listing
     for sql in listing:
         assert "OFFSET" not in sql
@@ -284,9 +284,9 @@ def test_an_unpriced_row_does_not_look_free(page: Client, make_request: MakeRequ
 
 
 def tail_url(response: Any) -> str:
-    found = re.search(r'hx-get="(/requests/tail[^"]*)"', response.content.decode())
-    assert found, "no tail on the page"
-    return found[1].replace("&amp;", "&")
+    link = re.search(r'hx-get="(/requests/tail[^"]*)"', response.content.decode())
+    assert link, "no tail on the page"
+    return link[1].replace("&amp;", "&")
 
 
 def query_of(url: str) -> dict[str, Any]:

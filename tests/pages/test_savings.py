@@ -30,10 +30,10 @@ def test_what_was_saved_is_the_baseline_less_what_was_paid(
     account: Account, make_request: MakeRequest
 ) -> None:
     days(make_request, "0.004", "0.002", "0.000000001")
-    found = savings(account, 7, timezone.now())
-    assert (found.compared, found.paid, found.baseline) == (3, Decimal("0.003"), Decimal("0.006000001"))
-    assert found.saved == Decimal("0.003000001")
-    assert found.low is None
+    report = savings(account, 7, timezone.now())
+    assert (report.compared, report.paid, report.baseline) == (3, Decimal("0.003"), Decimal("0.006000001"))
+    assert report.saved == Decimal("0.003000001")
+    assert report.low is None
 
 
 def test_it_is_negative_when_it_is(page: Client, account: Account, make_request: MakeRequest) -> None:
@@ -46,15 +46,15 @@ def test_it_is_negative_when_it_is(page: Client, account: Account, make_request:
 
 def test_enough_days_say_how_sure_it_is(page: Client, account: Account, make_request: MakeRequest) -> None:
     days(make_request, "0.004", "0.002", "0.001", "0.009", "0.003", "0.002")
-    found = savings(account, 30, timezone.now())
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.saved < found.high
+    report = savings(account, 30, timezone.now())
+    assert report.low is not None
+    assert report.high is not None
+    assert report.low < report.saved < report.high
     assert "With 95 % confidence" in page.get("/savings/").content.decode()
     assert FEWEST_DAYS <= 6
 
 
-def test_what_has_no_baseline_or_no_price_is_left_out_and_told(
+def test_requests_without_a_baseline_or_price_are_left_out_and_counted(
     page: Client, make_request: MakeRequest
 ) -> None:
     days(make_request, "0.004")
@@ -91,11 +91,11 @@ def test_another_accounts_are_not_in_it(page: Client, stranger: Account, make_re
 
 def test_as_json(page: Client, make_request: MakeRequest) -> None:
     days(make_request, "0.004", "0.002")
-    found = page.get("/savings/export.json?days=7").json()
-    assert found["saved_usd"] == 0.004
-    assert found["saved_interval_usd"] is None
-    assert found["baseline_model"] is None
-    assert set(found["strategies"]) == {"auto", "balanced", "cost", "quality", "speed"}
+    report = page.get("/savings/export.json?days=7").json()
+    assert report["saved_usd"] == 0.004
+    assert report["saved_interval_usd"] is None
+    assert report["baseline_model"] is None
+    assert set(report["strategies"]) == {"auto", "balanced", "cost", "quality", "speed"}
 
 
 @pytest.mark.parametrize("days_", ["7", "90", "x", ""])

@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 
 def by(account: Account, group: str, per: str = "day", tag: str = "") -> dict[str, Any]:
     report = usage(account, per, group, tag, NOW)
-    return {one.name: one.total.cost_usd for one in report.groups}
+    return {group.name: group.total.cost_usd for group in report.groups}
 
 
 @pytest.mark.parametrize("rolled", [False, True])
@@ -73,15 +73,15 @@ def test_groups_add_up_to_the_total_whatever_they_are(account: Account, make_req
     assert sorted(by(account, "key").values()) == [Decimal("0.2"), Decimal("0.5")]
 
 
-def test_tag_values_beyond_the_dearest_are_told_together(account: Account, make_request: MakeRequest) -> None:
+def test_further_tag_values_are_one_group(account: Account, make_request: MakeRequest) -> None:
     for number in range(25):
         make_request(
             number, created_at=NOW - DAY, cost_usd=Decimal(number + 1), metadata={"job": f"j{number}"}
         )
-    told = by(account, "tag", tag="job")
-    assert told["others"] == sum(range(1, 6))
-    assert told["j24"] == 25
-    assert sum(told.values()) == sum(range(1, 26))
+    costs = by(account, "tag", tag="job")
+    assert costs["others"] == sum(range(1, 6))
+    assert costs["j24"] == 25
+    assert sum(costs.values()) == sum(range(1, 26))
 
 
 def test_weeks_begin_on_monday_and_months_on_the_first(account: Account) -> None:
@@ -90,7 +90,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first(account: Account) -> None
     assert {bucket.day.isoweekday() for bucket in weeks} == {1}
     months = usage(account, "month", "model", "", NOW).buckets
     assert [months[0].day.isoformat(), months[-1].day.isoformat()] == ["2025-12-01", "2026-11-01"]
-    assert all(one.end == next_.start for one, next_ in itertools.pairwise(months))
+    assert all(month.end == next_.start for month, next_ in itertools.pairwise(months))
 
 
 def test_the_time_before_is_as_long_as_this_one_until_now(

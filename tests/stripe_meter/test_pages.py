@@ -72,20 +72,20 @@ class TestThePage:
         )
         assert Subscription.objects.get(customer=customer).since == START
 
-    def test_it_says_what_was_told_and_what_waits(self, books: Books, stripe: Stripe, page: Client) -> None:
-        one = subscribed(books)
-        one.events.create(identifier="a", micro_usd=1_250_000, used_at=START, state="sent")
-        one.events.create(identifier="b", micro_usd=30_000, used_at=START, state="unknown")
+    def test_it_shows_reported_and_waiting_usage(self, books: Books, stripe: Stripe, page: Client) -> None:
+        subscription = subscribed(books)
+        subscription.events.create(identifier="a", micro_usd=1_250_000, used_at=START, state="sent")
+        subscription.events.create(identifier="b", micro_usd=30_000, used_at=START, state="unknown")
         books.settled(START + HOUR, ("m", tokens(2_000_000)))
         text = page.get("/billing/").content.decode()
         assert "$1.25" in text
         assert "$0.03" in text
-        assert "$0.7214" in text  # 2.0014 used, 1.28 told
+        assert "$0.7214" in text  # 2.0014 used, 1.28 reported
         assert page.post("/billing/portal/")["Location"] == "https://billing.stripe.com/p"
         assert page.post("/billing/checkout/")["Location"] == "/billing/"
 
     @pytest.mark.parametrize("fault", [500, 401, "silent"])
-    def test_a_stripe_that_fails_changes_nothing_and_is_said(
+    def test_a_failure_of_stripe_changes_nothing_and_shows(
         self, books: Books, stripe: Stripe, page: Client, fault: int | str
     ) -> None:
         stripe.then = [fault]
@@ -131,8 +131,8 @@ class TestMessages:
         stripe.subscribe(customer, status="canceled", ended_at=int((START + HOUR).timestamp()))
         assert heard("customer.subscription.deleted", customer, "evt_2") == 200
         assert heard("customer.subscription.updated", customer, "evt_1") == 200
-        one = Subscription.objects.get()
-        assert (one.status, one.until) == ("canceled", START + HOUR)
+        subscription = Subscription.objects.get()
+        assert (subscription.status, subscription.until) == ("canceled", START + HOUR)
 
     def test_when_stripe_does_not_answer_it_sends_again(self, customer: str, stripe: Stripe) -> None:
         stripe.subscribe(customer)
@@ -149,7 +149,7 @@ class TestMessages:
         assert heard("price.created", customer, "evt_3") == 200
         assert not Subscription.objects.exists()
 
-    def test_a_payment_that_fails_is_told_until_one_does_not(self, customer: str, books: Books) -> None:
+    def test_a_failed_payment_is_alerted_until_a_payment_succeeds(self, customer: str, books: Books) -> None:
         assert heard("invoice.payment_failed", customer, "evt_1") == 200
         alert = Alert.objects.get(account=books.account, kind="stripe.payment_failed")
         assert alert.resolved_at is None

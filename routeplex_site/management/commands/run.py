@@ -1,4 +1,4 @@
-"""Starts all that one machine needs: web server, worker with beat and, without keys, the simulator."""
+"""Runs everything on one machine: web server, worker with beat and, without provider keys, the simulator."""
 
 import signal
 import sys
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         sys.exit(0 if stopped_by_hand else manager.returncode)
 
     def _announce(self) -> None:
-        """Say where we are once we answer."""
+        """Print the address once the web server answers."""
         for _ in range(600):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/readyz", timeout=1):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
+from billing.pages.download import file_response
 from billing.reports.export import nine
 from routing.language.chat import Strategy
 from routing.pages.page_request import PageRequest
@@ -73,8 +74,7 @@ def as_json(request: PageRequest) -> HttpResponse:
         "quality": report.quality,
         "strategies": {strategy: _plain(what_if(decisions, strategy)) for strategy in Strategy},
     }
-    headers = {"Content-Disposition": 'attachment; filename="savings.json"', "Cache-Control": "no-store"}
-    return HttpResponse(_json.encode(document), content_type="application/json", headers=headers)
+    return file_response(_json.encode(document), "application/json", "savings.json")
 
 
 def _report(request: PageRequest, now: datetime) -> Savings:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
+from billing.pages.download import file_response
 from billing.reports.export import csv_text, nine
 from routing.pages.home.queries import change
 from routing.pages.page_request import PageRequest
@@ -53,7 +54,7 @@ def as_csv(request: PageRequest) -> HttpResponse:
     report = _report(request, timezone.now())
     names = [report.per, report.by, *sum_fields(report.total)]
     text = csv_text([names, *([line[name] for name in names] for line in lines(report))])
-    return _file(text, "text/csv; charset=utf-8", "usage.csv")
+    return file_response(text, "text/csv; charset=utf-8", "usage.csv")
 
 
 @require_GET
@@ -69,7 +70,7 @@ def as_json(request: PageRequest) -> HttpResponse:
         "rows": [_exact(line) for line in lines(report)],
         "total": _exact(sum_fields(report.total)),
     }
-    return _file(_json.encode(document), "application/json", "usage.json")
+    return file_response(_json.encode(document), "application/json", "usage.json")
 
 
 def _report(request: PageRequest, now: datetime) -> Report:
@@ -95,11 +96,6 @@ def _row(report: Report, group: Group) -> dict[str, Any]:
 
 def _exact(line: dict[str, Any]) -> dict[str, Any]:
     return {name: nine(value) if name.endswith("_usd") else value for name, value in line.items()}
-
-
-def _file(content: bytes, content_type: str, name: str) -> HttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return HttpResponse(content, content_type=content_type, headers=headers)
 
 
 def _url(query: dict[str, str]) -> str:
