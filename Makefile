@@ -24,6 +24,9 @@ run: setup
 
 # Many tests wait for servers and clocks, so there are one and a half times as many workers as cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
+# Bytecode is written even where the environment turns that off: otherwise each worker, and each process a test starts,
+# compiles the project again.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup browser
 	$(BIN)/python -m pytest -n $(WORKERS)
 

@@ -1,4 +1,4 @@
-"""Two accounts that know nothing of each other, and every path of the project."""
+"""Two separate accounts, and every path of the project."""
 
 import itertools
 import re

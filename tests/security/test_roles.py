@@ -1,4 +1,4 @@
-"""Who may do what: strangers see a door, viewers change nothing, no page acts without its form's token."""
+"""Roles: strangers see only the sign-in page, viewers change nothing, forms need their CSRF token."""
 
 import hashlib
 from typing import Any
@@ -11,8 +11,8 @@ from accounts.models import Member
 from tests.security.conftest import filled, make_tenant, paths
 
 OPEN_TO_ALL = ("healthz", "readyz", "static/", "api/", "v1/", "accounts/")
-CHANGES_OF_ONES_OWN = {"sessions.session", "accounts.user"}  # signing in, and one's own profile
-CSRF_EXEMPT = ("api/", "v1/")  # a key, not a cookie, says who calls
+OWN_CHANGES = {"sessions.session", "accounts.user"}  # signing in, and the person's own profile
+CSRF_EXEMPT = ("api/", "v1/")  # authenticated by a key, not a cookie
 
 
 def is_page(path: str) -> bool:
@@ -20,7 +20,7 @@ def is_page(path: str) -> bool:
 
 
 def rows() -> dict[str, str]:
-    """A digest of every table."""
+    """Return a digest of every table."""
     return {
         model._meta.label_lower: hashlib.sha256(
             repr(sorted(map(repr, model._default_manager.values_list()))).encode()
@@ -30,7 +30,7 @@ def rows() -> dict[str, str]:
 
 
 @pytest.mark.django_db
-def test_strangers_are_shown_the_door() -> None:
+def test_strangers_are_sent_to_the_sign_in_page() -> None:
     for path in filter(is_page, paths()):
         for verb in ("get", "post"):
             answer = getattr(Client(), verb)(filled(path))
@@ -53,12 +53,12 @@ def test_a_viewer_changes_nothing() -> None:
         assert answer.status_code != 500, path
         objects["pk"] = viewer.key_id
     after = rows()
-    changed = {table for table in before if before[table] != after[table]} - CHANGES_OF_ONES_OWN
-    assert changed <= {"learning.feedback"}, "what a viewer thinks of an answer is all they may leave"
+    changed = {table for table in before if before[table] != after[table]} - OWN_CHANGES
+    assert changed <= {"learning.feedback"}, "a viewer may only leave feedback"
 
 
 @pytest.mark.django_db
-def test_no_page_acts_without_its_forms_token() -> None:
+def test_no_page_acts_without_a_csrf_token() -> None:
     owner = make_tenant()
     owner.user.is_staff = True
     owner.user.save()

@@ -1,4 +1,4 @@
-"""No secret lies in the database or in the logs in the clear, whoever sends or echoes it."""
+"""No secret is stored or logged in clear text, also when a provider echoes it."""
 
 import logging
 from typing import Any
@@ -16,19 +16,19 @@ PASSWORD = "correct-horse-9"
 
 
 def everything_stored() -> str:
-    """Every value of every table, traces unpacked, binary columns as they are."""
-    found = []
+    """Return every value of every table, traces unpacked, binary columns unchanged."""
+    values = []
     for model in apps.get_models():
         for row in model._default_manager.all():
             for field in model._meta.concrete_fields:
                 value = getattr(row, field.attname)
-                found.append(
+                values.append(
                     bytes(value).decode("latin-1") if isinstance(value, memoryview | bytes) else str(value)
                 )
-    return "\n".join(found)
+    return "\n".join(values)
 
 
-def test_after_traffic_of_every_kind_no_secret_is_found(
+def test_no_secret_is_stored_or_logged_after_traffic_of_every_kind(
     http: httpx.Client,
     api_key: str,
     account: Account,
@@ -38,17 +38,21 @@ def test_after_traffic_of_every_kind_no_secret_is_found(
     caplog.set_level(logging.DEBUG)
     provider_keys = {provider["api_key"] for provider in settings.PROVIDERS}
     echo: dict[str, Any] = {"error": {"message": f"Incorrect API key provided: {min(provider_keys)}."}}
-    told = []
+    responses = []
     for door in ("/api/v1/chat", "/v1/chat/completions"):
-        told.append(
+        responses.append(
             http.post(door, json=CHAT | ({"model": "routeplex-ai"} if door.startswith("/v1") else {}))
         )
-        told.append(http.post(door, json=CHAT, headers={"Idempotency-Key": f"once-{api_key[-6:]}-{door}"}))
+        responses.append(
+            http.post(door, json=CHAT, headers={"Idempotency-Key": f"once-{api_key[-6:]}-{door}"})
+        )
         simulator.fault(kind="status", status=400, body=echo, count=1)
-        told.append(http.post(door, json=CHAT | {"model": "gpt-4.1-mini"}))
-        told.append(http.get("/api/v1/requests", headers={"x-api-key": api_key + "x", "Authorization": ""}))
+        responses.append(http.post(door, json=CHAT | {"model": "gpt-4.1-mini"}))
+        responses.append(
+            http.get("/api/v1/requests", headers={"x-api-key": api_key + "x", "Authorization": ""})
+        )
     stored, logged = everything_stored(), caplog.text
-    answers = "\n".join(answer.text + str(answer.headers) for answer in told)
+    answers = "\n".join(answer.text + str(answer.headers) for answer in responses)
     for secret in {api_key, *provider_keys, PASSWORD}:
         assert secret not in stored
         assert secret not in logged
