@@ -5,17 +5,16 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from routing.doors import registry
-from routing.doors.resources.account import FeedbackView, LearningView, RatingView, RouteView
-from routing.doors.resources.public import (
-    EnhanceView,
-    EstimateView,
-    ModelsView,
-    OpenAIModelsView,
-    OpenAIModelView,
-)
+from routing.doors.resources.enhancement import EnhanceView
+from routing.doors.resources.estimates import EstimateView
+from routing.doors.resources.feedback import FeedbackView, RatingView
+from routing.doors.resources.key import KeyView
+from routing.doors.resources.learning import LearningView
+from routing.doors.resources.models import ModelsView, OpenAIModelsView, OpenAIModelView
 from routing.doors.resources.requests import ExportView, RequestsView, RequestView
+from routing.doors.resources.route import RouteView
 from routing.doors.resources.statements import StatementsView, StatementView
-from routing.doors.resources.usage import KeyView, UsageView
+from routing.doors.resources.usage import UsageView
 
 document = SpectacularJSONAPIView.as_view(authentication_classes=[])
 

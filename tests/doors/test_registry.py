@@ -1,5 +1,6 @@
 """The list of doors is the only place that knows them all: an invented fifth door needs one entry there."""
 
+import ast
 import asyncio
 import importlib
 import json
@@ -7,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,9 @@ from billing.models import Request
 from routing.doors import registry
 from tests.conftest import Simulator
 from tests.doors import say_door
+
+ROOT = Path(__file__).resolve().parents[2]
+DOORS = ROOT / "routing" / "doors"
 
 
 def _reload_urls() -> None:
@@ -111,6 +116,23 @@ def test_a_fifth_door_has_its_own_form_of_errors_for_providers(
 
 def test_the_other_doors_do_not_change(say: httpx.Client) -> None:
     assert set(say.post("/v1/nothing", json={}).json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_only_the_list_of_doors_imports_a_doors_folder() -> None:
+    folders = {path.parent.name for path in DOORS.glob("*/door.py")} - {"shared"}
+    assert len(folders) == len(registry.DOORS) == 4
+    importers = set()
+    for room in ("accounts", "billing", "core", "routing", "routeplex_site"):
+        for path in (ROOT / room).rglob("*.py"):
+            modules = [
+                node.module
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.ImportFrom) and node.module
+            ]
+            for folder in folders - {path.parent.name}:
+                if any(f"{module}.".startswith(f"routing.doors.{folder}.") for module in modules):
+                    importers.add(path.relative_to(ROOT).as_posix())
+    assert importers == {"routing/doors/registry.py"}
 
 
 @pytest.mark.parametrize("path", [path for door in registry.DOORS for path in door.fast_paths])

@@ -17,7 +17,6 @@ from routing.doors.anthropic_messages import (
 from routing.doors.anthropic_messages import (
     schema as messages_schema,
 )
-from routing.doors.native import schema as native_schema
 from routing.doors.openai_chat import schema as openai_schema
 from routing.doors.openai_responses import (
     parse_input as responses_parse,
@@ -29,9 +28,11 @@ from routing.doors.openai_responses import (
     schema as responses_schema,
 )
 from routing.doors.resources import schema as resources_schema
-from routing.doors.resources.public import Enhance, Estimate
+from routing.doors.resources.enhancement import Enhance
+from routing.doors.resources.estimates import Estimate
 from routing.doors.shared import fields
 from routing.doors.shared.field_errors import FieldErrors
+from routing.doors.shared.native import schema as native_schema
 from routing.doors.shared.openai_messages import messages
 from routing.doors.shared.openai_tools import (
     function_call,

@@ -4,17 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from routing.doors.shared.openapi import DateTime, answers, doc, errors
+from routing.doors.shared.native.envelope import Error, Meta, Usage
+from routing.doors.shared.openapi import answers, doc, errors
 from routing.language.fidelity import Verdict
-
-
-class Usage(Struct):
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cached_input_tokens: int
-    internal_reasoning_tokens: int
-    cost_usd: Annotated[float, doc("Exact to 1e-9 USD; null: unpriced.")] | None
 
 
 class Attempt(Struct):
@@ -76,30 +68,10 @@ class ChatData(Struct):
     enhancement: Enhancement | UnsetType = UNSET
 
 
-class Meta(Struct):
-    request_id: str
-    timestamp: DateTime
-
-
 class ChatAnswer(Struct):
     success: bool
     data: ChatData
     meta: Meta
 
 
-class ErrorDetail(Struct):
-    code: str
-    message: str
-    details: Any = UNSET
-
-
-class Error(Struct):
-    success: bool
-    error: ErrorDetail
-    meta: Meta
-
-
-CHAT_ERROR_RESPONSES = errors(Error)
-# 409 is the answer to an Idempotency-Key in use, which only the chat takes.
-ERROR_RESPONSES = {key: struct for key, struct in CHAT_ERROR_RESPONSES.items() if key[0] != 409}
-CHAT_RESPONSES = answers(ChatAnswer, streams=True) | CHAT_ERROR_RESPONSES
+CHAT_RESPONSES = answers(ChatAnswer, streams=True) | errors(Error)

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from core.errors import ApiError
-from routing.doors.native.schema import StreamMode
 from routing.doors.native.sentence_pacer import SentencePacer
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
 from routing.doors.shared.answer_facts import fidelity, routing, usd
 from routing.doors.shared.errors import api_error, meta
+from routing.doors.shared.native.schema import StreamMode
 from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.language.chat import ChatResult, RefusalDelta, TextDelta, ToolCallDelta
 from routing.pipeline import Answer

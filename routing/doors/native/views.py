@@ -5,9 +5,10 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 
-from routing.doors.native import render, schema
+from routing.doors.native import render
 from routing.doors.native.openapi import CHAT_RESPONSES
 from routing.doors.shared.chat_view import ChatView
+from routing.doors.shared.native import schema
 from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.doors.shared.wire_types import IDEMPOTENCY_KEY
 from routing.pipeline import Answer

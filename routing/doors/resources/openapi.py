@@ -7,7 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from msgspec import Struct, defstruct, field
 
 from billing.reports.export import Format
-from routing.doors.native.openapi import ERROR_RESPONSES, Meta, Usage
+from routing.doors.shared.native.envelope import ERROR_RESPONSES, Meta, Usage
 from routing.doors.shared.openapi import DateTime, answers, doc
 
 

@@ -20,12 +20,12 @@ from billing.models import Attempt
 from billing.models import Request as LedgerRow
 from billing.reports.export import Format, chunks
 from core.database import from_database
-from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import EXPORT_RESPONSES, REQUEST_RESPONSES, REQUESTS_RESPONSES
 from routing.doors.resources.schema import MAX_ID, ExportSerializer, LogSerializer, parse_query
 from routing.doors.shared.answer_facts import usd
 from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.errors import validation_error
+from routing.doors.shared.native.envelope import enveloped
 from routing.language.errors import NotFound
 
 # Only account and time are in the index: of a page's other filters at most so many rows are tested, so that
@@ -57,7 +57,7 @@ class RequestsView(AsyncAPIView):
         asked = parse_query(LogSerializer, request._request.GET.dict())
         start = Cursor.parse(asked["cursor"]) if "cursor" in asked else None
         rows, following = await from_database(_page, self.caller.account_id, asked, start)
-        return told(
+        return enveloped(
             request._request, [_line(row) for row in rows], next_cursor=str(following) if following else None
         )
 
@@ -97,7 +97,7 @@ class RequestView(AsyncAPIView):
         row = await from_database(_one, self.caller.account_id, request_id)
         if row is None:
             raise NotFound("This account has no request of that id.")
-        return told(request._request, _whole(row))
+        return enveloped(request._request, _whole(row))
 
 
 class Cursor(NamedTuple):

@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from billing.statements import queries
 from core.database import from_database
-from routing.doors.resources.envelope import told
 from routing.doors.resources.openapi import STATEMENT_RESPONSES, STATEMENTS_RESPONSES
 from routing.doors.shared.answer_facts import usd
 from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.native.envelope import enveloped
 from routing.language.errors import NotFound
 
 
@@ -27,7 +27,7 @@ class StatementsView(AsyncAPIView):
     )
     async def get(self, request: Request) -> HttpResponse:
         found = await from_database(_all, self.caller.account_id)
-        return told(request._request, found)
+        return enveloped(request._request, found)
 
 
 class StatementView(AsyncAPIView):
@@ -40,7 +40,7 @@ class StatementView(AsyncAPIView):
     )
     async def get(self, request: Request, number: str) -> HttpResponse:
         found = await from_database(_one, self.caller.account_id, number)
-        return told(request._request, found)
+        return enveloped(request._request, found)
 
 
 def _all(account_id: int) -> Any:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.authentication import OptionalKeyAuthentication
 from accounts.caller import Caller
 from routing.language.errors import MethodNotAllowed
 from routing.language.ids import new_request_id
@@ -87,3 +88,10 @@ class AsyncAPIView(APIView):
                 return
         request._authenticator = None  # type: ignore[attr-defined]
         request.user = request.auth = None  # type: ignore[assignment]
+
+
+class PublicAPIView(AsyncAPIView):
+    """No key is needed; an invalid one is ignored."""
+
+    authentication_classes = [OptionalKeyAuthentication]
+    permission_classes = []

@@ -1,4 +1,4 @@
-"""The body of `POST /api/v1/chat`."""
+"""The body of `POST /api/v1/chat`, which `/api/v1/route` takes too."""
 
 from enum import StrEnum
 from typing import Annotated, Any

@@ -1,0 +1,109 @@
+"""What a chat request would cost at most: `POST /api/v1/chat/estimate`. Needs no key."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from billing.prices.prices import unit_prices
+from routing.catalog.snapshot import Snapshot
+from routing.decide.decision import DecisionInput, NoCandidate, decide
+from routing.decide.prediction.tokens import count_input
+from routing.doors.shared import fields, wire_types
+from routing.doors.shared.async_view import PublicAPIView
+from routing.doors.shared.body import json_object
+from routing.doors.shared.native import schema as native_schema
+from routing.doors.shared.native.envelope import OBJECT_RESPONSES, enveloped
+from routing.doors.shared.wire_types import ModelName, Tokens
+from routing.language.arms import ModelFacts
+from routing.language.chat import ChatRequest, Mode, Strategy
+from routing.language.errors import InvalidModel, NoCapableModel
+from routing.state.runtime import Runtime, running
+from routing.steps.resolve import resolve_model
+
+
+class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields of a native chat request that its price depends on."""
+
+    messages: wire_types.Messages
+    model: ModelName | None = None
+    strategy: Strategy | None = None
+    max_output_tokens: Tokens | None = None
+
+
+class EstimateView(PublicAPIView):
+    @extend_schema(
+        operation_id="estimate",
+        summary="Estimate what a chat request would cost",
+        request=Estimate,
+        responses=OBJECT_RESPONSES,
+        auth=[],
+        examples=[
+            OpenApiExample(
+                "Of the cheapest model",
+                value={"messages": [{"role": "user", "content": "Write a blog post."}]},
+                request_only=True,
+            )
+        ],
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        sent = json_object(request._request)
+        fields.convert(sent, Estimate)
+        asked = native_schema.parse(sent)
+        runtime = await running()
+        facts, note = _estimated_model(asked, runtime)
+        return enveloped(request._request, _estimate(asked.request, facts, runtime.catalog.snapshot, note))
+
+
+def _estimated_model(asked: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None]:
+    """The model to price: the one named, the strategy's choice, or the cheapest that can answer."""
+    snapshot, steering = runtime.catalog.snapshot, asked.steering
+    if steering.model:
+        found = resolve_model(steering.model, runtime.catalog.names, "model")
+        facts = snapshot.models.get(found.id)
+        if facts is None:
+            raise InvalidModel(
+                f"{found.id} is known, but its provider is not configured here.", param="model"
+            )
+        return facts, found.note
+    strategy = steering.strategy or Strategy.COST
+    decision_input = DecisionInput(
+        request=asked.request, mode=Mode.SMART, strategy=strategy, at=datetime.now(UTC), stream=False
+    )
+    try:
+        return snapshot.models[decide(decision_input, snapshot).chain[0].model], None
+    except NoCandidate as refusal:
+        raise NoCapableModel(refusal.message) from refusal
+
+
+def _estimate(
+    request: ChatRequest, facts: ModelFacts, snapshot: Snapshot, note: str | None
+) -> dict[str, Any]:
+    """An upper estimate: all of max_output_tokens is taken to be used."""
+    input_tokens = count_input(request, facts)
+    output_tokens = min(request.max_output_tokens or facts.max_output_tokens, facts.max_output_tokens)
+    tiers = snapshot.prices.get(facts.id)
+    told = {
+        "model": facts.id,
+        "input_tokens": input_tokens,
+        "max_output_tokens": output_tokens,
+        "total_tokens": input_tokens + output_tokens,
+        "estimated_cost_usd": None,
+        "confidence": "low",
+        "pricing": None,
+        "note": note,
+    }
+    if tiers is not None:
+        prices = unit_prices(tiers, input_tokens)
+        usd = (input_tokens * prices.uncached_input + output_tokens * prices.output) / 1_000_000
+        # The input is counted; how much is written, above all while reasoning, is not known beforehand.
+        told["estimated_cost_usd"] = round(float(usd), 9)
+        told["confidence"] = "medium" if facts.efforts else "high"
+        told["pricing"] = {
+            "input_per_1k": float(prices.uncached_input / 1000),
+            "output_per_1k": float(prices.output / 1000),
+        }
+    return told

@@ -1,0 +1,73 @@
+"""Scores for answers: `POST /api/v1/feedback`, and its older form."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.caller import Caller
+from accounts.permissions import HasScope
+from billing.models import Request as LedgerRow
+from core.database import from_database
+from routing.doors.resources import schema
+from routing.doors.resources.openapi import (
+    FEEDBACK_RESPONSES,
+    RATING_RESPONSES,
+)
+from routing.doors.shared import fields
+from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.body import json_object
+from routing.doors.shared.native.envelope import enveloped
+from routing.language.errors import NotFound
+from routing.learning import feedback
+from routing.learning.models import Feedback
+
+
+class FeedbackView(AsyncAPIView):
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="feedback",
+        summary="Say how good an answer was",
+        request=schema.Feedback,
+        responses=FEEDBACK_RESPONSES,
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        sent, score = schema.parse_feedback(json_object(request._request))
+        given = await from_database(_give, self.caller, sent, score)
+        return enveloped(request._request, given)
+
+
+class RatingView(AsyncAPIView):
+    """`POST /api/v1/insights/feedback`: the older form of the same."""
+
+    permission_classes = [HasScope("chat")]
+
+    @extend_schema(
+        operation_id="rate",
+        summary="Rate an answer from 1 to 5 (older form of feedback)",
+        request=schema.Rating,
+        responses=RATING_RESPONSES,
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        sent = fields.convert(json_object(request._request), schema.Rating)
+        given = await from_database(_give, self.caller, sent, (sent.rating - 1) / 4)
+        return enveloped(request._request, given | {"rating": sent.rating})
+
+
+def _give(caller: Caller, sent: schema.Feedback | schema.Rating, score: float) -> dict[str, Any]:
+    row = LedgerRow.objects.filter(pk=sent.request_id, account_id=caller.account_id).defer("trace").first()
+    if row is None:
+        raise NotFound("This account has no request of that id.", param="request_id")
+    return _feedback(feedback.give_feedback(row, score, sent.comment or "", caller.key_id))
+
+
+def _feedback(given: Feedback) -> dict[str, Any]:
+    return {
+        "request_id": given.request_id,
+        "score": given.score,
+        "comment": given.comment or None,
+        "created_at": given.created_at,
+        "updated_at": given.updated_at,
+    }

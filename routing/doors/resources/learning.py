@@ -1,0 +1,70 @@
+"""What was learnt from an account's outcomes, and forgetting it: `/api/v1/insights/learning`."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from accounts.permissions import HasScope
+from core.database import from_database
+from routing.doors.resources.openapi import (
+    FORGOTTEN_RESPONSES,
+    LEARNING_RESPONSES,
+)
+from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.native.envelope import enveloped
+from routing.learning import account, feedback
+from routing.learning.account import explain
+from routing.learning.posteriors import BOUND
+
+
+class LearningView(AsyncAPIView):
+    def get_permissions(self) -> Any:
+        return [HasScope("read" if self.request.method == "GET" else "chat")()]
+
+    @extend_schema(
+        operation_id="learning",
+        summary="See what was learnt from this account's outcomes, and what it changes",
+        responses=LEARNING_RESPONSES,
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        now, account_id = datetime.now(UTC), self.caller.account_id
+        given = await from_database(feedback.opinions, account_id)
+        learnt = await from_database(account.account_posteriors, account_id, now)
+        mode = await from_database(account.mode_of, account_id)
+        shifts = await from_database(account.active_shifts, account_id, now)
+        count = sum(one.count for one in given)
+        total = sum(one.count * one.mean_score for one in given)
+        data = {
+            "feedback": {"count": count, "mean_score": total / count if count else None},
+            "by_model_and_query_type": [
+                {
+                    "model": one.model or None,
+                    "query_type": one.query_type or None,
+                    "count": one.count,
+                    "mean_score": one.mean_score,
+                }
+                for one in given
+            ],
+            "learnt": [asdict(one) for one in learnt],
+            "influence": {
+                "applied": bool(shifts),
+                "mode": mode,
+                "bound": BOUND,
+                "message": explain(mode, learnt),
+            },
+        }
+        return enveloped(request._request, data)
+
+    @extend_schema(
+        operation_id="forget_learning",
+        summary="Forget all that was learnt from this account, its feedback included",
+        request=None,
+        responses=FORGOTTEN_RESPONSES,
+    )
+    async def delete(self, request: Request) -> HttpResponse:
+        forgotten = await from_database(account.forget, self.caller.account_id)
+        return enveloped(request._request, {"forgotten": forgotten})

@@ -1,0 +1,159 @@
+"""The models, in the forms of the native API, OpenAI's and Anthropic's. Needs no key."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from routing.catalog.measure import health_word
+from routing.catalog.snapshot import Snapshot
+from routing.doors.shared.async_view import PublicAPIView
+from routing.doors.shared.native.envelope import OBJECT_RESPONSES, enveloped
+from routing.language.arms import Capability, ModelFacts
+from routing.language.errors import NotFound
+from routing.state.runtime import Runtime, running
+
+SMART_MODEL = "routeplex-ai"
+
+
+class ModelsView(PublicAPIView):
+    @extend_schema(operation_id="models", summary="List the models", responses=OBJECT_RESPONSES, auth=[])
+    async def get(self, request: Request) -> HttpResponse:
+        runtime = await running()
+        snapshot = runtime.catalog.snapshot
+        blocked = _blocked(runtime)
+        listed = [_model(facts, snapshot, blocked) for facts in snapshot.models.values()]
+        return enveloped(request._request, listed)
+
+
+class OpenAIModelsView(PublicAPIView):
+    @extend_schema(
+        operation_id="openai_models",
+        summary="List the models, as OpenAI does, or Anthropic for who sends anthropic-version",
+        responses=OBJECT_RESPONSES,
+        auth=[],
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        models = (await running()).catalog.snapshot.models.values()
+        if _speaks_messages(request):
+            found = [_MESSAGES_SMART, *map(_messages_model, models)]
+            ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]}
+            return _json({"data": found, "has_more": False, **ends})
+        listed = [_SMART, *(_openai_model(facts) for facts in models)]
+        return _json({"object": "list", "data": listed})
+
+
+class OpenAIModelView(PublicAPIView):
+    @extend_schema(
+        operation_id="openai_model", summary="One model, as OpenAI does", responses=OBJECT_RESPONSES, auth=[]
+    )
+    async def get(self, request: Request, model: str) -> HttpResponse:
+        if model == SMART_MODEL:
+            return _json(_MESSAGES_SMART if _speaks_messages(request) else _SMART)
+        catalog = (await running()).catalog
+        facts = catalog.snapshot.models.get(catalog.names.resolve(model).id)
+        if facts is None:
+            raise ModelNotFound(f"There is no model {model[:100]!r}. See GET /v1/models.", param="model")
+        return _json(_messages_model(facts) if _speaks_messages(request) else _openai_model(facts))
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+_BEGUN = datetime(2026, 1, 1, tzinfo=UTC)  # stands in for a day nobody knows
+_SMART = {
+    "id": SMART_MODEL,
+    "object": "model",
+    "created": int(_BEGUN.timestamp()),
+    "owned_by": "routeplex",
+}
+_MESSAGES_SMART = {
+    "type": "model",
+    "id": SMART_MODEL,
+    "display_name": "Smart Routing",
+    "created_at": f"{_BEGUN:%Y-%m-%dT%H:%M:%SZ}",
+}
+
+
+def _speaks_messages(request: Request) -> bool:
+    """Both APIs list their models at the same path; the Messages API's clients name its version."""
+    return "anthropic-version" in request.headers
+
+
+def _messages_model(facts: ModelFacts) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": facts.id,
+        "display_name": facts.name,
+        "created_at": f"{_released(facts):%Y-%m-%dT%H:%M:%SZ}",
+        "max_input_tokens": facts.max_input_tokens,
+        "max_tokens": facts.max_output_tokens,
+    }
+
+
+def _released(facts: ModelFacts) -> datetime:
+    day = facts.released
+    return _BEGUN if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _json(value: Any) -> HttpResponse:
+    return HttpResponse(msgspec.json.encode(value), content_type="application/json")
+
+
+def _openai_model(facts: ModelFacts) -> dict[str, Any]:
+    return {
+        "id": facts.id,
+        "object": "model",
+        "created": int(_released(facts).timestamp()),
+        "owned_by": facts.provider,
+    }
+
+
+def _blocked(runtime: Runtime) -> set[str]:
+    models, providers = runtime.breaker.blocked(time.monotonic())
+    facts = runtime.catalog.snapshot.models.values()
+    return set(models) | {one.id for one in facts if one.provider in providers}
+
+
+def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str, Any]:
+    tiers = snapshot.prices.get(facts.id)
+    arm = next((arm for arm in snapshot.arms if arm.model == facts.id), None)
+    seen = snapshot.latency.get(arm) if arm else None
+    has = facts.capabilities
+    return {
+        "id": facts.id,
+        "display_name": facts.name,
+        "provider": facts.provider,
+        "tier": facts.tier,
+        "context_window": facts.context_window,
+        "max_output_tokens": facts.max_output_tokens,
+        "health": health_word(snapshot.p_up.get(facts.id, 1.0), facts.id in blocked),
+        "pricing": {
+            "input_per_1k": float(tiers[0].prices.uncached_input / 1000),
+            "output_per_1k": float(tiers[0].prices.output / 1000),
+            "cached_input_per_1k": float(tiers[0].prices.cache_read / 1000),
+        }
+        if tiers
+        else None,
+        "capabilities": {
+            "streaming": True,
+            "functions": Capability.TOOLS in has,
+            "vision": Capability.VISION in has,
+            "json_schema": Capability.STRUCTURED_OUTPUT in has,
+            "reasoning": Capability.REASONING in has,
+        },
+        "aliases": list(facts.aliases),
+        "deprecated": facts.shutdown is not None,
+        "deprecation_date": facts.shutdown,
+        "latency": {
+            "ttft_p50_ms": round(seen.ttft_p50_ms),
+            "tokens_per_second": round(seen.tokens_per_second),
+        }
+        if seen
+        else None,
+    }
