@@ -1,1 +1,1 @@
-"""HTTP in and out: the native and the OpenAI-compatible API over one pipeline (spec/api.md)."""
+"""HTTP in and out: the public APIs, which all answer through one pipeline."""

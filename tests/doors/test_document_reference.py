@@ -35,6 +35,11 @@ INTENDED = [
         "It was the docstring of a base class, and is now the one of the body.",
     ),
     (
+        r"\.get /v1/models",
+        "summary",
+        "It is in plainer words.",
+    ),
+    (
         r".*\.properties\.data\.properties\.(saved_usd|fidelity)",
         "description",
         "Descriptions of answers in plainer words.",

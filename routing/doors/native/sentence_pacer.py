@@ -4,17 +4,17 @@ import itertools
 import re
 
 PACE_S = 0.1
-_LONG = 160  # characters: without a sentence's end by then, a word's end will do
+_LONG = 160  # characters: a longer sentence is sent at the end of a word
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|[。！？]|\n")
 
 
 class SentencePacer:
-    """Holds text back until a sentence is whole, or until it has waited for long."""
+    """Holds text back until its sentence ends, or until it has waited too long."""
 
     def __init__(self) -> None:
         self._held = ""
-        self._next = 0.0  # not before then
-        self._since = 0.0  # the oldest held text came then
+        self._next = 0.0  # the earliest time of the next text
+        self._since = 0.0  # when the oldest held text arrived
 
     def add(self, text: str, now: float) -> None:
         if not self._held:
@@ -22,11 +22,11 @@ class SentencePacer:
         self._held += text
 
     def due_s(self, now: float) -> float | None:
-        """In how many seconds to look again; None: nothing is held."""
+        """Seconds until the next `take`; None while nothing is held."""
         return max(0.0, max(self._next, self._since + PACE_S) - now) if self._held else None
 
     def take(self, now: float) -> str:
-        """What may go out now; often nothing."""
+        """The text to send now; often empty."""
         if not self._held or now < self._next:
             return ""
         end = self._end(now)
@@ -39,14 +39,14 @@ class SentencePacer:
         return ""
 
     def rest(self) -> list[str]:
-        """All that is held, sentence by sentence."""
+        """All text that is held, sentence by sentence."""
         text, self._held = self._held, ""
         ends = [match.end() for match in _SENTENCE.finditer(text)]
         cuts = [0, *ends, len(text)]
         return [text[start:end] for start, end in itertools.pairwise(cuts) if end > start]
 
     def _end(self, now: float) -> int:
-        """Where the last whole sentence ends; for text that waits long, where the last word does."""
+        """The end of the last whole sentence; for text that has waited too long, of the last word."""
         ends = [match.end() for match in _SENTENCE.finditer(self._held)]
         if ends:
             return ends[-1]

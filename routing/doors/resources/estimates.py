@@ -1,4 +1,4 @@
-"""What a chat request would cost at most: `POST /api/v1/chat/estimate`. Needs no key."""
+"""The cost estimate of a chat request: `POST /api/v1/chat/estimate`. Needs no key."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -52,26 +52,26 @@ class EstimateView(PublicAPIView):
     async def post(self, request: Request) -> HttpResponse:
         sent = json_object(request._request)
         fields.convert(sent, Estimate)
-        asked = native_schema.parse(sent)
+        call = native_schema.parse(sent)
         runtime = await running()
-        facts, note = _estimated_model(asked, runtime)
-        return enveloped(request._request, _estimate(asked.request, facts, runtime.catalog.snapshot, note))
+        facts, note = _estimated_model(call, runtime)
+        return enveloped(request._request, _estimate(call.request, facts, runtime.catalog.snapshot, note))
 
 
-def _estimated_model(asked: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None]:
+def _estimated_model(call: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None]:
     """The model to price: the one named, the strategy's choice, or the cheapest that can answer."""
-    snapshot, steering = runtime.catalog.snapshot, asked.steering
+    snapshot, steering = runtime.catalog.snapshot, call.steering
     if steering.model:
-        found = resolve_model(steering.model, runtime.catalog.names, "model")
-        facts = snapshot.models.get(found.id)
+        resolved = resolve_model(steering.model, runtime.catalog.names, "model")
+        facts = snapshot.models.get(resolved.id)
         if facts is None:
             raise InvalidModel(
-                f"{found.id} is known, but its provider is not configured here.", param="model"
+                f"{resolved.id} is known, but its provider is not configured here.", param="model"
             )
-        return facts, found.note
+        return facts, resolved.note
     strategy = steering.strategy or Strategy.COST
     decision_input = DecisionInput(
-        request=asked.request, mode=Mode.SMART, strategy=strategy, at=datetime.now(UTC), stream=False
+        request=call.request, mode=Mode.SMART, strategy=strategy, at=datetime.now(UTC), stream=False
     )
     try:
         return snapshot.models[decide(decision_input, snapshot).chain[0].model], None
@@ -82,11 +82,11 @@ def _estimated_model(asked: native_schema.NativeCall, runtime: Runtime) -> tuple
 def _estimate(
     request: ChatRequest, facts: ModelFacts, snapshot: Snapshot, note: str | None
 ) -> dict[str, Any]:
-    """An upper estimate: all of max_output_tokens is taken to be used."""
+    """An upper estimate: it assumes that the answer uses all of max_output_tokens."""
     input_tokens = count_input(request, facts)
     output_tokens = min(request.max_output_tokens or facts.max_output_tokens, facts.max_output_tokens)
     tiers = snapshot.prices.get(facts.id)
-    told = {
+    estimate = {
         "model": facts.id,
         "input_tokens": input_tokens,
         "max_output_tokens": output_tokens,
@@ -99,11 +99,11 @@ def _estimate(
     if tiers is not None:
         prices = unit_prices(tiers, input_tokens)
         usd = (input_tokens * prices.uncached_input + output_tokens * prices.output) / 1_000_000
-        # The input is counted; how much is written, above all while reasoning, is not known beforehand.
-        told["estimated_cost_usd"] = round(float(usd), 9)
-        told["confidence"] = "medium" if facts.efforts else "high"
-        told["pricing"] = {
+        # The input is exact. The output is not known beforehand, least of all for models that reason.
+        estimate["estimated_cost_usd"] = round(float(usd), 9)
+        estimate["confidence"] = "medium" if facts.efforts else "high"
+        estimate["pricing"] = {
             "input_per_1k": float(prices.uncached_input / 1000),
             "output_per_1k": float(prices.output / 1000),
         }
-    return told
+    return estimate

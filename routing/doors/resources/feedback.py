@@ -35,12 +35,12 @@ class FeedbackView(AsyncAPIView):
     )
     async def post(self, request: Request) -> HttpResponse:
         sent, score = schema.parse_feedback(json_object(request._request))
-        given = await from_database(_give, self.caller, sent, score)
-        return enveloped(request._request, given)
+        stored = await from_database(_store, self.caller, sent, score)
+        return enveloped(request._request, stored)
 
 
 class RatingView(AsyncAPIView):
-    """`POST /api/v1/insights/feedback`: the older form of the same."""
+    """`POST /api/v1/insights/feedback`: the older form of feedback."""
 
     permission_classes = [HasScope("chat")]
 
@@ -52,22 +52,22 @@ class RatingView(AsyncAPIView):
     )
     async def post(self, request: Request) -> HttpResponse:
         sent = fields.convert(json_object(request._request), schema.Rating)
-        given = await from_database(_give, self.caller, sent, (sent.rating - 1) / 4)
-        return enveloped(request._request, given | {"rating": sent.rating})
+        stored = await from_database(_store, self.caller, sent, (sent.rating - 1) / 4)
+        return enveloped(request._request, stored | {"rating": sent.rating})
 
 
-def _give(caller: Caller, sent: schema.Feedback | schema.Rating, score: float) -> dict[str, Any]:
+def _store(caller: Caller, sent: schema.Feedback | schema.Rating, score: float) -> dict[str, Any]:
     row = LedgerRow.objects.filter(pk=sent.request_id, account_id=caller.account_id).defer("trace").first()
     if row is None:
         raise NotFound("This account has no request of that id.", param="request_id")
     return _feedback(feedback.give_feedback(row, score, sent.comment or "", caller.key_id))
 
 
-def _feedback(given: Feedback) -> dict[str, Any]:
+def _feedback(row: Feedback) -> dict[str, Any]:
     return {
-        "request_id": given.request_id,
-        "score": given.score,
-        "comment": given.comment or None,
-        "created_at": given.created_at,
-        "updated_at": given.updated_at,
+        "request_id": row.request_id,
+        "score": row.score,
+        "comment": row.comment or None,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }

@@ -60,7 +60,7 @@ class KeyView(AsyncAPIView):
 
 
 def _key_today(caller: Caller, now: datetime) -> tuple[ApiKey, Window, Window]:
-    """The key, its day's window and its account's."""
+    """The key, its window of today and its account's."""
     own, of_account = (
         current(scope, pk, Window.Period.DAY, now, caller.time_zone)
         for scope, pk in (("key", caller.key_id), ("account", caller.account_id))
@@ -77,13 +77,13 @@ def _tokens_used(window: Window) -> int:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    told_limits = msgspec.structs.asdict(limits)
-    return {name: usd(it) if isinstance(it, Decimal) else it for name, it in told_limits.items()}
+    ceilings = msgspec.structs.asdict(limits)
+    return {name: usd(value) if isinstance(value, Decimal) else value for name, value in ceilings.items()}
 
 
 def _left(
     scopes: Iterable[tuple[Limits, Window]], ceiling: Callable[[Limits], Any], used: Callable[[Window], Any]
 ) -> Any:
-    """What the tightest ceiling leaves; None: there is none."""
+    """The smallest amount left below a ceiling of these scopes; None without a ceiling."""
     lefts = [max(ceiling(limits) - used(total), 0) for limits, total in scopes if ceiling(limits) is not None]
     return min(lefts, default=None)

@@ -1,4 +1,4 @@
-"""What was learnt from an account's outcomes, and forgetting it: `/api/v1/insights/learning`."""
+"""Show and delete what was learnt from an account's outcomes: `/api/v1/insights/learning`."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -32,24 +32,24 @@ class LearningView(AsyncAPIView):
     )
     async def get(self, request: Request) -> HttpResponse:
         now, account_id = datetime.now(UTC), self.caller.account_id
-        given = await from_database(feedback.opinions, account_id)
+        opinions = await from_database(feedback.opinions, account_id)
         learnt = await from_database(account.account_posteriors, account_id, now)
         mode = await from_database(account.mode_of, account_id)
         shifts = await from_database(account.active_shifts, account_id, now)
-        count = sum(one.count for one in given)
-        total = sum(one.count * one.mean_score for one in given)
+        count = sum(opinion.count for opinion in opinions)
+        total = sum(opinion.count * opinion.mean_score for opinion in opinions)
         data = {
             "feedback": {"count": count, "mean_score": total / count if count else None},
             "by_model_and_query_type": [
                 {
-                    "model": one.model or None,
-                    "query_type": one.query_type or None,
-                    "count": one.count,
-                    "mean_score": one.mean_score,
+                    "model": opinion.model or None,
+                    "query_type": opinion.query_type or None,
+                    "count": opinion.count,
+                    "mean_score": opinion.mean_score,
                 }
-                for one in given
+                for opinion in opinions
             ],
-            "learnt": [asdict(one) for one in learnt],
+            "learnt": [asdict(posterior) for posterior in learnt],
             "influence": {
                 "applied": bool(shifts),
                 "mode": mode,

@@ -33,16 +33,16 @@ class ModelsView(PublicAPIView):
 class OpenAIModelsView(PublicAPIView):
     @extend_schema(
         operation_id="openai_models",
-        summary="List the models, as OpenAI does, or Anthropic for who sends anthropic-version",
+        summary="List the models in OpenAI's form, or in Anthropic's for clients that send anthropic-version",
         responses=OBJECT_RESPONSES,
         auth=[],
     )
     async def get(self, request: Request) -> HttpResponse:
         models = (await running()).catalog.snapshot.models.values()
         if _speaks_messages(request):
-            found = [_MESSAGES_SMART, *map(_messages_model, models)]
-            ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]}
-            return _json({"data": found, "has_more": False, **ends})
+            page = [_MESSAGES_SMART, *map(_messages_model, models)]
+            ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]}
+            return _json({"data": page, "has_more": False, **ends})
         listed = [_SMART, *(_openai_model(facts) for facts in models)]
         return _json({"object": "list", "data": listed})
 
@@ -65,23 +65,23 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
-_BEGUN = datetime(2026, 1, 1, tzinfo=UTC)  # stands in for a day nobody knows
+_UNKNOWN_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # for models whose release date is unknown
 _SMART = {
     "id": SMART_MODEL,
     "object": "model",
-    "created": int(_BEGUN.timestamp()),
+    "created": int(_UNKNOWN_DAY.timestamp()),
     "owned_by": "routeplex",
 }
 _MESSAGES_SMART = {
     "type": "model",
     "id": SMART_MODEL,
     "display_name": "Smart Routing",
-    "created_at": f"{_BEGUN:%Y-%m-%dT%H:%M:%SZ}",
+    "created_at": f"{_UNKNOWN_DAY:%Y-%m-%dT%H:%M:%SZ}",
 }
 
 
 def _speaks_messages(request: Request) -> bool:
-    """Both APIs list their models at the same path; the Messages API's clients name its version."""
+    """Return whether an Anthropic client asks: both APIs list their models at the same path."""
     return "anthropic-version" in request.headers
 
 
@@ -98,7 +98,7 @@ def _messages_model(facts: ModelFacts) -> dict[str, Any]:
 
 def _released(facts: ModelFacts) -> datetime:
     day = facts.released
-    return _BEGUN if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return _UNKNOWN_DAY if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _json(value: Any) -> HttpResponse:
@@ -117,13 +117,13 @@ def _openai_model(facts: ModelFacts) -> dict[str, Any]:
 def _blocked(runtime: Runtime) -> set[str]:
     models, providers = runtime.breaker.blocked(time.monotonic())
     facts = runtime.catalog.snapshot.models.values()
-    return set(models) | {one.id for one in facts if one.provider in providers}
+    return set(models) | {model.id for model in facts if model.provider in providers}
 
 
 def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str, Any]:
     tiers = snapshot.prices.get(facts.id)
     arm = next((arm for arm in snapshot.arms if arm.model == facts.id), None)
-    seen = snapshot.latency.get(arm) if arm else None
+    latency = snapshot.latency.get(arm) if arm else None
     has = facts.capabilities
     return {
         "id": facts.id,
@@ -151,9 +151,9 @@ def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str
         "deprecated": facts.shutdown is not None,
         "deprecation_date": facts.shutdown,
         "latency": {
-            "ttft_p50_ms": round(seen.ttft_p50_ms),
-            "tokens_per_second": round(seen.tokens_per_second),
+            "ttft_p50_ms": round(latency.ttft_p50_ms),
+            "tokens_per_second": round(latency.tokens_per_second),
         }
-        if seen
+        if latency
         else None,
     }

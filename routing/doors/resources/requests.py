@@ -1,4 +1,4 @@
-"""The request log: `GET /api/v1/requests`, newest first, and one request with all that is known of it."""
+"""The request log: `GET /api/v1/requests`, newest first, one request in full, and the export."""
 
 import base64
 import binascii
@@ -28,8 +28,8 @@ from routing.doors.shared.errors import validation_error
 from routing.doors.shared.native.envelope import enveloped
 from routing.language.errors import NotFound
 
-# Only account and time are in the index: of a page's other filters at most so many rows are tested, so that
-# a page may hold fewer rows than asked for and yet have a next one.
+# The index has only the account and the time. Other filters test at most this many rows for a page, so a page
+# can hold fewer rows than its limit although there is a next page.
 SCAN_ROWS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 32_472_144_000_000_000  # 2999-01-01
@@ -54,9 +54,9 @@ class RequestsView(AsyncAPIView):
         responses=REQUESTS_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
-        asked = parse_query(LogSerializer, request._request.GET.dict())
-        start = Cursor.parse(asked["cursor"]) if "cursor" in asked else None
-        rows, following = await from_database(_page, self.caller.account_id, asked, start)
+        query = parse_query(LogSerializer, request._request.GET.dict())
+        start = Cursor.parse(query["cursor"]) if "cursor" in query else None
+        rows, following = await from_database(_page, self.caller.account_id, query, start)
         return enveloped(
             request._request, [_line(row) for row in rows], next_cursor=str(following) if following else None
         )
@@ -74,10 +74,10 @@ class ExportView(AsyncAPIView):
         responses=EXPORT_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponseBase:
-        asked = parse_query(ExportSerializer, request._request.GET.dict())
-        how = Format(asked["format"])
-        rows = _in_order(self.caller.account_id, {"to": datetime.now(UTC)} | asked, None)
-        parts = chunks(rows.filter(_conditions(asked)), how)
+        query = parse_query(ExportSerializer, request._request.GET.dict())
+        how = Format(query["format"])
+        rows = _in_order(self.caller.account_id, {"to": datetime.now(UTC)} | query, None)
+        parts = chunks(rows.filter(_conditions(query)), how)
         headers = {
             "Content-Disposition": f'attachment; filename="requests.{how}"',
             "Cache-Control": "no-store",
@@ -94,7 +94,7 @@ class RequestView(AsyncAPIView):
         responses=REQUEST_RESPONSES,
     )
     async def get(self, request: Request, request_id: str) -> HttpResponse:
-        row = await from_database(_one, self.caller.account_id, request_id)
+        row = await from_database(_find, self.caller.account_id, request_id)
         if row is None:
             raise NotFound("This account has no request of that id.")
         return enveloped(request._request, _whole(row))
@@ -112,7 +112,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValidationError for what is no cursor of ours."""
+        """Raises ValidationError for a text that is not a cursor."""
         try:
             plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
                 "ascii"
@@ -120,17 +120,17 @@ class Cursor(NamedTuple):
         except (binascii.Error, ValueError):
             plain = ""
         digits, _, row_id = plain.partition(".")
-        is_ours = digits.isdigit() and 0 < len(row_id) <= MAX_ID and row_id.isprintable()
-        if not is_ours or int(digits) > _LAST_MICROSECOND:
+        is_valid = digits.isdigit() and 0 < len(row_id) <= MAX_ID and row_id.isprintable()
+        if not is_valid or int(digits) > _LAST_MICROSECOND:
             rule = "Must be the next_cursor of an earlier page."
             raise validation_error([{"field": "cursor", "message": rule}])
         return cls(_EPOCH + timedelta(microseconds=int(digits)), row_id)
 
 
 async def _read(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Each part is read in a thread when the caller has taken the one before.
+    """Read each part in a thread once the caller has taken the previous part.
 
-    Not tried again when the database is away: what was read would pass for all there is.
+    There is no retry when the database is unavailable: a file that ends early would look complete.
     """
 
     def following() -> bytes | None:
@@ -142,11 +142,11 @@ async def _read(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _page(
-    account_id: int, asked: dict[str, Any], start: Cursor | None
+    account_id: int, query: dict[str, Any], start: Cursor | None
 ) -> tuple[list[LedgerRow], Cursor | None]:
-    """Rows older than `start`, and where the next page begins; None: nowhere."""
-    in_order = _in_order(account_id, asked, start)
-    conditions, limit = _conditions(asked), asked["limit"]
+    """Rows older than `start`, and the cursor of the next page; None on the last page."""
+    in_order = _in_order(account_id, query, start)
+    conditions, limit = _conditions(query), query["limit"]
     matching = in_order
     if conditions:
         tested = LedgerRow.objects.filter(id__in=in_order.values("id")[:SCAN_ROWS])
@@ -157,13 +157,15 @@ def _page(
     return rows, _untested(in_order) if conditions else None
 
 
-def _in_order(account_id: int, asked: dict[str, Any], start: Cursor | None) -> QuerySet[LedgerRow]:
+def _in_order(account_id: int, query: dict[str, Any], start: Cursor | None) -> QuerySet[LedgerRow]:
     rows = LedgerRow.objects.filter(account_id=account_id).order_by("-created_at", "-id")
-    if "from" in asked:
-        rows = rows.filter(created_at__gte=asked["from"])
-    if "to" in asked:
-        rows = rows.filter(created_at__lt=asked["to"])
-    if start is not None:  # the first condition is implied, but the one an index range can start from
+    if "from" in query:
+        rows = rows.filter(created_at__gte=query["from"])
+    if "to" in query:
+        rows = rows.filter(created_at__lt=query["to"])
+    if (
+        start is not None
+    ):  # the first condition is implied, but it is the one an index range scan can start from
         same_time = Q(created_at=start.created_at, id__lt=start.id)
         rows = rows.filter(created_at__lte=start.created_at).filter(
             Q(created_at__lt=start.created_at) | same_time
@@ -171,11 +173,11 @@ def _in_order(account_id: int, asked: dict[str, Any], start: Cursor | None) -> Q
     return rows
 
 
-def _conditions(asked: dict[str, Any]) -> Q:
+def _conditions(query: dict[str, Any]) -> Q:
     columns = {"provider": "provider", "strategy": "strategy", "status": "status", "key": "key_id"}
-    conditions = Q(**{column: asked[name] for name, column in columns.items() if name in asked})
-    if "model" in asked:
-        conditions &= Q(served_model=asked["model"]) | Q(served_model="", routed_model=asked["model"])
+    conditions = Q(**{column: query[name] for name, column in columns.items() if name in query})
+    if "model" in query:
+        conditions &= Q(served_model=query["model"]) | Q(served_model="", routed_model=query["model"])
     return conditions
 
 
@@ -189,7 +191,7 @@ def _place(row: LedgerRow) -> Cursor:
     return Cursor(row.created_at, row.id)
 
 
-def _one(account_id: int, request_id: str) -> LedgerRow | None:
+def _find(account_id: int, request_id: str) -> LedgerRow | None:
     if len(request_id) > MAX_ID or not request_id.isprintable():  # PostgreSQL takes no NUL
         return None
     attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
@@ -240,7 +242,7 @@ def _usage(row: LedgerRow) -> dict[str, Any]:
 
 
 def _whole(row: LedgerRow) -> dict[str, Any]:
-    """As the list shows it, with the full decision, the attempts, and how the cost came about."""
+    """The row of the list, with the full decision, the attempts, and the parts of the cost."""
     saved = None if row.baseline_usd is None or row.cost_usd is None else row.baseline_usd - row.cost_usd
     return _line(row) | {
         "upstream_model": row.upstream_model or None,
@@ -256,29 +258,31 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
             "saved_usd": usd(saved),
         },
         "selection_probability": row.selection_probability,
-        "attempts": [_attempt(one) for one in row.attempts.all()],
+        "attempts": [_attempt(attempt) for attempt in row.attempts.all()],
         "feedback": [
-            {"score": one.score, "comment": one.comment or None, "updated_at": one.updated_at}
-            for one in row.feedback.all()
+            {"score": entry.score, "comment": entry.comment or None, "updated_at": entry.updated_at}
+            for entry in row.feedback.all()
         ],
         "fidelity": row.fidelity or None,
         "decision": msgspec.to_builtins(row.trace),
     }
 
 
-def _attempt(one: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
-        "number": one.number,
-        "model": one.model,
-        "effort": one.effort or None,
-        "provider": one.provider,
-        "outcome": one.outcome,
-        "error": {"kind": one.error_kind, "message": one.error_message} if one.error_kind else None,
-        "status_code": one.status_code,
-        "started_at": one.started_at,
-        "latency_ms": one.latency_ms,
-        "ttft_ms": one.ttft_ms,
-        "usage_by_class": {name: getattr(one, name) for name in _TOKEN_CLASSES},
-        "cost_usd": usd(one.cost_usd),
-        "provider_request_id": one.provider_request_id or None,
+        "number": attempt.number,
+        "model": attempt.model,
+        "effort": attempt.effort or None,
+        "provider": attempt.provider,
+        "outcome": attempt.outcome,
+        "error": {"kind": attempt.error_kind, "message": attempt.error_message}
+        if attempt.error_kind
+        else None,
+        "status_code": attempt.status_code,
+        "started_at": attempt.started_at,
+        "latency_ms": attempt.latency_ms,
+        "ttft_ms": attempt.ttft_ms,
+        "usage_by_class": {name: getattr(attempt, name) for name in _TOKEN_CLASSES},
+        "cost_usd": usd(attempt.cost_usd),
+        "provider_request_id": attempt.provider_request_id or None,
     }

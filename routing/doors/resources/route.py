@@ -21,7 +21,7 @@ from routing.pipeline import preview
 
 
 class RouteView(AsyncAPIView):
-    """`POST /api/v1/route`: what a chat request of the same body would be given to, now."""
+    """Takes the body of a chat request and returns the decision, without calling a provider."""
 
     permission_classes = [HasScope("chat")]
 

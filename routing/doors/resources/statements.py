@@ -1,4 +1,4 @@
-"""Monthly statements: `GET /api/v1/statements`, newest first, and one with its sums by model and by key."""
+"""Monthly statements: `GET /api/v1/statements`, newest first, and one with its sums by model and key."""
 
 from decimal import Decimal
 from typing import Any
@@ -26,8 +26,8 @@ class StatementsView(AsyncAPIView):
         responses=STATEMENTS_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
-        found = await from_database(_all, self.caller.account_id)
-        return enveloped(request._request, found)
+        statements = await from_database(_all, self.caller.account_id)
+        return enveloped(request._request, statements)
 
 
 class StatementView(AsyncAPIView):
@@ -39,25 +39,25 @@ class StatementView(AsyncAPIView):
         responses=STATEMENT_RESPONSES,
     )
     async def get(self, request: Request, number: str) -> HttpResponse:
-        found = await from_database(_one, self.caller.account_id, number)
-        return enveloped(request._request, found)
+        statement = await from_database(_find, self.caller.account_id, number)
+        return enveloped(request._request, statement)
 
 
 def _all(account_id: int) -> Any:
-    return _plain([queries.header_fields(one) for one in queries.account_statements(account_id)])
+    return _plain([queries.header_fields(row) for row in queries.account_statements(account_id)])
 
 
-def _one(account_id: int, number: str) -> Any:
-    one = queries.account_statements(account_id).filter(number=number).first()
-    if one is None:
+def _find(account_id: int, number: str) -> Any:
+    statement = queries.account_statements(account_id).filter(number=number).first()
+    if statement is None:
         raise NotFound("This account has no statement of that number.", param="number")
-    return _plain(queries.detail_fields(queries.statement_detail(one)))
+    return _plain(queries.detail_fields(queries.statement_detail(statement)))
 
 
 def _plain(value: Any) -> Any:
     """Money as JSON numbers, at every depth."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(inner) for inner in value]
     return usd(value) if isinstance(value, Decimal) else value

@@ -26,7 +26,7 @@ MAX_DAYS = 366
 
 
 class Group(msgspec.Struct, frozen=True):
-    """The finest grouping kept: all others are sums of it. Model and provider are "" where none answered."""
+    """The finest groups; all others are sums of them. Model and provider are "" where none answered."""
 
     day: date
     model: str
@@ -53,22 +53,20 @@ class UsageView(AsyncAPIView):
             {
                 "from": since,
                 "to": until,
-                "totals": _told(sum((one.total for one in groups), Sums())),
-                "by_day": _by(groups, lambda one: {"day": one.day}),
-                "by_model": _by(groups, lambda one: {"model": one.model or None}),
-                "by_provider": _by(groups, lambda one: {"provider": one.provider or None}),
-                "by_key": _by(
-                    groups, lambda one: {"key": dict(zip(("id", "name", "last_four"), one.key, strict=True))}
-                ),
+                "totals": _totals(sum((group.total for group in groups), Sums())),
+                "by_day": _by(groups, lambda group: {"day": group.day}),
+                "by_model": _by(groups, lambda group: {"model": group.model or None}),
+                "by_provider": _by(groups, lambda group: {"provider": group.provider or None}),
+                "by_key": _by(groups, lambda group: {"key": _key(group)}),
             },
         )
 
 
-def _period(asked: dict[str, datetime], now: datetime) -> tuple[datetime, datetime]:
-    """From inclusive, to exclusive; by default whole days up to now."""
-    until = asked.get("to", now)
+def _period(query: dict[str, datetime], now: datetime) -> tuple[datetime, datetime]:
+    """The start (inclusive) and the end (exclusive); by default whole days up to now."""
+    until = query.get("to", now)
     midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
-    since = asked.get("from", midnight - timedelta(days=DEFAULT_DAYS - 1))
+    since = query.get("from", midnight - timedelta(days=DEFAULT_DAYS - 1))
     rule = None
     if since >= until:
         rule = "Must be earlier than `to`, which is now unless given."
@@ -91,21 +89,25 @@ def _groups(account_id: int, since: datetime, until: datetime) -> list[Group]:
 
 
 def _by(groups: Iterable[Group], label: Callable[[Group], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Totals by label: days in order, all else dearest first."""
+    """Totals by label: days in order, everything else by falling cost."""
     totals: dict[str, tuple[dict[str, Any], Sums]] = {}
-    for one in groups:
-        named = label(one)
+    for group in groups:
+        named = label(group)
         known = totals.get(repr(named), (named, Sums()))
-        totals[repr(named)] = (named, known[1] + one.total)
-    found = sorted(totals.values(), key=lambda pair: _place(*pair))
-    return [named | _told(total) for named, total in found]
+        totals[repr(named)] = (named, known[1] + group.total)
+    ordered = sorted(totals.values(), key=lambda pair: _place(*pair))
+    return [named | _totals(total) for named, total in ordered]
+
+
+def _key(group: Group) -> dict[str, Any]:
+    return dict(zip(("id", "name", "last_four"), group.key, strict=True))
 
 
 def _place(named: dict[str, Any], total: Sums) -> tuple[Any, ...]:
     return (named["day"],) if "day" in named else (-total.cost_usd, -total.requests, repr(named))
 
 
-def _told(total: Sums) -> dict[str, Any]:
+def _totals(total: Sums) -> dict[str, Any]:
     return {
         "requests": total.requests,
         "input_tokens": total.input_tokens,

@@ -1,4 +1,4 @@
-"""What all doors tell of an answer besides its words: headers, routing, money."""
+"""The facts about an answer that all doors report beside its text: headers, routing, cost, fidelity."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ _MAX_IDEMPOTENCY_KEY = 255  # characters
 
 
 def context(request: HttpRequest, door: str, received_at: float) -> Context:
-    """The circumstances of a chat request. Raises ValidationError for a bad Idempotency-Key."""
+    """The context of a chat request. Raises ValidationError for an invalid Idempotency-Key."""
     key = request.headers.get("Idempotency-Key") or None
     if key is not None and (len(key) > _MAX_IDEMPOTENCY_KEY or key != header_value(key)):
         rule = f"Must be at most {_MAX_IDEMPOTENCY_KEY} printable ASCII characters."
@@ -31,9 +31,9 @@ def context(request: HttpRequest, door: str, received_at: float) -> Context:
 
 
 def headers(answer: Answer, settled: Settled | None = None) -> dict[str, str]:
-    """Of a chat response; `settled` None: a stream, whose cost is not known yet."""
+    """The headers of a chat response. A stream has no `settled`: its cost is not known yet."""
     facts = answer.facts
-    told = {
+    values = {
         "X-RoutePlex-Model": facts.id,
         "X-RoutePlex-Provider": facts.provider,
         "X-RoutePlex-Strategy": str(answer.strategy),
@@ -41,42 +41,42 @@ def headers(answer: Answer, settled: Settled | None = None) -> dict[str, str]:
         **answer.rate_limit,
     }
     if settled is not None and settled.cost_usd is not None:
-        told["X-RoutePlex-Cost-USD"] = f"{settled.cost_usd:f}"
-    return {name: header_value(value) for name, value in told.items()}
+        values["X-RoutePlex-Cost-USD"] = f"{settled.cost_usd:f}"
+    return {name: header_value(value) for name, value in values.items()}
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """A JSON number: the shortest that reads back as the same amount, exact to 1e-9 USD."""
+    """USD as the shortest JSON number that stands for the same amount, exact to 1e-9."""
     return None if amount is None else float(round(amount, 9))
 
 
 def routing(decision: Decision, settled: Settled) -> dict[str, Any]:
-    """Why this model answered, for people and programs."""
+    """Why this model answered: the object `routing`."""
     trace = decision.trace
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "query_type": trace.query_type,
         "complexity": round(trace.complexity, 4),
         "reason": trace.reason,
         "candidates_considered": sum(entry.removed is None for entry in trace.candidates),
-        "attempts": [_attempt(one) for one in settled.attempts],
+        "attempts": [_attempt(attempt) for attempt in settled.attempts],
     }
     if settled.rescued:
-        told["rescued"] = True
+        report["rescued"] = True
     if trace.notes:
-        told["notes"] = list(trace.notes)
-    return told
+        report["notes"] = list(trace.notes)
+    return report
 
 
 def fidelity(settled: Settled) -> dict[str, Any]:
-    """What became of the request's parameters, and whether the output has the form asked for."""
-    told: dict[str, Any] = {"parameters": msgspec.to_builtins(settled.fidelity.parameters)}
+    """How each parameter was handled, and whether the output has the requested form."""
+    report: dict[str, Any] = {"parameters": msgspec.to_builtins(settled.fidelity.parameters)}
     if settled.fidelity.output is not None:
-        told["output"] = msgspec.to_builtins(settled.fidelity.output)
-    return told
+        report["output"] = msgspec.to_builtins(settled.fidelity.output)
+    return report
 
 
 def who(answer: Answer) -> dict[str, Any]:
-    """What of `x_routeplex` is known before the answer."""
+    """The fields of `x_routeplex` that are known before the answer."""
     return {
         "request_id": answer.request_id,
         "provider": answer.facts.provider,
@@ -87,7 +87,7 @@ def who(answer: Answer) -> dict[str, Any]:
 
 def extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> dict[str, Any]:
     """The object `x_routeplex` of the doors under `/v1`."""
-    told = who(answer) | {
+    fields = who(answer) | {
         "provider": settled.provider,
         "fallback_used": settled.fallback_used,
         "cost_usd": usd(settled.cost_usd),
@@ -96,12 +96,12 @@ def extra(answer: Answer, settled: Settled, enhancement: Enhancement | None) -> 
         "fidelity": fidelity(settled),
     }
     if enhancement is not None:
-        told["enhancement"] = msgspec.to_builtins(enhancement)
-    return told
+        fields["enhancement"] = msgspec.to_builtins(enhancement)
+    return fields
 
 
-def _attempt(one: AttemptSummary) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(one)
-    if one.error is None:
-        del told["error"]
-    return told
+def _attempt(attempt: AttemptSummary) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(attempt)
+    if attempt.error is None:
+        del fields["error"]
+    return fields

@@ -1,4 +1,4 @@
-"""DRF's APIView, async from end to end: it checks the same, but never blocks or changes threads."""
+"""DRF's APIView as a coroutine: the same checks, without blocking or changing threads."""
 
 import inspect
 from typing import Any, ClassVar, cast
@@ -24,7 +24,7 @@ class AsyncAPIView(APIView):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, in a view whose permissions need a key."""
+        """The caller, in a view that requires a key."""
         return cast(Caller, self.request.auth)
 
     async def dispatch(  # type: ignore[override]
@@ -43,18 +43,17 @@ class AsyncAPIView(APIView):
             response = self.handle_exception(exc)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         if type(response) is HttpResponse:
-            response.headers["Content-Length"] = str(
-                len(response.content)
-            )  # no middleware does it for the chat
+            # On the fast path no middleware sets it.
+            response.headers["Content-Length"] = str(len(response.content))
         finished = self.finalize_response(wrapped, response, *args, **kwargs)
-        wrapped.parser_context = {}  # it holds the request that holds it
+        wrapped.parser_context = {}  # breaks a reference cycle with the request
         return finished
 
     def handle_exception(self, exc: Exception) -> Any:
         return self.get_exception_handler()(exc, self.get_exception_handler_context())
 
     def get_parser_context(self, http_request: HttpRequest) -> dict[str, Any]:
-        return {}  # not this view: view and request would hold each other
+        return {}  # without this view, which would make a reference cycle
 
     async def athrottle(self, request: Request) -> None:
         """Raises Throttled when one of the throttle classes refuses."""
@@ -71,7 +70,7 @@ class AsyncAPIView(APIView):
             return getattr(self, name)
         allowed = ", ".join(self.allowed_methods)
         raise MethodNotAllowed(
-            f"{request.method} is not possible here. Use {allowed}.", headers={"Allow": allowed}
+            f"{request.method} is not allowed here. Use {allowed}.", headers={"Allow": allowed}
         )
 
     async def _admit(self, request: Request) -> None:

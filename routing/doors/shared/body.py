@@ -1,4 +1,4 @@
-"""From the bytes of a request to a JSON object, or the error that says what is wrong with them."""
+"""Decodes the body of a request into a JSON object, or raises an error that says what is wrong."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,12 +12,12 @@ from routing.language.errors import BadRequest, PayloadTooLarge
 
 _decode = msgspec.json.Decoder().decode
 _NUL = b"\\u0000"
-_MAX_DEPTH = 128  # a schema of a tool is deep at 20; encoding has its own, lower, limit further down
+_MAX_DEPTH = 128  # a tool's schema is deep at 20 levels; the JSON encoder has a limit too
 _TOO_DEEP = f"The JSON of the body is nested more than {_MAX_DEPTH} levels deep."
 
 
 def json_object(request: HttpRequest) -> dict[str, Any]:
-    """The body, decoded. Raises BadRequest, PayloadTooLarge or, for a NUL in a text, ValidationError."""
+    """The decoded body. Raises BadRequest, PayloadTooLarge, and ValidationError for a NUL in a string."""
     kind = (request.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise BadRequest(f"Send JSON with Content-Type: application/json, not {kind[:80]}.")
@@ -52,7 +52,7 @@ def _decoded(body: bytes) -> Any:
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_MAX_DEPTH):
-        level = [inner for one in level for inner in _inside(one)]
+        level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return False
     return True
@@ -65,7 +65,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def _nul_field(value: Any, path: str = "") -> str | None:
-    """Where the first NUL is. The depth is bounded by the decoder's."""
+    """The path of the first string with a NUL. The decoder limits the depth of the recursion."""
     if isinstance(value, str):
         return path if "\x00" in value else None
     if isinstance(value, dict):
@@ -73,10 +73,10 @@ def _nul_field(value: Any, path: str = "") -> str | None:
             at = f"{path}.{name}" if path else name
             if "\x00" in name:
                 return path or name.replace("\x00", "\\u0000")
-            if (found := _nul_field(inner, at)) is not None:
-                return found
+            if (inner_path := _nul_field(inner, at)) is not None:
+                return inner_path
     if isinstance(value, list):
         for position, inner in enumerate(value):
-            if (found := _nul_field(inner, f"{path}[{position}]")) is not None:
-                return found
+            if (inner_path := _nul_field(inner, f"{path}[{position}]")) is not None:
+                return inner_path
     return None

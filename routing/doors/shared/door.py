@@ -15,10 +15,10 @@ from routing.doors.shared.errors import header_value
 
 @dataclass(frozen=True)
 class Route:
-    """A path without its leading slash, and the view that answers there. `name` is for `reverse()`."""
+    """A path without its leading slash, and the view class that answers there. `name` is for `reverse()`."""
 
     path: str
-    view: type[APIView]
+    view_class: type[APIView]
     name: str | None = None
 
 
@@ -39,7 +39,9 @@ class Door:
 
     @property
     def url_patterns(self) -> list[URLPattern]:
-        return [path(route.path, route.view.as_view(door=self), name=route.name) for route in self.routes]
+        return [
+            path(route.path, route.view_class.as_view(door=self), name=route.name) for route in self.routes
+        ]
 
     @property
     def fast_paths(self) -> list[str]:

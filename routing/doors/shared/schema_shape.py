@@ -1,7 +1,7 @@
-"""Whether what a caller calls a JSON Schema has the shape of one, so that adapters can walk it.
+"""Checks that a caller's JSON Schema has the shape of one, so that provider adapters can walk it.
 
-No more than that: which keywords a provider takes is the adapters' to know, whether an answer fits is judged
-when there is one.
+It checks nothing else: the adapters know which keywords a provider accepts, and an answer is checked against
+the schema once there is one.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _TEXTS = ("description", "title", "format", "pattern", "$ref", "$schema", "$id")
 
 
 def schema(raw: Any, path: str, errors: FieldErrors) -> dict[str, Any] | None:
-    """The schema; what is misshapen in it is named."""
+    """The schema; `errors` gets the path of every malformed part."""
     read = record(raw, path, errors)
     if read is not None:
         _check(read, path, errors)
@@ -31,7 +31,7 @@ def _check(part: Any, path: str, errors: FieldErrors) -> None:
     for name, value in part.items():
         at = f"{path}.{name}"
         if value is None:
-            continue  # as good as absent
+            continue  # counts as absent
         if name in _SCHEMAS and not (name == "items" and isinstance(value, list)):
             _check(value, at, errors)
         elif name in (*_LISTS, "items"):  # older drafts list the items of a tuple
@@ -57,4 +57,4 @@ def _check(part: Any, path: str, errors: FieldErrors) -> None:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,4 +1,4 @@
-"""Server-sent events: how they are written, and how a stream is kept alive and cleaned up."""
+"""Server-sent events: their format, and streams that keep a connection alive and clean up."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ KEEP_ALIVE_S = 10.0
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
-_AHEAD = 256  # events read from the arm before the caller has taken them
+_AHEAD = 256  # events read before the caller has taken them
 
 
 def event(payload: Any) -> bytes:
@@ -29,7 +29,7 @@ def quoted(text: str) -> str:
 
 
 class EventStream(StreamingHttpResponse):
-    """A response of events. Closing it closes the generator behind it, at once."""
+    """A response of events. Closing the response closes its generator at once."""
 
     def __init__(self, frames: AsyncGenerator[bytes], headers: dict[str, str]) -> None:
         super().__init__(frames, content_type="text/event-stream", headers=headers)
@@ -42,9 +42,9 @@ class EventStream(StreamingHttpResponse):
 
 
 class Inflow(Generic[Event]):
-    """Reads events ahead, so that waiting for the next may end without breaking off what makes them.
+    """Reads events ahead in a task, so that a timeout while waiting does not cancel their source.
 
-    Use as an async context manager; leaving it closes the generator and waits until it is closed.
+    Use it as an async context manager; leaving it closes the generator and waits until it is closed.
     """
 
     def __init__(self, events: AsyncGenerator[Event]) -> None:
@@ -61,7 +61,10 @@ class Inflow(Generic[Event]):
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def take(self, wait_s: float) -> list[Event] | None:
-        """All that has come; empty after `wait_s` of silence; None at the end. Raises as the source."""
+        """The events that have arrived; empty after `wait_s` of silence; None at the end.
+
+        Raises the error of the source.
+        """
         if self._end is not None:
             if self._end.error is not None:
                 raise self._end.error
@@ -92,7 +95,7 @@ class Inflow(Generic[Event]):
 
 
 class _End:
-    """The source has ended, well or with that error."""
+    """Marks the end of the source, normally or with an error."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
