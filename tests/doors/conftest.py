@@ -161,7 +161,7 @@ class Door:
         return self.format.events(response)
 
     def broke_off(self, last: dict[str, Any]) -> bool:
-        """Whether a stream's last event is an error in this door's form."""
+        """Return whether a stream's last event is an error in this door's form."""
         return self.format.broke_off(last)
 
 

@@ -1,4 +1,4 @@
-"""The endpoints that need a key: the decision alone, feedback, the log, usage and the key (spec/api.md)."""
+"""Endpoints that need a key: the decision alone, feedback, the request log, usage and the key."""
 
 import csv
 import io
@@ -29,10 +29,10 @@ def _chat(http: httpx.Client, **fields: Any) -> dict[str, Any]:
     return dict(_ok(http.post("/api/v1/chat", json=CHAT | fields)))
 
 
-def _bad(response: httpx.Response) -> list[str]:
+def _error_fields(response: httpx.Response) -> list[str]:
     assert response.status_code == 400, response.text
     assert response.json()["error"]["code"] == "validation_error"
-    return [one["field"] for one in response.json()["error"]["details"]]
+    return [detail["field"] for detail in response.json()["error"]["details"]]
 
 
 def _missing(response: httpx.Response) -> None:
@@ -48,16 +48,18 @@ def with_key(server: str) -> Iterator[Callable[..., httpx.Client]]:
     """Clients of further keys: `with_key(account, scopes=["read"])`."""
     from accounts.keys import create_key
 
-    made = []
+    clients = []
 
     def client(account: Any, **options: Any) -> httpx.Client:
         secret = create_key(account, options.pop("name", "other"), **options)[1]
-        made.append(httpx.Client(base_url=server, headers={"Authorization": f"Bearer {secret}"}, timeout=30))
-        return made[-1]
+        clients.append(
+            httpx.Client(base_url=server, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+        )
+        return clients[-1]
 
     yield client
-    for one in made:
-        one.close()
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_needs_a_key_of_the_scope(
     assert with_key(account, scopes=[scope]).request(method, path).status_code not in (401, 403)
 
 
-def test_route_decides_as_chat_does_and_asks_nobody(http: httpx.Client, simulator: Simulator) -> None:
+def test_route_decides_as_chat_does_without_a_call(http: httpx.Client, simulator: Simulator) -> None:
     decision = _ok(http.post("/api/v1/route", json=CHAT | {"strategy": "cost"}))
     assert simulator.calls() == []
     assert _rows(http) == []
@@ -144,12 +146,12 @@ def test_route_decides_as_chat_does_and_asks_nobody(http: httpx.Client, simulato
 
 def test_route_says_why_others_are_out(http: httpx.Client) -> None:
     decision = _ok(http.post("/api/v1/route", json=CHAT | {"test_mode": True}))
-    assert {one["code"] for one in decision["removed"]} >= {"test_mode"}
-    assert all(one["reason"].endswith(".") for one in decision["removed"])
+    assert {candidate["code"] for candidate in decision["removed"]} >= {"test_mode"}
+    assert all(candidate["reason"].endswith(".") for candidate in decision["removed"])
 
 
 def test_route_refuses_what_chat_refuses(http: httpx.Client) -> None:
-    assert _bad(http.post("/api/v1/route", json=CHAT | {"strategy": "best"})) == ["strategy"]
+    assert _error_fields(http.post("/api/v1/route", json=CHAT | {"strategy": "best"})) == ["strategy"]
     unknown = http.post("/api/v1/route", json=CHAT | {"model": "no-such-model"})
     assert unknown.json()["error"]["code"] == "invalid_model"
 
@@ -162,7 +164,7 @@ def test_route_counts_what_is_left_to_spend(with_key: Callable[..., httpx.Client
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "daily_cost_limit_exceeded")
 
 
-def test_feedback_is_stored_and_said_again(http: httpx.Client) -> None:
+def test_feedback_is_stored_and_replaced(http: httpx.Client) -> None:
     request_id = _chat(http)["id"]
     first = _ok(
         http.post("/api/v1/feedback", json={"request_id": request_id, "score": 0.25, "comment": "Meh"})
@@ -170,8 +172,8 @@ def test_feedback_is_stored_and_said_again(http: httpx.Client) -> None:
     assert (first["score"], first["comment"]) == (0.25, "Meh")
     again = _ok(http.post("/api/v1/feedback", json={"request_id": request_id, "thumb": "up"}))
     assert (again["score"], again["comment"]) == (1.0, None)
-    (kept,) = _ok(http.get(f"/api/v1/requests/{request_id}"))["feedback"]
-    assert kept["score"] == 1.0
+    (stored,) = _ok(http.get(f"/api/v1/requests/{request_id}"))["feedback"]
+    assert stored["score"] == 1.0
 
 
 def test_key_and_dashboard_speak_for_themselves(http: httpx.Client, ledger: Callable[..., Any]) -> None:
@@ -181,8 +183,8 @@ def test_key_and_dashboard_speak_for_themselves(http: httpx.Client, ledger: Call
     _ok(http.post("/api/v1/feedback", json={"request_id": row.pk, "thumb": "up"}))
     give_feedback(row, 0.5, "First")
     give_feedback(row, 0.0, "Second")
-    kept = _ok(http.get(f"/api/v1/requests/{row.pk}"))["feedback"]
-    assert sorted((one["score"], one["comment"]) for one in kept) == [(0.0, "Second"), (1.0, None)]
+    stored = _ok(http.get(f"/api/v1/requests/{row.pk}"))["feedback"]
+    assert sorted((entry["score"], entry["comment"]) for entry in stored) == [(0.0, "Second"), (1.0, None)]
 
 
 @pytest.mark.parametrize(("rating", "score"), [(1, 0.0), (2, 0.25), (3, 0.5), (4, 0.75), (5, 1.0)])
@@ -209,13 +211,13 @@ def test_a_rating_is_feedback(
     ],
 )
 def test_bad_feedback_names_the_field(http: httpx.Client, fields: dict[str, Any], named: list[str]) -> None:
-    assert _bad(http.post("/api/v1/feedback", json={"request_id": "req_1"} | fields)) == named
+    assert _error_fields(http.post("/api/v1/feedback", json={"request_id": "req_1"} | fields)) == named
 
 
 @pytest.mark.parametrize("rating", [0, 6, 2.5, "5", None, True])
 def test_a_bad_rating_names_the_field(http: httpx.Client, rating: Any) -> None:
     sent = {"request_id": "req_1", "rating": rating}
-    assert _bad(http.post("/api/v1/insights/feedback", json=sent)) == ["rating"]
+    assert _error_fields(http.post("/api/v1/insights/feedback", json=sent)) == ["rating"]
 
 
 def test_what_is_anothers_is_as_if_it_were_not(
@@ -223,8 +225,8 @@ def test_what_is_anothers_is_as_if_it_were_not(
 ) -> None:
     request_id = ledger(1).pk
     _ok(http.post("/api/v1/feedback", json={"request_id": request_id, "score": 1}))
-    for asked in (request_id, "req_unknown", "req_%00", "x" * 500):
-        _missing(stranger.get(f"/api/v1/requests/{asked}"))
+    for number in (request_id, "req_unknown", "req_%00", "x" * 500):
+        _missing(stranger.get(f"/api/v1/requests/{number}"))
     _missing(stranger.post("/api/v1/feedback", json={"request_id": request_id, "score": 0}))
     _missing(stranger.post("/api/v1/insights/feedback", json={"request_id": request_id, "rating": 1}))
     key = _ok(http.get("/api/v1/key"))["id"]
@@ -236,8 +238,8 @@ def test_what_is_anothers_is_as_if_it_were_not(
 
 
 def test_learning_adds_feedback_up_and_forgets(http: httpx.Client, ledger: Callable[..., Any]) -> None:
-    told = [("model-a", "code", 1), ("model-a", "code", 0.5), ("model-b", "math", 0)]
-    for number, (model, query_type, score) in enumerate(told):
+    ratings = [("model-a", "code", 1), ("model-a", "code", 0.5), ("model-b", "math", 0)]
+    for number, (model, query_type, score) in enumerate(ratings):
         row = ledger(number, served_model=model, query_type=query_type)
         _ok(http.post("/api/v1/feedback", json={"request_id": row.pk, "score": score}))
     learnt = _ok(http.get("/api/v1/insights/learning"))
@@ -261,7 +263,7 @@ def test_one_request_tells_all_that_is_known(http: httpx.Client, simulator: Simu
     assert entry["metadata"] == {"team": "a"}
     assert entry["decision"]["reason"] == answer["routing"]["reason"]
     assert entry["decision"]["candidates"]
-    assert [one["outcome"] for one in entry["attempts"]] == ["ok"]
+    assert [attempt["outcome"] for attempt in entry["attempts"]] == ["ok"]
     assert entry["baseline"]["cost_usd"] is not None
     used, prices = entry["usage_by_class"], entry["unit_prices"]
     assert set(prices) == {"uncached_input", "output", "cache_read", "cache_write", "cache_write_1h"}
@@ -273,16 +275,16 @@ def test_pages_hold_each_row_once_while_rows_arrive(http: httpx.Client, ledger: 
     moment = datetime.now(UTC) - timedelta(hours=1)
     for number in range(7):  # some at the same time: the id decides
         ledger(number, created_at=moment + timedelta(seconds=number // 3))
-    seen: list[str] = []
+    ids: list[str] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
         body = http.get("/api/v1/requests", params=query).json()
-        seen += [row["id"] for row in body["data"]]
-        ledger(100 + len(seen))
+        ids += [row["id"] for row in body["data"]]
+        ledger(100 + len(ids))
         if body["next_cursor"] is None:
             break
         query["cursor"] = body["next_cursor"]
-    assert [int(one[-6:]) for one in seen] == [6, 5, 4, 3, 2, 1, 0]
+    assert [int(row_id[-6:]) for row_id in ids] == [6, 5, 4, 3, 2, 1, 0]
 
 
 def test_the_export_has_what_the_list_has_in_both_formats(
@@ -300,15 +302,15 @@ def test_the_export_has_what_the_list_has_in_both_formats(
     assert {(row["served_model"], row["cost_usd"]) for row in rows} == {("'=1+1", "0.000000001")}
     lines = http.get("/api/v1/requests/export", params={"strategy": "cost", "format": "ndjson"})
     assert lines.headers["content-type"] == "application/x-ndjson"
-    told = [json.loads(line, parse_float=Decimal) for line in lines.text.splitlines()]
-    assert [row["id"] for row in told] == ids
-    assert {(row["served_model"], row["cost_usd"]) for row in told} == {("=1+1", Decimal("0.000000001"))}
+    exported = [json.loads(line, parse_float=Decimal) for line in lines.text.splitlines()]
+    assert [row["id"] for row in exported] == ids
+    assert {(row["served_model"], row["cost_usd"]) for row in exported} == {("=1+1", Decimal("0.000000001"))}
     assert stranger.get("/api/v1/requests/export", params={"format": "ndjson"}).text == ""
 
 
 def test_the_export_takes_no_page_and_no_other_format(http: httpx.Client) -> None:
-    assert _bad(http.get("/api/v1/requests/export", params={"limit": 5})) == ["limit"]
-    assert _bad(http.get("/api/v1/requests/export", params={"format": "xml"})) == ["format"]
+    assert _error_fields(http.get("/api/v1/requests/export", params={"limit": 5})) == ["limit"]
+    assert _error_fields(http.get("/api/v1/requests/export", params={"format": "xml"})) == ["format"]
 
 
 def test_filters_pick_rows(http: httpx.Client, ledger: Callable[..., Any], account: Any) -> None:
@@ -374,7 +376,7 @@ def test_a_filter_tests_so_many_rows_a_page(
 def test_bad_queries_of_the_log_name_the_field(
     http: httpx.Client, query: dict[str, Any], named: list[str]
 ) -> None:
-    assert _bad(http.get("/api/v1/requests", params=query)) == named
+    assert _error_fields(http.get("/api/v1/requests", params=query)) == named
 
 
 def test_the_log_asks_the_database_as_often_for_many_rows(
@@ -409,11 +411,14 @@ def test_usage_adds_up_every_way(http: httpx.Client, ledger: Callable[..., Any],
         "cost_usd": 0.000000246,
         "unpriced_requests": 1,
     }
-    assert [(one["day"], one["requests"]) for one in used["by_day"]] == [("2026-03-04", 3), ("2026-03-05", 1)]
-    assert {one["model"]: one["requests"] for one in used["by_model"]} == {
+    assert [(total["day"], total["requests"]) for total in used["by_day"]] == [
+        ("2026-03-04", 3),
+        ("2026-03-05", 1),
+    ]
+    assert {total["model"]: total["requests"] for total in used["by_model"]} == {
         "model-a": 2, "model-b": 1, None: 1
     }  # fmt: skip
-    assert {one["provider"]: one["requests"] for one in used["by_provider"]} == {
+    assert {total["provider"]: total["requests"] for total in used["by_provider"]} == {
         "somebody": 2, "else": 1, None: 1
     }  # fmt: skip
     (of_key,) = used["by_key"]
@@ -443,7 +448,7 @@ def test_bad_queries_of_usage_name_the_field(
     http: httpx.Client, query: dict[str, Any], named: list[str]
 ) -> None:
     response = http.get("/api/v1/usage", params=query)
-    assert (_bad(response) if named else list(_ok(response)["by_day"])) == named
+    assert (_error_fields(response) if named else list(_ok(response)["by_day"])) == named
 
 
 def test_the_key_says_what_it_may_and_has_left(with_key: Callable[..., httpx.Client], account: Any) -> None:
@@ -505,8 +510,8 @@ def _as_documented(document: dict[str, Any], schema: dict[str, Any], value: Any,
         for name, inner in schema["properties"].items():
             _as_documented(document, inner, value[name], f"{at}.{name}")
     elif schema["type"] == "array":
-        for one in value:
-            _as_documented(document, schema["items"], one, f"{at}[]")
+        for item in value:
+            _as_documented(document, schema["items"], item, f"{at}[]")
     else:
         kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict}
         assert isinstance(value, kinds[schema["type"]]), at
@@ -518,7 +523,7 @@ def test_answers_are_as_documented(
     request_id = _chat(http)["id"]
     ledger(1, status="failed", error_code="provider_error", served_model="", provider="")
     feedback = {"request_id": request_id}
-    asked: list[tuple[str, str, Any]] = [
+    calls: list[tuple[str, str, Any]] = [
         ("POST", "/api/v1/route", CHAT | {"test_mode": True}),
         ("POST", "/api/v1/feedback", feedback | {"thumb": "up"}),
         ("POST", "/api/v1/insights/feedback", feedback | {"rating": 4}),
@@ -529,9 +534,9 @@ def test_answers_are_as_documented(
         ("GET", "/api/v1/key", None),
         ("DELETE", "/api/v1/insights/learning", None),
     ]
-    for method, path, body in asked:
-        told = http.request(method, path, json=body)
-        _ok(told)
+    for method, path, body in calls:
+        response = http.request(method, path, json=body)
+        _ok(response)
         operation = document["paths"][path.replace(request_id, "{request_id}")][method.lower()]
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        _as_documented(document, schema, told.json(), f"{method} {path}")
+        _as_documented(document, schema, response.json(), f"{method} {path}")

@@ -1,4 +1,4 @@
-"""What a good answer looks like at each door, streamed and not (spec/api.md)."""
+"""Answers at each door, streamed and whole."""
 
 import json
 from decimal import Decimal
@@ -72,12 +72,12 @@ def test_the_openai_answer_is_a_chat_completion(openai_door: Door) -> None:
 def test_the_headers_say_who_answered_and_for_how_much(door: Door) -> None:
     response = door.ask()
     row = Request.objects.get(pk=response.headers["x-request-id"])
-    told = response.headers
-    assert told["x-routeplex-model"] == row.served_model
-    assert told["x-routeplex-provider"] == row.provider
-    assert told["x-routeplex-strategy"] == "auto"
-    assert told["x-routeplex-fallback-used"] == "false"
-    assert Decimal(told["x-routeplex-cost-usd"]) == row.cost_usd
+    headers = response.headers
+    assert headers["x-routeplex-model"] == row.served_model
+    assert headers["x-routeplex-provider"] == row.provider
+    assert headers["x-routeplex-strategy"] == "auto"
+    assert headers["x-routeplex-fallback-used"] == "false"
+    assert Decimal(headers["x-routeplex-cost-usd"]) == row.cost_usd
     assert row.door == door.name
 
 
@@ -89,7 +89,7 @@ def test_the_cost_is_the_ledgers_to_the_last_digit(door: Door) -> None:
     assert cost == Request.objects.get(pk=response.headers["x-request-id"]).cost_usd
 
 
-def test_limits_are_told_in_headers(server: str, account: Any) -> None:
+def test_headers_report_the_limits(server: str, account: Any) -> None:
     import httpx
 
     from accounts.caller import Limits
@@ -109,16 +109,16 @@ def test_limits_are_told_in_headers(server: str, account: Any) -> None:
 @pytest.mark.parametrize("mode", ["buffered", "realtime"])
 def test_the_native_stream_has_the_contracts_events(native: Door, mode: str) -> None:
     response = native.ask(stream=True, stream_mode=mode)
-    told = events(response)
-    assert {event["type"] for event in told[1:-1]} == {"delta"}
-    start, done = told[0], told[-1]
+    sent = events(response)
+    assert {event["type"] for event in sent[1:-1]} == {"delta"}
+    start, done = sent[0], sent[-1]
     assert start == {
         "type": "start",
         "request_id": response.headers["x-request-id"],
         "model": response.headers["x-routeplex-model"],
         "provider": response.headers["x-routeplex-provider"],
     }
-    assert "".join(event["content"] for event in told[1:-1]) == "The capital of France is Paris."
+    assert "".join(event["content"] for event in sent[1:-1]) == "The capital of France is Paris."
     assert set(done) == {
         "type", "model_used", "provider", "usage", "finish_reason", "latency_ms", "fallback_used", "routing",
     }  # fmt: skip
@@ -152,14 +152,14 @@ def test_text_beyond_ascii_is_escaped_and_whole(door: Door, simulator: Simulator
     streamed = events(door.ask(messages=question, model=MANUAL, stream=True))
     if door.name == "native":
         expected = whole.json()["data"]["output"]
-        assert "".join(one["content"] for one in streamed if one["type"] == "delta") == expected
+        assert "".join(event["content"] for event in streamed if event["type"] == "delta") == expected
     else:
         expected = whole.json()["choices"][0]["message"]["content"]
-        assert "".join(one["choices"][0]["delta"].get("content") or "" for one in streamed) == expected
+        assert "".join(event["choices"][0]["delta"].get("content") or "" for event in streamed) == expected
 
 
 @OPENAI_SHAPED
-def test_a_tool_call_is_told_in_openais_shape_at_both_doors(door: Door) -> None:
+def test_a_tool_call_has_openais_shape_at_both_doors(door: Door) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     body = door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice).json()
     if door.name == "native":
@@ -178,14 +178,14 @@ def test_a_tool_call_is_told_in_openais_shape_at_both_doors(door: Door) -> None:
 @OPENAI_SHAPED
 def test_a_streamed_tool_call_adds_up(door: Door) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
-    told = events(door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice, stream=True))
+    sent = events(door.ask(model=MANUAL, tools=TOOLS, tool_choice=choice, stream=True))
     if door.name == "native":
-        pieces = [one for one in told if one["type"] == "tool_call"]
-        assert {(one["index"], one["name"]) for one in pieces} == {(0, "get_weather")}
-        assert len({one["id"] for one in pieces}) == 1
-        arguments = "".join(one["arguments"] for one in pieces)
+        pieces = [event for event in sent if event["type"] == "tool_call"]
+        assert {(event["index"], event["name"]) for event in pieces} == {(0, "get_weather")}
+        assert len({event["id"] for event in pieces}) == 1
+        arguments = "".join(event["arguments"] for event in pieces)
     else:
-        deltas = [one["choices"][0]["delta"].get("tool_calls", []) for one in told]
+        deltas = [event["choices"][0]["delta"].get("tool_calls", []) for event in sent]
         calls = [call for delta in deltas for call in delta]
         assert (calls[0]["type"], calls[0]["function"]["name"]) == ("function", "get_weather")
         assert all("id" not in call for call in calls[1:])
@@ -197,7 +197,7 @@ def test_several_choices_stream_side_by_side(openai_door: Door) -> None:
     body = openai_door.ask(model=MANUAL, n=2).json()
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     chunks = events(openai_door.ask(model=MANUAL, n=2, stream=True))
-    finishes = [one["choices"][0]["index"] for one in chunks if one["choices"][0]["finish_reason"]]
+    finishes = [chunk["choices"][0]["index"] for chunk in chunks if chunk["choices"][0]["finish_reason"]]
     assert sorted(finishes) == [0, 1]
     assert ["usage" in chunk for chunk in chunks].count(True) == 1
 
@@ -262,18 +262,18 @@ def test_enhancement_changes_the_last_user_message_and_says_so(door: Door, simul
         {"role": "user", "content": "fix my code"},
     ]
     if door.name == "native":
-        told = door.ask(messages=conversation, enhance_prompt=True).json()["data"]["enhancement"]
+        enhancement = door.ask(messages=conversation, enhance_prompt=True).json()["data"]["enhancement"]
     else:
         response = door.ask(headers={"X-RoutePlex-Enhance": "true"}, messages=conversation)
-        told = response.json()["x_routeplex"]["enhancement"]
-    assert set(told) == {"applied", "original_prompt", "enhanced_prompt", "query_type"}
-    assert told["applied"] is True
-    assert told["original_prompt"] == "fix my code" != told["enhanced_prompt"]
+        enhancement = response.json()["x_routeplex"]["enhancement"]
+    assert set(enhancement) == {"applied", "original_prompt", "enhanced_prompt", "query_type"}
+    assert enhancement["applied"] is True
+    assert enhancement["original_prompt"] == "fix my code" != enhancement["enhanced_prompt"]
 
 
-def test_enhancement_is_told_also_when_nothing_changed_and_in_streams(native: Door) -> None:
+def test_enhancement_is_reported_without_changes_and_in_streams(native: Door) -> None:
     quiet = [{"role": "system", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}]
-    told = native.ask(messages=quiet, enhance_prompt=True).json()["data"]["enhancement"]
-    assert told["applied"] is False
+    enhancement = native.ask(messages=quiet, enhance_prompt=True).json()["data"]["enhancement"]
+    assert enhancement["applied"] is False
     done = events(native.ask(stream=True, enhance_prompt=True))[-1]
     assert isinstance(done["enhancement"]["applied"], bool)

@@ -41,10 +41,10 @@ def test_routeplex_pins_a_model_and_tests_with_default_ones(client: routeplex.Ro
 
 @pytest.mark.parametrize("mode", ["buffered", "realtime"])
 def test_routeplex_streams_in_both_modes(client: routeplex.RoutePlex, mode: str) -> None:
-    told = list(client.chat_stream(QUESTION, stream_mode=mode))
-    assert [told[0].type, told[-1].type] == ["start", "done"]
-    assert "".join(event.content or "" for event in told if event.type == "delta") == ANSWER
-    assert told[-1].usage["cost_usd"] > 0
+    body = list(client.chat_stream(QUESTION, stream_mode=mode))
+    assert [body[0].type, body[-1].type] == ["start", "done"]
+    assert "".join(event.content or "" for event in body if event.type == "delta") == ANSWER
+    assert body[-1].usage["cost_usd"] > 0
 
 
 def test_routeplex_raises_its_typed_errors(

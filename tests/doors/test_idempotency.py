@@ -147,7 +147,7 @@ def test_twenty_duplicates_make_one_call_and_get_one_answer(
 ) -> None:
     simulator.fault(kind="delay", delay_s=0.5, count=1)
     with ThreadPoolExecutor(20) as pool:
-        answers = [one.result() for one in [pool.submit(call.ask) for _ in range(20)]]
+        answers = [future.result() for future in [pool.submit(call.ask) for _ in range(20)]]
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert len({answer.headers["x-request-id"] for answer in answers}) == 1
@@ -187,7 +187,7 @@ def test_a_duplicate_of_a_failing_request_runs_too(
 ) -> None:
     simulator.fault(kind="status", status=500)
     with ThreadPoolExecutor(2) as pool:
-        answers = [one.result() for one in [pool.submit(call.ask) for _ in range(2)]]
+        answers = [future.result() for future in [pool.submit(call.ask) for _ in range(2)]]
     assert {answer.status_code for answer in answers} <= {502, 503}
     assert len({answer.headers["x-request-id"] for answer in answers}) == 2
     assert [row.status for row in rows(account)] == [Request.Status.FAILED] * 2
@@ -404,10 +404,10 @@ def test_the_openai_client_takes_a_replayed_answer(
 
 def _database_url() -> str:
     """Of the tests' own database, for another process."""
-    told = connection.settings_dict
+    database = connection.settings_dict
     if connection.vendor == "sqlite":
-        return f"sqlite:///{told['NAME']}"
-    return f"postgres://{told['USER']}:{told['PASSWORD']}@{told['HOST']}:{told['PORT']}/{told['NAME']}"
+        return f"sqlite:///{database['NAME']}"
+    return f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
 
 
 @contextmanager
@@ -456,8 +456,8 @@ def test_a_twin_at_another_process_waits_for_the_first(
     ):
         there = Call(Door(elsewhere, call.door.name), call.streamed)
         there.key = call.key
-        futures = [pool.submit(one.ask) for _ in range(3) for one in (call, there)]
-        answers = [one.result() for one in futures]
+        futures = [pool.submit(future.ask) for _ in range(3) for future in (call, there)]
+        answers = [future.result() for future in futures]
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert len(rows(account)) == len(simulator.calls()) == 1

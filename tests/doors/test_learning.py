@@ -14,23 +14,23 @@ def chat(http: httpx.Client) -> tuple[str, dict[str, float]]:
 
     answer = http.post("/api/v1/chat", json=BODY).json()["data"]
     row = Request.objects.get(pk=answer["id"])
-    return row.pk, {one["arm"]: one["learned"] for one in row.trace["candidates"]}
+    return row.pk, {candidate["arm"]: candidate["learned"] for candidate in row.trace["candidates"]}
 
 
-def test_the_next_decision_heeds_what_was_said_and_says_so(
+def test_feedback_moves_the_next_decision_and_is_reported(
     http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("routing.learning.account.FRESH_S", 0.0)
     assert not any(chat(http)[1].values())
     for _ in range(25):  # the gate is ten of one model, and some go elsewhere by exploration or by learning
         request_id, _ = chat(http)
-        said = http.post("/api/v1/feedback", json={"request_id": request_id, "thumb": "down"})
-        assert said.status_code == 200
-    told = http.get("/api/v1/insights/learning").json()["data"]
-    assert told["influence"]["applied"] is True
+        response = http.post("/api/v1/feedback", json={"request_id": request_id, "thumb": "down"})
+        assert response.status_code == 200
+    learning = http.get("/api/v1/insights/learning").json()["data"]
+    assert learning["influence"]["applied"] is True
     chat(http)  # what it decides with is read anew behind it
     _, learned = chat(http)
-    moved = {one["arm"] for one in told["learnt"] if one["shift"] < 0}
+    moved = {posterior["arm"] for posterior in learning["learnt"] if posterior["shift"] < 0}
     assert moved
     assert all(learned[arm] < 0 for arm in moved)
     assert not any(shift for arm, shift in learned.items() if arm not in moved)
@@ -49,5 +49,5 @@ def test_off_nothing_is_heeded(http: httpx.Client, account: Any, monkeypatch: py
         http.post("/api/v1/feedback", json={"request_id": request_id, "thumb": "down"})
     chat(http)
     assert not any(chat(http)[1].values())
-    told = http.get("/api/v1/insights/learning").json()["data"]["influence"]
-    assert (told["applied"], told["mode"]) == (False, "off")
+    influence = http.get("/api/v1/insights/learning").json()["data"]["influence"]
+    assert (influence["applied"], influence["mode"]) == (False, "off")

@@ -1,4 +1,4 @@
-"""What needs no key: estimates, enhancement, the models."""
+"""Endpoints that need no key: estimates, enhancement and models."""
 
 from typing import Any
 
@@ -24,25 +24,29 @@ QUESTION = [{"role": "user", "content": "Write a blog post about AI"}]
 
 
 def test_an_estimate_without_a_model_is_of_a_cheap_one(anyone: httpx.Client) -> None:
-    told = data(anyone.post("/api/v1/chat/estimate", json={"messages": QUESTION}))
-    assert told["max_output_tokens"] == 512
-    assert told["total_tokens"] == told["input_tokens"] + 512
-    assert 0 < told["estimated_cost_usd"] < 0.001
-    assert told["confidence"] in ("high", "medium", "low")
+    estimate = data(anyone.post("/api/v1/chat/estimate", json={"messages": QUESTION}))
+    assert estimate["max_output_tokens"] == 512
+    assert estimate["total_tokens"] == estimate["input_tokens"] + 512
+    assert 0 < estimate["estimated_cost_usd"] < 0.001
+    assert estimate["confidence"] in ("high", "medium", "low")
 
 
 def test_an_estimate_of_a_model_uses_its_prices(anyone: httpx.Client) -> None:
     body = {"messages": QUESTION, "model": "gpt-4o", "max_output_tokens": 1000}
-    told = data(anyone.post("/api/v1/chat/estimate", json=body))
-    assert told["model"] == "gpt-4o"
-    assert told["pricing"] == {"input_per_1k": 0.0025, "output_per_1k": 0.01}
-    assert told["estimated_cost_usd"] == pytest.approx(0.01 + told["input_tokens"] * 0.0000025, abs=1e-9)
+    estimate = data(anyone.post("/api/v1/chat/estimate", json=body))
+    assert estimate["model"] == "gpt-4o"
+    assert estimate["pricing"] == {"input_per_1k": 0.0025, "output_per_1k": 0.01}
+    assert estimate["estimated_cost_usd"] == pytest.approx(
+        0.01 + estimate["input_tokens"] * 0.0000025, abs=1e-9
+    )
 
 
 def test_an_estimate_of_a_retired_model_is_of_its_successor_and_says_so(anyone: httpx.Client) -> None:
-    told = data(anyone.post("/api/v1/chat/estimate", json={"messages": QUESTION, "model": "gpt-4.1-nano"}))
-    assert told["model"] != "gpt-4.1-nano"
-    assert "retired" in told["note"]
+    estimate = data(
+        anyone.post("/api/v1/chat/estimate", json={"messages": QUESTION, "model": "gpt-4.1-nano"})
+    )
+    assert estimate["model"] != "gpt-4.1-nano"
+    assert "retired" in estimate["note"]
 
 
 @pytest.mark.parametrize(
@@ -72,10 +76,10 @@ def test_an_unknown_model_gets_near_matches(anyone: httpx.Client) -> None:
 
 
 def test_enhance_says_what_it_did(anyone: httpx.Client) -> None:
-    told = data(anyone.post("/api/v1/chat/enhance", json={"prompt": "fix my code"}))
-    assert told["changed"]
-    assert told["original_prompt"] == "fix my code"
-    assert told["query_type"] == "debugging"
+    enhancement = data(anyone.post("/api/v1/chat/enhance", json={"prompt": "fix my code"}))
+    assert enhancement["changed"]
+    assert enhancement["original_prompt"] == "fix my code"
+    assert enhancement["query_type"] == "debugging"
 
 
 def test_the_models_say_all_a_caller_needs(anyone: httpx.Client) -> None:
