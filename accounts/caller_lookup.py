@@ -10,11 +10,11 @@ import ipaddress
 import logging
 import threading
 import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from cachetools import FIFOCache
 from django.db import DatabaseError, connections
 from django.db.models import Q
 from msgspec.structs import asdict
@@ -96,17 +96,18 @@ def close_connections() -> None:
 class _Memory:
     """Digest → Caller, or None for a digest of no key; bounded, the oldest entry is dropped first."""
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
-        self._unknown: OrderedDict[str, float] = OrderedDict()
+    def __init__(self, most_known: int = _KNOWN_KEPT, most_unknown: int = _UNKNOWN_KEPT) -> None:
+        self._known: FIFOCache[str, tuple[float, Caller]] = FIFOCache(most_known)
+        self._unknown: FIFOCache[str, float] = FIFOCache(most_unknown)
         self._lock = threading.Lock()
 
     def get(self, digest: str) -> tuple[bool, Caller | None]:
         now = time.monotonic()
-        known = self._known.get(digest)
-        if known is not None and known[0] > now:
-            return True, known[1]
-        return self._unknown.get(digest, 0.0) > now, None
+        with self._lock:
+            known = self._known.get(digest)
+            if known is not None and known[0] > now:
+                return True, known[1]
+            return self._unknown.get(digest, 0.0) > now, None
 
     def put(self, digest: str, caller: Caller | None, until: float) -> None:
         with self._lock:
@@ -114,12 +115,8 @@ class _Memory:
             self._unknown.pop(digest, None)
             if caller is not None:
                 self._known[digest] = (until, caller)
-                if len(self._known) > _KNOWN_KEPT:
-                    self._known.popitem(last=False)
             else:
                 self._unknown[digest] = until
-                if len(self._unknown) > _UNKNOWN_KEPT:
-                    self._unknown.popitem(last=False)
 
     def drop(self, digest: str) -> None:
         with self._lock:

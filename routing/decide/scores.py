@@ -19,7 +19,6 @@ from routing.decide.prediction import (
     difficulty,
     features,
     item_response,
-    quality,
     skills,
     translation,
 )
@@ -29,6 +28,8 @@ from routing.language.chat import ChatRequest, Mode
 from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
+
+INTERVAL = 1.64  # standard deviations: 90 %
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     # prompt than at its skills on average. Their difference moves the logits of the skill table.
     hard = difficulty.estimate(scaled, prompt.summary.known, known, fit)
     better = item_response.term(scaled, mix, known, arm_table.place, fit)
-    p, low, high = quality.success(arm_table, mix, better - hard)
+    p, low, high = _success(arm_table, mix, better - hard)
     # An answer fails too when reasoning uses up the output limit: `finished` multiplies P(success). What the
     # account's own outcomes taught is added afterwards, in points of probability.
     out = forecast.output(arm_table, mix, hard, request.max_output_tokens)
@@ -110,6 +111,23 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
         notes=(*decision_input.notes, *_notes(prompt, size, cached)),
     )
+
+
+def _success(arm_table: ArmTable, mix: artefact.Array, prompt_term: Row) -> tuple[Row, Row, Row]:
+    """P(success) and the ends of its 90 % interval, `(n,)` each. `prompt_term`: `(n,)` logits to add.
+
+    Probabilities, not logits, are averaged over skills: where a third of the mix is mathematics, a model that
+    cannot do mathematics fails in about a third of cases.
+    """
+    weights = mix.astype(np.float64)
+    at_zero = np.clip(arm_table.success @ weights, 1e-6, 1 - 1e-6)
+    logit = np.log(at_zero / (1 - at_zero)) + prompt_term
+    sd = arm_table.sd @ weights
+    return _sigmoid(logit), _sigmoid(logit - INTERVAL * sd), _sigmoid(logit + INTERVAL * sd)
+
+
+def _sigmoid(logit: Row) -> Row:
+    return 1 / (1 + np.exp(-logit))
 
 
 def _calls(request: ChatRequest, arm_table: ArmTable) -> Row | int:

@@ -5,10 +5,10 @@ is its next turn. Only a keyed hash of them is stored, in this process.
 """
 
 import hashlib
-from collections import OrderedDict
 from datetime import datetime
 
 import msgspec
+from cachetools import LRUCache
 
 from routing.decide.decision import Conversation
 from routing.language.arms import Arm
@@ -20,10 +20,10 @@ _SHORTEST_TOKENS = 1024  # providers cache prefixes from 512 to 4096 tokens on, 
 
 
 class Conversations:
-    """The latest turn of each conversation; the least recently answered are dropped first."""
+    """The latest turn of each conversation; the least recently used are dropped first."""
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[bytes, Conversation] = OrderedDict()
+        self._turns: LRUCache[bytes, Conversation] = LRUCache(MOST_CONVERSATIONS)
 
     def recall(self, account_id: int, request: ChatRequest) -> Conversation | None:
         """The previous turn, if this process served it."""
@@ -36,11 +36,7 @@ class Conversations:
         """Store an answered turn; `input_tokens` is the length of the prefix that the next turn shares."""
         if input_tokens < _SHORTEST_TOKENS:
             return
-        key = _key(account_id, request.messages)
-        self._turns[key] = Conversation(arm, input_tokens, at)
-        self._turns.move_to_end(key)
-        if len(self._turns) > MOST_CONVERSATIONS:
-            self._turns.popitem(last=False)
+        self._turns[_key(account_id, request.messages)] = Conversation(arm, input_tokens, at)
 
 
 def _before_last_answer(messages: tuple[Message, ...]) -> tuple[Message, ...]:

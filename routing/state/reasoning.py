@@ -9,11 +9,11 @@ database.
 import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
+from cachetools import TTLCache
 from django.conf import settings
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -154,34 +154,21 @@ def _key(account_id: int, ids: Iterable[str]) -> bytes:
 
 
 class MemoryStore:
-    """In this process, bounded; the oldest are dropped first."""
+    """In this process, bounded by bytes; the least recently used turns are dropped first."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._turns: OrderedDict[bytes, tuple[float, bytes]] = (
-            OrderedDict()
-        )  # expiry by time.monotonic(), and the turn
-        self._bytes = 0
+    def __init__(self, seconds: float, most_bytes: int = MOST_BYTES) -> None:
+        self._turns: TTLCache[bytes, bytes] = TTLCache(
+            most_bytes, seconds, timer=lambda: time.monotonic(), getsizeof=len
+        )
 
     async def put(self, key: bytes, turn: bytes) -> None:
-        self._drop(key)
-        self._turns[key] = (time.monotonic() + self._seconds, turn)
-        self._bytes += len(turn)
-        while self._bytes > MOST_BYTES or next(iter(self._turns.values()))[0] < time.monotonic():
-            self._drop(next(iter(self._turns)))
+        self._turns[key] = turn
 
     async def get(self, keys: list[bytes]) -> list[bytes | None]:
-        now = time.monotonic()
-        entries = [self._turns.get(key) for key in keys]
-        return [entry[1] if entry is not None and entry[0] >= now else None for entry in entries]
+        return [self._turns.get(key) for key in keys]
 
     async def close(self) -> None:
         self._turns.clear()
-
-    def _drop(self, key: bytes) -> None:
-        dropped = self._turns.pop(key, None)
-        if dropped is not None:
-            self._bytes -= len(dropped[1])
 
 
 class RedisStore:

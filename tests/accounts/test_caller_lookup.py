@@ -91,8 +91,7 @@ def test_a_key_revoked_elsewhere_is_refused_within_two_seconds(
 def test_guessing_pushes_no_caller_out_of_memory(
     their_account: Account, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callers, "_UNKNOWN_KEPT", 3)
-    monkeypatch.setattr(callers, "_KNOWN_KEPT", 3)
+    monkeypatch.setattr(callers, "_memory", callers._Memory(3, 3))
     _, secret = create_key(their_account, "laptop")
     find_caller_sync(secret, None)
     guesses = [new_secret() for _ in range(4)]

@@ -185,7 +185,7 @@ async def test_turns_expire_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatc
     clock[0] += 61
     request = turn("a", "b")
     assert await Reasoning(store).recalled(1, request) is request
-    monkeypatch.setattr(reasoning, "MOST_BYTES", 1000)
+    store = MemoryStore(60, most_bytes=1000)
     for number in range(50):
         await store.put(bytes([number]), b"x" * 100)
     assert await store.get([bytes([0]), bytes([49])]) == [None, b"x" * 100]
