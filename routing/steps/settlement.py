@@ -35,9 +35,7 @@ class Settled(msgspec.Struct, frozen=True):
     provider: str
     usage: Usage
     cost_usd: Decimal | None  # None: unpriced
-    baseline_usd: Decimal | None
     latency_ms: int
-    ttft_ms: int | None
     fallback_used: bool
     finish_reason: str
     attempts: tuple[AttemptSummary, ...]
@@ -234,9 +232,7 @@ def _settled(settlement: Settlement, attempts: Sequence[AttemptRecord], fidelity
         provider=settlement.provider,
         usage=settlement.usage,
         cost_usd=settlement.cost_usd,
-        baseline_usd=settlement.baseline_usd,
         latency_ms=settlement.latency_ms,
-        ttft_ms=settlement.ttft_ms,
         fallback_used=settlement.fallback_used,
         finish_reason=settlement.finish_reason,
         attempts=tuple(attempt.summary() for attempt in attempts),
