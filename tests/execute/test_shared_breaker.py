@@ -134,17 +134,17 @@ async def test_a_page_reads_what_any_process_opened(processes: Processes) -> Non
 async def test_row_23_without_redis_each_process_goes_on_and_nothing_waits(own_redis: RedisServer) -> None:
     async with Processes(own_redis.url) as two:
         own_redis.stop()
-        fail(two.one, 1, retry_after_s=0.2)
-        assert is_blocked(two.one)
-        assert circuits_of_all(two.url, two.prefix, [two.one], time.monotonic())[0].name == "m"
+        fail(two.first, 1, retry_after_s=0.2)
+        assert is_blocked(two.first)
+        assert circuits_of_all(two.url, two.prefix, [two.first], time.monotonic())[0].name == "m"
         await asyncio.sleep(0.25)
         began = time.monotonic()
-        assert await two.admits(two.one), "its own probe"
-        assert not await two.admits(two.one), "and no second one"
+        assert await two.admits(two.first), "its own probe"
+        assert not await two.admits(two.first), "and no second one"
         assert await two.admits(two.other), "the other does not know"
         assert time.monotonic() - began < 3 * CLAIM_S
 
-        fail(two.one)
+        fail(two.first)
         own_redis.start()
         await eventually(lambda: is_blocked(two.other), EVERY_S * 3)
 
