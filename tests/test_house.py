@@ -43,8 +43,8 @@ def test_the_page_to_read_first_is_short() -> None:
 # Most modules in a folder, without __init__ and apps. Larger folders need a folder level.
 FOLDER_LIMIT = 16
 LARGER_FOLDERS = {
-    "accounts": 18,
-    "routing/doors/shared": 20,
+    "accounts": 17,  # one module each for authentication, keys, members, audit and so on; one level suffices
+    "routing/doors/shared": 20,  # one module for each thing that four doors share
 }
 
 
@@ -99,16 +99,14 @@ def test_every_module_says_its_job_in_its_first_line() -> None:
 
 
 # How many banned names and phrases each folder may still have. These figures only ever go down.
-LEFT_TO_RENAME = {
-    "accounts": 48,
-    "billing": 201,
+LEFT_TO_RENAME: dict[str, int] = {
+    "accounts": 26,
+    "billing": 177,
     "core": 14,
-    "routing": 224,
-    "routeplex_site": 3,
-    "bench": 0,
-    "tests": 673,
+    "routing": 156,
+    "tests": 296,
 }
-CITATIONS_LEFT = 82
+CITATIONS_LEFT = 54
 
 
 def test_banned_names_and_phrases_only_become_fewer() -> None:
