@@ -1,4 +1,4 @@
-"""The Anthropic Messages dialect: answers, streamed and whole."""
+"""Anthropic Messages API: answers, streamed and whole."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -100,7 +100,7 @@ class _OpenBlock:
 
     def __init__(self, block: _Block, call: int | None) -> None:
         self.block = block
-        self.call = call  # index among the tool calls: blocks of other kinds count for the API only (trap 7)
+        self.call = call  # index among the tool calls; the API's index counts all blocks
         self.thinking: list[str] = []
         self.signature: list[str] = []
         self.spelled = False  # a delta of tool input came
@@ -125,8 +125,8 @@ class Stream(SseStream):
             case "message_start" if frame.message:
                 yield Started(frame.message.model or self.context.model, frame.message.id)
                 if self._counts.add(frame.message.usage):
-                    # What a cut stream will have cost at least: its input. The output is counted as 1 here,
-                    # which only says that it begins (providers.md §3).
+                    # The least that a cut stream costs: its input. The API states 1 output token here, which
+                    # is a placeholder.
                     counted = self._counts.usage
                     yield UsageReport(msgspec.structs.replace(counted, output_tokens=0, reasoning_tokens=0))
             case "content_block_start" if frame.content_block:
@@ -214,7 +214,7 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
 
 
 def finish_reason(reason: str) -> FinishReason:
-    """Raises UpstreamFailure for reasons that are no end of an answer (trap 11)."""
+    """Raises UpstreamFailure for a stop reason that does not end an answer."""
     try:
         return FINISH[reason]
     except KeyError:
@@ -226,7 +226,7 @@ def _arguments(value: Any) -> str:
 
 
 def _replay(block: _Block, provider: str) -> Iterator[StreamEvent]:
-    """What the API wants back unchanged: signed thinking and redacted thinking."""
+    """The blocks that the API expects back unchanged: signed thinking and redacted thinking."""
     if block.type == "thinking" and block.signature:
         data = {"type": "thinking", "thinking": block.thinking or "", "signature": block.signature}
         yield ReasoningDelta(carried=Opaque(provider, data))
@@ -235,7 +235,7 @@ def _replay(block: _Block, provider: str) -> Iterator[StreamEvent]:
 
 
 class _Counts:
-    """Usage is cumulative and spread over frames: a later count replaces, an absent one stays (trap 2)."""
+    """Usage is cumulative and spread over frames: a later count replaces an earlier one."""
 
     def __init__(self) -> None:
         self.any = False
@@ -246,7 +246,7 @@ class _Counts:
             return False
         self.any = True
         written = usage.cache_creation
-        seen = {
+        counts = {
             "input": usage.input_tokens,
             "output": usage.output_tokens,
             "read": usage.cache_read_input_tokens,
@@ -254,12 +254,12 @@ class _Counts:
             "written_1h": written.ephemeral_1h_input_tokens if written else None,
             "thinking": usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None,
         }
-        self._counts |= {name: count for name, count in seen.items() if count is not None}
+        self._counts |= {name: count for name, count in counts.items() if count is not None}
         return True
 
     @property
     def usage(self) -> Usage:
-        """Cached tokens stand beside the input here, not inside it."""
+        """In this API cached tokens are counted beside the input, not within it."""
         count = self._counts.get
         hour = count("written_1h", 0)
         return Usage(

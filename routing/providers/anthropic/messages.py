@@ -1,4 +1,4 @@
-"""The Anthropic Messages dialect: a conversation as alternating turns of blocks (providers.md §6)."""
+"""Anthropic Messages API: a conversation as alternating turns of content blocks."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.shared.media import inline
 
 PLACEHOLDER = "."  # where the API demands text and the caller gave none
-# What the API has for the lifetimes of cache marks; OpenAI's become the next longer, or the longest
+# The API's lifetimes of cache marks; OpenAI's lifetimes become the next longer, or the longest
 LIFETIMES: dict[str | None, str] = {"5m": "5m", "1h": "1h", "30m": "1h", "12h": "1h"}
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
@@ -60,7 +60,7 @@ def turns(messages: tuple[Message, ...], model: ModelFacts) -> list[Block]:
         else:
             role, blocks = "user", [block for part in message.parts for block in _user_part(part)]
         if not blocks and role != "user":
-            continue  # its neighbours meet
+            continue  # the turns before and after it are merged
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"].extend(blocks)
         else:
@@ -83,7 +83,7 @@ def _valid_turns(turns: list[Block], model: ModelFacts) -> list[Block]:
 
 
 def _assistant(message: Message, provider: str) -> Iterator[Block]:
-    for part in message.parts:  # thinking comes back before all it led to
+    for part in message.parts:  # thinking stands before the text and calls it led to
         if isinstance(part, Opaque) and is_thinking(part, provider):
             yield part.data
     for part in message.parts:
@@ -94,7 +94,7 @@ def _assistant(message: Message, provider: str) -> Iterator[Block]:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The API wants an object: nothing is {}, and what is not an object is kept as text (trap 7)."""
+    """The call's arguments as an object, which the API demands; other JSON and invalid JSON go in a field."""
     if not call.arguments.strip():
         return {}
     try:
@@ -105,7 +105,7 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
 
 
 def _tool_id(identity: str) -> str:
-    """The id itself where the API's pattern allows, else a stable name for it."""
+    """The id if the API's pattern allows it, else a stable hash of it."""
     if _TOOL_ID.fullmatch(identity):
         return identity
     return "call_" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:24]

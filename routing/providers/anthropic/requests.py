@@ -1,4 +1,4 @@
-"""The Anthropic Messages dialect: requests (its answers are read in anthropic_answer)."""
+"""Anthropic Messages API: requests."""
 
 from typing import Any
 
@@ -28,14 +28,14 @@ from routing.providers.shared.wire import Wire
 
 PATH = "/v1/messages"
 VERSION = "2026-10-21"
-SAMPLING_VERSION = "2023-06-01"  # the last that takes sampling parameters (providers.md §0.2)
+SAMPLING_VERSION = "2023-06-01"  # the last version that takes sampling parameters
 
 MAX_CACHE_MARKS = 4
 SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 JSON_ONLY = "Answer with one JSON object and nothing else: no prose around it, no code fence."
 TO_SCHEMA = "Answer with one JSON document and nothing else, no code fence. Its JSON Schema: "
 
-# Thinking budgets in tokens where a model knows no effort (providers.md §6)
+# Thinking budgets in tokens, for models without efforts
 BUDGETS = {
     Effort.MINIMAL: 1024,
     Effort.LOW: 2048,
@@ -49,7 +49,7 @@ MIN_BUDGET = 1024
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     system, rest = split_system(request.messages)
-    notes: list[str] = []  # instructions that stand in for parameters the model lacks
+    notes: list[str] = []  # instructions in words, in place of parameters the model lacks
     receipt = ReceiptWriter(request, model.provider)
     receipt.keep("files", "tools", "tool_choice", "parallel_tool_calls", "response_format")
     receipt.without_detail()
@@ -224,7 +224,7 @@ def _tool(tool: Tool) -> Block:
 
 
 def _why_not_strict(request: ChatRequest) -> str | None:
-    """The API bounds all strict schemas of a request together."""
+    """The reason not to send strict schemas; the API's limits hold for all schemas of a request together."""
     schemas = [tool.parameters for tool in request.tools if tool.strict]
     if len(schemas) > MOST_STRICT_TOOLS:
         return f"{len(schemas)} tools are, more than {MOST_STRICT_TOOLS}"
@@ -260,7 +260,7 @@ def _format(
 def _place_system(
     body: dict[str, Any], system: tuple[Message, ...], messages: list[Block], notes: list[str]
 ) -> None:
-    """System text to the top level; alone in the request, it is what the user says (trap 6)."""
+    """Put system text at the top level, or into a user message where the request has no other message."""
     blocks = [
         marked({"type": "text", "text": part.text}, part.cache)
         for message in system
@@ -277,7 +277,7 @@ def _place_system(
 
 
 def _bound_cache_marks(body: dict[str, Any], receipt: ReceiptWriter) -> None:
-    """At most four: the last ones, whose prefixes hold the others'."""
+    """Keep the last four cache marks, the most the API takes; their prefixes contain the others."""
     places: list[Block] = [*body.get("tools", ())]
     if isinstance(body.get("system"), list):
         places.extend(body["system"])

@@ -4,9 +4,9 @@ from typing import Any
 
 from routing.providers.shared.schemas import Adapted, Schema, is_object, subschemas, with_children_adapted
 
-_NOTES = frozenset({"$schema", "$id", "$comment", "examples"})  # they bind nothing
-# What structured outputs take as it is; the rest goes into the description, as Anthropic's own SDK does
-# (anthropic 2.12.0, lib/_parse/_transform.py). Limits: providers.md §3.
+_NOTES = frozenset({"$schema", "$id", "$comment", "examples"})  # they constrain nothing
+# Keywords that structured outputs take; the rest goes into the description, as Anthropic's own SDK does
+# (anthropic 2.12.0, lib/_parse/_transform.py).
 _KEYS = frozenset(
     {
         "type",
@@ -33,7 +33,7 @@ MOST_STRICT_TOOLS = 20
 
 
 def for_structured_output(schema: Schema) -> Adapted:
-    """Every object closed, as structured outputs demand, and what they do not know said in words."""
+    """The schema with every object closed, and keywords that the API does not take put in the description."""
     changes: dict[str, None] = {}
 
     def adapt(part: Schema) -> Schema:
@@ -55,14 +55,14 @@ def for_structured_output(schema: Schema) -> Adapted:
 
 
 def why_not_structured_output(schema: Schema) -> str | None:
-    """What structured outputs would refuse the schema for, however adapted."""
-    seen = list(subschemas(schema))
-    if any(isinstance(part.get("additionalProperties"), dict) for part in seen):
+    """The reason why structured outputs refuse the schema even when adapted; None: they take it."""
+    parts = list(subschemas(schema))
+    if any(isinstance(part.get("additionalProperties"), dict) for part in parts):
         return "an object takes any property names"
-    optional = sum(len(set(part.get("properties") or ()) - set(part.get("required") or ())) for part in seen)
+    optional = sum(len(set(part.get("properties") or ()) - set(part.get("required") or ())) for part in parts)
     if optional > MOST_OPTIONAL:
         return f"{optional} properties are optional, more than {MOST_OPTIONAL}"
-    unions = sum("anyOf" in part or "oneOf" in part or isinstance(part.get("type"), list) for part in seen)
+    unions = sum("anyOf" in part or "oneOf" in part or isinstance(part.get("type"), list) for part in parts)
     if unions > MOST_UNIONS:
         return f"{unions} unions, more than {MOST_UNIONS}"
     return "it is recursive" if _is_recursive(schema) else None
@@ -75,7 +75,7 @@ def _is_taken(key: str, value: Any) -> bool:
 
 
 def _is_recursive(schema: Schema) -> bool:
-    """Does a definition lead to itself, or anything to the root?"""
+    """Return whether a definition refers to itself, or anything refers to the root."""
     definitions = {
         f"#/{place}/{name}": part
         for place in ("$defs", "definitions")
@@ -93,7 +93,7 @@ def _is_recursive(schema: Schema) -> bool:
         ahead = set(leads[name])
         while ahead:
             reached |= ahead
-            ahead = {further for one in ahead for further in leads.get(one, ())} - reached
+            ahead = {further for name in ahead for further in leads.get(name, ())} - reached
         if name in reached:
             return True
     return False

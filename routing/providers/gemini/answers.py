@@ -1,4 +1,4 @@
-"""The Gemini generateContent dialect: answers; a stream is whole answers in pieces."""
+"""Gemini generateContent: answers. A stream is a sequence of partial answers in the same form."""
 
 import uuid
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ _FILTERS = (
     "IMAGE_PROHIBITED_CONTENT",
     "IMAGE_RECITATION",
 )
-_GOES_ON = "CONTINUATION"  # long answers of Gemini 4 (providers.md §4)
+_GOES_ON = "CONTINUATION"  # Gemini 4 returns long answers in legs
 FINISH = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
     _GOES_ON: FinishReason.LENGTH,
     **dict.fromkeys(_FILTERS, FinishReason.CONTENT_FILTER),
 }
-# The model misspoke: another try or another model may do better (trap 11)
-_MISSPOKEN = frozenset(
+# The model's output was invalid: a retry or another model may succeed
+_INVALID_OUTPUT = frozenset(
     {
         "MALFORMED_FUNCTION_CALL",
         "MALFORMED_RESPONSE",
@@ -103,7 +103,7 @@ _response = msgspec.json.Decoder(_Response)
 
 
 class Stream(SseStream):
-    """Pieces of the answer, ended by the connection alone."""
+    """Partial answers; the end of the connection is the only end marker."""
 
     def __init__(self, context: CallContext) -> None:
         super().__init__(context)
@@ -133,7 +133,7 @@ def whole(body: bytes, context: CallContext) -> Iterator[WireEvent]:
 
 
 class _Answer:
-    """What has been said so far, over all candidates."""
+    """The state of an answer while it arrives, over all candidates."""
 
     def __init__(self, context: CallContext) -> None:
         self._context = context
@@ -141,7 +141,7 @@ class _Answer:
         self._usage: Usage | None = None
         self._candidates: set[int] = set()
         self._finish: dict[int, FinishReason] = {}
-        self._token: str | None = None  # to go on with, where the answer has one candidate
+        self._token: str | None = None  # continues an answer that has one candidate
         self._calls: dict[int, int] = {}  # candidate → its calls so far
 
     @property
@@ -174,7 +174,7 @@ class _Answer:
                 self._token = candidate.continuation_token if candidate.finish_reason == _GOES_ON else None
 
     def closing(self) -> Iterator[WireEvent]:
-        """A function call ends with STOP: told by the calls, which may come after the reason."""
+        """The API finishes function calls with STOP too: whether there were calls decides the reason."""
         if self._token and len(self._finish) == 1:
             yield Continues(self._token)
             return
@@ -203,7 +203,7 @@ class _Answer:
     def _call(self, call: _Call, signature: str | None, choice: int) -> Iterator[StreamEvent]:
         index = self._calls.get(choice, 0)
         if index and self._context.single_call:
-            return  # the API has no switch against parallel calls
+            return  # the API cannot switch parallel calls off
         self._calls[choice] = index + 1
         own = {"thoughtSignature": signature, "id": call.id}
         yield ToolCallDelta(
@@ -221,7 +221,7 @@ class _Answer:
         reason = candidate.finish_reason or ""
         if reason in FINISH:
             return FINISH[reason]
-        kind = FailureKind.MALFORMED if reason in _MISSPOKEN else FailureKind.SERVER
+        kind = FailureKind.MALFORMED if reason in _INVALID_OUTPUT else FailureKind.SERVER
         raise UpstreamFailure(
             kind,
             candidate.finish_message or f"the provider ended the answer with {reason}",

@@ -1,4 +1,4 @@
-"""The Gemini generateContent dialect: requests (its answers are read in gemini_answer)."""
+"""Gemini generateContent: requests."""
 
 import base64
 import re
@@ -31,13 +31,13 @@ from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 from routing.providers.shared.wire import Wire
 
-BASE = "/v1beta/models/"  # a superset of v1 (providers.md §0.3)
+BASE = "/v1beta/models/"  # v1beta has all of v1, and more
 PLACEHOLDER = "."
 MAX_STOPS = 5
 SERVICE_TIERS = {"flex": "flex", "default": "standard", "standard": "standard", "priority": "priority"}
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
-# Stands in for the signature of a call another provider made (providers.md §4)
+# Replaces the signature of a call that another provider's model made; Gemini accepts this value
 FOREIGN_SIGNATURE = base64.b64encode(b"skip_thought_signature_validator").decode()
 
 LEVELS = {
@@ -71,7 +71,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     system, rest = split_system(request.messages)
     contents = _contents(whole_tool_runs(rest), model)
     instruction = system_text(system)
-    if not contents:  # system text alone is what the user says (trap 6)
+    if not contents:  # a request with system text alone: sent as the user's message
         contents, instruction = [_content("user", [{"text": instruction or PLACEHOLDER}])], ""
     body: _Wire = {"contents": contents}
     if instruction:
@@ -99,7 +99,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
 
 
 def follow_up(wire: Wire, token: str, left: int | None) -> Wire:
-    """The request for the next leg of a long answer: the same, with the token it gave (providers.md §4)."""
+    """The request for the next leg of a long answer: the same request with the token of the last leg."""
     body = msgspec.json.decode(wire.body) | {"continuationToken": token}
     if left is not None:
         body["generationConfig"] = body.get("generationConfig", {}) | {"maxOutputTokens": left}
@@ -160,7 +160,7 @@ def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int 
     if effort is Effort.NONE:
         return {"thinkingBudget": _least_thinking_budget(model)}
     wanted = BUDGETS[effort] if budget is None else min(budget, MOST_BUDGET)
-    if limit and wanted >= limit:  # thoughts count in it: leave as much for the answer
+    if limit and wanted >= limit:  # thoughts count against the limit: leave half of it for the answer
         wanted = max(limit // 2, _least_thinking_budget(model))
     return {"thinkingBudget": wanted, "includeThoughts": True}
 
@@ -211,7 +211,7 @@ def _choice(choice: ToolChoice) -> _Wire:
 
 
 def _contents(messages: tuple[Message, ...], model: ModelFacts) -> list[_Wire]:
-    """Neighbours of one role merged, but a run's function responses stay alone in their content."""
+    """Merge neighbours of one role, but keep function responses in a content of their own."""
     contents: list[_Wire] = []
     names: dict[str, str] = {}
     identities: dict[str, str] = {}
@@ -221,7 +221,7 @@ def _contents(messages: tuple[Message, ...], model: ModelFacts) -> list[_Wire]:
             case Role.ASSISTANT:
                 names |= {call.id: call.name for call in message.tool_calls}
                 identities |= _own_ids(message, model.provider)
-                role, parts = "model", list(_said(message, model))
+                role, parts = "model", list(_model_parts(message, model))
             case Role.TOOL:
                 role, parts = "user", [_response(message, names, identities)]
             case Role.SYSTEM:
@@ -242,7 +242,7 @@ def _content(role: str, parts: Sequence[_Wire]) -> _Wire:
 
 
 def _valid_contents(contents: list[_Wire]) -> list[_Wire]:
-    """First a user's turn, and text in each of them (traps 5 and 6)."""
+    """The contents with a user's turn first, and text in every turn of a user: the API demands both."""
     contents = [content for content in contents if content["parts"] or content["role"] == "user"]
     for content in contents:
         parts = content["parts"]
@@ -255,7 +255,7 @@ def _valid_contents(contents: list[_Wire]) -> list[_Wire]:
     return contents
 
 
-def _said(message: Message, model: ModelFacts) -> Iterator[_Wire]:
+def _model_parts(message: Message, model: ModelFacts) -> Iterator[_Wire]:
     signature = next(
         (sign for part in message.parts if (sign := _text_signature(part, model.provider))),
         None,
@@ -275,20 +275,20 @@ def _said(message: Message, model: ModelFacts) -> Iterator[_Wire]:
         wire = {"functionCall": function}
         if own.get("thoughtSignature"):
             wire["thoughtSignature"] = own["thoughtSignature"]
-        elif signed and position == 0:  # siblings carry none and must stay without
+        elif signed and position == 0:  # Gemini signs the first of parallel calls only
             wire["thoughtSignature"] = FOREIGN_SIGNATURE
         yield wire
 
 
 def _own(signature: Opaque | None, provider: str) -> _Wire:
-    """What this provider attached to a call of its own."""
+    """The data that this provider attached to a call of its own model."""
     if signature is None or signature.provider != provider or not isinstance(signature.data, dict):
         return {}
     return signature.data
 
 
 def _own_ids(message: Message, provider: str) -> dict[str, str]:
-    """Call ids the provider itself gave; foreign ones are not sent."""
+    """The provider's own ids of calls; ids of other providers are not sent."""
     return {
         call.id: identity
         for call in message.tool_calls
@@ -303,7 +303,7 @@ def _text_signature(part: Part, provider: str) -> str | None:
 
 
 def _response(message: Message, names: dict[str, str], identities: dict[str, str]) -> _Wire:
-    """The output stays a string: an object in it could be read as a `$ref` (trap 10)."""
+    """A tool result. The output stays a string: the API would resolve a `$ref` in an object."""
     identity = message.tool_call_id or ""
     response: _Wire = {
         "name": names.get(identity) or message.name or "unknown",

@@ -24,8 +24,8 @@ def adapted_schema(schema: Schema) -> Adapted:
         if isinstance(values, list) and not all(isinstance(value, str) for value in values):
             del mapped["enum"]
             allowed = "One of: " + ", ".join(map(str, values))
-            said = mapped.get("description")
-            mapped["description"] = f"{said} {allowed}" if said else allowed
+            description = mapped.get("description")
+            mapped["description"] = f"{description} {allowed}" if description else allowed
             changes["an enum of other things than strings is described in words"] = None
         return mapped
 

@@ -1,4 +1,4 @@
-"""The Chat Completions dialect: answers, streamed and whole, of OpenAI and of its imitations."""
+"""OpenAI Chat Completions: answers, streamed and whole, of OpenAI and of compatible servers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,12 +31,12 @@ FINISH = {
 }
 
 
-# Fields that are absent or null in some imitation are optional here.
+# Fields that some compatible server leaves out or sends as null are optional here.
 
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None  # some imitations send the object
+    arguments: str | dict[str, Any] | None = None  # some compatible servers send the object
 
 
 class _Custom(msgspec.Struct):
@@ -51,7 +51,7 @@ class _ToolCall(msgspec.Struct):
     custom: _Custom | None = None
 
 
-class _Said(msgspec.Struct):
+class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None  # vLLM, DeepSeek
@@ -65,8 +65,8 @@ class _Logprobs(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     index: int = 0
-    delta: _Said | None = None
-    message: _Said | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
     logprobs: _Logprobs | None = None
     finish_reason: str | None = None
 
@@ -99,7 +99,7 @@ _completion = msgspec.json.Decoder(_Completion)
 
 
 def usage_of(prompt: int, cached: int, written: int, completion: int, reasoning: int) -> Usage:
-    """OpenAI's counts in normal form: cached and written tokens are parts of the prompt there (trap 2)."""
+    """OpenAI's counts as `Usage`: its prompt tokens include cached and cache-written tokens."""
     return Usage(
         uncached_input_tokens=max(0, prompt - cached - written),
         cache_read_tokens=cached,
@@ -139,14 +139,16 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no choices")
     for choice in completion.choices:
         choice.delta = choice.message
-        choice.finish_reason = choice.finish_reason or "stop"  # the body is whole; some imitations say null
+        choice.finish_reason = (
+            choice.finish_reason or "stop"
+        )  # the body is complete; some compatible servers send null
     answer = _Answer(context)
     yield from answer.chunk(completion)
     yield from answer.closing()
 
 
 class _Answer:
-    """What has been said so far, over all choices."""
+    """The state of an answer while it arrives, over all choices."""
 
     def __init__(self, context: CallContext) -> None:
         self._context = context
@@ -167,7 +169,7 @@ class _Answer:
         for choice in chunk.choices or ():
             self._choices.add(choice.index)
             if choice.delta is not None:
-                yield from self._said(choice.delta, choice.index)
+                yield from self._content(choice.delta, choice.index)
             if choice.logprobs is not None and choice.logprobs.content:
                 yield LogprobsDelta(tuple(choice.logprobs.content), choice.index)
             if choice.finish_reason:
@@ -180,18 +182,18 @@ class _Answer:
             yield UsageReport(self._usage)
         yield from finished(self._finish)
 
-    def _said(self, said: _Said, choice: int) -> Iterator[StreamEvent]:
-        reasoning = said.reasoning_content or said.reasoning
+    def _content(self, delta: _Delta, choice: int) -> Iterator[StreamEvent]:
+        reasoning = delta.reasoning_content or delta.reasoning
         if reasoning:
             yield ReasoningDelta(reasoning, choice=choice)
-        if said.content:
-            yield TextDelta(said.content, choice)
-        if said.refusal:
-            yield RefusalDelta(said.refusal, choice)
-        for call in said.tool_calls or ():
-            delta = self._call(call, choice)
-            if not (self._context.single_call and delta.index):
-                yield delta
+        if delta.content:
+            yield TextDelta(delta.content, choice)
+        if delta.refusal:
+            yield RefusalDelta(delta.refusal, choice)
+        for call in delta.tool_calls or ():
+            call_delta = self._call(call, choice)
+            if not (self._context.single_call and call_delta.index):
+                yield call_delta
 
     def _call(self, call: _ToolCall, choice: int) -> ToolCallDelta:
         calls = self._calls.setdefault(choice, {})
@@ -202,7 +204,7 @@ class _Answer:
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
         index = call.index
-        if index is None:  # imitations without an index: a new id is a new call
+        if index is None:  # compatible servers without an index: a new id is a new call
             index = len(calls) - 1 if calls and (not call.id or call.id in calls.values()) else len(calls)
         if index in calls:
             return ToolCallDelta(index, arguments=arguments or "", choice=choice)
@@ -218,7 +220,7 @@ class _Answer:
 
     def _reason(self, reason: str, choice: int) -> FinishReason:
         mapped = FINISH.get(reason)
-        if mapped is None:  # "error", "abort", …: a failure must not pass for an end (trap 11)
+        if mapped is None:  # "error", "abort", …: a failure must not count as a normal end
             raise UpstreamFailure(FailureKind.SERVER, f"the provider ended the answer with {reason!r}")
         if mapped is FinishReason.STOP and self._calls.get(choice):
             return FinishReason.TOOL_CALLS  # a forced function finishes with "stop"

@@ -1,4 +1,4 @@
-"""The Chat Completions dialect: requests to OpenAI's models, and to every server that imitates it."""
+"""OpenAI Chat Completions: requests to OpenAI's models, and to servers that imitate the API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +47,7 @@ MAX_STOPS = 4
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
-    """A request for OpenAI itself: what the model refuses is left out."""
+    """A request to OpenAI, without the parameters that the model refuses."""
     receipt = ReceiptWriter(request, model.provider)
     body = _common(request, model, receipt, stream=stream, official=True)
     accepted = quirks.accepted_efforts(model, "reasoning_efforts")
@@ -82,7 +82,7 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
 
 
 def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
-    """A request for any compatible server: everything the caller said, in the words most of them know."""
+    """A request to a compatible server: all parameters, under the names that most servers know."""
     receipt = ReceiptWriter(request, model.provider)
     body = _common(request, model, receipt, stream=stream, official=False)
     level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
@@ -143,7 +143,7 @@ def _max_tokens_name(model: ModelFacts, default: str) -> str:
 
 
 def _takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
-    """On Chat Completions stop sequences come and go with sampling, or the facts say otherwise."""
+    """Return whether the model takes stop sequences: it does where it takes sampling, or by its facts."""
     if quirks.sampling_rule(model) is quirks.SamplingRule.REJECTED:
         return Capability.STOP in model.capabilities
     return quirks.takes_sampling(model, effort)
@@ -169,7 +169,7 @@ def _logprobs(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
 
 
 def _messages(request: ChatRequest, receipt: ReceiptWriter, ttls: Ttls) -> Iterator[dict[str, Any]]:
-    """A tool's message is text only: what else its result has is shown by the user, after the results."""
+    """Tool messages take text only: images and files of results follow in a user message."""
     shown: list[dict[str, Any]] = []
     for message in whole_tool_runs(request.messages):
         if shown and message.role is not Role.TOOL:
@@ -203,7 +203,7 @@ def _message(message: Message, ttls: Ttls) -> dict[str, Any]:
 
 
 def _words(message: Message, ttls: Ttls) -> str | list[dict[str, Any]]:
-    """The texts of a message, as one where no mark parts them."""
+    """The texts of a message, joined unless a cache mark is among them."""
     texts = tuple(part for part in message.parts if isinstance(part, Text))
     if ttls is None or not any(part.cache for part in texts):
         return message.text

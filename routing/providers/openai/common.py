@@ -1,4 +1,4 @@
-"""What both of OpenAI's APIs take alike: who asks, forms, cache marks, parameters that are passed through."""
+"""Parts that both of OpenAI's APIs share: user ids, schemas, cache marks, parameters passed through."""
 
 import hashlib
 from typing import Any
@@ -10,16 +10,18 @@ from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
 
 MAX_IDENTIFIER = 64  # characters
-CHAT_TTLS = ("30m",)  # of cache marks; 12h is a 400 on Chat Completions (providers.md §1)
+CHAT_TTLS = ("30m",)  # of cache marks; Chat Completions answers 12h with a 400
 RESPONSES_TTLS = ("30m", "12h")
 Ttls = tuple[str, ...] | None  # the lifetimes an API takes; None: no marks are sent
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "input"})  # never from `extra`
-# What is passed through to models alone whose quirks say that they take it: parameter → quirk
+_SET_BY_US = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "input"}
+)  # never taken from `extra`
+# Parameters that are passed only to models with this quirk
 _BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
 
 
 def identity(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
-    """What both OpenAI APIs take about the caller, under the same names."""
+    """The fields about the caller; both APIs have the same names for them."""
     fields: dict[str, Any] = {}
     if (user := receipt.user()) is not None:
         fields["safety_identifier"] = safety_identifier(user)
@@ -47,7 +49,7 @@ def wire_format(wanted: ResponseFormat, receipt: ReceiptWriter) -> dict[str, Any
 
 
 def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, receipt: ReceiptWriter) -> bool:
-    """Whether to send the schema as strict: a schema that does not fit is refused then."""
+    """Return whether to send the schema as strict; strict mode refuses schemas that do not fit it."""
     why = why_not_strict(schema) if wanted else None
     if why is not None:
         receipt.adapt(parameter, f"not strict: {why}")
@@ -55,12 +57,12 @@ def is_strict(parameter: str, schema: dict[str, Any], wanted: bool | None, recei
 
 
 def mentions_json(messages: tuple[Message, ...]) -> bool:
-    """OpenAI refuses json_object unless the word stands somewhere in the messages."""
+    """Return whether a message has the word JSON, without which OpenAI refuses json_object."""
     return any("json" in message.text.lower() for message in messages)
 
 
 def safety_identifier(user: str) -> str:
-    """The caller's name for its user, hashed where it is too long for the field."""
+    """The caller's id of its user, hashed if it is too long for the field."""
     return (
         user if len(user) <= MAX_IDENTIFIER else hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
     )
@@ -74,7 +76,7 @@ def passed_through(
     for name, value in request.extra.items():
         quirk = _BY_QUIRK.get(name)
         refused = quirk is not None and official and not model.quirks.get(quirk)
-        if name in _OURS or refused:
+        if name in _SET_BY_US or refused:
             continue
         fields[name] = value
         receipt.keep(name)
@@ -86,9 +88,9 @@ def passed_through(
 def takes_marks(
     request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, ttls: tuple[str, ...]
 ) -> bool:
-    """Whether cache marks are sent; `ttls`: the lifetimes this API takes."""
+    """Return whether cache marks are sent. `ttls`: the lifetimes this API takes."""
     if not model.quirks.get("prompt_cache_breakpoints"):
-        receipt.drop("cache_control", "this model caches long prompts by itself")
+        receipt.drop("cache_control", "this model caches long prompts automatically")
         return False
     receipt.keep("cache_control")
     if any(tool.cache for tool in request.tools):
@@ -107,7 +109,7 @@ def _marks_words(message: Message) -> bool:
 
 
 def only_text(parts: tuple[Part, ...], ttls: Ttls) -> str | None:
-    """The content as a plain text; None: it takes a list of parts."""
+    """The content as plain text; None: it has to be a list of parts."""
     if not parts:
         return ""
     if len(parts) == 1 and isinstance(parts[0], Text) and not breakpoint_of(parts[0], ttls):

@@ -1,4 +1,4 @@
-"""The Responses dialect: answers, streamed and whole (spec/providers.md §2)."""
+"""OpenAI Responses API: answers, streamed and whole."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -51,7 +51,7 @@ class _Item(msgspec.Struct):
 
     @property
     def written(self) -> str:
-        """What the call was given."""
+        """The arguments or the free text of the call."""
         return (self.input if self.is_custom else self.arguments) or ""
 
 
@@ -106,7 +106,7 @@ class Stream(SseStream):
         super().__init__(context)
         self._answer = _Answer(context)
         self._calls: dict[int, int] = {}  # output index → index among the calls
-        self._spelled: set[int] = set()  # output indexes whose content came in deltas
+        self._in_deltas: set[int] = set()  # output indexes whose content came in deltas
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         frame = _frame.decode(event.data)
@@ -114,15 +114,15 @@ class Stream(SseStream):
             yield from self._answer.start(frame.response)
         match frame.type:
             case "response.output_text.delta":
-                self._spelled.add(frame.output_index)
+                self._in_deltas.add(frame.output_index)
                 if frame.delta:
                     yield TextDelta(frame.delta)
             case "response.refusal.delta":
-                self._spelled.add(frame.output_index)
+                self._in_deltas.add(frame.output_index)
                 if frame.delta:
                     yield RefusalDelta(frame.delta)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                self._spelled.add(frame.output_index)
+                self._in_deltas.add(frame.output_index)
                 if frame.delta:
                     yield ReasoningDelta(frame.delta)
             case "response.output_item.added" if frame.item and frame.item.is_call:
@@ -130,7 +130,7 @@ class Stream(SseStream):
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" if (
                 frame.output_index in self._calls
             ):
-                self._spelled.add(frame.output_index)
+                self._in_deltas.add(frame.output_index)
                 if frame.delta:
                     yield ToolCallDelta(self._calls[frame.output_index], arguments=frame.delta)
             case "response.output_item.done" if frame.item:
@@ -150,17 +150,17 @@ class Stream(SseStream):
         return ToolCallDelta(self._calls[output_index], item.call_id, item.name, is_custom=item.is_custom)
 
     def _closed(self, output_index: int, item: _Item) -> Iterator[StreamEvent]:
-        """What of the finished item was not spelled out in deltas."""
+        """The content of the finished item that did not come in deltas."""
         if item.is_call:
             if output_index not in self._calls:
                 yield self._opened(output_index, item)
-            if output_index not in self._spelled and item.written:
+            if output_index not in self._in_deltas and item.written:
                 yield ToolCallDelta(self._calls[output_index], arguments=item.written)
         elif item.type == "reasoning":
             if item.encrypted_content:
                 yield ReasoningDelta(carried=_replay(item, self.context.provider))
-        elif output_index not in self._spelled:
-            yield from _said(item)
+        elif output_index not in self._in_deltas:
+            yield from _message_content(item)
 
 
 def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
@@ -185,13 +185,13 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
                 )
                 answer.calls += 1
             case "message":
-                yield from _said(item)
+                yield from _message_content(item)
     answer.finish(response)
     yield from answer.closing()
 
 
 class _Answer:
-    """What both forms of the answer share: its start, its usage, why it ended."""
+    """The start, usage and finish reason of an answer, streamed or whole."""
 
     def __init__(self, context: CallContext) -> None:
         self.calls = 0
@@ -225,7 +225,7 @@ class _Answer:
             yield from finished({0: self._reason})
 
 
-def _said(item: _Item) -> Iterator[StreamEvent]:
+def _message_content(item: _Item) -> Iterator[StreamEvent]:
     for content in item.content or ():
         if content.type == "output_text" and content.text:
             yield TextDelta(content.text)

@@ -1,4 +1,4 @@
-"""The Responses dialect: requests, wherever Chat Completions would refuse (providers.md §0.1)."""
+"""OpenAI Responses API: the requests that Chat Completions refuses."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -67,7 +67,7 @@ _CHAT_ONLY = frozenset(
 
 
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
-    """`n`, `seed` and penalties do not exist here and are left out; `stop` is for us to keep."""
+    """`n`, `seed` and penalties do not exist here and are left out; `stop` is applied to the answer."""
     receipt = ReceiptWriter(request, model.provider)
     known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
     body = passed_through(msgspec.structs.replace(request, extra=known), model, receipt, official=True)
@@ -76,7 +76,9 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     receipt.no_prefill()
     ttls = RESPONSES_TTLS if takes_marks(request, model, receipt, RESPONSES_TTLS) else None
     system, rest = split_system(request.messages)
-    if any(isinstance(part, Text) and breakpoint_of(part, ttls) for one in system for part in one.parts):
+    if any(
+        isinstance(part, Text) and breakpoint_of(part, ttls) for message in system for part in message.parts
+    ):
         system, rest = (), request.messages  # instructions are a plain text, without marks
     instructions = system_text(system)
     customs = frozenset(call.id for message in rest for call in message.tool_calls if call.is_custom)
@@ -117,7 +119,9 @@ def _thinking(
         fields["reasoning"] = {"effort": level}
     receipt.effort(level, model)
     if Capability.REASONING in model.capabilities:
-        fields["include"] = ["reasoning.encrypted_content"]  # what makes a stateless replay possible
+        fields["include"] = [
+            "reasoning.encrypted_content"
+        ]  # so that reasoning can be sent back without stored state
     if quirks.takes_sampling(model, level or effort):
         receipt.keep("temperature", "top_p")
         if request.sampling.temperature is not None:
@@ -214,12 +218,12 @@ def _items(message: Message, sends: _Sends) -> Iterator[dict[str, Any]]:
     if message.role is not Role.ASSISTANT:
         yield {"role": message.role, "content": _content(message.parts, sends.ttls)}
         return
-    for part in message.parts:  # reasoning comes back before what it led to
+    for part in message.parts:  # reasoning stands before the text and calls it led to
         if isinstance(part, Opaque) and is_reasoning_item(part, sends.provider):
             yield part.data
-    said = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
-    if said or not message.tool_calls:
-        yield {"role": "assistant", "content": said}
+    text = "".join(part.text for part in message.parts if isinstance(part, Text | Refusal))
+    if text or not message.tool_calls:
+        yield {"role": "assistant", "content": text}
     for call in message.tool_calls:
         if call.is_custom:
             written = {"type": "custom_tool_call", "input": call.arguments}

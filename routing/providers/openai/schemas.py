@@ -31,7 +31,7 @@ _REFUSED = frozenset(
 
 
 def why_not_strict(schema: Schema) -> str | None:
-    """What OpenAI's strict mode would refuse the schema for."""
+    """The reason why OpenAI's strict mode refuses the schema; None: it takes it."""
     if schema.get("type") != "object":
         return "the root is no object"
     if "anyOf" in schema:

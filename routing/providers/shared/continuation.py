@@ -1,8 +1,9 @@
-"""Answers that a provider gives in several legs: it stops at a bound of its own and says how to go on.
+"""Answers that a provider returns in several legs: it stops at its own limit and returns a token to continue.
 
-The legs are read as one answer, as the provider's own client reads them; each is paid for, input included. So
-that no answer costs more than was held for it, what a further leg reads counts against the answer's limit: a
-token of input is never dearer than one of output.
+The legs are read as one answer, as the provider's own client does. Every leg is charged, and each further leg
+reads the whole conversation again as input. So that an answer never costs more than was held for it, the
+input of further legs counts against the answer's output limit: an input token never costs more than an
+output token.
 """
 
 import msgspec
@@ -12,11 +13,11 @@ from routing.language.chat import Started, StreamEvent, ToolCallDelta, UsageRepo
 from routing.providers.shared.adapter import FollowUp
 from routing.providers.shared.wire import Wire
 
-MOST_LEGS = 16  # of one answer; what is longer ends by length
+MOST_LEGS = 16  # of one answer; a longer answer ends with finish reason length
 
 
 class Legs:
-    """Puts the events of the legs together. `limit`: output tokens of the whole answer."""
+    """Joins the events of the legs. `limit`: output tokens of the whole answer; None: no limit."""
 
     def __init__(self, limit: int | None) -> None:
         self._left = limit
@@ -25,7 +26,7 @@ class Legs:
         self._calls, self._calls_before = 0, 0
 
     def of(self, event: StreamEvent) -> StreamEvent | None:
-        """The event as part of the whole; None: the answer has begun already."""
+        """The event as part of the whole answer; None for the start of a further leg."""
         match event:
             case Started():
                 return event if self._count == 1 else None
@@ -39,9 +40,9 @@ class Legs:
         return event
 
     def following(self, wire: Wire, token: str, follow_up: FollowUp) -> Wire | None:
-        """The request for the next leg; None: there may be no more."""
+        """The request for the next leg; None: a limit is reached and the answer ends."""
         if self._left is not None:
-            read = self._now.input_tokens + self._now.output_tokens  # by the next leg
+            read = self._now.input_tokens + self._now.output_tokens  # input of the next leg
             self._left -= self._now.output_tokens + read
         self._before, self._now = self._before + self._now, Usage()
         self._calls_before, self._count = self._calls, self._count + 1

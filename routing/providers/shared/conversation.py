@@ -1,4 +1,4 @@
-"""What every dialect asks of a conversation before its own rules: system text first, tool runs whole."""
+"""Rules for conversations that hold for every provider: system text first, tool runs complete."""
 
 from collections.abc import Sequence
 
@@ -21,15 +21,15 @@ def system_text(messages: Sequence[Message]) -> str:
 
 
 def wrapped_system(message: Message) -> str:
-    """A system message in the middle of a conversation, for models that only know user text there."""
+    """A system message in the middle of a conversation, for models that accept only user text there."""
     return f"<system>\n{message.text}\n</system>"
 
 
 def whole_tool_runs(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Each assistant's calls followed at once by one result a call, in call order.
 
-    No provider tolerates orphans (providers.md §6): a missing result is made up as an error, a result
-    without a call is dropped, and what stood between call and result moves behind the run.
+    Every provider refuses calls without results and results without calls: a missing result is filled in as
+    an error, a result without a call is dropped, and messages between call and result move behind the run.
     """
     if not any(message.tool_calls or message.role is Role.TOOL for message in messages):
         return tuple(messages)

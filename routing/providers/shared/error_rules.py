@@ -1,7 +1,7 @@
-"""The retry matrix as data: from an error reply in any dialect to one `UpstreamFailure`.
+"""Classification of error replies: from any provider's error to one `UpstreamFailure`.
 
-Source: spec/providers.md §5. Each dialect has a table of rules, first match wins, then the status decides.
-The same tables judge errors inside an HTTP 200 stream, where only the body's own codes count.
+Each provider has a table of rules in its `errors` module. The first rule that matches decides, else the HTTP
+status. Errors inside a stream with status 200 use the same tables; only the codes in the body count there.
 """
 
 import re
@@ -18,7 +18,7 @@ Headers = Mapping[str, str]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """All conditions given must hold: status, code (regular expression, whole), piece of the message."""
+    """All conditions that are set must hold: status, code (a regular expression), text in the message."""
 
     kind: FailureKind
     status: int | None = None
@@ -27,12 +27,12 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class ErrorFacts(msgspec.Struct, frozen=True):
-    """What a dialect's error body says: its codes from most to least specific, and a sentence."""
+    """The facts in an error body: its codes from most to least specific, and its message."""
 
     codes: tuple[str, ...] = ()
     message: str = ""
     delay_s: float | None = None
-    status: int | None = None  # the body's own idea of the HTTP status
+    status: int | None = None  # the HTTP status that the body states
 
 
 STATUSES: dict[int, FailureKind] = {
@@ -49,7 +49,7 @@ STATUSES: dict[int, FailureKind] = {
     429: FailureKind.RATE_LIMIT,
     503: FailureKind.OVERLOADED,
     529: FailureKind.OVERLOADED,
-}  # any other: server
+}  # any other status: server
 
 
 def classified(
@@ -103,7 +103,7 @@ def _sentence(kind: FailureKind, status: int, facts: ErrorFacts, body: bytes) ->
 
 
 def _delay_s(headers: Headers, facts: ErrorFacts) -> float | None:
-    """Seconds to wait as the provider says: milliseconds header, then seconds or date, then the body."""
+    """The provider's waiting time in seconds, from either header or the body, in this order."""
     if (milliseconds := _float(headers.get("retry-after-ms"))) is not None:
         return max(0.0, milliseconds / 1000)
     value = headers.get("retry-after")
@@ -120,7 +120,7 @@ def _delay_s(headers: Headers, facts: ErrorFacts) -> float | None:
 
 
 def request_id(headers: Headers, in_body: Any = None) -> str | None:
-    """The provider's own id of the call, for its support."""
+    """The provider's id of the call, which its support asks for."""
     for value in (headers.get("x-request-id"), headers.get("request-id"), in_body):
         if isinstance(value, str) and value:
             return value[:120]

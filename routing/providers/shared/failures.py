@@ -1,4 +1,4 @@
-"""How an upstream call fails, in one vocabulary, with what each kind allows next (spec/providers.md §5)."""
+"""The kinds of failure of an upstream call, and the next steps each kind allows (docs/reliability.md)."""
 
 import re
 from enum import StrEnum
@@ -18,7 +18,7 @@ class FailureKind(StrEnum):
     QUOTA = "quota"  # credit or spend limit: waiting does not help
     OVERLOADED = "overloaded"
     SERVER = "server"
-    TIMEOUT = "timeout"  # a deadline of ours passed
+    TIMEOUT = "timeout"  # one of our deadlines passed
     UNAVAILABLE = "unavailable"  # not reached: refused, DNS, TLS
     CONTEXT = "context"  # longer than the model's window
     BAD_REQUEST = "bad_request"
@@ -30,11 +30,11 @@ class FailureKind(StrEnum):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """What a kind of failure allows: the last column of the retry matrix."""
+    """The next steps that a kind of failure allows."""
 
-    other_arm: bool = True  # may another arm answer
-    same_arm_retries: int = 0  # how often the same arm is worth another try
-    scope: Scope = "model"  # what is in trouble, hence what the next attempt avoids
+    other_arm: bool = True  # another arm may answer
+    same_arm_retries: int = 0  # how often to retry the same arm
+    scope: Scope = "model"  # the part that has failed: the next attempt avoids it
     breaker: Literal["none", "short", "long"] = "short"
 
 
@@ -84,7 +84,7 @@ class UpstreamFailure(Exception):
 
     @property
     def retriable(self) -> bool:
-        """May another arm answer? With `needs_larger_window`, only one with a larger window."""
+        """Return whether another arm may answer; with `needs_larger_window`, one with a larger window."""
         return ACTIONS[self.kind].other_arm
 
     @property
@@ -93,7 +93,7 @@ class UpstreamFailure(Exception):
 
     @property
     def same_arm_retries(self) -> int:
-        """How often the same arm is worth another try, after `retry_after_s` if given."""
+        """How often to retry the same arm, after `retry_after_s` seconds if that is set."""
         if self._should_retry is None or not self.retriable:
             return ACTIONS[self.kind].same_arm_retries
         return max(1, ACTIONS[self.kind].same_arm_retries) if self._should_retry else 0
@@ -103,7 +103,7 @@ class UpstreamFailure(Exception):
         return ACTIONS[self.kind].breaker
 
     def without(self, secret: str) -> "UpstreamFailure":
-        """Itself, its message freed of a secret the provider may have echoed."""
+        """The failure itself, with the secret removed from its message: providers may echo it."""
         if secret and secret in self.message:
             self.message = self.message.replace(secret, "…")
             self.args = (self.message,)

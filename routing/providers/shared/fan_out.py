@@ -1,4 +1,4 @@
-"""Several choices from an API that gives one an answer: as many calls at once, read as one answer."""
+"""Several choices from an API that returns one an answer: parallel calls, read as one answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -16,7 +16,7 @@ _Item = tuple[int, StreamEvent | BaseException | None]  # None: this call has en
 
 
 async def several(count: int, call: _Call) -> AsyncGenerator[StreamEvent, None]:
-    """The events of so many calls, each a choice; usage is their sum. The first failure is all's."""
+    """The events of `count` parallel calls, each a choice; usage is their sum. One failure ends all."""
     waiting: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
     tasks = [asyncio.create_task(_pump(number, call, waiting)) for number in range(count)]
     usages: dict[int, UsageReport] = {}
@@ -35,8 +35,8 @@ async def several(count: int, call: _Call) -> AsyncGenerator[StreamEvent, None]:
                         yield event
                 case UsageReport():
                     usages[number] = event
-                    summed = sum((one.usage for one in usages.values()), Usage())
-                    yield UsageReport(summed, sum(one.calls for one in usages.values()))
+                    summed = sum((report.usage for report in usages.values()), Usage())
+                    yield UsageReport(summed, sum(report.calls for report in usages.values()))
                 case _:
                     yield msgspec.structs.replace(event, choice=number)
     finally:

@@ -1,4 +1,4 @@
-"""What a model rejects, read from the catalog's data: no model is named here.
+"""The parameters a model rejects, read from the catalog's data; no model is named here.
 
 The phrases are those of catalog/data/catalog.json; a test holds every value there to these tables.
 Operators' own models may carry the same keys.
@@ -21,7 +21,7 @@ class SamplingRule(StrEnum):
 
 SAMPLING: dict[str, SamplingRule] = {
     "accepted": SamplingRule.ACCEPTED,
-    "accepted and ignored": SamplingRule.REJECTED,  # no effect today, 400 announced (providers.md §4)
+    "accepted and ignored": SamplingRule.REJECTED,  # no effect today; Google has announced a 400
     "unsupported per models.dev": SamplingRule.REJECTED,
     "rejected": SamplingRule.REJECTED,
     "rejected (400)": SamplingRule.REJECTED,
@@ -33,7 +33,7 @@ MID_SYSTEM_HONOURED = "honoured"
 
 
 def effective_effort(model: ModelFacts, effort: Effort | None) -> Effort | None:
-    """The effort the model will work with: the asked one, else its provider's default."""
+    """The effort the model will use: the requested one, else its provider's default."""
     if effort is not None:
         return effort
     if model.default_effort is not None:
@@ -43,7 +43,7 @@ def effective_effort(model: ModelFacts, effort: Effort | None) -> Effort | None:
 
 
 def nearest(effort: Effort, accepted: tuple[Effort, ...]) -> Effort | None:
-    """The accepted effort closest to the asked one, the cheaper of two equally close; None: takes none."""
+    """The accepted effort closest to the requested one, the cheaper of two; None: none is accepted."""
     if not accepted:
         return None
     wanted = ORDER.index(effort)
@@ -51,7 +51,7 @@ def nearest(effort: Effort, accepted: tuple[Effort, ...]) -> Effort | None:
 
 
 def accepted_efforts(model: ModelFacts, quirk: str) -> tuple[Effort, ...]:
-    """The model's efforts, or where its facts list none, the quirk's."""
+    """The model's efforts, or those of the quirk where its facts list none."""
     if model.efforts:
         return model.efforts
     return tuple(Effort(name) for name in model.quirks.get(quirk, ()) if name in ORDER)
@@ -72,7 +72,7 @@ def takes_sampling(model: ModelFacts, effort: Effort | None) -> bool:
 
 
 def takes(model: ModelFacts, capability: Capability) -> bool:
-    """Does the model take a parameter of this capability? Models with plain sampling take them all."""
+    """Return whether the model takes a parameter of this capability. Models with plain sampling take all."""
     return capability in model.capabilities or model.quirks.get("sampling_params") == "accepted"
 
 

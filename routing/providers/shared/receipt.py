@@ -80,7 +80,7 @@ class ReceiptWriter:
         """Images are sent, but this API has no parameter for their detail."""
         self.keep("images")
         if any(isinstance(part, Image) and part.detail for part in _parts(self._request)):
-            self.adapt("images", "this API cannot be told the detail")
+            self.adapt("images", "this API has no parameter for the detail")
 
     def own_reasoning_only(self) -> None:
         """Reasoning goes back to the provider that returned it; that of other providers is not sent."""

@@ -1,6 +1,6 @@
-"""Pictures and documents given by http URL, for APIs that take only their content: fetched, and put inline.
+"""Images and documents with an http URL, for APIs that take only content: fetched and sent inline.
 
-Callers choose the URLs, so they go through the one client that is made for that.
+Callers choose the URLs, so `core.outbound` fetches them: it refuses private addresses.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from routing.language.chat import ChatRequest, File, Image, Message, Part
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.shared.media import Kinds, guessed_type
 
-MOST_BYTES = 15_000_000  # each: in base64 20 MB, which is what a whole request to Gemini may have
+MOST_BYTES = 15_000_000  # each; 20 MB in base64, the limit of a whole request to Gemini
 MOST_URLS = 16
 WITHIN_S = 10.0
 
 
 def remote_kinds(request: ChatRequest, kinds: Kinds) -> tuple[str, ...]:
-    """What of the request is fetched, by its name in the receipt."""
+    """The kinds of media that are fetched for the request, by their names in the receipt."""
     parts = [part for message in request.messages for part in message.parts if is_remote(part, kinds)]
     named = {
         "images": any(isinstance(part, Image) for part in parts),
@@ -71,7 +71,7 @@ def _with_content(message: Message, known: dict[str, str], kinds: Kinds) -> Mess
 
 
 async def _outcome(part: Image | File) -> str | UpstreamFailure:
-    """Its data: URL. Failures are values, so that the group of them ends with the first one's own words."""
+    """The content as a data: URL. A failure is returned, so that the task group does not wrap it."""
     is_image = isinstance(part, Image)
     try:
         answer = await fetch(part.url, most_bytes=MOST_BYTES, within_s=WITHIN_S)

@@ -1,4 +1,4 @@
-"""JSON Schemas as each provider takes them (spec/providers.md §6, traps 3 and 4)."""
+"""Walking and rewriting JSON Schemas; each provider's rules are in its own `schemas` module."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
-"""Stop sequences a provider does not take: its answer is cut here, before the first of them.
+"""Stop sequences that a provider does not take: its answer is cut here, before the first of them.
 
-The provider is not told and writes on to its own end, so that usage stays what it counted.
+The provider does not know and writes to its own end; all of its output is counted in the usage and charged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from routing.language.chat import Finished, FinishReason, LogprobsDelta, StreamE
 
 
 class Cutter:
-    """`of` each event in order; what may become a stop sequence is held back until that is clear."""
+    """Takes events in order; text that may begin a stop sequence is held back until that is clear."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
         self._held: dict[int, str] = {}
-        self._cut: dict[int, str] = {}  # choice → by which stop sequence
+        self._cut: dict[int, str] = {}  # choice → the stop sequence that ended it
 
     def of(self, event: StreamEvent) -> Iterator[StreamEvent]:
         match event:
@@ -34,11 +34,11 @@ class Cutter:
 
     def _text(self, text: str, choice: int) -> Iterator[TextDelta]:
         text = self._held.pop(choice, "") + text
-        at, found = min(
+        at, stop = min(
             ((place, stop) for stop in self._stops if (place := text.find(stop)) >= 0), default=(-1, "")
         )
         if at >= 0:
-            self._cut[choice] = found
+            self._cut[choice] = stop
             self._held.pop(choice, None)
         else:
             at = len(text) - max(_begun(text, stop) for stop in self._stops)
@@ -52,6 +52,6 @@ class Cutter:
 
 
 def _begun(text: str, stop: str) -> int:
-    """How many characters at the end of the text begin the stop sequence."""
+    """The number of characters at the end of the text that are the start of the stop sequence."""
     most = min(len(text), len(stop) - 1)
     return next((size for size in range(most, 0, -1) if text.endswith(stop[:size])), 0)

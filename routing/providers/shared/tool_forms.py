@@ -1,4 +1,4 @@
-"""Forms of tools that one dialect alone knows, in words that all know: custom tools and allowed tools.
+"""Tool forms that only one provider has, in forms that all providers take: custom tools and allowed tools.
 
 A custom tool takes free text. Elsewhere it is a function with one text, which is taken out of the call's
 arguments again while they arrive.
@@ -19,7 +19,7 @@ ONLY_ALLOWED = "tools that may not be called are left out"
 
 
 class Plain(msgspec.Struct, frozen=True):
-    """A request without such forms; `changes`: parameter and what was changed; `customs`: names of tools."""
+    """A request without such forms. `changes`: parameter and change; `customs`: names of custom tools."""
 
     request: ChatRequest
     changes: tuple[tuple[str, str], ...] = ()
@@ -31,9 +31,9 @@ def plain(request: ChatRequest, model: ModelFacts, *, native: bool) -> Plain:
     changes: list[tuple[str, str]] = []
     choice = request.tool_choice
     if choice is not None and choice.allowed and not native:
-        kept = tuple(tool for tool in request.tools if tool.name in choice.allowed)
+        allowed = tuple(tool for tool in request.tools if tool.name in choice.allowed)
         request = msgspec.structs.replace(
-            request, tools=kept, tool_choice=msgspec.structs.replace(choice, allowed=())
+            request, tools=allowed, tool_choice=msgspec.structs.replace(choice, allowed=())
         )
         changes.append(("tool_choice", ONLY_ALLOWED))
     if native and model.quirks.get("custom_tools"):
@@ -85,7 +85,7 @@ def _call(call: ToolCall) -> ToolCall:
 
 
 class Unwrapper:
-    """Calls of functions that stand for custom tools become calls of these; `of` each event in order."""
+    """Turns calls of functions that stand for custom tools back into calls of custom tools."""
 
     def __init__(self, customs: frozenset[str]) -> None:
         self._customs = customs
@@ -104,7 +104,7 @@ class Unwrapper:
                 yield event
 
     def _rests(self, choice: int) -> Iterator[ToolCallDelta]:
-        """What the calls so far hold back: the next one begins, or the answer ends."""
+        """The text that the calls so far hold back, when the next call begins or the answer ends."""
         for (of, index), text in self._open.items():
             if of == choice and (rest := text.rest()):
                 yield ToolCallDelta(index, arguments=rest, choice=choice)
@@ -121,8 +121,8 @@ class Unwrapper:
         )
 
 
-_OPENING = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
-# What of a JSON string can be read before the next piece comes: no half escape, no half surrogate pair.
+_START = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
+# The part of a JSON string that can be decoded before the next piece: no half escape or surrogate pair.
 _READABLE = re.compile(
     r'(?:[^"\\]|\\["\\/bfnrt]'
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -136,23 +136,23 @@ _BEGUN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 
 
 class FreeText:
-    """The text in `{"input": "…"}`, read while it arrives; what is no JSON in it is taken as it stands."""
+    """The text in `{"input": "…"}`, decoded while it arrives; invalid JSON in it is kept unchanged."""
 
     def __init__(self) -> None:
-        self._raw = ""  # what was not read yet
+        self._raw = ""  # not decoded yet
         self._begun = self._ended = False
-        self._is_over = False  # nothing more comes
+        self._is_over = False  # no more pieces follow
 
     def add(self, piece: str) -> str:
-        """What of the text can be read now."""
+        """The text that can be decoded with this piece."""
         self._raw += piece
-        if not self._begun and (opening := _OPENING.match(self._raw)):
+        if not self._begun and (start := _START.match(self._raw)):
             self._begun = True
-            self._raw = self._raw[opening.end() :]
+            self._raw = self._raw[start.end() :]
         return self._read() if self._begun and not self._ended else ""
 
     def rest(self) -> str:
-        """What is still held back, or was written instead of such an object, as legible as it is."""
+        """The text still held back, or the raw text if the model wrote no such object."""
         self._is_over = True
         if self._begun:
             return "" if self._ended else self._read()
@@ -167,22 +167,22 @@ class FreeText:
 
     def _read(self) -> str:
         """Up to the end of the string, or to an escape that more characters may complete."""
-        found: list[str] = []
+        decoded: list[str] = []
         while True:
             readable = _READABLE.match(self._raw)
             assert readable is not None, "it matches nothing as well"
-            found.append(json.loads(f'"{readable[0]}"', strict=False))
+            decoded.append(json.loads(f'"{readable[0]}"', strict=False))
             self._raw = self._raw[readable.end() :]
             if not self._raw.startswith("\\") or self._may_become_valid():
                 self._ended = self._raw.startswith('"')
-                return "".join(found)
+                return "".join(decoded)
             is_half = _HALF_PAIR.match(self._raw) is not None
             size = 6 if is_half else 2
-            found.append("\ufffd" if is_half else self._raw[:size])
+            decoded.append("\ufffd" if is_half else self._raw[:size])
             self._raw = self._raw[size:]
 
     def _may_become_valid(self) -> bool:
-        """Whether the escape that comes next is only begun."""
+        """Return whether the next escape is incomplete and more characters may complete it."""
         if self._is_over:
             return False
         begun = _BEGUN_ESCAPE.fullmatch(self._raw) or _HIGH_HALF_OF_A_PAIR.fullmatch(self._raw)

@@ -26,7 +26,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds (spec/reliability.md). The whole request's deadline is its executor's."""
+    """Deadlines of one call in seconds; the deadline of the whole request belongs to the executor."""
 
     connect_s: float = 3.0  # name look-up, TCP and TLS together
     first_byte_s: float = 15.0  # from sending to the first token; unstreamed: to the first byte of the body

@@ -1,7 +1,7 @@
-"""Server-sent events out of bytes, whatever the pieces they arrive in.
+"""Server-sent events from bytes that arrive in pieces of any size.
 
 Lines end with `\\n` or `\\r\\n`; comments are skipped; several data lines are joined. Works on bytes, so a
-character split between pieces is never looked at before it is whole.
+character split between two pieces is never decoded before it is complete.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024  # far above the largest event seen (one whole image); bounds memory
+MAX_EVENT_BYTES = 4 * 1024 * 1024  # far above the largest known event, a whole image; limits memory
 
 
 class Event(NamedTuple):

@@ -1,8 +1,8 @@
-"""One upstream's connections: bytes out, bounded bytes in, every failure of the network named.
+"""The connections to one upstream: bytes out, a limited number of bytes in, network failures named.
 
-httpx's transport interface over aiohttp, which costs a third of httpx's own (spec/speed.md); httpx's own
-where a proxy or HTTP/2 is asked for. The transport is driven without `httpx.AsyncClient`: its cookies,
-redirects and hooks are not wanted here and cost as much again as the transport.
+httpx's transport interface over aiohttp, which takes a third of the time of httpx's own transport; with a
+proxy or HTTP/2, httpx's own. It is used without `httpx.AsyncClient`: its cookies, redirects and hooks are
+not needed and would double the time of a call.
 """
 
 import asyncio
@@ -20,7 +20,12 @@ MAX_BODY_BYTES = 32 * 1024 * 1024  # decompressed; a gzip bomb ends here
 MAX_ERROR_BYTES = 256 * 1024  # of an error page, the start suffices
 MAX_HEADER_BYTES = 16 * 1024  # one field; aiohttp allows 128 fields
 KEEPALIVE_S = 30.0
-_ENCODINGS = ("", "identity", "gzip", "deflate")  # one at most: stacked ones multiply a bomb
+_ENCODINGS = (
+    "",
+    "identity",
+    "gzip",
+    "deflate",
+)  # one at a time: stacked encodings multiply a gzip bomb
 
 
 class Reply:
@@ -38,7 +43,7 @@ class Reply:
         self._size = 0
 
     async def chunk(self, deadline: float) -> bytes | None:
-        """The next piece, None at the end. `deadline` on the loop's clock. Raises UpstreamFailure."""
+        """The next piece; None at the end. `deadline`: on the loop's clock. Raises UpstreamFailure."""
         try:
             async with asyncio.timeout_at(deadline):
                 piece = await anext(self._chunks, None)
@@ -61,7 +66,7 @@ class Reply:
         return piece
 
     async def read(self, deadline: float, idle_s: float, limit: int = MAX_BODY_BYTES) -> bytes:
-        """The body, or its first `limit` bytes: the first by `deadline`, `idle_s` between the others."""
+        """The body, or its first `limit` bytes: the first piece by `deadline`, the others `idle_s` apart."""
         pieces: list[bytes] = []
         size = 0
         clock = asyncio.get_running_loop().time
@@ -75,7 +80,7 @@ class Reply:
         try:
             await self._response.aclose()
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
-            return  # it is closed, which is all that was wanted
+            return  # closed is closed
 
 
 class Transport:
@@ -166,7 +171,7 @@ _UNREACHED = (
 
 
 def _not_answered(error: BaseException) -> UpstreamFailure:
-    """Names what happened before the head of an answer came; httpx's wrapper around aiohttp blurs it."""
+    """The failure before the head of an answer. httpx wraps aiohttp's errors: the cause is more precise."""
     cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
     if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         return UpstreamFailure(FailureKind.UNAVAILABLE, "no secure connection to the provider (TLS)")
@@ -192,7 +197,7 @@ def _plain(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def drained(reply: Reply, within_s: float) -> None:
-    """Read what is left when it is there already, so that the connection can be used again."""
+    """Read the rest of the answer if it arrives in time, so that the connection can be reused."""
     deadline = asyncio.get_running_loop().time() + within_s
     try:
         while await reply.chunk(deadline) is not None:
