@@ -14,19 +14,19 @@ from routing.simulator.server.faults import Fault, Faults, status_error
 from routing.simulator.server.routes import (
     DIALECTS,
     Target,
-    bad_json,
     error_body,
     error_headers,
+    invalid_json,
     request_id_for,
     target_of,
     wrong_method,
 )
 from routing.simulator.server.serve import Sender
-from routing.simulator.shared.errors import Refused
-from routing.simulator.shared.reply import Exchange, Ids, Twist
+from routing.simulator.shared.errors import ErrorReply
+from routing.simulator.shared.reply import Exchange, FaultEffects, Ids
 from routing.simulator.shared.wire import (
+    ClientDisconnected,
     Connection,
-    Hungup,
     Receive,
     Request,
     Scope,
@@ -61,7 +61,7 @@ class Simulator:
             request = request_of(scope, await connection.read_body())
             connection.watch()
             await self._answer(request, connection)
-        except Hungup:
+        except ClientDisconnected:
             return
         finally:
             connection.close()
@@ -100,16 +100,16 @@ class Simulator:
                 raise wrong_method(target, request.method)
             body = _decoded(request, target) if dialect.method == "POST" else {}
             status, raw = 200, dialect.plain(self._exchange(request, target, body, request_id, None))
-        except Refused as refused:
-            status, raw = refused.status, encode(error_body(target, refused, request_id))
+        except ErrorReply as error_reply:
+            status, raw = error_reply.status, encode(error_body(target, error_reply, request_id))
         await _send_json(connection, status, raw, headers)
 
     async def _generate(
         self, request: Request, target: Target, request_id: str, connection: Connection
     ) -> None:
-        given = _loosely_decoded(request)
-        model = target.model or str(given.get("model", ""))
-        streamed = target.streamed or given.get("stream") is True
+        document = _loosely_decoded(request)
+        model = target.model or str(document.get("model", ""))
+        streamed = target.streamed or document.get("stream") is True
         fault = self.faults.draw(target.provider, model)
         call = self.calls.begin(
             request, target.provider, target.dialect, model, request_id, streamed=streamed
@@ -119,7 +119,7 @@ class Simulator:
         try:
             if await sender.before_answer():
                 await self._reply(request, target, call, fault, sender)
-        except Hungup:
+        except ClientDisconnected:
             call.aborted = True
             raise
         finally:
@@ -135,9 +135,11 @@ class Simulator:
                 raise status_error(target.provider, fault, call.model)
             body = _decoded(request, target)
             reply = generate(self._exchange(request, target, body, call.request_id, fault))
-        except Refused as refused:
-            headers = [_JSON, *error_headers(target, call.request_id), *refused.headers.items()]
-            await sender.whole(refused.status, encode(error_body(target, refused, call.request_id)), headers)
+        except ErrorReply as error_reply:
+            headers = [_JSON, *error_headers(target, call.request_id), *error_reply.headers.items()]
+            await sender.whole(
+                error_reply.status, encode(error_body(target, error_reply, call.request_id)), headers
+            )
             return
         await sender.reply(reply)
 
@@ -154,7 +156,7 @@ class Simulator:
             now=int(time.time()),
             ids=self._ids,
             cache=self.cache,
-            twist=Twist(
+            effects=FaultEffects(
                 _WRONG_MODEL if kind == "wrong_model" else None,
                 kind == "drop_usage",
                 fault.manner if fault is not None else None,
@@ -171,9 +173,9 @@ def _decoded(request: Request, target: Target) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(request.raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise bad_json(target) from None
+        raise invalid_json(target) from None
     if not isinstance(body, dict):
-        raise bad_json(target)
+        raise invalid_json(target)
     return body
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from routing.simulator.anthropic.requests import Read, read_request
+from routing.simulator.anthropic.requests import ParsedRequest, read_request
 from routing.simulator.anthropic.rules import check_prompt, response_headers, shows_thinking
 from routing.simulator.model import tokens
 from routing.simulator.model.answers import compose
@@ -29,25 +29,30 @@ _ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Ove
 
 def answer(exchange: Exchange) -> Reply:
     body: dict[str, Any] = exchange.body
-    read = read_request(exchange.request, body)
-    check_prompt(read.ask)
-    measured = measure_marked(read.ask, exchange.cache, read.marked_turns)
-    said = _said(read, exchange.twist.manner)
-    usage = usage_of(measured, [said])
+    parsed = read_request(exchange.request, body)
+    check_prompt(parsed.generation)
+    measured = measure_marked(parsed.generation, exchange.cache, parsed.marked_turns)
+    completion = _completion(parsed, exchange.effects.manner)
+    usage = usage_of(measured, [completion])
     message = {
         "id": exchange.ids.new("msg_01", 22),
         "type": "message",
         "role": "assistant",
         "model": named_model(exchange, str(body["model"])),
     }
-    blocks = _blocks(exchange, read, said)
-    reply = Reply(read.ask.model, usage, response_headers(exchange.request_id))
+    blocks = _blocks(exchange, parsed, completion)
+    reply = Reply(parsed.generation.model, usage, response_headers(exchange.request_id))
     if exchange.streamed:
-        frames = _frames(exchange, read, said, usage, message, blocks)
+        frames = _frames(exchange, parsed, completion, usage, message, blocks)
         broken = _sse("content_block_delta", {"type": "content_block_delta", "index": 0})[:-12] + b"\n\n"
         return msgspec.structs.replace(reply, frames=frames, broken=broken, error=_sse("error", _ERROR))
-    whole: dict[str, Any] = {**message, "content": blocks, **_stop(said), "usage": _usage(usage, read)}
-    if exchange.twist.drop_usage:
+    whole: dict[str, Any] = {
+        **message,
+        "content": blocks,
+        **_stop(completion),
+        "usage": _usage(usage, parsed),
+    }
+    if exchange.effects.drop_usage:
         del whole["usage"]
     return msgspec.structs.replace(reply, body=encode(whole), error=encode(_ERROR))
 
@@ -57,27 +62,27 @@ def count_tokens(exchange: Exchange) -> bytes:
     for name in ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata"):
         if name in body:
             raise anthropic_error(400, f"{name}: Extra inputs are not permitted")
-    read = read_request(exchange.request, body, counting=True)
-    return encode({"input_tokens": input_tokens(read.ask)})
+    parsed = read_request(exchange.request, body, counting=True)
+    return encode({"input_tokens": input_tokens(parsed.generation)})
 
 
-def _said(read: Read, manner: str | None) -> Answer:
-    if any(BLOCK_PHRASE in turn.text.lower() for turn in read.ask.turns if turn.role == "user"):
+def _completion(parsed: ParsedRequest, manner: str | None) -> Answer:
+    if any(BLOCK_PHRASE in turn.text.lower() for turn in parsed.generation.turns if turn.role == "user"):
         return Answer("", "", 0, 1, "refusal")
-    said = compose(read.ask, manner=manner)
-    if read.ask.continues and said.text.startswith(read.ask.continues):
-        return msgspec.structs.replace(said, text=said.text[len(read.ask.continues) :])
-    return said
+    completion = compose(parsed.generation, manner=manner)
+    if parsed.generation.continues and completion.text.startswith(parsed.generation.continues):
+        return msgspec.structs.replace(completion, text=completion.text[len(parsed.generation.continues) :])
+    return completion
 
 
-def _blocks(exchange: Exchange, read: Read, said: Answer) -> list[dict[str, Any]]:
+def _blocks(exchange: Exchange, parsed: ParsedRequest, completion: Answer) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     body: dict[str, Any] = exchange.body
-    if said.reasoning:
-        shown = said.reasoning if shows_thinking(read.ask.model, body) else ""
+    if completion.reasoning:
+        shown = completion.reasoning if shows_thinking(parsed.generation.model, body) else ""
         blocks.append({"type": "thinking", "thinking": shown, "signature": signature(body, shown)})
-    if said.text:
-        blocks.append({"type": "text", "text": said.text, "citations": None})
+    if completion.text:
+        blocks.append({"type": "text", "text": completion.text, "citations": None})
     blocks += [
         {
             "type": "tool_use",
@@ -85,25 +90,25 @@ def _blocks(exchange: Exchange, read: Read, said: Answer) -> list[dict[str, Any]
             "name": call.name,
             "input": call.arguments,
         }
-        for call in said.calls
+        for call in completion.calls
     ]
     return blocks
 
 
-def _stop(said: Answer) -> dict[str, Any]:
+def _stop(completion: Answer) -> dict[str, Any]:
     details = None
-    if said.finish == "refusal":
+    if completion.finish == "refusal":
         details = {"type": "refusal", "category": "general_harms", "explanation": "A simulated refusal."}
     return {
-        "stop_reason": _STOP_REASONS[said.finish],
-        "stop_sequence": said.stop_sequence,
+        "stop_reason": _STOP_REASONS[completion.finish],
+        "stop_sequence": completion.stop_sequence,
         "stop_details": details,
     }
 
 
-def _usage(usage: Usage, read: Read, output_tokens: int | None = None) -> dict[str, Any]:
+def _usage(usage: Usage, parsed: ParsedRequest, output_tokens: int | None = None) -> dict[str, Any]:
     """Cache reads and writes stand beside input_tokens here, not inside."""
-    hourly = read.ttl == "1h"
+    hourly = parsed.ttl == "1h"
     return {
         "input_tokens": usage.input_tokens - usage.cached - usage.cache_write,
         "cache_creation_input_tokens": usage.cache_write,
@@ -120,17 +125,17 @@ def _usage(usage: Usage, read: Read, output_tokens: int | None = None) -> dict[s
 
 def _frames(
     exchange: Exchange,
-    read: Read,
-    said: Answer,
+    parsed: ParsedRequest,
+    completion: Answer,
     usage: Usage,
     message: dict[str, Any],
     blocks: list[dict[str, Any]],
 ) -> Iterator[Frame]:
     begun: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
-    opening: dict[str, Any] = {**message, **begun, "usage": _usage(usage, read, output_tokens=1)}
-    if exchange.twist.drop_usage:
-        del opening["usage"]
-    yield Frame(_sse("message_start", {"type": "message_start", "message": opening}))
+    start: dict[str, Any] = {**message, **begun, "usage": _usage(usage, parsed, output_tokens=1)}
+    if exchange.effects.drop_usage:
+        del start["usage"]
+    yield Frame(_sse("message_start", {"type": "message_start", "message": start}))
     for index, block in enumerate(blocks):
         empty: dict[str, dict[str, Any]] = {
             "thinking": {"thinking": "", "signature": ""},
@@ -141,25 +146,25 @@ def _frames(
         yield _event("content_block_start", {"index": index, "content_block": start})
         if index == 0:
             yield _event("ping", {})
-        for delta, size in _deltas(block, said):
+        for delta, size in _deltas(block, completion):
             yield _event("content_block_delta", {"index": index, "delta": delta}, size)
         yield _event("content_block_stop", {"index": index})
-    final = _usage(usage, read)
+    final = _usage(usage, parsed)
     del final["cache_creation"], final["service_tier"]
-    closing = {"delta": _stop(said), **({} if exchange.twist.drop_usage else {"usage": final})}
+    closing = {"delta": _stop(completion), **({} if exchange.effects.drop_usage else {"usage": final})}
     yield _event("message_delta", closing, terminal=True)
     yield _event("message_stop", {}, terminal=True)
 
 
-def _deltas(block: dict[str, Any], said: Answer) -> Iterator[tuple[dict[str, Any], int]]:
+def _deltas(block: dict[str, Any], completion: Answer) -> Iterator[tuple[dict[str, Any], int]]:
     match block["type"]:
         case "thinking":
             if block["thinking"]:
                 for piece in fragments(block["thinking"], 40):
                     yield {"type": "thinking_delta", "thinking": piece}, 0
-            yield {"type": "signature_delta", "signature": block["signature"]}, said.reasoning_tokens
+            yield {"type": "signature_delta", "signature": block["signature"]}, completion.reasoning_tokens
         case "text":
-            for text, size in chunks_of(said, tokens.pieces(block["text"]), _PIECES_A_CHUNK):
+            for text, size in chunks_of(completion, tokens.pieces(block["text"]), _PIECES_A_CHUNK):
                 yield {"type": "text_delta", "text": text}, size
         case _:
             yield {"type": "input_json_delta", "partial_json": ""}, 4

@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from routing.simulator.anthropic.rules import COMPLAIN
+from routing.simulator.anthropic.rules import FIELD_ERRORS
 from routing.simulator.model.models import Model
 from routing.simulator.model.usage import DOCUMENT_TOKENS, image_tokens
-from routing.simulator.shared.errors import Refused, anthropic_error
+from routing.simulator.shared.errors import ErrorReply, anthropic_error
 from routing.simulator.shared.fields import OBJECT, TEXT, Field, check_value
 from routing.simulator.shared.prompt import Speaker, Turn
 from routing.simulator.shared.signatures import check_thinking
@@ -45,7 +45,7 @@ def read_system(system: Any, reader: Reader) -> None:
         reader.turns.append(Turn("system", system))
     for number, block in enumerate(system if isinstance(system, list) else []):
         path = f"system.{number}"
-        check_value(block, Field(OBJECT), COMPLAIN, path)
+        check_value(block, Field(OBJECT), FIELD_ERRORS, path)
         reader.turns.append(Turn("system", _text(block, path, "system")))
         reader.mark(block)
 
@@ -57,10 +57,10 @@ def read_messages(body: dict[str, Any], model: Model, version: str, reader: Read
     prefill = ""
     for number, message in enumerate(messages):
         where = f"messages.{number}"
-        check_value(message, Field(OBJECT), COMPLAIN, where)
+        check_value(message, Field(OBJECT), FIELD_ERRORS, where)
         for needed in ("role", "content"):
             if message.get(needed) is None:
-                raise COMPLAIN.missing(f"{where}.{needed}")
+                raise FIELD_ERRORS.missing(f"{where}.{needed}")
         role = _role(message["role"], number, model, where)
         blocks = _blocks(message["content"], where, last=number == len(messages) - 1 and role == "assistant")
         _check_results(blocks, pending, number, role)
@@ -81,7 +81,7 @@ def read_messages(body: dict[str, Any], model: Model, version: str, reader: Read
 
 
 def _role(role: Any, number: int, model: Model, where: str) -> Speaker:
-    check_value(role, Field(TEXT), COMPLAIN, f"{where}.role")
+    check_value(role, Field(TEXT), FIELD_ERRORS, f"{where}.role")
     if role == "system":
         if model.quirks.get("mid_conversation_system", "rejected") == "rejected":
             raise anthropic_error(
@@ -91,7 +91,7 @@ def _role(role: Any, number: int, model: Model, where: str) -> Speaker:
                 '"system" as an input message role.',
             )
     elif role not in {"user", "assistant"}:
-        raise COMPLAIN.bad_choice(f"{where}.role", role, ("user", "assistant"))
+        raise FIELD_ERRORS.invalid_choice(f"{where}.role", role, ("user", "assistant"))
     if number == 0 and role == "assistant":
         raise anthropic_error(400, 'messages: first message must use the "user" role')
     return _ROLES[role]
@@ -100,7 +100,7 @@ def _role(role: Any, number: int, model: Model, where: str) -> Speaker:
 def _blocks(content: Any, where: str, *, last: bool) -> list[dict[str, Any]]:
     if isinstance(content, str):
         content = [{"type": "text", "text": content}] if content else []
-    check_value(content, Field((str, list)), COMPLAIN, f"{where}.content")
+    check_value(content, Field((str, list)), FIELD_ERRORS, f"{where}.content")
     if not content and not last:
         raise anthropic_error(
             400,
@@ -108,7 +108,7 @@ def _blocks(content: Any, where: str, *, last: bool) -> list[dict[str, Any]]:
             "assistant message",
         )
     for number, block in enumerate(content):
-        check_value(block, Field(OBJECT), COMPLAIN, f"{where}.content.{number}")
+        check_value(block, Field(OBJECT), FIELD_ERRORS, f"{where}.content.{number}")
     return list(content)
 
 
@@ -132,7 +132,7 @@ def _check_results(blocks: list[dict[str, Any]], pending: list[str], number: int
         )
 
 
-def _unanswered(missing: list[str], number: int) -> Refused:
+def _unanswered(missing: list[str], number: int) -> ErrorReply:
     return anthropic_error(
         400,
         f"messages.{number}: `tool_use` ids were found without `tool_result` blocks immediately after: "
@@ -161,9 +161,9 @@ def _read_blocks(
         path = f"{where}.content.{number}"
         kind = block.get("type")
         if kind is None:
-            raise COMPLAIN.missing(f"{path}.type")
+            raise FIELD_ERRORS.missing(f"{path}.type")
         allowed = _ASSISTANT_BLOCKS if role == "assistant" else _USER_BLOCKS
-        check_value(kind, Field(TEXT, choices=allowed), COMPLAIN, f"{path}.type")
+        check_value(kind, Field(TEXT, choices=allowed), FIELD_ERRORS, f"{path}.type")
         match kind:
             case "text":
                 texts.append(_text(block, path, "messages"))
@@ -174,9 +174,9 @@ def _read_blocks(
             case "tool_use":
                 calls.append(_call(block, path))
             case "tool_result":
-                said, seen = _result(block, path)
-                results.append(said)
-                media += seen
+                text, tokens = _result(block, path)
+                results.append(text)
+                media += tokens
             case "image":
                 media += _image(block, path)
             case "document":
@@ -195,8 +195,8 @@ def _read_blocks(
 def _text(block: dict[str, Any], path: str, where: str) -> str:
     text = block.get("text")
     if text is None:
-        raise COMPLAIN.missing(f"{path}.text.text")
-    check_value(text, Field(TEXT), COMPLAIN, f"{path}.text.text")
+        raise FIELD_ERRORS.missing(f"{path}.text.text")
+    check_value(text, Field(TEXT), FIELD_ERRORS, f"{path}.text.text")
     if not text:
         raise anthropic_error(400, f"{where}: text content blocks must be non-empty")
     if not text.strip():
@@ -207,16 +207,16 @@ def _text(block: dict[str, Any], path: str, where: str) -> str:
 def _call(block: dict[str, Any], path: str) -> str:
     for needed in ("id", "name", "input"):
         if block.get(needed) is None:
-            raise COMPLAIN.missing(f"{path}.tool_use.{needed}")
+            raise FIELD_ERRORS.missing(f"{path}.tool_use.{needed}")
     if not _ID.fullmatch(str(block["id"])):
         raise anthropic_error(400, f"{path}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
-    check_value(block["input"], Field(OBJECT), COMPLAIN, f"{path}.tool_use.input")
+    check_value(block["input"], Field(OBJECT), FIELD_ERRORS, f"{path}.tool_use.input")
     return encode({"name": block["name"], "input": block["input"]}).decode()
 
 
 def _result(block: dict[str, Any], path: str) -> tuple[str, int]:
     if block.get("tool_use_id") is None:
-        raise COMPLAIN.missing(f"{path}.tool_result.tool_use_id")
+        raise FIELD_ERRORS.missing(f"{path}.tool_result.tool_use_id")
     content = block.get("content") or ""
     if isinstance(content, str):
         return content, 0
@@ -228,9 +228,9 @@ def _result(block: dict[str, Any], path: str) -> tuple[str, int]:
 def _image(block: dict[str, Any], path: str) -> int:
     source = block.get("source")
     if source is None:
-        raise COMPLAIN.missing(f"{path}.image.source")
+        raise FIELD_ERRORS.missing(f"{path}.image.source")
     if source.get("type") == "base64":
         where = f"{path}.image.source.base64.media_type"
-        check_value(source.get("media_type"), Field(TEXT, choices=_MEDIA_TYPES), COMPLAIN, where)
+        check_value(source.get("media_type"), Field(TEXT, choices=_MEDIA_TYPES), FIELD_ERRORS, where)
         return image_tokens("anthropic", str(source.get("data", "")))
     return image_tokens("anthropic", None)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from routing.simulator.anthropic.messages import Reader, read_messages, read_system
-from routing.simulator.anthropic.rules import COMPLAIN, check_access, check_quirks, effort_of, model_named
+from routing.simulator.anthropic.rules import FIELD_ERRORS, check_access, check_quirks, effort_of, model_named
 from routing.simulator.shared.errors import anthropic_error
 from routing.simulator.shared.fields import (
     ANY,
@@ -19,9 +19,9 @@ from routing.simulator.shared.fields import (
     Field,
     check,
     check_value,
-    refusing_misshapen,
+    rejecting_invalid_shapes,
 )
-from routing.simulator.shared.prompt import Ask, ToolMode, ToolSpec
+from routing.simulator.shared.prompt import Generation, ToolMode, ToolSpec
 from routing.simulator.shared.schema_check import problem_of
 from routing.simulator.shared.wire import Request
 
@@ -54,22 +54,22 @@ _FIELDS: dict[str, Field] = {
 }
 
 
-class Read(msgspec.Struct, frozen=True):
+class ParsedRequest(msgspec.Struct, frozen=True):
     """A read request. `marked_turns`: turns up to the last cache mark, -1 for none; `ttl` of that mark."""
 
-    ask: Ask
+    generation: Generation
     marked_turns: int
     ttl: str
 
 
-@refusing_misshapen(anthropic_error(400, "Invalid request: a value has the wrong type."))
-def read_request(request: Request, body: dict[str, Any], *, counting: bool = False) -> Read:
+@rejecting_invalid_shapes(anthropic_error(400, "Invalid request: a value has the wrong type."))
+def read_request(request: Request, body: dict[str, Any], *, counting: bool = False) -> ParsedRequest:
     """`counting`: the request is for count_tokens, where max_tokens is absent."""
     version = check_access(request)
     if counting:
         body = {"max_tokens": 1, **body}
         body.pop("stream", None)
-    check(body, _FIELDS, COMPLAIN)
+    check(body, _FIELDS, FIELD_ERRORS)
     model = model_named(body["model"])
     if not body["messages"]:
         raise anthropic_error(400, "messages: at least one message is required")
@@ -89,7 +89,7 @@ def read_request(request: Request, body: dict[str, Any], *, counting: bool = Fal
         )
     marked, ttl = reader.marks[-1] if reader.marks else (-1, "5m")
     choice, name, parallel = _choice(body, tools)
-    ask = Ask(
+    generation = Generation(
         model=model,
         turns=tuple(reader.turns),
         tools=tools,
@@ -102,35 +102,35 @@ def read_request(request: Request, body: dict[str, Any], *, counting: bool = Fal
         effort=effort,
         continues=prefill,
     )
-    return Read(ask, marked, ttl)
+    return ParsedRequest(generation, marked, ttl)
 
 
 def _tools(tools: list[Any]) -> tuple[tuple[ToolSpec, ...], list[str]]:
     """The tools, and the ttl of each cache mark on one."""
-    found: list[ToolSpec] = []
+    specs: list[ToolSpec] = []
     marks: list[str] = []
     for number, tool in enumerate(tools):
         where = f"tools.{number}"
-        check_value(tool, Field(OBJECT), COMPLAIN, where)
+        check_value(tool, Field(OBJECT), FIELD_ERRORS, where)
         if tool.get("name") is None:
-            raise COMPLAIN.missing(f"{where}.custom.name")
+            raise FIELD_ERRORS.missing(f"{where}.custom.name")
         if not _TOOL_NAME.fullmatch(str(tool["name"])):
             raise anthropic_error(
                 400, f"{where}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'"
             )
         schema = tool.get("input_schema")
         if schema is None:
-            raise COMPLAIN.missing(f"{where}.custom.input_schema")
-        check_value(schema, Field(OBJECT), COMPLAIN, f"{where}.custom.input_schema")
+            raise FIELD_ERRORS.missing(f"{where}.custom.input_schema")
+        check_value(schema, Field(OBJECT), FIELD_ERRORS, f"{where}.custom.input_schema")
         if schema.get("type") != "object":
             raise anthropic_error(400, f"{where}.custom.input_schema.type: Input should be 'object'")
         _check_schema(schema, f"{where}.custom.input_schema")
-        if tool["name"] in {spec.name for spec in found}:
+        if tool["name"] in {spec.name for spec in specs}:
             raise anthropic_error(400, "tools: Tool names must be unique.")
-        found.append(ToolSpec(tool["name"], tool.get("description") or "", schema))
+        specs.append(ToolSpec(tool["name"], tool.get("description") or "", schema))
         if tool.get("cache_control"):
             marks.append(str(tool["cache_control"].get("ttl", "5m")))
-    return tuple(found), marks
+    return tuple(specs), marks
 
 
 def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[ToolMode, str | None, bool]:
@@ -139,8 +139,8 @@ def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[ToolMode
         return "auto", None, True
     kind = choice.get("type")
     if kind is None:
-        raise COMPLAIN.missing("tool_choice.type")
-    check_value(kind, Field(TEXT, choices=("auto", "any", "tool", "none")), COMPLAIN, "tool_choice.type")
+        raise FIELD_ERRORS.missing("tool_choice.type")
+    check_value(kind, Field(TEXT, choices=("auto", "any", "tool", "none")), FIELD_ERRORS, "tool_choice.type")
     if not tools:
         raise anthropic_error(400, "tool_choice: tool_choice may only be specified while providing tools")
     parallel = choice.get("disable_parallel_tool_use") is not True
@@ -165,11 +165,11 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     if wanted is None:
         return None
     check_value(
-        wanted.get("type"), Field(TEXT, choices=("json_schema",)), COMPLAIN, "output_config.format.type"
+        wanted.get("type"), Field(TEXT, choices=("json_schema",)), FIELD_ERRORS, "output_config.format.type"
     )
     schema = wanted.get("schema")
     if schema is None:
-        raise COMPLAIN.missing("output_config.format.schema")
+        raise FIELD_ERRORS.missing("output_config.format.schema")
     _check_schema(schema, "output_config.format.schema")
     _check_closed(schema)
     return dict(schema)

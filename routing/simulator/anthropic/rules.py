@@ -5,9 +5,9 @@ from typing import Any
 
 from routing.simulator.model.models import RETIRED, Model, find
 from routing.simulator.model.usage import input_tokens
-from routing.simulator.shared.errors import Refused, anthropic_error
+from routing.simulator.shared.errors import ErrorReply, anthropic_error
 from routing.simulator.shared.fields import Field, check_value
-from routing.simulator.shared.prompt import Ask
+from routing.simulator.shared.prompt import Generation
 from routing.simulator.shared.wire import Request
 
 PROVIDER = "anthropic"
@@ -27,20 +27,20 @@ _TYPE_NAMES = {
 }
 
 
-class AnthropicComplaints:
+class AnthropicFieldErrors:
     """Anthropic's validation speaks pydantic: `messages.0.role: Input should be …`."""
 
-    def missing(self, path: str) -> Refused:
+    def missing(self, path: str) -> ErrorReply:
         return anthropic_error(400, f"{_dotted(path)}: Field required")
 
-    def unknown(self, path: str) -> Refused:
+    def unknown(self, path: str) -> ErrorReply:
         return anthropic_error(400, f"{_dotted(path)}: Extra inputs are not permitted")
 
-    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> Refused:
+    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> ErrorReply:
         name = "number" if float in kinds else _TYPE_NAMES.get(kinds[0], "dictionary")
         return anthropic_error(400, f"{_dotted(path)}: Input should be a valid {name}")
 
-    def out_of_range(self, path: str, field: Field, value: Any) -> Refused:
+    def out_of_range(self, path: str, field: Field, value: Any) -> ErrorReply:
         if isinstance(value, str | list | dict):
             kind = "String" if isinstance(value, str) else "List"
             return anthropic_error(
@@ -52,13 +52,13 @@ class AnthropicComplaints:
             )
         return anthropic_error(400, f"{_dotted(path)}: Input should be less than or equal to {field.high:g}")
 
-    def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused:
+    def invalid_choice(self, path: str, value: str, choices: Sequence[str]) -> ErrorReply:
         quoted = [f"'{choice}'" for choice in choices]
         shown = ", ".join(quoted[:-1]) + " or " + quoted[-1] if len(quoted) > 1 else quoted[0]
         return anthropic_error(400, f"{_dotted(path)}: Input should be {shown}")
 
 
-COMPLAIN = AnthropicComplaints()
+FIELD_ERRORS = AnthropicFieldErrors()
 
 
 def check_access(request: Request) -> str:
@@ -78,7 +78,7 @@ def check_access(request: Request) -> str:
 
 
 def model_named(name: Any) -> Model:
-    check_value(name, Field((str,)), COMPLAIN, "model")
+    check_value(name, Field((str,)), FIELD_ERRORS, "model")
     model = find(PROVIDER, name)
     if model is None or name in RETIRED:
         raise anthropic_error(404, f"model: {name}")
@@ -117,19 +117,19 @@ def check_quirks(model: Model, body: dict[str, Any], version: str) -> None:
 
 def effort_of(model: Model, body: dict[str, Any]) -> str | None:
     """The effort the model thinks at; None when it doesn't think."""
-    asked = (body.get("output_config") or {}).get("effort")
+    effort = (body.get("output_config") or {}).get("effort")
     levels = model.quirks.get("effort_levels") or []
-    if asked is not None:
+    if effort is not None:
         if not levels:
             raise anthropic_error(400, "This model does not support the effort parameter.")
-        check_value(asked, Field((str,), choices=tuple(levels)), COMPLAIN, "output_config.effort")
+        check_value(effort, Field((str,), choices=tuple(levels)), FIELD_ERRORS, "output_config.effort")
     kind = (body.get("thinking") or {}).get("type")
     on = (
         model.quirks.get("thinking_on_by_default", False) if kind is None else kind in {"adaptive", "enabled"}
     )
     if not (on or model.quirks.get("thinking_always_on")):
         return None
-    return asked or _DEFAULT_EFFORT
+    return effort or _DEFAULT_EFFORT
 
 
 def shows_thinking(model: Model, body: dict[str, Any]) -> bool:
@@ -138,11 +138,11 @@ def shows_thinking(model: Model, body: dict[str, Any]) -> bool:
     return ((body.get("thinking") or {}).get("display") or default) == "summarized"
 
 
-def check_prompt(ask: Ask) -> None:
-    size = input_tokens(ask)
-    if size > ask.model.max_input_tokens:
+def check_prompt(generation: Generation) -> None:
+    size = input_tokens(generation)
+    if size > generation.model.max_input_tokens:
         raise anthropic_error(
-            400, f"prompt is too long: {size} tokens > {ask.model.max_input_tokens} maximum"
+            400, f"prompt is too long: {size} tokens > {generation.model.max_input_tokens} maximum"
         )
 
 
@@ -183,8 +183,8 @@ def _check_thinking(model: Model, body: dict[str, Any]) -> None:
     kind = thinking.get("type")
     choices = ("adaptive", "enabled", "disabled", "between_tools")
     if kind is None:
-        raise COMPLAIN.missing("thinking.type")
-    check_value(kind, Field((str,), choices=choices), COMPLAIN, "thinking.type")
+        raise FIELD_ERRORS.missing("thinking.type")
+    check_value(kind, Field((str,), choices=choices), FIELD_ERRORS, "thinking.type")
     off = model.quirks.get("thinking_off")
     allowed = [*model.quirks.get("thinking_types", ())] + ([off] if off else [])
     if kind not in allowed:
@@ -198,8 +198,8 @@ def _check_thinking(model: Model, body: dict[str, Any]) -> None:
         return
     budget = thinking.get("budget_tokens")
     if budget is None:
-        raise COMPLAIN.missing("thinking.enabled.budget_tokens")
-    check_value(budget, Field((int,), low=_MIN_BUDGET), COMPLAIN, "thinking.enabled.budget_tokens")
+        raise FIELD_ERRORS.missing("thinking.enabled.budget_tokens")
+    check_value(budget, Field((int,), low=_MIN_BUDGET), FIELD_ERRORS, "thinking.enabled.budget_tokens")
     if budget >= body["max_tokens"]:
         raise anthropic_error(400, "`max_tokens` must be greater than `thinking.budget_tokens`.")
 

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from routing.simulator.gemini.rules import COMPLAIN
+from routing.simulator.gemini.rules import FIELD_ERRORS
 from routing.simulator.model.models import Model
 from routing.simulator.model.usage import AUDIO_TOKENS, DOCUMENT_TOKENS, image_tokens
 from routing.simulator.shared.errors import google_error
@@ -40,7 +40,7 @@ _PART = {
 def read_system(instruction: dict[str, Any] | None) -> tuple[Turn, ...]:
     if not instruction:
         return ()
-    check(instruction, _CONTENT, COMPLAIN, "systemInstruction.")
+    check(instruction, _CONTENT, FIELD_ERRORS, "systemInstruction.")
     text = "\n".join(str(part.get("text", "")) for part in instruction.get("parts") or [])
     return (Turn("system", text),) if text else ()
 
@@ -50,8 +50,8 @@ def read_turns(contents: list[Any], model: Model) -> tuple[Turn, ...]:
     open_calls = 0
     for number, content in enumerate(contents):
         where = f"contents[{number}]"
-        check_value(content, Field(OBJECT), COMPLAIN, where)
-        check(content, _CONTENT, COMPLAIN, f"{where}.")
+        check_value(content, Field(OBJECT), FIELD_ERRORS, where)
+        check(content, _CONTENT, FIELD_ERRORS, f"{where}.")
         role = content.get("role") or "user"
         if role not in {"user", "model", "function"}:
             raise google_error(400, "Please use a valid role: user, model.")
@@ -99,8 +99,8 @@ def _turn(parts: list[Any], role: str, where: str, model: Model) -> tuple[Turn, 
     media = 0
     for number, part in enumerate(parts):
         path = f"{where}.parts[{number}]"
-        check_value(part, Field(OBJECT), COMPLAIN, path)
-        check(part, _PART, COMPLAIN, f"{path}.")
+        check_value(part, Field(OBJECT), FIELD_ERRORS, path)
+        check(part, _PART, FIELD_ERRORS, f"{path}.")
         kinds = [kind for kind in _PART_KINDS if part.get(kind) is not None]
         if not kinds:
             raise google_error(
@@ -124,8 +124,8 @@ def _turn(parts: list[Any], role: str, where: str, model: Model) -> tuple[Turn, 
 
 def _check_signature(part: dict[str, Any], model: Model, *, first: bool, position: int) -> None:
     """The first call of a model turn comes back with its signature; siblings need none (providers.md §4)."""
-    given = part.get("thoughtSignature")
-    if given is None:
+    signature = part.get("thoughtSignature")
+    if signature is None:
         if first and model.quirks.get("needs_thought_signature_on_replay"):
             name = part["functionCall"].get("name")
             raise google_error(
@@ -138,7 +138,9 @@ def _check_signature(part: dict[str, Any], model: Model, *, first: bool, positio
             )
         return
     try:
-        raw = base64.b64decode(str(given) + "==", altchars=b"-_" if set("-_") & set(str(given)) else None)
+        raw = base64.b64decode(
+            str(signature) + "==", altchars=b"-_" if set("-_") & set(str(signature)) else None
+        )
     except ValueError:
         raw = b""
     if not (raw.startswith(SIGNATURE_MARK) or raw == _SKIP_VALIDATOR):
@@ -152,10 +154,10 @@ def _result(response: dict[str, Any], path: str) -> str:
         )
     value = response.get("response")
     check_value(
-        value if value is not None else {}, Field(OBJECT), COMPLAIN, f"{path}.functionResponse.response"
+        value if value is not None else {}, Field(OBJECT), FIELD_ERRORS, f"{path}.functionResponse.response"
     )
-    said = (value or {}).get("output", (value or {}).get("result", value))
-    return said if isinstance(said, str) else encode(said).decode()
+    output = (value or {}).get("output", (value or {}).get("result", value))
+    return output if isinstance(output, str) else encode(output).decode()
 
 
 def _media(data: dict[str, Any]) -> int:

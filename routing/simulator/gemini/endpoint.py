@@ -13,7 +13,7 @@ from routing.simulator.gemini.rules import check_key, check_prompt
 from routing.simulator.model import tokens
 from routing.simulator.model.answers import compose
 from routing.simulator.model.usage import input_tokens, measure
-from routing.simulator.shared.prompt import BLOCK_PHRASE, LONG_PHRASE, Answer, Ask, Usage
+from routing.simulator.shared.prompt import BLOCK_PHRASE, LONG_PHRASE, Answer, Generation, Usage
 from routing.simulator.shared.reply import Exchange, Frame, Reply, chunks_of, named_model, usage_of
 from routing.simulator.shared.wire import Headers, encode
 
@@ -41,34 +41,37 @@ def answer(exchange: Exchange) -> Reply:
     body: dict[str, Any] = exchange.body
     version = exchange.request.path.split("/")[1]
     method = "streamGenerateContent" if exchange.streamed else "generateContent"
-    ask = read_request(body, exchange.path_model, version, method)
-    check_prompt(ask)
-    measured = measure(ask, exchange.cache)
-    blocked = any(BLOCK_PHRASE in turn.text.lower() for turn in ask.turns if turn.role == "user")
-    composed = [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
-    answers = [] if blocked else [_leg_of(ask, said) for said in composed]
+    generation = read_request(body, exchange.path_model, version, method)
+    check_prompt(generation)
+    measured = measure(generation, exchange.cache)
+    blocked = any(BLOCK_PHRASE in turn.text.lower() for turn in generation.turns if turn.role == "user")
+    composed = [compose(generation, index, exchange.effects.manner) for index in range(generation.n)]
+    answers = [] if blocked else [_leg_of(generation, completion) for completion in composed]
     usage = usage_of(measured, answers)
     tail = {
-        "modelVersion": named_model(exchange, ask.model.id),
+        "modelVersion": named_model(exchange, generation.model.id),
         "responseId": exchange.ids.new("", 22),
     }
-    reply = Reply(ask.model, usage, response_headers())
+    reply = Reply(generation.model, usage, response_headers())
     thoughts = wants_thoughts(body)
     if exchange.streamed:
         framing = _Framing(sse=exchange.request.query.get("alt") == "sse")
-        frames = framing.framed(_payloads(exchange, ask, answers, usage, tail, thoughts=thoughts))
+        frames = framing.framed(_payloads(exchange, generation, answers, usage, tail, thoughts=thoughts))
         broken = b'data: {"candidates": [{"content": {"parts": [{"text"\r\n\r\n'
         return msgspec.structs.replace(reply, frames=frames, broken=broken, error=framing.single(_ERROR))
     whole: dict[str, Any] = _feedback() if blocked else {}
     if answers:
         whole["candidates"] = [
             {
-                "content": {"parts": _parts(exchange, ask, said, thoughts=thoughts), "role": "model"},
-                "finishReason": _FINISH[said.finish],
+                "content": {
+                    "parts": _parts(exchange, generation, completion, thoughts=thoughts),
+                    "role": "model",
+                },
+                "finishReason": _FINISH[completion.finish],
                 "index": index,
-                **_token(ask, said),
+                **_token(generation, completion),
             }
-            for index, said in enumerate(answers)
+            for index, completion in enumerate(answers)
         ]
     whole |= {**_metadata(exchange, usage), **tail}
     return msgspec.structs.replace(reply, body=encode(whole), error=encode(_ERROR))
@@ -79,8 +82,8 @@ def count_tokens(exchange: Exchange) -> bytes:
     body: dict[str, Any] = camel(exchange.body)
     version = exchange.request.path.split("/")[1]
     inner = body.get("generateContentRequest") or body
-    ask = read_request(inner, exchange.path_model, version, "countTokens")
-    total = input_tokens(ask)
+    generation = read_request(inner, exchange.path_model, version, "countTokens")
+    total = input_tokens(generation)
     return encode({"totalTokens": total, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": total}]})
 
 
@@ -93,17 +96,23 @@ def response_headers() -> Headers:
 
 
 def _payloads(
-    exchange: Exchange, ask: Ask, answers: list[Answer], usage: Usage, tail: dict[str, Any], *, thoughts: bool
+    exchange: Exchange,
+    generation: Generation,
+    answers: list[Answer],
+    usage: Usage,
+    tail: dict[str, Any],
+    *,
+    thoughts: bool,
 ) -> Iterator[tuple[dict[str, Any], int, bool]]:
     """The chunks of a stream, with their tokens and whether they end the answer."""
     if not answers:
         yield {**_feedback(), **_metadata(exchange, usage), **tail}, 0, True
         return
-    for index, said in enumerate(answers):
-        parts = _parts(exchange, ask, said, thoughts=thoughts)
+    for index, completion in enumerate(answers):
+        parts = _parts(exchange, generation, completion, thoughts=thoughts)
         texts = (
-            chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK)
-            if said.text and said.finish != "refusal"
+            chunks_of(completion, tokens.pieces(completion.text), _PIECES_A_CHUNK)
+            if completion.text and completion.finish != "refusal"
             else []
         )
         leading = [part for part in parts if part.get("thought") or "functionCall" in part]
@@ -115,56 +124,66 @@ def _payloads(
             candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": index}
             yield {"candidates": [candidate], **_metadata(exchange, usage, final=False), **tail}, size, False
         last_text, size = texts[-1] if texts else ("", 0)
-        last_part = {"text": last_text, **_text_signature(ask, said)}
-        content = {"parts": [last_part] if said.finish != "refusal" else [], "role": "model"}
-        candidate = {"content": content, "finishReason": _FINISH[said.finish], "index": index}
-        candidate |= _token(ask, said)
+        last_part = {"text": last_text, **_text_signature(generation, completion)}
+        content = {"parts": [last_part] if completion.finish != "refusal" else [], "role": "model"}
+        candidate = {"content": content, "finishReason": _FINISH[completion.finish], "index": index}
+        candidate |= _token(generation, completion)
         yield {"candidates": [candidate], **_metadata(exchange, usage), **tail}, size, True
 
 
-def _leg_of(ask: Ask, said: Answer) -> Answer:
+def _leg_of(generation: Generation, completion: Answer) -> Answer:
     """The part of a long answer that is due; the thoughts are in the first."""
-    if LONG_PHRASE not in ask.prompt.lower() or not said.text or not ask.model.id.startswith("gemini-4"):
-        return said
-    begin, end = (len(said.text) * number // _LEGS for number in (ask.leg, ask.leg + 1))
-    thought = said.reasoning_tokens if ask.leg == 0 else 0
+    if (
+        LONG_PHRASE not in generation.prompt.lower()
+        or not completion.text
+        or not generation.model.id.startswith("gemini-4")
+    ):
+        return completion
+    begin, end = (len(completion.text) * number // _LEGS for number in (generation.leg, generation.leg + 1))
+    thought = completion.reasoning_tokens if generation.leg == 0 else 0
     return msgspec.structs.replace(
-        said,
-        text=said.text[begin:end],
-        reasoning=said.reasoning if ask.leg == 0 else "",
+        completion,
+        text=completion.text[begin:end],
+        reasoning=completion.reasoning if generation.leg == 0 else "",
         reasoning_tokens=thought,
-        output_tokens=thought + tokens.count(said.text[begin:end], ask.model),
-        finish=said.finish if ask.leg == _LEGS - 1 else "continuation",
+        output_tokens=thought + tokens.count(completion.text[begin:end], generation.model),
+        finish=completion.finish if generation.leg == _LEGS - 1 else "continuation",
     )
 
 
-def _token(ask: Ask, said: Answer) -> dict[str, Any]:
-    return {"continuationToken": leg_token(ask.leg + 1)} if said.finish == "continuation" else {}
+def _token(generation: Generation, completion: Answer) -> dict[str, Any]:
+    return {"continuationToken": leg_token(generation.leg + 1)} if completion.finish == "continuation" else {}
 
 
-def _parts(exchange: Exchange, ask: Ask, said: Answer, *, thoughts: bool) -> list[dict[str, Any]]:
+def _parts(
+    exchange: Exchange, generation: Generation, completion: Answer, *, thoughts: bool
+) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
-    if said.reasoning and thoughts:
-        parts.append({"text": said.reasoning, "thought": True})
-    for number, call in enumerate(said.calls):
+    if completion.reasoning and thoughts:
+        parts.append({"text": completion.reasoning, "thought": True})
+    for number, call in enumerate(completion.calls):
         function: dict[str, Any] = {"name": call.name, "args": call.arguments}
         part: dict[str, Any] = {"functionCall": function}
-        if _signs(ask):  # from Gemini 3 on calls have ids, and the first of a turn a signature
+        if _signs(generation):  # from Gemini 3 on calls have ids, and the first of a turn a signature
             function["id"] = exchange.ids.new("", 8)
             if number == 0:
                 part["thoughtSignature"] = _signature(call.name)
         parts.append(part)
-    if said.text and said.finish != "refusal":
-        parts.append({"text": said.text, **_text_signature(ask, said)})
+    if completion.text and completion.finish != "refusal":
+        parts.append({"text": completion.text, **_text_signature(generation, completion)})
     return parts
 
 
-def _text_signature(ask: Ask, said: Answer) -> dict[str, str]:
-    return {"thoughtSignature": _signature(said.text)} if _signs(ask) and said.reasoning and said.text else {}
+def _text_signature(generation: Generation, completion: Answer) -> dict[str, str]:
+    return (
+        {"thoughtSignature": _signature(completion.text)}
+        if _signs(generation) and completion.reasoning and completion.text
+        else {}
+    )
 
 
-def _signs(ask: Ask) -> bool:
-    return bool(ask.model.quirks.get("needs_thought_signature_on_replay"))
+def _signs(generation: Generation) -> bool:
+    return bool(generation.model.quirks.get("needs_thought_signature_on_replay"))
 
 
 def _signature(of: str) -> str:
@@ -178,7 +197,7 @@ def _feedback() -> dict[str, Any]:
 
 def _metadata(exchange: Exchange, usage: Usage, *, final: bool = True) -> dict[str, Any]:
     """Thoughts stand beside candidates here; chunks before the last know only the prompt."""
-    if exchange.twist.drop_usage:
+    if exchange.effects.drop_usage:
         return {}
     prompt = {
         "promptTokenCount": usage.input_tokens,

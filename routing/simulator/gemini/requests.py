@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from routing.simulator.gemini.contents import read_system, read_turns
-from routing.simulator.gemini.rules import COMPLAIN, check_sampling, effort_of, model_named
+from routing.simulator.gemini.rules import FIELD_ERRORS, check_sampling, effort_of, model_named
 from routing.simulator.shared.errors import google_error
 from routing.simulator.shared.fields import (
     BOOL,
@@ -17,9 +17,9 @@ from routing.simulator.shared.fields import (
     Field,
     check,
     check_value,
-    refusing_misshapen,
+    rejecting_invalid_shapes,
 )
-from routing.simulator.shared.prompt import Ask, ToolMode, ToolSpec
+from routing.simulator.shared.prompt import Generation, ToolMode, ToolSpec
 from routing.simulator.shared.schema_check import problem_of
 
 # Fields whose value is the caller's own JSON: their keys are never respelled.
@@ -117,19 +117,19 @@ def camel(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     respelled = {
-        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): inner for name, inner in value.items()
+        re.sub(r"_([a-z])", lambda specs: specs[1].upper(), name): inner for name, inner in value.items()
     }
     return {name: inner if name in _OPAQUE else camel(inner) for name, inner in respelled.items()}
 
 
-@refusing_misshapen(google_error(400, "Invalid JSON payload received. A value has the wrong type."))
-def read_request(given: dict[str, Any], name: str, version: str, method: str) -> Ask:
+@rejecting_invalid_shapes(google_error(400, "Invalid JSON payload received. A value has the wrong type."))
+def read_request(document: dict[str, Any], name: str, version: str, method: str) -> Generation:
     model = model_named(name, version, method)
-    body = camel(given)
-    check(body, _FIELDS, COMPLAIN)
+    body = camel(document)
+    check(body, _FIELDS, FIELD_ERRORS)
     config = body.get("generationConfig") or {}
-    check(config, _CONFIG, COMPLAIN, "generationConfig.")
-    check(config.get("thinkingConfig") or {}, _THINKING, COMPLAIN, "generationConfig.thinkingConfig.")
+    check(config, _CONFIG, FIELD_ERRORS, "generationConfig.")
+    check(config.get("thinkingConfig") or {}, _THINKING, FIELD_ERRORS, "generationConfig.thinkingConfig.")
     check_sampling(model, config)
     effort = effort_of(model, config)
     tools = _tools(body.get("tools") or [])
@@ -137,9 +137,9 @@ def read_request(given: dict[str, Any], name: str, version: str, method: str) ->
     schema, json_object = _format(config)
     stops = config.get("stopSequences") or []
     for number, stop in enumerate(stops):
-        check_value(stop, Field(TEXT), COMPLAIN, f"generationConfig.stopSequences[{number}]")
+        check_value(stop, Field(TEXT), FIELD_ERRORS, f"generationConfig.stopSequences[{number}]")
     turns = read_system(body.get("systemInstruction")) + read_turns(body["contents"], model)
-    return Ask(
+    return Generation(
         model=model,
         turns=turns,
         tools=tools,
@@ -171,19 +171,19 @@ def leg_token(leg: int) -> str:
     return base64.b64encode(LEG_MARK + str(leg).encode()).decode()
 
 
-def wants_thoughts(given: dict[str, Any]) -> bool:
-    config = camel(given).get("generationConfig") or {}
+def wants_thoughts(document: dict[str, Any]) -> bool:
+    config = camel(document).get("generationConfig") or {}
     return bool((config.get("thinkingConfig") or {}).get("includeThoughts"))
 
 
 def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
-    found = []
+    specs = []
     for number, tool in enumerate(tools):
-        check_value(tool, Field(OBJECT), COMPLAIN, f"tools[{number}]")
-        check(tool, _TOOL, COMPLAIN, f"tools[{number}].")
+        check_value(tool, Field(OBJECT), FIELD_ERRORS, f"tools[{number}]")
+        check(tool, _TOOL, FIELD_ERRORS, f"tools[{number}].")
         for position, declared in enumerate(tool.get("functionDeclarations") or []):
             where = f"tools[{number}].functionDeclarations[{position}]"
-            check(declared, _DECLARATION, COMPLAIN, f"{where}.")
+            check(declared, _DECLARATION, FIELD_ERRORS, f"{where}.")
             if declared.get("parameters") is not None and declared.get("parametersJsonSchema") is not None:
                 raise google_error(400, "Only one of parameters and parameters_json_schema may be set.")
             if declared.get("parameters") is not None:
@@ -198,8 +198,8 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
                     "(a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum "
                     "length of 64.\n",
                 )
-            found.append(ToolSpec(declared["name"], declared.get("description") or "", schema))
-    return tuple(found)
+            specs.append(ToolSpec(declared["name"], declared.get("description") or "", schema))
+    return tuple(specs)
 
 
 def _check_usable(schema: Any, path: str) -> None:
@@ -210,14 +210,14 @@ def _check_usable(schema: Any, path: str) -> None:
 
 def _check_schema(schema: Any, path: str) -> None:
     if not isinstance(schema, dict):
-        raise COMPLAIN.wrong_type(path, (dict,), schema)
+        raise FIELD_ERRORS.wrong_type(path, (dict,), schema)
     for name, value in schema.items():
         if name not in _SCHEMA:
-            raise COMPLAIN.unknown(f"{path}.{name}")
+            raise FIELD_ERRORS.unknown(f"{path}.{name}")
         if name == "type" and not isinstance(value, str):
-            raise COMPLAIN.wrong_type(f"{path}.type", (str,), value)
+            raise FIELD_ERRORS.wrong_type(f"{path}.type", (str,), value)
         if name == "enum" and not all(isinstance(option, str) for option in value):
-            raise COMPLAIN.wrong_type(f"{path}.enum", (str,), value)
+            raise FIELD_ERRORS.wrong_type(f"{path}.enum", (str,), value)
     for name, inner in (schema.get("properties") or {}).items():
         _check_schema(inner, f"{path}.properties.{name}")
     for inner in [schema.get("items"), *(schema.get("anyOf") or [])]:
@@ -230,7 +230,7 @@ def _choice(body: dict[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[ToolMode
     mode = str(config.get("mode") or "AUTO").upper()
     allowed = config.get("allowedFunctionNames")
     if mode not in _MODES:
-        raise COMPLAIN.bad_choice("toolConfig.functionCallingConfig.mode", mode, ())
+        raise FIELD_ERRORS.invalid_choice("toolConfig.functionCallingConfig.mode", mode, ())
     if allowed and mode != "ANY":
         raise google_error(
             400, "Allowed function names should be set only when function calling mode is ANY."

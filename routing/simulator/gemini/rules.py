@@ -6,9 +6,9 @@ from typing import Any
 
 from routing.simulator.model.models import Model, find
 from routing.simulator.model.usage import input_tokens
-from routing.simulator.shared.errors import Refused, google_error
+from routing.simulator.shared.errors import ErrorReply, google_error
 from routing.simulator.shared.fields import Field
-from routing.simulator.shared.prompt import Ask
+from routing.simulator.shared.prompt import Generation
 from routing.simulator.shared.wire import Request
 
 PROVIDER = "google"
@@ -19,20 +19,20 @@ _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
-class GeminiComplaints:
+class GeminiFieldErrors:
     """Gemini's validation speaks protobuf: paths are snake case."""
 
-    def missing(self, path: str) -> Refused:
+    def missing(self, path: str) -> ErrorReply:
         name = _snake(path)
         return google_error(400, f"* GenerateContentRequest.{name}: {name} is not specified\n")
 
-    def unknown(self, path: str) -> Refused:
+    def unknown(self, path: str) -> ErrorReply:
         parent, _, name = path.rpartition(".")
         at = f" at '{_snake(parent)}'" if parent else ""
         message = f'Invalid JSON payload received. Unknown name "{name}"{at}: Cannot find field.'
         return google_error(400, message, details=[_violation(_snake(parent), message)])
 
-    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> Refused:
+    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> ErrorReply:
         kind = _TYPES[float] if float in kinds else _TYPES.get(kinds[0])
         shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
         if kind is None:
@@ -41,7 +41,7 @@ class GeminiComplaints:
             message = f"Invalid value at '{_snake(path)}' ({kind}), {shown}"
         return google_error(400, message, details=[_violation(_snake(path), message)])
 
-    def out_of_range(self, path: str, field: Field, value: Any) -> Refused:
+    def out_of_range(self, path: str, field: Field, value: Any) -> ErrorReply:
         name = path.rpartition(".")[2]
         if isinstance(value, list | str | dict):
             if not value:
@@ -58,12 +58,12 @@ class GeminiComplaints:
             "again.",
         )
 
-    def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused:
+    def invalid_choice(self, path: str, value: str, choices: Sequence[str]) -> ErrorReply:
         message = f"Invalid value at '{_snake(path)}' (TYPE_ENUM), \"{value}\""
         return google_error(400, message, details=[_violation(_snake(path), message)])
 
 
-COMPLAIN = GeminiComplaints()
+FIELD_ERRORS = GeminiFieldErrors()
 
 
 def check_key(request: Request) -> None:
@@ -123,13 +123,13 @@ def check_sampling(model: Model, config: dict[str, Any]) -> None:
             raise google_error(400, f"{_snake(name)} is not supported for this model.")
 
 
-def check_prompt(ask: Ask) -> None:
-    size = input_tokens(ask)
-    if size > ask.model.max_input_tokens:
+def check_prompt(generation: Generation) -> None:
+    size = input_tokens(generation)
+    if size > generation.model.max_input_tokens:
         raise google_error(
             400,
             f"The input token count ({size}) exceeds the maximum number of tokens allowed "
-            f"({ask.model.max_input_tokens}).",
+            f"({generation.model.max_input_tokens}).",
         )
 
 
@@ -138,7 +138,7 @@ def _effort_of_level(model: Model, level: Any) -> str:
     if level is None or level == "THINKING_LEVEL_UNSPECIFIED":
         return "medium"
     if str(level).upper() not in known:
-        raise COMPLAIN.bad_choice("generationConfig.thinkingConfig.thinkingLevel", str(level), known)
+        raise FIELD_ERRORS.invalid_choice("generationConfig.thinkingConfig.thinkingLevel", str(level), known)
     if str(level).upper() not in model.quirks.get("thinking_levels", known):
         raise google_error(
             400,
@@ -153,7 +153,7 @@ def _effort_of_budget(model: Model, budget: Any, rule: str) -> str:
     if budget is None or budget == -1:
         return "medium"
     if not isinstance(budget, int) or isinstance(budget, bool):
-        raise COMPLAIN.wrong_type("generationConfig.thinkingConfig.thinkingBudget", (int,), budget)
+        raise FIELD_ERRORS.wrong_type("generationConfig.thinkingConfig.thinkingBudget", (int,), budget)
     floor = re.search(r"([\w.]+-\w+) min (\d+)", rule)
     least = int(floor[2]) if floor and model.id.endswith(floor[1]) else 0
     if budget == 0 and least:
@@ -172,4 +172,4 @@ def _violation(field: str, description: str) -> dict[str, Any]:
 
 
 def _snake(path: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), path)
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[1].lower(), path)

@@ -10,7 +10,7 @@ from routing.simulator.model.continuation import MANNERS, cut_off, rest
 from routing.simulator.model.facts import known_answer
 from routing.simulator.model.structured_output import example
 from routing.simulator.model.tool_use import calls_for
-from routing.simulator.shared.prompt import REFUSAL_PHRASE, Answer, Ask, Call
+from routing.simulator.shared.prompt import REFUSAL_PHRASE, Answer, Call, Generation
 
 # Reasoning tokens of an ordinary prompt at each effort; a hard one takes up to four times as many.
 _REASONING = {"none": 0, "minimal": 0, "low": 64, "medium": 192, "high": 448, "xhigh": 896, "max": 1536}
@@ -55,82 +55,90 @@ _MIDDLES = (
 )
 
 
-def compose(ask: Ask, index: int = 0, manner: str | None = None) -> Answer:
+def compose(generation: Generation, index: int = 0, manner: str | None = None) -> Answer:
     """What choice number `index` says, cut by stop sequences and by the token limit.
 
     `manner`: how it goes on with an answer that was cut; None: as its seed will have it.
     """
-    thought = _reasoning_tokens(ask)
-    reasoning = _reasoning_text(ask) if thought else ""
-    if REFUSAL_PHRASE in ask.prompt.lower():
+    thought = _reasoning_tokens(generation)
+    reasoning = _reasoning_text(generation) if thought else ""
+    if REFUSAL_PHRASE in generation.prompt.lower():
         text = "I'm sorry, but I can't help with that request."
-        return _finished(ask, Answer(text, reasoning, thought, 0, "refusal"))
-    calls = calls_for(ask)
+        return _finished(generation, Answer(text, reasoning, thought, 0, "refusal"))
+    calls = calls_for(generation)
     if calls:
-        return _finished(ask, Answer("", reasoning, thought, 0, "tool_calls", calls=calls))
-    text = _text(ask, index, manner)
-    stopped = _first_stop(text, ask.stop)
+        return _finished(generation, Answer("", reasoning, thought, 0, "tool_calls", calls=calls))
+    text = _text(generation, index, manner)
+    stopped = _first_stop(text, generation.stop)
     if stopped is not None:
         text, sequence = stopped
-        return _finished(ask, Answer(text, reasoning, thought, 0, "stop_sequence", stop_sequence=sequence))
-    return _finished(ask, Answer(text, reasoning, thought, 0, "stop"))
+        return _finished(
+            generation, Answer(text, reasoning, thought, 0, "stop_sequence", stop_sequence=sequence)
+        )
+    return _finished(generation, Answer(text, reasoning, thought, 0, "stop"))
 
 
-def _finished(ask: Ask, answer: Answer) -> Answer:
+def _finished(generation: Generation, answer: Answer) -> Answer:
     """Counts the tokens and applies the limit: reasoning is spent first, then calls or text."""
-    said = answer.text + "".join(_call_text(call) for call in answer.calls)
-    total = answer.reasoning_tokens + max(1, tokens.count(said, ask.model))
-    limit = ask.max_tokens if ask.max_tokens is not None else ask.model.max_output_tokens
+    completion = answer.text + "".join(_call_text(call) for call in answer.calls)
+    total = answer.reasoning_tokens + max(1, tokens.count(completion, generation.model))
+    limit = generation.max_tokens if generation.max_tokens is not None else generation.model.max_output_tokens
     if total <= limit:
         return msgspec.structs.replace(answer, output_tokens=total)
     thought = min(answer.reasoning_tokens, limit)
-    text = "" if answer.calls else tokens.truncate(answer.text, limit - thought, ask.model)
+    text = "" if answer.calls else tokens.truncate(answer.text, limit - thought, generation.model)
     reasoning = answer.reasoning if thought == answer.reasoning_tokens else ""
     return Answer(text, reasoning, thought, limit, "length")
 
 
-def _text(ask: Ask, index: int, manner: str | None) -> str:
-    if (cut := cut_off(ask)) is not None:
-        said, before = cut
-        manner = manner or MANNERS[_seed(ask, index) % len(MANNERS)]
-        return rest(_text(before, index, None), said, manner)
-    if ask.schema is not None:
-        return msgspec.json.encode(example(ask.schema, ask.prompt, _plain(ask, index))).decode()
-    text = _plain(ask, index)
-    if ask.json_object or (_JSON_IN_WORDS.search(ask.system) and not _ECHO.search(ask.prompt)):
-        return msgspec.json.encode({"answer": text, "model": ask.model.id, "simulated": True}).decode()
+def _text(generation: Generation, index: int, manner: str | None) -> str:
+    if (cut := cut_off(generation)) is not None:
+        completion, before = cut
+        manner = manner or MANNERS[_seed(generation, index) % len(MANNERS)]
+        return rest(_text(before, index, None), completion, manner)
+    if generation.schema is not None:
+        return msgspec.json.encode(
+            example(generation.schema, generation.prompt, _plain(generation, index))
+        ).decode()
+    text = _plain(generation, index)
+    if generation.json_object or (
+        _JSON_IN_WORDS.search(generation.system) and not _ECHO.search(generation.prompt)
+    ):
+        return msgspec.json.encode({"answer": text, "model": generation.model.id, "simulated": True}).decode()
     return text
 
 
-def _plain(ask: Ask, index: int) -> str:
-    if ask.fresh_results:
-        quoted = "; ".join(result.strip() for result in ask.fresh_results)
+def _plain(generation: Generation, index: int) -> str:
+    if generation.fresh_results:
+        quoted = "; ".join(result.strip() for result in generation.fresh_results)
         return f"The tool returned: {quoted}. That answers your question."
-    earlier = tuple(turn.text for turn in ask.turns if turn.role == "user")[:-1]
-    known = known_answer(ask.prompt, earlier)
+    earlier = tuple(turn.text for turn in generation.turns if turn.role == "user")[:-1]
+    known = known_answer(generation.prompt, earlier)
     if known is not None:
         return known
     if re.search(
-        r"\b(code|function|python|javascript|sql|script|refactor|implement|regex|class)\b", ask.prompt, re.I
+        r"\b(code|function|python|javascript|sql|script|refactor|implement|regex|class)\b",
+        generation.prompt,
+        re.I,
     ):
-        return _code(ask, index)
-    return _essay(ask, index)
+        return _code(generation, index)
+    return _essay(generation, index)
 
 
-def _essay(ask: Ask, index: int) -> str:
-    topics = _topics(ask.prompt)
-    seed = _seed(ask, index)
+def _essay(generation: Generation, index: int) -> str:
+    topics = _topics(generation.prompt)
+    seed = _seed(generation, index)
     paragraphs = [_OPENINGS[seed % len(_OPENINGS)].format(topic=_listing(topics))]
-    for step in range(2 + ask.model.tier + (1 if len(ask.prompt) > 400 else 0)):
+    for step in range(2 + generation.model.tier + (1 if len(generation.prompt) > 400 else 0)):
         sentence = _MIDDLES[(seed // 7 + step * 3) % len(_MIDDLES)]
         a, b = topics[step % len(topics)], topics[(step + 1) % len(topics)]
         paragraphs.append(sentence.format(a=a, b=b if b != a else "its context"))
-    paragraphs.append(f"(This text was composed by the simulated model {ask.model.id}.)")
+    paragraphs.append(f"(This text was composed by the simulated model {generation.model.id}.)")
     return "\n\n".join(paragraphs)
 
 
-def _code(ask: Ask, index: int) -> str:
-    topics = _topics(ask.prompt)
+def _code(generation: Generation, index: int) -> str:
+    topics = _topics(generation.prompt)
     name = re.sub(r"\W+", "_", "_".join(topics[:2])).strip("_").lower() or "answer"
     name = f"f_{name}" if name[0].isdigit() else name
     lines = [
@@ -138,7 +146,7 @@ def _code(ask: Ask, index: int) -> str:
         "",
         "```python",
         f"def {name}(items: list[int]) -> int:",
-        f'    """Written by the simulated model {ask.model.id}; stands in for {topics[0]}."""',
+        f'    """Written by the simulated model {generation.model.id}; stands in for {topics[0]}."""',
         "    total = 0",
         "    for item in items:",
         "        total += item",
@@ -146,38 +154,38 @@ def _code(ask: Ask, index: int) -> str:
         "```",
         "",
     ]
-    seed = _seed(ask, index)
-    for step in range(ask.model.tier + 1):
+    seed = _seed(generation, index)
+    for step in range(generation.model.tier + 1):
         sentence = _MIDDLES[(seed + step * 3) % len(_MIDDLES)]
         lines += [sentence.format(a=f"`{name}`", b=topics[-1]), ""]
     return "\n".join(lines).rstrip()
 
 
-def _reasoning_tokens(ask: Ask) -> int:
-    if ask.effort is None:
+def _reasoning_tokens(generation: Generation) -> int:
+    if generation.effort is None:
         return 0
-    if known_answer(ask.prompt) is not None or ask.fresh_results:
-        return _REASONING_OF_EASY.get(ask.effort, 0)
+    if known_answer(generation.prompt) is not None or generation.fresh_results:
+        return _REASONING_OF_EASY.get(generation.effort, 0)
     hard = re.search(
-        r"\b(prove|proof|theorem|integral|optimi[sz]e|refactor|algorithm|debug)\b", ask.prompt, re.I
+        r"\b(prove|proof|theorem|integral|optimi[sz]e|refactor|algorithm|debug)\b", generation.prompt, re.I
     )
-    factor = 1 + min(2, len(ask.prompt) // 800) + (1 if hard else 0)
-    return _REASONING.get(ask.effort, 0) * factor
+    factor = 1 + min(2, len(generation.prompt) // 800) + (1 if hard else 0)
+    return _REASONING.get(generation.effort, 0) * factor
 
 
-def _reasoning_text(ask: Ask) -> str:
-    topics = _topics(ask.prompt)
+def _reasoning_text(generation: Generation) -> str:
+    topics = _topics(generation.prompt)
     return f"The user asks about {_listing(topics)}. I will state the main points and check them once."
 
 
 def _topics(prompt: str) -> list[str]:
     """The words that stand out in the prompt's last 2,000 characters, most telling first, at least one."""
     words = re.findall(r"[^\W\d_][\w-]{3,}", prompt[-2000:])
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for word in words:
         if word.lower() not in _STOPWORDS:
-            seen[word.lower()] = seen.get(word.lower(), 0) + 1
-    ranked = sorted(seen, key=lambda word: (-seen[word], -len(word), word))
+            counts[word.lower()] = counts.get(word.lower(), 0) + 1
+    ranked = sorted(counts, key=lambda word: (-counts[word], -len(word), word))
     return ranked[:4] or ["your request"]
 
 
@@ -186,8 +194,8 @@ def _listing(topics: list[str]) -> str:
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
 
 
-def _seed(ask: Ask, index: int) -> int:
-    data = f"{ask.model.id}\0{index}\0{ask.system}\0{ask.prompt}".encode()
+def _seed(generation: Generation, index: int) -> int:
+    data = f"{generation.model.id}\0{index}\0{generation.system}\0{generation.prompt}".encode()
     return int.from_bytes(blake2b(data, digest_size=4).digest())
 
 

@@ -94,10 +94,10 @@ def known_answer(prompt: str, earlier: tuple[str, ...] = ()) -> str | None:
 
 
 def _capital(text: str) -> str | None:
-    asked = re.search(r"capital (?:city )?of ([A-Za-z ]+)", text, re.IGNORECASE)
-    if asked is None:
+    match = re.search(r"capital (?:city )?of ([A-Za-z ]+)", text, re.IGNORECASE)
+    if match is None:
         return None
-    country = asked[1].strip().lower()
+    country = match[1].strip().lower()
     for name, capital in _CAPITALS.items():
         if country in {name, name.removeprefix("the ")} or country.startswith(name + " "):
             shown = " ".join(word if word == "the" else word.capitalize() for word in name.split())
@@ -107,27 +107,27 @@ def _capital(text: str) -> str | None:
 
 def _fact(text: str) -> str | None:
     for pattern, answer in _FACTS:
-        found = re.search(pattern, text, re.IGNORECASE)
-        if found:
-            return answer.replace("{2}", found[2].title()) if "{2}" in answer else answer
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match:
+            return answer.replace("{2}", match[2].title()) if "{2}" in answer else answer
     return None
 
 
 def _name(text: str, earlier: tuple[str, ...]) -> str | None:
     if not re.search(r"what(?:'s| is) my name", text, re.IGNORECASE):
         return None
-    for said in reversed(earlier):
-        told = re.search(r"\b(?i:my name is|i am|i'm) ([A-Z]\w+)", said)
-        if told:
-            return f"Your name is {told[1]}."
+    for message in reversed(earlier):
+        match = re.search(r"\b(?i:my name is|i am|i'm) ([A-Z]\w+)", message)
+        if match:
+            return f"Your name is {match[1]}."
     return "You haven't told me your name."
 
 
 def _echo(text: str) -> str | None:
-    found = _ECHO.match(text)
-    if found is None:
+    match = _ECHO.match(text)
+    if match is None:
         return None
-    words = found[1].strip()
+    words = match[1].strip()
     quoted = re.fullmatch(r"[\"'“‘`](.*)[\"'”’`][.!]?", words, re.DOTALL)
     return quoted[1] if quoted else words
 
@@ -136,10 +136,10 @@ def _arithmetic(text: str) -> str | None:
     spoken = re.sub(r"\b(times|multiplied by)\b|×", "*", text.lower())
     spoken = re.sub(r"\bplus\b", "+", re.sub(r"\bminus\b|−", "-", spoken))
     spoken = re.sub(r"\bdivided by\b|÷", "/", re.sub(r"(?<=\d),(?=\d{3}\b)", "", spoken))
-    found = re.search(r"[(\d][\d\s.+*/()-]*[+*/-][\d\s.+*/()-]*[\d)]", spoken)
-    if found is None or len(found[0]) > 100:
+    match = re.search(r"[(\d][\d\s.+*/()-]*[+*/-][\d\s.+*/()-]*[\d)]", spoken)
+    if match is None or len(match[0]) > 100:
         return None
-    expression = found[0].strip()
+    expression = match[0].strip()
     try:
         value = _value(ast.parse(expression, mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError):

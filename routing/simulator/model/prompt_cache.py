@@ -15,26 +15,26 @@ class PromptCache:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._expiries: OrderedDict[bytes, float] = OrderedDict()
 
     def matched(self, owner: str, text: str) -> int:
         """Characters at the start of `text` that `owner` (a model, perhaps with a key) has seen."""
         now = self._clock()
-        found = 0
+        length = 0
         for end, link in self._links(owner, text):
-            expires = self._seen.get(link)
+            expires = self._expiries.get(link)
             if expires is None or expires < now:
                 break
-            found = end
-        return found
+            length = end
+        return length
 
     def remember(self, owner: str, text: str) -> None:
         expires = self._clock() + _TTL_S
         for _, link in self._links(owner, text):
-            self._seen[link] = expires
-            self._seen.move_to_end(link)
-        while len(self._seen) > _MOST_ENTRIES:
-            self._seen.popitem(last=False)
+            self._expiries[link] = expires
+            self._expiries.move_to_end(link)
+        while len(self._expiries) > _MOST_ENTRIES:
+            self._expiries.popitem(last=False)
 
     def _links(self, owner: str, text: str) -> list[tuple[int, bytes]]:
         """Ends and hashes of whole blocks; a last short block counts when the text ends there."""

@@ -97,7 +97,7 @@ class _Filler:
     def _kind(self, schema: dict[str, Any]) -> str:
         kind = schema.get("type")
         if isinstance(kind, list):
-            kind = next((one for one in kind if one != "null"), "null")
+            kind = next((name for name in kind if name != "null"), "null")
         if kind is None:
             kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
         return str(kind).lower()  # Gemini's own schemas write STRING

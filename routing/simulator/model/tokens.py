@@ -37,8 +37,8 @@ def count(text: str, model: Model) -> int:
 def pieces(text: str) -> list[str]:
     """The text cut at o200k token borders, never inside a character; joined it is the text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    found = [decoder.decode(_o200k.decode_single_token_bytes(token)) for token in _encode(text)]
-    return [piece for piece in found if piece]
+    decoded = [decoder.decode(_o200k.decode_single_token_bytes(token)) for token in _encode(text)]
+    return [piece for piece in decoded if piece]
 
 
 def truncate(text: str, limit: int, model: Model) -> str:

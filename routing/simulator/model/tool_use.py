@@ -3,7 +3,7 @@
 import re
 
 from routing.simulator.model.structured_output import example
-from routing.simulator.shared.prompt import Ask, Call, ToolSpec
+from routing.simulator.shared.prompt import Call, Generation, ToolSpec
 
 # Words of tool names that say nothing on what the tool is for.
 _EMPTY_WORDS = frozenset(
@@ -15,23 +15,23 @@ _EMPTY_WORDS = frozenset(
 _PAIR = re.compile(r"\b([A-Z][\w'-]+) and ([A-Z][\w'-]+)")
 
 
-def calls_for(ask: Ask) -> tuple[Call, ...]:
+def calls_for(generation: Generation) -> tuple[Call, ...]:
     """The calls of this turn: forced by the choice, or asked for by the prompt; none after a result."""
-    if not ask.tools or ask.choice == "none":
+    if not generation.tools or generation.choice == "none":
         return ()
-    if ask.choice == "named":
-        chosen = [tool for tool in ask.tools if tool.name == ask.choice_name][:1]
-    elif ask.fresh_results:
+    if generation.choice == "named":
+        chosen = [tool for tool in generation.tools if tool.name == generation.choice_name][:1]
+    elif generation.fresh_results:
         chosen = []
     else:
-        chosen = [tool for tool in ask.tools if _asked_for(tool, ask.prompt)]
-        if not chosen and ask.choice == "required":
-            chosen = [ask.tools[0]]
-    calls = [call for tool in chosen for call in _calls_of(tool, ask)]
-    return tuple(calls if ask.parallel else calls[:1])
+        chosen = [tool for tool in generation.tools if _is_wanted(tool, generation.prompt)]
+        if not chosen and generation.choice == "required":
+            chosen = [generation.tools[0]]
+    calls = [call for tool in chosen for call in _calls_of(tool, generation)]
+    return tuple(calls if generation.parallel else calls[:1])
 
 
-def _asked_for(tool: ToolSpec, prompt: str) -> bool:
+def _is_wanted(tool: ToolSpec, prompt: str) -> bool:
     lowered = prompt.lower()
     if tool.name.lower() in lowered:
         return True
@@ -40,13 +40,13 @@ def _asked_for(tool: ToolSpec, prompt: str) -> bool:
     return any(re.search(rf"\b{word}", lowered) for word in telling)
 
 
-def _calls_of(tool: ToolSpec, ask: Ask) -> list[Call]:
+def _calls_of(tool: ToolSpec, generation: Generation) -> list[Call]:
     """One call; two when the prompt names a pair ("Paris and London")."""
-    pair = _PAIR.search(ask.prompt)
+    pair = _PAIR.search(generation.prompt)
     if pair is None:
-        return [_call(tool, ask.prompt)]
-    around = ask.prompt[: pair.start()], ask.prompt[pair.end() :]
-    return [_call(tool, around[0] + one + around[1]) for one in pair.groups()]
+        return [_call(tool, generation.prompt)]
+    around = generation.prompt[: pair.start()], generation.prompt[pair.end() :]
+    return [_call(tool, around[0] + name + around[1]) for name in pair.groups()]
 
 
 def _call(tool: ToolSpec, prompt: str) -> Call:
@@ -56,5 +56,5 @@ def _call(tool: ToolSpec, prompt: str) -> Call:
 
 
 def _arguments(tool: ToolSpec, prompt: str) -> dict[str, object]:
-    made = example(tool.schema, prompt) if tool.schema else {}
-    return made if isinstance(made, dict) else {}
+    arguments = example(tool.schema, prompt) if tool.schema else {}
+    return arguments if isinstance(arguments, dict) else {}

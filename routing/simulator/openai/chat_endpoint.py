@@ -10,7 +10,7 @@ from routing.simulator.model.answers import compose
 from routing.simulator.model.usage import measure
 from routing.simulator.openai.chat_requests import read_request
 from routing.simulator.openai.rules import check_key, check_prompt, response_headers
-from routing.simulator.shared.prompt import Answer, Ask, Call, Usage
+from routing.simulator.shared.prompt import Answer, Call, Generation, Usage
 from routing.simulator.shared.reply import Exchange, Frame, Reply, chunks_of, fragments, named_model, usage_of
 from routing.simulator.shared.wire import encode
 
@@ -35,10 +35,10 @@ _SERVER_ERROR = {
 def answer(exchange: Exchange) -> Reply:
     check_key(exchange.request)
     body: dict[str, Any] = exchange.body
-    ask = read_request(body)
-    check_prompt(ask, chat=True)
-    measured = measure(ask, exchange.cache)
-    answers = [compose(ask, index, exchange.twist.manner) for index in range(ask.n)]
+    generation = read_request(body)
+    check_prompt(generation, chat=True)
+    measured = measure(generation, exchange.cache)
+    answers = [compose(generation, index, exchange.effects.manner) for index in range(generation.n)]
     usage = usage_of(measured, answers)
     base = {
         "id": exchange.ids.new("chatcmpl-", 29),
@@ -47,37 +47,48 @@ def answer(exchange: Exchange) -> Reply:
         "model": named_model(exchange, str(body["model"])),
     }
     tail = {"service_tier": _tier_used(body.get("service_tier")), "system_fingerprint": "fp_simulated"}
-    reply = Reply(ask.model, usage, response_headers(exchange.request_id, ask.model))
+    reply = Reply(generation.model, usage, response_headers(exchange.request_id, generation.model))
     if exchange.streamed:
         base["object"] = "chat.completion.chunk"
-        frames = _frames(exchange, ask, answers, usage, {**base, **tail})
+        frames = _frames(exchange, generation, answers, usage, {**base, **tail})
         broken = _sse({**base, "choices": []})[:-24] + b"\n\n"
         return msgspec.structs.replace(reply, frames=frames, broken=broken, error=_sse(_SERVER_ERROR))
-    choices = [_choice(exchange, ask, said, index, body) for index, said in enumerate(answers)]
+    choices = [
+        _choice(exchange, generation, completion, index, body) for index, completion in enumerate(answers)
+    ]
     whole: dict[str, Any] = {**base, "choices": choices, "usage": _usage(usage), **tail}
-    if exchange.twist.drop_usage:
+    if exchange.effects.drop_usage:
         del whole["usage"]
     return msgspec.structs.replace(reply, body=encode(whole), error=encode(_SERVER_ERROR))
 
 
-def _choice(exchange: Exchange, ask: Ask, said: Answer, index: int, body: dict[str, Any]) -> dict[str, Any]:
-    refused = said.finish == "refusal"
+def _choice(
+    exchange: Exchange, generation: Generation, completion: Answer, index: int, body: dict[str, Any]
+) -> dict[str, Any]:
+    error_reply = completion.finish == "refusal"
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": None if said.calls or refused else said.text,
-        "refusal": said.text if refused else None,
+        "content": None if completion.calls or error_reply else completion.text,
+        "refusal": completion.text if error_reply else None,
         "annotations": [],
     }
-    if said.calls:
+    if completion.calls:
         message["tool_calls"] = [
-            _spelled(call, exchange.ids.new("call_"), call.written) for call in said.calls
+            _spelled(call, exchange.ids.new("call_"), call.written) for call in completion.calls
         ]
-    logprobs = {"content": _logprobs(said.text, body), "refusal": None} if body.get("logprobs") else None
-    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": _finish(said, ask)}
+    logprobs = (
+        {"content": _logprobs(completion.text, body), "refusal": None} if body.get("logprobs") else None
+    )
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": logprobs,
+        "finish_reason": _finish(completion, generation),
+    }
 
 
 def _frames(
-    exchange: Exchange, ask: Ask, answers: list[Answer], usage: Usage, base: dict[str, Any]
+    exchange: Exchange, generation: Generation, answers: list[Answer], usage: Usage, base: dict[str, Any]
 ) -> Iterator[Frame]:
     body: dict[str, Any] = exchange.body
     options = body.get("stream_options") or {}
@@ -93,32 +104,37 @@ def _frames(
         )
         return Frame(_sse({**base, "choices": [choice], **extra, **cover}), tokens_in, finish is not None)
 
-    for index, said in enumerate(answers):
-        refused = said.finish == "refusal"
+    for index, completion in enumerate(answers):
+        error_reply = completion.finish == "refusal"
         yield chunk(
-            index, {"role": "assistant", "content": None if said.calls or refused else "", "refusal": None}
+            index,
+            {
+                "role": "assistant",
+                "content": None if completion.calls or error_reply else "",
+                "refusal": None,
+            },
         )
-        field = "refusal" if refused else "content"
-        for text, size in chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK):
+        field = "refusal" if error_reply else "content"
+        for text, size in chunks_of(completion, tokens.pieces(completion.text), _PIECES_A_CHUNK):
             logs = {"content": _logprobs(text, body), "refusal": None} if body.get("logprobs") else None
             yield chunk(index, {field: text}, tokens_in=size, logs=logs)
-        for number, call in enumerate(said.calls):
+        for number, call in enumerate(completion.calls):
             first = {"index": number} | _spelled(call, exchange.ids.new("call_"), "")
             yield chunk(index, {"tool_calls": [first]}, tokens_in=4)
             for piece in fragments(call.written):
                 more = {"custom": {"input": piece}} if call.text else {"function": {"arguments": piece}}
                 yield chunk(index, {"tool_calls": [{"index": number} | more]}, tokens_in=3)
-    for index, said in enumerate(answers):
-        yield chunk(index, {}, _finish(said, ask))
-    if extra and not exchange.twist.drop_usage:
+    for index, completion in enumerate(answers):
+        yield chunk(index, {}, _finish(completion, generation))
+    if extra and not exchange.effects.drop_usage:
         yield Frame(_sse({**base, "choices": [], "usage": _usage(usage)}), terminal=True)
     yield Frame(b"data: [DONE]\n\n", terminal=True)
 
 
-def _finish(said: Answer, ask: Ask) -> str:
-    if said.finish == "tool_calls" and ask.choice == "named":
+def _finish(completion: Answer, generation: Generation) -> str:
+    if completion.finish == "tool_calls" and generation.choice == "named":
         return "stop"  # as the real API: a call the caller forced by name finishes with stop
-    return _FINISH[said.finish]
+    return _FINISH[completion.finish]
 
 
 def _spelled(call: Call, identity: str, written: str) -> dict[str, Any]:
@@ -148,7 +164,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 def _logprobs(text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     """One entry a token; likelihoods are made up, but fixed for a token."""
     wanted = int(body.get("top_logprobs") or 0)
-    found = []
+    entries = []
     for piece in tokens.pieces(text):
         likelihood = -0.01 * (1 + sum(piece.encode()) % 40)
         alternatives = [piece, *(f"{piece}{number}" for number in range(1, wanted))][:wanted]
@@ -156,16 +172,16 @@ def _logprobs(text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
             {"token": token, "logprob": likelihood - 2.0 * rank, "bytes": list(token.encode())}
             for rank, token in enumerate(alternatives)
         ]
-        found.append(
+        entries.append(
             {"token": piece, "logprob": likelihood, "bytes": list(piece.encode()), "top_logprobs": top}
         )
-    return found
+    return entries
 
 
-def _tier_used(asked: Any) -> str:
+def _tier_used(requested: Any) -> str:
     """providers.md §1: fast is reported as priority."""
     return {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}.get(
-        str(asked), "default"
+        str(requested), "default"
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from routing.simulator.model.usage import AUDIO_TOKENS, DOCUMENT_TOKENS, image_tokens
-from routing.simulator.openai.rules import COMPLAIN
+from routing.simulator.openai.rules import FIELD_ERRORS
 from routing.simulator.shared.errors import openai_error
 from routing.simulator.shared.fields import OBJECT, TEXT, Field, check_value
 from routing.simulator.shared.prompt import Speaker, Turn
@@ -27,14 +27,14 @@ def read_turns(messages: list[Any]) -> tuple[Turn, ...]:
     waiting: dict[str, None] = {}  # tool call ids that still need their result
     for number, message in enumerate(messages):
         where = f"messages[{number}]"
-        check_value(message, Field(OBJECT), COMPLAIN, where)
+        check_value(message, Field(OBJECT), FIELD_ERRORS, where)
         role = message.get("role")
         if role is None:
-            raise COMPLAIN.missing(f"{where}.role")
-        check_value(role, Field(TEXT, choices=tuple(_ROLES)), COMPLAIN, f"{where}.role")
+            raise FIELD_ERRORS.missing(f"{where}.role")
+        check_value(role, Field(TEXT, choices=tuple(_ROLES)), FIELD_ERRORS, f"{where}.role")
         if role == "tool":
             if message.get("tool_call_id") is None:
-                raise COMPLAIN.missing(f"{where}.tool_call_id")
+                raise FIELD_ERRORS.missing(f"{where}.tool_call_id")
             if message["tool_call_id"] not in waiting:
                 text = (
                     "Invalid parameter: messages with role 'tool' must be a response to "
@@ -81,21 +81,21 @@ def _turn(message: dict[str, Any], role: str, where: str) -> Turn:
 def _content(content: Any, where: str) -> tuple[str, int]:
     if content is None or isinstance(content, str):
         return content or "", 0
-    check_value(content, Field((str, list), low=0), COMPLAIN, f"{where}.content")
+    check_value(content, Field((str, list), low=0), FIELD_ERRORS, f"{where}.content")
     texts: list[str] = []
     media = 0
     for number, part in enumerate(content):
         path = f"{where}.content[{number}]"
-        check_value(part, Field(OBJECT), COMPLAIN, path)
+        check_value(part, Field(OBJECT), FIELD_ERRORS, path)
         kind = part.get("type")
         if kind is None:
-            raise COMPLAIN.missing(f"{path}.type")
-        check_value(kind, Field(TEXT, choices=_PARTS), COMPLAIN, f"{path}.type")
+            raise FIELD_ERRORS.missing(f"{path}.type")
+        check_value(kind, Field(TEXT, choices=_PARTS), FIELD_ERRORS, f"{path}.type")
         for name in part:
             if name not in {"type", kind, "prompt_cache_breakpoint"}:
-                raise COMPLAIN.unknown(f"{path}.{name}")
+                raise FIELD_ERRORS.unknown(f"{path}.{name}")
         if kind not in part:
-            raise COMPLAIN.missing(f"{path}.{kind}")
+            raise FIELD_ERRORS.missing(f"{path}.{kind}")
         match kind:
             case "text" | "refusal":
                 texts.append(str(part[kind]))
@@ -109,7 +109,7 @@ def _content(content: Any, where: str) -> tuple[str, int]:
 
 
 def _image(image: Any, path: str) -> int:
-    check_value(image, Field(OBJECT), COMPLAIN, f"{path}.image_url")
+    check_value(image, Field(OBJECT), FIELD_ERRORS, f"{path}.image_url")
     url = str(image.get("url", ""))
     if not url.startswith(("http://", "https://", "data:image/")):
         message = (
@@ -120,12 +120,12 @@ def _image(image: Any, path: str) -> int:
 
 
 def _read_call(call: Any, path: str) -> dict[str, Any]:
-    check_value(call, Field(OBJECT), COMPLAIN, path)
+    check_value(call, Field(OBJECT), FIELD_ERRORS, path)
     if call.get("id") is None:
-        raise COMPLAIN.missing(f"{path}.id")
+        raise FIELD_ERRORS.missing(f"{path}.id")
     function = call.get("function") or call.get("custom")
     if function is None:
-        raise COMPLAIN.missing(f"{path}.function")
+        raise FIELD_ERRORS.missing(f"{path}.function")
     if "function" in call:
-        check_value(function.get("arguments"), Field(TEXT), COMPLAIN, f"{path}.function.arguments")
+        check_value(function.get("arguments"), Field(TEXT), FIELD_ERRORS, f"{path}.function.arguments")
     return {"name": function.get("name"), "arguments": function.get("arguments", function.get("input"))}

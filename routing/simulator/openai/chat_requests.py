@@ -5,8 +5,8 @@ from typing import Any
 from routing.simulator.model.models import Model
 from routing.simulator.openai.chat_messages import read_turns
 from routing.simulator.openai.rules import (
-    COMPLAIN,
     CUSTOM_TOOL,
+    FIELD_ERRORS,
     MODES,
     check_caching,
     check_grammar,
@@ -31,9 +31,9 @@ from routing.simulator.shared.fields import (
     Field,
     check,
     check_value,
-    refusing_misshapen,
+    rejecting_invalid_shapes,
 )
-from routing.simulator.shared.prompt import Ask, ToolMode, ToolSpec
+from routing.simulator.shared.prompt import Generation, ToolMode, ToolSpec
 from routing.simulator.shared.wire import encode
 
 _FIELDS: dict[str, Field] = {
@@ -77,9 +77,9 @@ _FIELDS: dict[str, Field] = {
 }
 
 
-@refusing_misshapen(openai_error(400, "Invalid request: a value has the wrong type."))
-def read_request(body: dict[str, Any]) -> Ask:
-    check(body, _FIELDS, COMPLAIN)
+@rejecting_invalid_shapes(openai_error(400, "Invalid request: a value has the wrong type."))
+def read_request(body: dict[str, Any]) -> Generation:
+    check(body, _FIELDS, FIELD_ERRORS)
     model = model_named(body["model"])
     if model.quirks.get("endpoint") == "responses only":
         message = "This model is only supported in v1/responses and not in v1/chat/completions."
@@ -91,10 +91,10 @@ def read_request(body: dict[str, Any]) -> Ask:
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("response_format"), body["messages"])
     stop = body.get("stop")
-    for number, one in enumerate(stop if isinstance(stop, list) else []):
-        check_value(one, Field(TEXT), COMPLAIN, f"stop[{number}]")
+    for number, sequence in enumerate(stop if isinstance(stop, list) else []):
+        check_value(sequence, Field(TEXT), FIELD_ERRORS, f"stop[{number}]")
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    return Ask(
+    return Generation(
         model=model,
         turns=turns,
         tools=tools,
@@ -117,7 +117,7 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
     for name in ("max_tokens", "max_completion_tokens"):
         check_output_limit(model, name, body.get(name))
     if isinstance(body.get("stop"), list) and len(body["stop"]) > 4:
-        raise COMPLAIN.out_of_range("stop", Field(LIST, high=4), body["stop"])
+        raise FIELD_ERRORS.out_of_range("stop", Field(LIST, high=4), body["stop"])
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         message = (
             "Invalid value for 'top_logprobs': must set 'logprobs' to 'true' when 'top_logprobs' is set."
@@ -127,7 +127,7 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise openai_error(400, message, param="stream_options")
     if (body.get("prompt_cache_options") or {}).get("ttl") == "12h":
-        raise COMPLAIN.bad_choice("prompt_cache_options.ttl", "12h", ("30m",))
+        raise FIELD_ERRORS.invalid_choice("prompt_cache_options.ttl", "12h", ("30m",))
     if body.get("verbosity") not in {None, "medium"} and not reasons:
         message = (
             f"Unsupported value: 'verbosity' does not support '{body['verbosity']}' "
@@ -151,29 +151,29 @@ def _check_quirks(model: Model, body: dict[str, Any], effort: str | None) -> Non
 
 
 def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
-    found = []
+    specs = []
     for number, tool in enumerate(tools):
         where = f"tools[{number}]"
-        check_value(tool, Field(OBJECT), COMPLAIN, where)
+        check_value(tool, Field(OBJECT), FIELD_ERRORS, where)
         kind = tool.get("type")
         if kind is None:
-            raise COMPLAIN.missing(f"{where}.type")
-        check_value(kind, Field(TEXT, choices=tool_kinds(model)), COMPLAIN, f"{where}.type")
+            raise FIELD_ERRORS.missing(f"{where}.type")
+        check_value(kind, Field(TEXT, choices=tool_kinds(model)), FIELD_ERRORS, f"{where}.type")
         inner = tool.get(kind)
         if inner is None:
-            raise COMPLAIN.missing(f"{where}.{kind}")
+            raise FIELD_ERRORS.missing(f"{where}.{kind}")
         name = check_tool_name(inner.get("name"), f"{where}.{kind}.name")
         if kind == "custom":
-            check(inner, CUSTOM_TOOL, COMPLAIN, f"{where}.custom.")
+            check(inner, CUSTOM_TOOL, FIELD_ERRORS, f"{where}.custom.")
             grammar = (inner.get("format") or {}).get("grammar")
             check_grammar(inner.get("format"), grammar, f"{where}.custom.format")
-            found.append(ToolSpec(name, inner.get("description") or "", {}, is_custom=True))
+            specs.append(ToolSpec(name, inner.get("description") or "", {}, is_custom=True))
             continue
         schema = inner.get("parameters") or {}
         strict = bool(inner.get("strict"))
         check_schema(schema, f"function '{name}'", f"{where}.function.parameters", strict=strict)
-        found.append(ToolSpec(name, inner.get("description") or "", schema))
-    return tuple(found)
+        specs.append(ToolSpec(name, inner.get("description") or "", schema))
+    return tuple(specs)
 
 
 def _choice(
@@ -186,7 +186,7 @@ def _choice(
         message = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
         raise openai_error(400, message, param="tool_choice")
     if isinstance(choice, str):
-        check_value(choice, Field(TEXT, choices=tuple(MODES)), COMPLAIN, "tool_choice")
+        check_value(choice, Field(TEXT, choices=tuple(MODES)), FIELD_ERRORS, "tool_choice")
         return MODES[choice], None, tools
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools") or {}
@@ -207,7 +207,7 @@ def _format(wanted: dict[str, Any] | None, messages: list[Any]) -> tuple[dict[st
         return None, False
     kind = wanted.get("type")
     choices = ("json_object", "json_schema", "text")
-    check_value(kind, Field(TEXT, choices=choices), COMPLAIN, "response_format.type")
+    check_value(kind, Field(TEXT, choices=choices), FIELD_ERRORS, "response_format.type")
     if kind == "json_object":
         if b"json" not in encode(messages).lower():
             message = (
@@ -218,11 +218,11 @@ def _format(wanted: dict[str, Any] | None, messages: list[Any]) -> tuple[dict[st
         return None, True
     if kind == "text":
         return None, False
-    given = wanted.get("json_schema")
-    if given is None:
-        raise COMPLAIN.missing("response_format.json_schema")
-    name = check_tool_name(given.get("name"), "response_format.json_schema.name")
-    schema = given.get("schema") or {}
-    strict = bool(given.get("strict"))
+    json_schema = wanted.get("json_schema")
+    if json_schema is None:
+        raise FIELD_ERRORS.missing("response_format.json_schema")
+    name = check_tool_name(json_schema.get("name"), "response_format.json_schema.name")
+    schema = json_schema.get("schema") or {}
+    strict = bool(json_schema.get("strict"))
     check_schema(schema, f"response_format '{name}'", "response_format", strict=strict)
     return schema, False

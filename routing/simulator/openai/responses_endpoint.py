@@ -36,16 +36,16 @@ _ECHOED: dict[str, Any] = {
 def answer(exchange: Exchange) -> Reply:
     check_key(exchange.request)
     body: dict[str, Any] = exchange.body
-    ask = read_request(body)
-    check_prompt(ask, chat=False)
-    measured = measure(ask, exchange.cache)
-    said = compose(ask, manner=exchange.twist.manner)
-    usage = usage_of(measured, [said])
-    items = _items(exchange, said)
-    response = _response(exchange, said, ask.effort)
-    reply = Reply(ask.model, usage, response_headers(exchange.request_id, ask.model))
+    generation = read_request(body)
+    check_prompt(generation, chat=False)
+    measured = measure(generation, exchange.cache)
+    completion = compose(generation, manner=exchange.effects.manner)
+    usage = usage_of(measured, [completion])
+    items = _items(exchange, completion)
+    response = _response(exchange, completion, generation.effort)
+    reply = Reply(generation.model, usage, response_headers(exchange.request_id, generation.model))
     if exchange.streamed:
-        frames = _frames(exchange, response, said, items, usage)
+        frames = _frames(exchange, response, completion, items, usage)
         broken = (
             b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_num\n\n'
         )
@@ -62,11 +62,11 @@ def answer(exchange: Exchange) -> Reply:
         "status": "failed",
         "error": {"code": "server_error", "message": "The server had an error."},
     }
-    whole = _ended(exchange, response, said, items, usage)
+    whole = _ended(exchange, response, completion, items, usage)
     return msgspec.structs.replace(reply, body=encode(whole), error=encode(failed))
 
 
-def _response(exchange: Exchange, said: Answer, effort: str | None) -> dict[str, Any]:
+def _response(exchange: Exchange, completion: Answer, effort: str | None) -> dict[str, Any]:
     """The response object before it has output."""
     body: dict[str, Any] = exchange.body
     text = body.get("text") or {}
@@ -90,19 +90,23 @@ def _response(exchange: Exchange, said: Answer, effort: str | None) -> dict[str,
     }
 
 
-def _items(exchange: Exchange, said: Answer) -> list[dict[str, Any]]:
+def _items(exchange: Exchange, completion: Answer) -> list[dict[str, Any]]:
     """The finished output items: reasoning, then the message or the calls."""
     body: dict[str, Any] = exchange.body
-    status = "incomplete" if said.finish == "length" else "completed"
+    status = "incomplete" if completion.finish == "length" else "completed"
     items: list[dict[str, Any]] = []
-    if said.reasoning_tokens:
+    if completion.reasoning_tokens:
         wanted = (body.get("reasoning") or {}).get("summary")
-        summary = [{"type": "summary_text", "text": said.reasoning}] if wanted and said.reasoning else []
+        summary = (
+            [{"type": "summary_text", "text": completion.reasoning}]
+            if wanted and completion.reasoning
+            else []
+        )
         item = {"id": exchange.ids.hex("rs_", 48), "type": "reasoning", "summary": summary}
         if "reasoning.encrypted_content" in (body.get("include") or []):
             item["encrypted_content"] = exchange.ids.new("gAAAAA", 80)
         items.append(item)
-    for call in said.calls:
+    for call in completion.calls:
         kind, written = ("fc_", "arguments") if call.text is None else ("ctc_", "input")
         items.append(
             {
@@ -114,11 +118,11 @@ def _items(exchange: Exchange, said: Answer) -> list[dict[str, Any]]:
                 written: call.written,
             }
         )
-    if said.text:
-        if said.finish == "refusal":
-            part: dict[str, Any] = {"type": "refusal", "refusal": said.text}
+    if completion.text:
+        if completion.finish == "refusal":
+            part: dict[str, Any] = {"type": "refusal", "refusal": completion.text}
         else:
-            part = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
+            part = {"type": "output_text", "text": completion.text, "annotations": [], "logprobs": []}
         message = {
             "id": exchange.ids.hex("msg_", 48),
             "type": "message",
@@ -130,15 +134,19 @@ def _items(exchange: Exchange, said: Answer) -> list[dict[str, Any]]:
 
 
 def _ended(
-    exchange: Exchange, response: dict[str, Any], said: Answer, items: list[dict[str, Any]], usage: Usage
+    exchange: Exchange,
+    response: dict[str, Any],
+    completion: Answer,
+    items: list[dict[str, Any]],
+    usage: Usage,
 ) -> dict[str, Any]:
-    short = said.finish == "length"
+    short = completion.finish == "length"
     return {
         **response,
         "status": "incomplete" if short else "completed",
         "incomplete_details": {"reason": "max_output_tokens"} if short else None,
         "output": items,
-        "usage": None if exchange.twist.drop_usage else _usage(usage),
+        "usage": None if exchange.effects.drop_usage else _usage(usage),
     }
 
 
@@ -153,9 +161,13 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _frames(
-    exchange: Exchange, response: dict[str, Any], said: Answer, items: list[dict[str, Any]], usage: Usage
+    exchange: Exchange,
+    response: dict[str, Any],
+    completion: Answer,
+    items: list[dict[str, Any]],
+    usage: Usage,
 ) -> Iterator[Frame]:
-    events = _events(exchange, response, said, items, usage)
+    events = _events(exchange, response, completion, items, usage)
     for number, (payload, size) in enumerate(events):
         kind = payload["type"]
         terminal = kind in {"response.completed", "response.incomplete"}
@@ -163,7 +175,11 @@ def _frames(
 
 
 def _events(
-    exchange: Exchange, response: dict[str, Any], said: Answer, items: list[dict[str, Any]], usage: Usage
+    exchange: Exchange,
+    response: dict[str, Any],
+    completion: Answer,
+    items: list[dict[str, Any]],
+    usage: Usage,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     yield {"type": "response.created", "response": response}, 0
     yield {"type": "response.in_progress", "response": response}, 0
@@ -192,9 +208,9 @@ def _events(
                     yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}, 3
                 yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}, 0
             case "message":
-                yield from _message_events(item, where, said)
+                yield from _message_events(item, where, completion)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}, 0
-    ended = _ended(exchange, response, said, items, usage)
+    ended = _ended(exchange, response, completion, items, usage)
     yield {"type": f"response.{ended['status']}", "response": ended}, 0
 
 
@@ -210,7 +226,7 @@ def _summary_events(item: dict[str, Any], where: dict[str, Any]) -> Iterator[tup
 
 
 def _message_events(
-    item: dict[str, Any], where: dict[str, Any], said: Answer
+    item: dict[str, Any], where: dict[str, Any], completion: Answer
 ) -> Iterator[tuple[dict[str, Any], int]]:
     part = item["content"][0]
     field = "refusal" if part["type"] == "refusal" else "text"
@@ -218,9 +234,9 @@ def _message_events(
     place = {**where, "content_index": 0}
     extra: dict[str, Any] = {} if field == "refusal" else {"logprobs": []}
     yield {"type": "response.content_part.added", **place, "part": {**part, field: ""}}, 0
-    for text, size in chunks_of(said, tokens.pieces(said.text), _PIECES_A_CHUNK):
+    for text, size in chunks_of(completion, tokens.pieces(completion.text), _PIECES_A_CHUNK):
         yield {"type": f"response.{name}.delta", **place, "delta": text, **extra}, size
-    yield {"type": f"response.{name}.done", **place, field: said.text, **extra}, 0
+    yield {"type": f"response.{name}.done", **place, field: completion.text, **extra}, 0
     yield {"type": "response.content_part.done", **place, "part": part}, 0
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from routing.simulator.model.models import Model
 from routing.simulator.model.usage import DOCUMENT_TOKENS, image_tokens
 from routing.simulator.openai.rules import (
-    COMPLAIN,
     CUSTOM_TOOL,
+    FIELD_ERRORS,
     MODES,
     check_caching,
     check_grammar,
@@ -30,9 +30,9 @@ from routing.simulator.shared.fields import (
     Field,
     check,
     check_value,
-    refusing_misshapen,
+    rejecting_invalid_shapes,
 )
-from routing.simulator.shared.prompt import Ask, Speaker, ToolMode, ToolSpec, Turn
+from routing.simulator.shared.prompt import Generation, Speaker, ToolMode, ToolSpec, Turn
 from routing.simulator.shared.wire import encode
 
 _FIELDS: dict[str, Field] = {
@@ -94,12 +94,12 @@ _ITEMS = (
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 
 
-@refusing_misshapen(openai_error(400, "Invalid request: a value has the wrong type."))
-def read_request(body: dict[str, Any]) -> Ask:
-    check(body, _FIELDS, COMPLAIN)
+@rejecting_invalid_shapes(openai_error(400, "Invalid request: a value has the wrong type."))
+def read_request(body: dict[str, Any]) -> Generation:
+    check(body, _FIELDS, FIELD_ERRORS)
     model = model_named(body["model"])
     reasoning = body.get("reasoning") or {}
-    check(reasoning, _REASONING, COMPLAIN, "reasoning.")
+    check(reasoning, _REASONING, FIELD_ERRORS, "reasoning.")
     effort = effort_of(model, reasoning.get("effort"), "reasoning.effort", chat=False)
     check_sampling(model, body, effort)
     check_caching(model, body)
@@ -111,7 +111,7 @@ def read_request(body: dict[str, Any]) -> Ask:
     tools = _tools(body.get("tools") or [], model)
     choice, name, tools = _choice(body, tools)
     schema, json_object = _format(body.get("text") or {})
-    return Ask(
+    return Generation(
         model=model,
         turns=_instructions(body.get("instructions")) + _turns(body["input"]),
         tools=tools,
@@ -125,19 +125,19 @@ def read_request(body: dict[str, Any]) -> Ask:
     )
 
 
-def _instructions(given: Any) -> tuple[Turn, ...]:
-    return (Turn("system", given),) if isinstance(given, str) and given else ()
+def _instructions(value: Any) -> tuple[Turn, ...]:
+    return (Turn("system", value),) if isinstance(value, str) and value else ()
 
 
-def _turns(given: Any) -> tuple[Turn, ...]:
-    if isinstance(given, str):
-        return (Turn("user", given),)
+def _turns(value: Any) -> tuple[Turn, ...]:
+    if isinstance(value, str):
+        return (Turn("user", value),)
     turns: list[Turn] = []
     called: set[str] = set()
     answered: set[str] = set()
-    for number, item in enumerate(given):
+    for number, item in enumerate(value):
         where = f"input[{number}]"
-        check_value(item, Field(OBJECT), COMPLAIN, where)
+        check_value(item, Field(OBJECT), FIELD_ERRORS, where)
         kind = item.get("type") or "message"
         match kind:
             case "message":
@@ -146,17 +146,17 @@ def _turns(given: Any) -> tuple[Turn, ...]:
                 written = "arguments" if kind == "function_call" else "input"
                 for needed in ("call_id", "name", written):
                     if item.get(needed) is None:
-                        raise COMPLAIN.missing(f"{where}.{needed}")
+                        raise FIELD_ERRORS.missing(f"{where}.{needed}")
                 called.add(item["call_id"])
-                said = {"name": item["name"], "arguments": item[written]}
-                turns.append(Turn("assistant", calls=(encode(said).decode(),)))
+                function_call = {"name": item["name"], "arguments": item[written]}
+                turns.append(Turn("assistant", calls=(encode(function_call).decode(),)))
             case "function_call_output" | "custom_tool_call_output":
                 turns.append(_output(item, where, called))
                 answered.add(item["call_id"])
             case "reasoning" | "item_reference":
                 continue
             case _:
-                raise COMPLAIN.bad_choice(f"{where}.type", str(kind), _ITEMS)
+                raise FIELD_ERRORS.invalid_choice(f"{where}.type", str(kind), _ITEMS)
     for call in called - answered:
         raise openai_error(400, f"No tool output found for function call {call}.", param="input")
     return tuple(turns)
@@ -165,24 +165,24 @@ def _turns(given: Any) -> tuple[Turn, ...]:
 def _message(item: dict[str, Any], where: str) -> Turn:
     role = item.get("role")
     if role is None:
-        raise COMPLAIN.missing(f"{where}.role")
-    check_value(role, Field(TEXT, choices=tuple(_ROLES)), COMPLAIN, f"{where}.role")
+        raise FIELD_ERRORS.missing(f"{where}.role")
+    check_value(role, Field(TEXT, choices=tuple(_ROLES)), FIELD_ERRORS, f"{where}.role")
     content = item.get("content")
     if content is None:
-        raise COMPLAIN.missing(f"{where}.content")
+        raise FIELD_ERRORS.missing(f"{where}.content")
     neutral = _ROLES[role]
     if isinstance(content, str):
         return Turn(neutral, content)
-    check_value(content, Field((str, list)), COMPLAIN, f"{where}.content")
+    check_value(content, Field((str, list)), FIELD_ERRORS, f"{where}.content")
     texts: list[str] = []
     media = 0
     for number, part in enumerate(content):
         path = f"{where}.content[{number}]"
-        check_value(part, Field(OBJECT), COMPLAIN, path)
+        check_value(part, Field(OBJECT), FIELD_ERRORS, path)
         kind = part.get("type")
         allowed = _PARTS[3:] if role == "assistant" else _PARTS[:3]
         if kind not in allowed:
-            raise COMPLAIN.bad_choice(path + ".type", str(kind), allowed)
+            raise FIELD_ERRORS.invalid_choice(path + ".type", str(kind), allowed)
         match kind:
             case "input_image":
                 media += image_tokens("openai", None, part.get("detail"))
@@ -196,7 +196,7 @@ def _message(item: dict[str, Any], where: str) -> Turn:
 def _output(item: dict[str, Any], where: str, called: set[str]) -> Turn:
     for needed in ("call_id", "output"):
         if item.get(needed) is None:
-            raise COMPLAIN.missing(f"{where}.{needed}")
+            raise FIELD_ERRORS.missing(f"{where}.{needed}")
     if item["call_id"] not in called:
         message = f"No tool call found for function call output with call_id {item['call_id']}."
         raise openai_error(400, message, param="input")
@@ -206,26 +206,26 @@ def _output(item: dict[str, Any], where: str, called: set[str]) -> Turn:
 
 
 def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
-    found = []
+    specs = []
     for number, tool in enumerate(tools):
         where = f"tools[{number}]"
-        check_value(tool, Field(OBJECT), COMPLAIN, where)
+        check_value(tool, Field(OBJECT), FIELD_ERRORS, where)
         if tool.get("type") is None:
-            raise COMPLAIN.missing(f"{where}.type")
-        check_value(tool["type"], Field(TEXT, choices=tool_kinds(model)), COMPLAIN, f"{where}.type")
+            raise FIELD_ERRORS.missing(f"{where}.type")
+        check_value(tool["type"], Field(TEXT, choices=tool_kinds(model)), FIELD_ERRORS, f"{where}.type")
         if tool["type"] == "custom":
-            check(tool, CUSTOM_TOOL, COMPLAIN, f"{where}.")
+            check(tool, CUSTOM_TOOL, FIELD_ERRORS, f"{where}.")
             check_grammar(tool.get("format"), tool.get("format"), f"{where}.format")
             name = check_tool_name(tool["name"], f"{where}.name")
-            found.append(ToolSpec(name, tool.get("description") or "", {}, is_custom=True))
+            specs.append(ToolSpec(name, tool.get("description") or "", {}, is_custom=True))
             continue
-        check(tool, _TOOL, COMPLAIN, f"{where}.")
+        check(tool, _TOOL, FIELD_ERRORS, f"{where}.")
         name = check_tool_name(tool["name"], f"{where}.name")
         schema = tool.get("parameters") or {}
         strict = tool.get("strict") is not False  # strict unless said otherwise (providers.md §2)
         check_schema(schema, f"function '{name}'", f"{where}.parameters", strict=strict)
-        found.append(ToolSpec(name, tool.get("description") or "", schema))
-    return tuple(found)
+        specs.append(ToolSpec(name, tool.get("description") or "", schema))
+    return tuple(specs)
 
 
 def _choice(
@@ -235,7 +235,7 @@ def _choice(
     if choice is None:
         return "auto", None, tools
     if isinstance(choice, str):
-        check_value(choice, Field(TEXT, choices=tuple(MODES)), COMPLAIN, "tool_choice")
+        check_value(choice, Field(TEXT, choices=tuple(MODES)), FIELD_ERRORS, "tool_choice")
         if choice == "required" and not tools:
             message = "Tool choice 'required' must be specified with 'tools' parameter."
             raise openai_error(400, message, param="tool_choice")
@@ -251,15 +251,15 @@ def _choice(
 
 
 def _format(text: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-    check(text, _TEXT, COMPLAIN, "text.")
+    check(text, _TEXT, FIELD_ERRORS, "text.")
     wanted = text.get("format") or {"type": "text"}
     kinds = ("text", "json_schema", "json_object")
-    check_value(wanted.get("type"), Field(TEXT, choices=kinds), COMPLAIN, "text.format.type")
+    check_value(wanted.get("type"), Field(TEXT, choices=kinds), FIELD_ERRORS, "text.format.type")
     if wanted["type"] != "json_schema":
         return None, wanted["type"] == "json_object"
     for needed in ("name", "schema"):
         if wanted.get(needed) is None:
-            raise COMPLAIN.missing(f"text.format.{needed}")
+            raise FIELD_ERRORS.missing(f"text.format.{needed}")
     what = f"response_format '{wanted['name']}'"
     check_schema(wanted["schema"], what, "text.format.schema", strict=bool(wanted.get("strict")))
     return wanted["schema"], False

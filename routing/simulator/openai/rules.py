@@ -6,9 +6,9 @@ from typing import Any
 
 from routing.simulator.model.models import RETIRED, Model, find
 from routing.simulator.model.usage import input_tokens
-from routing.simulator.shared.errors import Refused, openai_error
+from routing.simulator.shared.errors import ErrorReply, openai_error
 from routing.simulator.shared.fields import OBJECT, TEXT, Field, check, check_value, listed
-from routing.simulator.shared.prompt import BLOCK_PHRASE, Ask, ToolMode
+from routing.simulator.shared.prompt import BLOCK_PHRASE, Generation, ToolMode
 from routing.simulator.shared.schema_check import problem_of
 from routing.simulator.shared.wire import Request, encode
 
@@ -47,17 +47,17 @@ _TYPE_NAMES = {
 }
 
 
-class OpenAIComplaints:
-    def missing(self, path: str) -> Refused:
+class OpenAIFieldErrors:
+    def missing(self, path: str) -> ErrorReply:
         if path == "model":
             return openai_error(400, "you must provide a model parameter")
         message = f"Missing required parameter: '{path}'."
         return openai_error(400, message, param=path, code="missing_required_parameter")
 
-    def unknown(self, path: str) -> Refused:
+    def unknown(self, path: str) -> ErrorReply:
         return openai_error(400, f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
 
-    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> Refused:
+    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> ErrorReply:
         expected = " or ".join(
             _TYPE_NAMES.get(kind, "an object") for kind in kinds if kind is not int or float not in kinds
         )
@@ -65,7 +65,7 @@ class OpenAIComplaints:
         message = f"Invalid type for '{path}': expected {expected or 'a decimal'}, but got {got} instead."
         return openai_error(400, message, param=path, code="invalid_type")
 
-    def out_of_range(self, path: str, field: Field, value: Any) -> Refused:
+    def out_of_range(self, path: str, field: Field, value: Any) -> ErrorReply:
         if isinstance(value, list | str | dict):
             kind = "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
             if not value:
@@ -92,12 +92,12 @@ class OpenAIComplaints:
         )
         return openai_error(400, message, param=path, code=f"{kind}_above_max_value")
 
-    def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused:
+    def invalid_choice(self, path: str, value: str, choices: Sequence[str]) -> ErrorReply:
         message = f"Invalid value: '{value}'. Supported values are: {listed(choices)}."
         return openai_error(400, message, param=path, code="invalid_value")
 
 
-COMPLAIN = OpenAIComplaints()
+FIELD_ERRORS = OpenAIFieldErrors()
 
 
 def check_key(request: Request) -> None:
@@ -121,7 +121,7 @@ def check_key(request: Request) -> None:
 
 
 def model_named(name: Any) -> Model:
-    check_value(name, Field((str,)), COMPLAIN, "model")
+    check_value(name, Field((str,)), FIELD_ERRORS, "model")
     model = find(PROVIDER, name)
     if model is not None:
         return model
@@ -139,7 +139,7 @@ def effort_of(model: Model, effort: str | None, path: str, *, chat: bool) -> str
     """The effort in force; None for models that don't reason. Raises for levels the model doesn't take."""
     allowed = model.quirks.get("reasoning_efforts")
     if effort is not None:
-        check_value(effort, Field((str,), choices=EFFORTS), COMPLAIN, path)
+        check_value(effort, Field((str,), choices=EFFORTS), FIELD_ERRORS, path)
     if allowed is None:
         if effort is None:
             return None
@@ -175,7 +175,7 @@ def check_sampling(model: Model, body: dict[str, Any], effort: str | None) -> No
         raise unsupported(name)
 
 
-def unsupported(name: str, instead: str | None = None) -> Refused:
+def unsupported(name: str, instead: str | None = None) -> ErrorReply:
     hint = f" Use '{instead}' instead." if instead else ""
     message = f"Unsupported parameter: '{name}' is not supported with this model.{hint}"
     return openai_error(400, message, param=name, code="unsupported_parameter")
@@ -190,10 +190,10 @@ def check_output_limit(model: Model, name: str, wanted: int | None) -> None:
         raise openai_error(400, message, param=name, code="invalid_value")
 
 
-def check_prompt(ask: Ask, *, chat: bool) -> None:
+def check_prompt(generation: Generation, *, chat: bool) -> None:
     """Context overflow and the provider's own filter on prompts."""
-    size = input_tokens(ask)
-    room = min(ask.model.context_window, ask.model.max_input_tokens)
+    size = input_tokens(generation)
+    room = min(generation.model.context_window, generation.model.max_input_tokens)
     if size > room:
         if chat:
             message = (
@@ -207,7 +207,7 @@ def check_prompt(ask: Ask, *, chat: bool) -> None:
         raise openai_error(
             400, message, param="messages" if chat else "input", code="context_length_exceeded"
         )
-    if any(BLOCK_PHRASE in turn.text.lower() for turn in ask.turns if turn.role == "user"):
+    if any(BLOCK_PHRASE in turn.text.lower() for turn in generation.turns if turn.role == "user"):
         message = (
             "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try "
             "again with a different prompt: "
@@ -218,8 +218,8 @@ def check_prompt(ask: Ask, *, chat: bool) -> None:
 
 def check_tool_name(name: Any, path: str) -> str:
     if name is None:
-        raise COMPLAIN.missing(path)
-    check_value(name, Field((str,)), COMPLAIN, path)
+        raise FIELD_ERRORS.missing(path)
+    check_value(name, Field((str,)), FIELD_ERRORS, path)
     if not TOOL_NAME.fullmatch(name):
         message = (
             f"Invalid '{path}': string does not match pattern. Expected a string that "
@@ -248,10 +248,10 @@ def check_grammar(form: dict[str, Any] | None, grammar: Any, path: str) -> None:
     """The input format of a custom tool; `grammar`: where this endpoint has the grammar in it."""
     if form is None:
         return
-    check_value(form.get("type"), Field(TEXT, choices=("text", "grammar")), COMPLAIN, f"{path}.type")
+    check_value(form.get("type"), Field(TEXT, choices=("text", "grammar")), FIELD_ERRORS, f"{path}.type")
     if form["type"] == "grammar":
-        check_value(grammar, Field(OBJECT), COMPLAIN, f"{path}.grammar")
-        check(grammar, _GRAMMAR, COMPLAIN, f"{path}.")
+        check_value(grammar, Field(OBJECT), FIELD_ERRORS, f"{path}.grammar")
+        check(grammar, _GRAMMAR, FIELD_ERRORS, f"{path}.")
 
 
 def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:

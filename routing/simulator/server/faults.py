@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from routing.simulator.shared.errors import Refused, anthropic_error, google_error, openai_error
+from routing.simulator.shared.errors import ErrorReply, anthropic_error, google_error, openai_error
 
 Kind = Literal[
     "status",
@@ -67,11 +67,11 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - chance of a simulated fault
         self._orders: list[Fault] = []
-        self._made = 0
+        self._count = 0
 
     def add(self, fault: Fault) -> Fault:
-        self._made += 1
-        fault.id = f"fault_{self._made}"
+        self._count += 1
+        fault.id = f"fault_{self._count}"
         self._orders.append(fault)
         return fault
 
@@ -94,13 +94,15 @@ class Faults:
         return None
 
 
-def status_error(provider: str, fault: Fault, model: str) -> Refused:
+def status_error(provider: str, fault: Fault, model: str) -> ErrorReply:
     """The provider's real error for the fault's status (default 500) and error code."""
     status = fault.status or 500
-    made = {"openai": _openai, "anthropic": _anthropic, "google": _google}[provider](status, fault, model)
+    error_reply = {"openai": _openai, "anthropic": _anthropic, "google": _google}[provider](
+        status, fault, model
+    )
     if fault.body is not None:
-        made.body = fault.body
-    return made
+        error_reply.body = fault.body
+    return error_reply
 
 
 _OPENAI: dict[int, tuple[str, str, str | None]] = {
@@ -157,7 +159,7 @@ _OPENAI_CODES: dict[str, tuple[str, str]] = {
 }
 
 
-def _openai(status: int, fault: Fault, model: str) -> Refused:
+def _openai(status: int, fault: Fault, model: str) -> ErrorReply:
     message, kind, code = _OPENAI.get(status, _OPENAI[500])
     if fault.error_code is not None:
         code = fault.error_code
@@ -190,7 +192,7 @@ _ANTHROPIC_CODES = {
 _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
-def _anthropic(status: int, fault: Fault, model: str) -> Refused:
+def _anthropic(status: int, fault: Fault, model: str) -> ErrorReply:
     if status == 503:
         status = 529  # Anthropic's word for overloaded
     message = _ANTHROPIC.get(status, _ANTHROPIC[500]).replace("{model}", model)
@@ -227,7 +229,7 @@ _GOOGLE_CODES = {
 _QUOTA_CODES = frozenset({"insufficient_quota", "PerDay", "per_day"})
 
 
-def _google(status: int, fault: Fault, model: str) -> Refused:
+def _google(status: int, fault: Fault, model: str) -> ErrorReply:
     message = _GOOGLE.get(status, _GOOGLE[500]).replace("{model}", model)
     details: list[dict[str, Any]] = []
     if fault.error_code in _GOOGLE_CODES:

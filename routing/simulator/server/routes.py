@@ -11,7 +11,7 @@ from routing.simulator.gemini import endpoint as gemini
 from routing.simulator.openai import chat_endpoint as openai_chat
 from routing.simulator.openai import responses_endpoint as openai_responses
 from routing.simulator.server import model_lists as listing
-from routing.simulator.shared.errors import Refused, anthropic_error, google_error, openai_error
+from routing.simulator.shared.errors import ErrorReply, anthropic_error, google_error, openai_error
 from routing.simulator.shared.reply import Exchange, Reply
 from routing.simulator.shared.wire import Headers, Request
 
@@ -75,13 +75,13 @@ _GEMINI_DIALECTS = {
 def target_of(request: Request) -> Target | None:
     """The target of a request; None when no provider has such a path."""
     first, _, rest = request.path.lstrip("/").partition("/")
-    asked = PREFIXES.get(first)
-    path = "/" + rest if asked else request.path
-    found = _target(path, asked, request.headers)
-    return found if found is not None and asked in {None, found.provider} else None
+    prefix = PREFIXES.get(first)
+    path = "/" + rest if prefix else request.path
+    target = _target(path, prefix, request.headers)
+    return target if target is not None and prefix in {None, target.provider} else None
 
 
-def _target(path: str, asked: str | None, headers: dict[str, str]) -> Target | None:
+def _target(path: str, prefix: str | None, headers: dict[str, str]) -> Target | None:
     if path in _FIXED:
         provider, dialect = _FIXED[path]
         return Target(provider, dialect, path)
@@ -92,14 +92,14 @@ def _target(path: str, asked: str | None, headers: dict[str, str]) -> Target | N
     if listed is None:
         return None
     name = listed[2] or ""
-    if asked == "google" or listed[1] == "v1beta" or "x-goog-api-key" in headers:
+    if prefix == "google" or listed[1] == "v1beta" or "x-goog-api-key" in headers:
         return Target("google", "gemini_models", path, name)
-    if asked == "anthropic" or (asked is None and "anthropic-version" in headers):
+    if prefix == "anthropic" or (prefix is None and "anthropic-version" in headers):
         return Target("anthropic", "anthropic_models", path, name)
     return Target("openai", "openai_models", path, name)
 
 
-def wrong_method(target: Target, method: str) -> Refused:
+def wrong_method(target: Target, method: str) -> ErrorReply:
     if target.provider == "openai":
         return openai_error(
             405,
@@ -110,7 +110,7 @@ def wrong_method(target: Target, method: str) -> Refused:
     return google_error(404, "Requested entity was not found.")
 
 
-def bad_json(target: Target) -> Refused:
+def invalid_json(target: Target) -> ErrorReply:
     if target.provider == "openai":
         return openai_error(
             400,
@@ -129,10 +129,10 @@ def error_headers(target: Target, request_id: str) -> Headers:
     return [("request-id", request_id)] if target.provider == "anthropic" else []
 
 
-def error_body(target: Target, refused: Refused, request_id: str) -> dict[str, Any]:
-    if target.provider == "anthropic" and "request_id" in refused.body:
-        return {**refused.body, "request_id": request_id}
-    return refused.body
+def error_body(target: Target, error_reply: ErrorReply, request_id: str) -> dict[str, Any]:
+    if target.provider == "anthropic" and "request_id" in error_reply.body:
+        return {**error_reply.body, "request_id": request_id}
+    return error_reply.body
 
 
 def request_id_for(target: Target, exchange_ids: Any) -> str:

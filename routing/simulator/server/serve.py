@@ -86,7 +86,7 @@ class Sender:
             case "error_in_200":
                 body = reply.error
             case "stall":
-                await self._connection.until_hungup(self._fault_delay(DEFAULT_STALL_S))
+                await self._connection.until_disconnected(self._fault_delay(DEFAULT_STALL_S))
             case "cut":
                 self._call.status = 200
                 await self._connection.start(200, [*headers, ("content-length", str(len(body)))])
@@ -135,7 +135,7 @@ class Sender:
             case "cut":
                 await self._connection.drop(flush=True)
             case "stall":
-                await self._connection.until_hungup(self._fault_delay(DEFAULT_STALL_S))
+                await self._connection.until_disconnected(self._fault_delay(DEFAULT_STALL_S))
                 return False
             case "malformed":
                 await self._connection.write(reply.broken, more=True)
@@ -165,8 +165,8 @@ class Sender:
             await self._connection.pause(self._fault_delay(_SLOW_DELAY_S))
 
     def _fault_delay(self, default: float) -> float:
-        given = self._fault.delay_s if self._fault else None
-        return default if given is None else given
+        delay_s = self._fault.delay_s if self._fault else None
+        return default if delay_s is None else delay_s
 
 
 @cache

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Refused(Exception):
+class ErrorReply(Exception):
     """An error answer: `status`, the ready `body` and extra response headers."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
@@ -21,9 +21,9 @@ def openai_error(
     param: str | None = None,
     code: str | None = None,
     headers: dict[str, str] | None = None,
-) -> Refused:
+) -> ErrorReply:
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return Refused(status, body, headers)
+    return ErrorReply(status, body, headers)
 
 
 _ANTHROPIC_KINDS = {
@@ -48,12 +48,12 @@ def anthropic_error(
     kind: str | None = None,
     error_code: str | None = None,
     headers: dict[str, str] | None = None,
-) -> Refused:
+) -> ErrorReply:
     """`request_id` is filled in when it is sent."""
     error: dict[str, Any] = {"type": kind or _ANTHROPIC_KINDS.get(status, "api_error"), "message": message}
     if error_code is not None:
         error["details"] = {"error_code": error_code}
-    return Refused(status, {"type": "error", "error": error, "request_id": None}, headers)
+    return ErrorReply(status, {"type": "error", "error": error, "request_id": None}, headers)
 
 
 _GOOGLE_STATUSES = {
@@ -76,7 +76,7 @@ def google_error(
     status: str | None = None,
     details: list[dict[str, Any]] | None = None,
     headers: dict[str, str] | None = None,
-) -> Refused:
+) -> ErrorReply:
     error: dict[str, Any] = {
         "code": code,
         "message": message,
@@ -84,4 +84,4 @@ def google_error(
     }
     if details:
         error["details"] = details
-    return Refused(code, {"error": error}, headers)
+    return ErrorReply(code, {"error": error}, headers)

@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from routing.simulator.shared.errors import Refused
+from routing.simulator.shared.errors import ErrorReply
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -30,42 +30,42 @@ class Field(msgspec.Struct, frozen=True):
     required: bool = False
 
 
-class Complaints(Protocol):
+class FieldErrors(Protocol):
     """One provider's words for each kind of mistake. `path` is like `messages[0].role`."""
 
-    def missing(self, path: str) -> Refused: ...
-    def unknown(self, path: str) -> Refused: ...
-    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> Refused: ...
-    def out_of_range(self, path: str, field: Field, value: Any) -> Refused: ...
-    def bad_choice(self, path: str, value: str, choices: Sequence[str]) -> Refused: ...
+    def missing(self, path: str) -> ErrorReply: ...
+    def unknown(self, path: str) -> ErrorReply: ...
+    def wrong_type(self, path: str, kinds: tuple[type, ...], value: Any) -> ErrorReply: ...
+    def out_of_range(self, path: str, field: Field, value: Any) -> ErrorReply: ...
+    def invalid_choice(self, path: str, value: str, choices: Sequence[str]) -> ErrorReply: ...
 
 
-def check(body: dict[str, Any], table: dict[str, Field], complain: Complaints, where: str = "") -> None:
+def check(body: dict[str, Any], table: dict[str, Field], errors: FieldErrors, where: str = "") -> None:
     """Raises Refused for the first unknown, missing, mistyped or out-of-range field; null is absent."""
     for name in body:
         if name not in table:
-            raise complain.unknown(where + name)
+            raise errors.unknown(where + name)
     for name, field in table.items():
         value = body.get(name)
         if value is None:
             if field.required:
-                raise complain.missing(where + name)
+                raise errors.missing(where + name)
             continue
-        check_value(value, field, complain, where + name)
+        check_value(value, field, errors, where + name)
 
 
-def check_value(value: Any, field: Field, complain: Complaints, path: str) -> None:
+def check_value(value: Any, field: Field, errors: FieldErrors, path: str) -> None:
     is_flag = isinstance(value, bool) and bool not in field.kinds and object not in field.kinds
     if is_flag or not isinstance(value, field.kinds):
-        raise complain.wrong_type(path, field.kinds, value)
+        raise errors.wrong_type(path, field.kinds, value)
     if field.choices and isinstance(value, str) and value not in field.choices:
-        raise complain.bad_choice(path, value, field.choices)
+        raise errors.invalid_choice(path, value, field.choices)
     size = len(value) if isinstance(value, str | list | dict) else value
     if isinstance(size, int | float) and not isinstance(size, bool):
         below = field.low is not None and size < field.low
         above = field.high is not None and size > field.high
         if below or above:
-            raise complain.out_of_range(path, field, value)
+            raise errors.out_of_range(path, field, value)
 
 
 def listed(choices: Sequence[str]) -> str:
@@ -76,7 +76,7 @@ def listed(choices: Sequence[str]) -> str:
     return ", ".join(quoted[:-1]) + ", and " + quoted[-1]
 
 
-def refusing_misshapen(refusal: Refused) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+def rejecting_invalid_shapes(refusal: ErrorReply) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """Turns a reader's stumble over a wrongly shaped nested value into `refusal`.
 
     The tables above name the fields; how deep a caller can nest the wrong type in them has no end.
@@ -88,7 +88,7 @@ def refusing_misshapen(refusal: Refused) -> Callable[[Callable[_P, _T]], Callabl
             try:
                 return reader(*args, **kwargs)
             except (AttributeError, TypeError, KeyError):
-                raise Refused(refusal.status, refusal.body) from None
+                raise ErrorReply(refusal.status, refusal.body) from None
 
         return read
 

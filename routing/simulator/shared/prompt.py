@@ -39,7 +39,7 @@ class Turn(msgspec.Struct, frozen=True):
     media: int = 0
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Generation(msgspec.Struct, frozen=True):
     """One generation. `max_tokens` includes reasoning; `effort` None where the model doesn't reason."""
 
     model: Model
@@ -69,14 +69,14 @@ class Ask(msgspec.Struct, frozen=True):
     @property
     def fresh_results(self) -> tuple[str, ...]:
         """Tool results that came after the last thing the assistant said, when no later question follows."""
-        found: list[str] = []
+        results: list[str] = []
         for turn in reversed(self.turns):
             if turn.role == "assistant":
                 break
             if turn.role == "user" and turn.text and not turn.results:
                 return ()
-            found[:0] = turn.results
-        return tuple(found)
+            results[:0] = turn.results
+        return tuple(results)
 
 
 class Call(msgspec.Struct, frozen=True):

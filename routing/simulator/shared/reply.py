@@ -8,7 +8,7 @@ import msgspec
 
 from routing.simulator.model.models import Model
 from routing.simulator.model.prompt_cache import PromptCache
-from routing.simulator.shared.prompt import Answer, Ask, Usage
+from routing.simulator.shared.prompt import Answer, Generation, Usage
 from routing.simulator.shared.wire import Headers, Request
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -34,7 +34,7 @@ class Reply(msgspec.Struct, frozen=True):
     error: bytes = b""
 
 
-class Twist(msgspec.Struct, frozen=True):
+class FaultEffects(msgspec.Struct, frozen=True):
     """What a fault changes inside an otherwise good answer."""
 
     wrong_model: str | None = None
@@ -66,11 +66,11 @@ class Exchange(msgspec.Struct, frozen=True):
     now: int
     ids: Ids
     cache: PromptCache
-    twist: Twist = Twist()
+    effects: FaultEffects = FaultEffects()
 
 
 def named_model(exchange: Exchange, model: str) -> str:
-    return exchange.twist.wrong_model or model
+    return exchange.effects.wrong_model or model
 
 
 def usage_of(measured: Usage, answers: list[Answer]) -> Usage:
@@ -98,12 +98,12 @@ def fragments(text: str, size: int = 12) -> list[str]:
 
 __all__ = [
     "Answer",
-    "Ask",
     "Exchange",
+    "FaultEffects",
     "Frame",
+    "Generation",
     "Ids",
     "Reply",
-    "Twist",
     "chunks_of",
     "fragments",
     "named_model",

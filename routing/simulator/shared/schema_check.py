@@ -41,7 +41,7 @@ def _own_problems(schema: dict[str, Any], where: str) -> Iterator[str]:
         yield f"{where}.enum is not a non-empty array."
     kinds = schema.get("type", "string")
     if not (
-        isinstance(kinds, str) or (isinstance(kinds, list) and all(isinstance(one, str) for one in kinds))
+        isinstance(kinds, str) or (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds))
     ):
         yield f"{where}.type is not a string or an array of strings."
     for name in (*_SIZES, *_BOUNDS):

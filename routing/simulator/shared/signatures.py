@@ -21,15 +21,15 @@ def check_thinking(body: dict[str, Any], number: int, blocks: list[dict[str, Any
         if block.get("type") != "thinking":
             continue
         where = f"messages.{number}.content.{position}"
-        given = block.get("signature")
-        if not isinstance(given, str) or not given:
+        signature = block.get("signature")
+        if not isinstance(signature, str) or not signature:
             raise anthropic_error(400, f"{where}.thinking.signature: Field required")
-        said = _digest(str(block.get("thinking", "")))
+        digest = _digest(str(block.get("thinking", "")))
         # Omitted thinking comes back empty; it was signed as what was shown, which is empty too.
-        if not given.startswith(_MARK + said):
+        if not signature.startswith(_MARK + digest):
             raise anthropic_error(400, f"{where}: Invalid `signature` in `thinking` block")
         bound = model.quirks.get("thinking_bound_to_prefix", False)
-        if bound and given != _MARK + said + _digest(_prefix(body, number)):
+        if bound and signature != _MARK + digest + _digest(_prefix(body, number)):
             raise anthropic_error(
                 400,
                 f"{where}: `thinking` block was generated with a different prefix (system, tools or "
@@ -38,8 +38,8 @@ def check_thinking(body: dict[str, Any], number: int, blocks: list[dict[str, Any
 
 
 def _prefix(body: dict[str, Any], end: int) -> bytes:
-    kept = {"system": body.get("system"), "tools": body.get("tools"), "messages": body["messages"][:end]}
-    return encode(_without_marks(kept))
+    prefix = {"system": body.get("system"), "tools": body.get("tools"), "messages": body["messages"][:end]}
+    return encode(_without_marks(prefix))
 
 
 def _without_marks(value: Any) -> Any:

@@ -13,7 +13,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[str, str]]
 
 
-class Hungup(Exception):
+class ClientDisconnected(Exception):
     """The client went away."""
 
 
@@ -42,7 +42,7 @@ class Connection:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise Hungup
+                raise ClientDisconnected
             parts.append(message.get("body", b""))
             if not message.get("more_body", False):
                 return b"".join(parts)
@@ -76,7 +76,7 @@ class Connection:
                 return
         self._check()
 
-    async def until_hungup(self, seconds: float) -> None:
+    async def until_disconnected(self, seconds: float) -> None:
         """Says nothing more until the client leaves (raises Hungup) or `seconds` are over."""
         await self.pause(seconds)
 
@@ -97,7 +97,7 @@ class Connection:
 
     def _check(self) -> None:
         if self._gone.is_set():
-            raise Hungup
+            raise ClientDisconnected
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
