@@ -1,1 +1,1 @@
-"""The three providers, played by one ASGI server that answers in their own dialects, deterministically."""
+"""One ASGI server that imitates the three providers and answers in their formats, deterministically."""

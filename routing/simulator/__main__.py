@@ -1,4 +1,4 @@
-"""`python -m routing.simulator --port P`: plays the three providers until stopped."""
+"""`python -m routing.simulator --port P`: imitates the three providers until stopped."""
 
 import argparse
 import socket

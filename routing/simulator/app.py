@@ -1,4 +1,4 @@
-"""The simulator's ASGI app: finds the dialect, draws a fault, sends the answer, records the call."""
+"""The simulator's ASGI app: finds the endpoint, draws a fault, sends the answer, records the call."""
 
 import time
 from typing import Any

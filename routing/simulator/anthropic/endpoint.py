@@ -107,7 +107,7 @@ def _stop(completion: Answer) -> dict[str, Any]:
 
 
 def _usage(usage: Usage, parsed: ParsedRequest, output_tokens: int | None = None) -> dict[str, Any]:
-    """Cache reads and writes stand beside input_tokens here, not inside."""
+    """Cache reads and writes are counted beside input_tokens, not within them."""
     hourly = parsed.ttl == "1h"
     return {
         "input_tokens": usage.input_tokens - usage.cached - usage.cache_write,

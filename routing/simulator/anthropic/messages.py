@@ -113,7 +113,7 @@ def _blocks(content: Any, where: str, *, last: bool) -> list[dict[str, Any]]:
 
 
 def _check_results(blocks: list[dict[str, Any]], pending: list[str], number: int, role: str) -> None:
-    """All results of one assistant turn stand first in the next single user message (providers.md §3)."""
+    """All results of one assistant turn must stand first in the next user message."""
     results = [str(block.get("tool_use_id")) for block in blocks if block.get("type") == "tool_result"]
     leading = 0
     while leading < len(blocks) and blocks[leading].get("type") == "tool_result":

@@ -1,4 +1,4 @@
-"""Reads a Messages request: every check of the real endpoint, then the neutral ask."""
+"""Reads a Messages request: every check of the real endpoint, then a Generation."""
 
 import re
 from typing import Any
@@ -55,7 +55,7 @@ _FIELDS: dict[str, Field] = {
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A read request. `marked_turns`: turns up to the last cache mark, -1 for none; `ttl` of that mark."""
+    """A parsed request. `marked_turns`: turns up to the last cache mark, -1 for none; `ttl` of that mark."""
 
     generation: Generation
     marked_turns: int

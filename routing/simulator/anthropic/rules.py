@@ -1,4 +1,4 @@
-"""What Anthropic turns down: keys, versions, unknown models, and the per-model quirks of the catalog."""
+"""Anthropic's reasons to refuse: keys, versions, unknown models, and the catalog's quirks of each model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ _TYPE_NAMES = {
 
 
 class AnthropicFieldErrors:
-    """Anthropic's validation speaks pydantic: `messages.0.role: Input should be …`."""
+    """Anthropic's validation messages look like pydantic's: `messages.0.role: Input should be …`."""
 
     def missing(self, path: str) -> ErrorReply:
         return anthropic_error(400, f"{_dotted(path)}: Field required")
@@ -133,7 +133,7 @@ def effort_of(model: Model, body: dict[str, Any]) -> str | None:
 
 
 def shows_thinking(model: Model, body: dict[str, Any]) -> bool:
-    """Whether thinking is summarised in the answer; models that think by default leave it out by default."""
+    """Return whether the answer has summarised thinking; models that think by default omit it by default."""
     default = "omitted" if model.quirks.get("thinking_on_by_default") else "summarized"
     return ((body.get("thinking") or {}).get("display") or default) == "summarized"
 

@@ -123,7 +123,7 @@ def _turn(parts: list[Any], role: str, where: str, model: Model) -> tuple[Turn, 
 
 
 def _check_signature(part: dict[str, Any], model: Model, *, first: bool, position: int) -> None:
-    """The first call of a model turn comes back with its signature; siblings need none (providers.md §4)."""
+    """The first call of a model turn must carry its signature; later calls need none."""
     signature = part.get("thoughtSignature")
     if signature is None:
         if first and model.quirks.get("needs_thought_signature_on_replay"):

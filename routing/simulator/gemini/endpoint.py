@@ -132,7 +132,7 @@ def _payloads(
 
 
 def _leg_of(generation: Generation, completion: Answer) -> Answer:
-    """The part of a long answer that is due; the thoughts are in the first."""
+    """The next leg of a long answer; the thoughts are in the first."""
     if (
         LONG_PHRASE not in generation.prompt.lower()
         or not completion.text
@@ -196,7 +196,7 @@ def _feedback() -> dict[str, Any]:
 
 
 def _metadata(exchange: Exchange, usage: Usage, *, final: bool = True) -> dict[str, Any]:
-    """Thoughts stand beside candidates here; chunks before the last know only the prompt."""
+    """Thoughts are counted beside candidates; chunks before the last count only the prompt."""
     if exchange.effects.drop_usage:
         return {}
     prompt = {

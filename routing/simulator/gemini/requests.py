@@ -1,4 +1,4 @@
-"""Reads a generateContent request: proto3 JSON in either spelling, the real checks, the neutral ask."""
+"""Reads a generateContent request: proto3 JSON in either spelling, the real checks, a Generation."""
 
 import base64
 import re
@@ -22,7 +22,7 @@ from routing.simulator.shared.fields import (
 from routing.simulator.shared.prompt import Generation, ToolMode, ToolSpec
 from routing.simulator.shared.schema_check import problem_of
 
-# Fields whose value is the caller's own JSON: their keys are never respelled.
+# Fields with the caller's own JSON: its keys are never changed.
 _OPAQUE = frozenset(
     {"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "properties"}
 )
@@ -99,7 +99,7 @@ _DECLARATION = {
         )
     },
 }
-# The OpenAPI subset that `parameters` and `responseSchema` take; more is a 400 (providers.md §6 trap 3).
+# The OpenAPI subset that `parameters` and `responseSchema` take; other keywords are a 400.
 _SCHEMA = frozenset(
     re.findall(
         r"\w+",
@@ -111,7 +111,7 @@ _SCHEMA = frozenset(
 
 
 def camel(value: Any) -> Any:
-    """Field names in lowerCamelCase, whichever spelling came; the caller's own JSON untouched."""
+    """Field names in lowerCamelCase from either spelling; the caller's own JSON unchanged."""
     if isinstance(value, list):
         return [camel(inner) for inner in value]
     if not isinstance(value, dict):
@@ -167,7 +167,7 @@ def _leg(token: str | None) -> int:
 
 
 def leg_token(leg: int) -> str:
-    """What goes on with that leg."""
+    """The token that continues with that leg."""
     return base64.b64encode(LEG_MARK + str(leg).encode()).decode()
 
 

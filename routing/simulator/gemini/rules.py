@@ -1,4 +1,4 @@
-"""What Gemini turns down: keys, unknown models, unknown names in the JSON, and the catalog's quirks."""
+"""Gemini's reasons to refuse: keys, unknown models, unknown names in the JSON, the catalog's quirks."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class GeminiFieldErrors:
-    """Gemini's validation speaks protobuf: paths are snake case."""
+    """Gemini's validation messages have protobuf paths in snake case."""
 
     def missing(self, path: str) -> ErrorReply:
         name = _snake(path)
@@ -86,7 +86,7 @@ def check_key(request: Request) -> None:
 
 
 def model_named(name: str, version: str, method: str) -> Model:
-    """`-latest` aliases exist only on v1beta (providers.md §0)."""
+    """`-latest` aliases exist only on v1beta."""
     model = find(PROVIDER, name.removeprefix("models/"))
     if model is None or (version == "v1" and name.endswith("-latest")):
         raise google_error(

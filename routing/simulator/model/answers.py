@@ -1,4 +1,4 @@
-"""What a simulated model says: deterministic in prompt and model, readable, honest about being simulated."""
+"""The answers of a simulated model: deterministic by prompt and model, readable, marked as simulated."""
 
 import re
 from hashlib import blake2b
@@ -27,7 +27,7 @@ _STOPWORDS = frozenset(
     )
 )
 
-# A model that is told to in words answers so as well, as real ones do, unless it is given its very words.
+# Real models also follow a JSON instruction in words, so a simulated one does, unless the text is dictated.
 _ECHO = re.compile(r"reply with exactly", re.IGNORECASE)
 _JSON_IN_WORDS = re.compile(r"\bone JSON (?:object|document) and nothing else", re.IGNORECASE)
 
@@ -56,7 +56,7 @@ _MIDDLES = (
 
 
 def compose(generation: Generation, index: int = 0, manner: str | None = None) -> Answer:
-    """What choice number `index` says, cut by stop sequences and by the token limit.
+    """Choice number `index`, cut by stop sequences and by the token limit.
 
     `manner`: how it goes on with an answer that was cut; None: as its seed will have it.
     """
@@ -179,7 +179,7 @@ def _reasoning_text(generation: Generation) -> str:
 
 
 def _topics(prompt: str) -> list[str]:
-    """The words that stand out in the prompt's last 2,000 characters, most telling first, at least one."""
+    """The distinctive words of the prompt's last 2,000 characters, most frequent first, at least one."""
     words = re.findall(r"[^\W\d_][\w-]{3,}", prompt[-2000:])
     counts: dict[str, int] = {}
     for word in words:

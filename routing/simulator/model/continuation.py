@@ -1,4 +1,4 @@
-"""How a simulated model goes on with an answer that was cut: as models do, not always from the letter."""
+"""How a simulated model continues a cut answer: as real models do, not always at the exact character."""
 
 import json
 import re
@@ -8,15 +8,15 @@ import msgspec
 from routing.simulator.shared.prompt import Generation
 
 MANNERS = ("clean", "overlap", "bare")
-"""From the letter where it ended; with the last words again; without the space before the first word.
-Made to by a fault, it also does "restart": the whole answer from the beginning."""
+"""From the character where it ended; with the last words again; without the space before the first word.
+A fault can also demand "restart": the whole answer from the beginning."""
 
 _GO_ON = re.compile(r"\bcut off\b.*\b(go on|continue)\b", re.I | re.S)
 _ENDS = ("", '"', '""', "0", ': ""', '": ""', '"": ""')  # of a JSON document that stops anywhere
 
 
 def cut_off(generation: Generation) -> tuple[str, Generation] | None:
-    """What the assistant had said when it was cut off, and what it had been asked; None: it was not."""
+    """The assistant's cut text and the request it answered; None if no cut answer is continued."""
     if len(generation.turns) < 3:
         return None
     *earlier, begun, last = generation.turns
@@ -26,7 +26,7 @@ def cut_off(generation: Generation) -> tuple[str, Generation] | None:
 
 
 def rest(whole: str, begun: str, manner: str) -> str:
-    """What is missing of the answer, by the model whose own answer would be `whole`."""
+    """The missing rest of the answer, by the model whose own answer would be `whole`."""
     more = _document_end(begun) if begun.lstrip().startswith(("{", "[")) else _more(whole, begun)
     match manner:
         case "restart":
@@ -42,14 +42,14 @@ def rest(whole: str, begun: str, manner: str) -> str:
 def _more(whole: str, begun: str) -> str:
     if whole.startswith(begun):
         return whole[len(begun) :]
-    # Another model began it: go on after as many words of one's own.
+    # Another model began it: continue after as many words of this model's own answer.
     words = list(re.finditer(r"\S+", whole))
     spoken = len(begun.split())
     return whole[words[spoken - 1].end() :] if 0 < spoken <= len(words) else ""
 
 
 def _document_end(begun: str) -> str:
-    """The shortest text that makes a JSON document of what was said."""
+    """The shortest text that completes the JSON document that was begun."""
     closing = ""
     quoted = escaped = False
     for character in begun:

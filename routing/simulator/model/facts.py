@@ -1,4 +1,4 @@
-"""The little the simulated models know: capitals and other facts, plain arithmetic, what the user said."""
+"""The facts that simulated models know: capitals and others, plain arithmetic, the user's name."""
 
 import ast
 import operator
@@ -86,7 +86,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] =
 
 
 def known_answer(prompt: str, earlier: tuple[str, ...] = ()) -> str | None:
-    """A short true answer when there is one. `earlier`: what the user said in former turns."""
+    """A short true answer when there is one. `earlier`: the user's texts of earlier turns."""
     text = prompt.strip()
     if len(text) > 400:
         return None

@@ -1,4 +1,4 @@
-"""The catalog's models as the simulator plays them: limits, prices, quirks, and which name means which."""
+"""The catalog's models as the simulator imitates them: limits, prices, quirks and names."""
 
 import re
 from functools import cached_property, lru_cache
@@ -9,7 +9,7 @@ import msgspec
 
 CATALOG_PATH = Path(__file__).resolve().parents[2] / "catalog" / "data" / "catalog.json"
 
-# Ids that providers have switched off: catalog.md §2, "gone since 2026-10-23".
+# Ids that providers had switched off by 2026-10-23.
 RETIRED = frozenset(
     {
         "o1",
@@ -72,7 +72,7 @@ class Model(msgspec.Struct, frozen=True, dict=True):
         return bool(self.capabilities.get("reasoning"))
 
     def answers_to(self, name: str) -> bool:
-        """Whether `name` means this model, by the catalog's match rules or a dated form of the id.
+        """Return whether `name` means this model, by the catalog's match rules or a dated form of the id.
 
         A pattern that is only a negative look-ahead narrows the other rules; it matches nothing itself.
         """

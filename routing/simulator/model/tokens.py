@@ -14,7 +14,7 @@ from routing.simulator.model.models import Model
 
 try:
     import ctok
-except ImportError:  # ctok asks for a newer Python than the oldest we support
+except ImportError:  # ctok needs a newer Python than our oldest supported version
     ctok = None
 
 _CHUNK = 200_000  # characters: bpe_openai refuses a million at once

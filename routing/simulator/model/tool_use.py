@@ -1,11 +1,11 @@
-"""Whether a simulated model calls a tool, which one, and with which arguments."""
+"""The tool calls of a simulated model: which tools it calls, and with which arguments."""
 
 import re
 
 from routing.simulator.model.structured_output import example
 from routing.simulator.shared.prompt import Call, Generation, ToolSpec
 
-# Words of tool names that say nothing on what the tool is for.
+# Words of tool names that do not describe the tool's purpose.
 _EMPTY_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -16,7 +16,7 @@ _PAIR = re.compile(r"\b([A-Z][\w'-]+) and ([A-Z][\w'-]+)")
 
 
 def calls_for(generation: Generation) -> tuple[Call, ...]:
-    """The calls of this turn: forced by the choice, or asked for by the prompt; none after a result."""
+    """The calls of this turn: forced by the choice, or wanted by the prompt; none after a result."""
     if not generation.tools or generation.choice == "none":
         return ()
     if generation.choice == "named":

@@ -11,7 +11,7 @@ from routing.simulator.model.prompt_cache import PromptCache
 from routing.simulator.shared.prompt import Generation, Usage
 
 _PER_TURN = {"openai": 4, "anthropic": 4, "google": 1}  # the frame around a message
-_CACHE_MINIMUM = 1024  # tokens, where the catalog names no other
+_CACHE_MINIMUM = 1024  # tokens, unless the catalog states another minimum
 _CACHE_STEP = 128  # tokens: OpenAI reports cached tokens in such steps
 _IMAGE_DEFAULT = {"openai": 765, "anthropic": 1568, "google": 258}
 _IMAGE_LOW_DETAIL = 85

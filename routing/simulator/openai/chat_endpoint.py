@@ -179,7 +179,7 @@ def _logprobs(text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tier_used(requested: Any) -> str:
-    """providers.md §1: fast is reported as priority."""
+    """The real API reports the tier fast as priority."""
     return {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}.get(
         str(requested), "default"
     )

@@ -1,4 +1,4 @@
-"""Reads a Chat Completions request: every check of the real endpoint, then the neutral ask."""
+"""Reads a Chat Completions request: every check of the real endpoint, then a Generation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reads a Responses request: every check of the real endpoint, then the neutral ask."""
+"""Reads a Responses request: every check of the real endpoint, then a Generation."""
 
 from typing import Any
 
@@ -222,7 +222,7 @@ def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
         check(tool, _TOOL, FIELD_ERRORS, f"{where}.")
         name = check_tool_name(tool["name"], f"{where}.name")
         schema = tool.get("parameters") or {}
-        strict = tool.get("strict") is not False  # strict unless said otherwise (providers.md §2)
+        strict = tool.get("strict") is not False  # the real API's default is true
         check_schema(schema, f"function '{name}'", f"{where}.parameters", strict=strict)
         specs.append(ToolSpec(name, tool.get("description") or "", schema))
     return tuple(specs)

@@ -1,4 +1,4 @@
-"""What OpenAI turns down: keys, unknown models, malformed fields, and the per-model quirks of the catalog."""
+"""OpenAI's reasons to refuse: keys, unknown models, malformed fields, the catalog's quirks of each model."""
 
 import re
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ FIELD_ERRORS = OpenAIFieldErrors()
 
 
 def check_key(request: Request) -> None:
-    """Any key is good but those that begin with "bad"."""
+    """Any key is valid except those that begin with "bad"."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise openai_error(
@@ -146,7 +146,7 @@ def effort_of(model: Model, effort: str | None, path: str, *, chat: bool) -> str
         if chat:
             raise openai_error(400, f"Unrecognized request argument supplied: {path}")
         raise unsupported(path)
-    if chat:  # providers.md §1: max is rejected on Chat by every model
+    if chat:  # every model refuses max on Chat Completions
         allowed = [level for level in allowed if level != "max"]
     if effort is not None and effort not in allowed:
         message = (
@@ -255,7 +255,7 @@ def check_grammar(form: dict[str, Any] | None, grammar: Any, path: str) -> None:
 
 
 def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:
-    """A schema must be one; a strict one must also fit structured output's rules."""
+    """A schema must be valid; a strict schema must also follow the rules of structured output."""
     problem = problem_of(schema)
     if problem is not None:
         message = f"Invalid schema for {what}: {problem}"
@@ -265,7 +265,7 @@ def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:
 
 
 def check_strict_schema(schema: Any, what: str, param: str, context: tuple[str, ...] = ()) -> None:
-    """Structured output's rules: every object closed, every property required (providers.md §6 trap 4)."""
+    """Structured output's rules: every object closed, every property required."""
     if not isinstance(schema, dict):
         return
     shown = "(" + ", ".join(f"'{step}'" for step in context) + ("," if len(context) == 1 else "") + ")"

@@ -1,4 +1,4 @@
-"""The calls the simulator served, as a test wants to see them: who, what, how it ended, what it used."""
+"""The calls the simulator served, for tests: provider, model, request, end and usage."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Faults on order: what goes wrong, for whom, how often; and each provider's real error body for a status."""
+"""Injected faults: kind, provider and frequency; and each provider's real error body for a status."""
 
 import random
 from typing import Any, Literal
@@ -33,7 +33,7 @@ DEFAULT_STALL_S = 600.0
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One order. `count` uses, or each call with chance `rate`, or (neither) every call until deleted.
+    """One fault. `count` uses, or each call with chance `rate`, or (neither) every call until deleted.
 
     `model` is the name as requested. `delay_s` is in real seconds, not scaled by speed: before the first byte
     for "delay", of silence for "stall", between pieces for "slow_bytes". `after_chunks`: frames sent before
@@ -62,7 +62,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Faults:
-    """The orders in force, in the order given; the first that fits a call strikes."""
+    """The active faults, oldest first; the first that matches a call is applied."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - chance of a simulated fault
@@ -194,7 +194,7 @@ _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_
 
 def _anthropic(status: int, fault: Fault, model: str) -> ErrorReply:
     if status == 503:
-        status = 529  # Anthropic's word for overloaded
+        status = 529  # Anthropic's status for overloaded
     message = _ANTHROPIC.get(status, _ANTHROPIC[500]).replace("{model}", model)
     code = fault.error_code
     headers: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Which path belongs to which provider, and what each provider does with it."""
+"""Maps paths to providers and their endpoints."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ PREFIXES: dict[str, Provider] = {
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What a path asks for. `path` is without the provider prefix; `model` only where the path names it."""
+    """The endpoint of a path. `path` is without the provider prefix; `model` only where the path names it."""
 
     provider: Provider
     dialect: str

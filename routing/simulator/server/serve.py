@@ -1,4 +1,4 @@
-"""Sends a reply at the pace of its model, with whatever fault was ordered for it, and keeps the books."""
+"""Sends a reply at the pace of its model, applies its fault, and records the call."""
 
 import zlib
 from functools import cache
@@ -12,12 +12,12 @@ from routing.simulator.shared.prompt import Usage
 from routing.simulator.shared.reply import Frame, Reply
 from routing.simulator.shared.wire import Connection, Headers
 
-_DROP_AFTER = 2  # frames, when a fault in the middle of a stream names no number
+_DROP_AFTER = 2  # frames, when a fault inside a stream states no number
 _SLOW_PIECE = 7  # bytes: odd, so that characters and frames are cut
 _SLOW_DELAY_S = 0.002
 _FLOOD = [(f"x-flood-{number}", "f" * 4000) for number in range(300)]
 _BOMB_MB = 128
-# What real streams carry beside the answer: comments, heartbeats, events of a later version of the API.
+# Other content of real streams: comments, heartbeats, events of a later version of the API.
 _NOISE = (
     b': keep-alive\n\ndata:\n\nevent: ping\ndata: {"type": "ping"}\n\n'
     b'event: later.version\ndata: {"type": "later.version", "object": "later.version"}\n\n'
@@ -30,7 +30,7 @@ _HTML = (
 
 
 class Sender:
-    """One reply on its way to one client."""
+    """Sends one reply to one client."""
 
     def __init__(self, connection: Connection, call: Call, fault: Fault | None, pace: Pace) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class Sender:
         self._pace = pace
 
     async def before_answer(self) -> bool:
-        """Plays the faults that come before any answer; False when nothing more is to be sent."""
+        """Apply the faults that come before any answer; return False when nothing more is to be sent."""
         match self._kind:
             case "refuse_connection":
                 # One port serves all providers, so the connection is closed without a byte instead.
@@ -120,7 +120,7 @@ class Sender:
         await self._connection.write(b"", more=False)
 
     def _strikes(self, number: int, frame: Frame) -> bool:
-        if self._kind == "no_closing":  # all of the answer comes, but not the words that say so
+        if self._kind == "no_closing":  # the whole answer arrives without its end marker
             return frame.data.startswith((b"data: [DONE]", b"event: message_stop"))
         after = self._fault.after_chunks if self._fault else None
         if self._kind == "no_done" and after is None:
@@ -130,7 +130,7 @@ class Sender:
         )
 
     async def _strike(self, reply: Reply) -> bool:
-        """Plays the fault inside the stream; True when the stream is over."""
+        """Apply the fault inside the stream; return True when the stream is over."""
         match self._kind:
             case "cut":
                 await self._connection.drop(flush=True)

@@ -1,10 +1,10 @@
-"""A request a provider turns down: raised where the fact is known, rendered in the provider's own shape."""
+"""The error replies of the providers, raised where the fact is known, in each provider's own form."""
 
 from typing import Any
 
 
 class ErrorReply(Exception):
-    """An error answer: `status`, the ready `body` and extra response headers."""
+    """An error reply: `status`, the finished `body` and extra response headers."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         super().__init__(str(body))

@@ -1,4 +1,4 @@
-"""Checks the fields of a request body against a table, complaining in the dialect's own words."""
+"""Checks the fields of a request body against a table, with the provider's own error messages."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ ANY = (object,)
 
 
 class Field(msgspec.Struct, frozen=True):
-    """What a field may be; `low` and `high` are inclusive, for lists and texts they bound the length."""
+    """The allowed values of a field; `low` and `high` are inclusive, for lists and texts limits of length."""
 
     kinds: tuple[type, ...] = ANY
     low: float | None = None
@@ -31,7 +31,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class FieldErrors(Protocol):
-    """One provider's words for each kind of mistake. `path` is like `messages[0].role`."""
+    """One provider's message for each kind of mistake. `path` is like `messages[0].role`."""
 
     def missing(self, path: str) -> ErrorReply: ...
     def unknown(self, path: str) -> ErrorReply: ...
@@ -41,7 +41,7 @@ class FieldErrors(Protocol):
 
 
 def check(body: dict[str, Any], table: dict[str, Field], errors: FieldErrors, where: str = "") -> None:
-    """Raises Refused for the first unknown, missing, mistyped or out-of-range field; null is absent."""
+    """Raises ErrorReply for the first unknown, missing, mistyped or out-of-range field; null is absent."""
     for name in body:
         if name not in table:
             raise errors.unknown(where + name)
@@ -77,9 +77,9 @@ def listed(choices: Sequence[str]) -> str:
 
 
 def rejecting_invalid_shapes(refusal: ErrorReply) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Turns a reader's stumble over a wrongly shaped nested value into `refusal`.
+    """Answer with `refusal` when a reader fails on a nested value of the wrong type.
 
-    The tables above name the fields; how deep a caller can nest the wrong type in them has no end.
+    The tables check the top fields only; a caller can nest wrong types at any depth.
     """
 
     def wrapped(reader: Callable[_P, _T]) -> Callable[_P, _T]:

@@ -1,4 +1,4 @@
-"""What is asked of a model and what it says, in one form for all dialects of the simulator."""
+"""The request to a model and its answer, in one form for all APIs of the simulator."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ BLOCK_PHRASE = "simulate a blocked prompt"
 """In a user's text: the provider refuses the prompt before a model sees it."""
 
 LONG_PHRASE = "simulate a long decode"
-"""In a user's text: a model that gives long answers in legs gives this one in three."""
+"""In a user's text: a model that returns long answers in legs returns this one in three."""
 
 REFUSAL_PHRASE = "simulate a refusal"
 """In a user's text: the model answers, but declines."""
@@ -35,7 +35,7 @@ class Turn(msgspec.Struct, frozen=True):
     role: Speaker
     text: str = ""
     results: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()  # the calls an assistant made, as JSON text
+    calls: tuple[str, ...] = ()  # the assistant's calls, as JSON text
     media: int = 0
 
 
@@ -54,12 +54,12 @@ class Generation(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     effort: str | None = None
     n: int = 1
-    leg: int = 0  # of a long answer: how many were given
-    continues: str = ""  # a trailing assistant turn to go on from
+    leg: int = 0  # number of legs already returned of a long answer
+    continues: str = ""  # a trailing assistant turn to continue
 
     @property
     def prompt(self) -> str:
-        """What the user said last."""
+        """The last text of the user."""
         return next((turn.text for turn in reversed(self.turns) if turn.role == "user" and turn.text), "")
 
     @property
@@ -68,7 +68,7 @@ class Generation(msgspec.Struct, frozen=True):
 
     @property
     def fresh_results(self) -> tuple[str, ...]:
-        """Tool results that came after the last thing the assistant said, when no later question follows."""
+        """Tool results after the assistant's last turn; none if the user has written since."""
         results: list[str] = []
         for turn in reversed(self.turns):
             if turn.role == "assistant":
@@ -80,7 +80,7 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """`text`: what a custom tool is given."""
+    """A tool call. `text`: the input of a custom tool."""
 
     name: str
     arguments: dict[str, Any]
@@ -88,12 +88,12 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def written(self) -> str:
-        """What the model spells out."""
+        """The call's input as the model writes it."""
         return msgspec.json.encode(self.arguments).decode() if self.text is None else self.text
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one choice says. `output_tokens` includes `reasoning_tokens`."""
+    """One choice of an answer. `output_tokens` includes `reasoning_tokens`."""
 
     text: str
     reasoning: str
@@ -105,7 +105,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Normal form: `input_tokens` includes cached and cache writes; `output_tokens` includes reasoning."""
+    """Token counts: `input_tokens` includes cached and cache writes; `output_tokens` includes reasoning."""
 
     input_tokens: int = 0
     cached: int = 0

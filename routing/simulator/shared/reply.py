@@ -1,4 +1,4 @@
-"""What a dialect hands to the server: a whole body or the frames of a stream, and what it used."""
+"""The value an API hands to the server: a whole body or the frames of a stream, and the usage."""
 
 import random
 import string
@@ -15,7 +15,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One write of a stream; `tokens` output tokens are in it; `terminal` frames say the answer is over."""
+    """One write of a stream; `tokens` output tokens are in it; `terminal` frames end the answer."""
 
     data: bytes
     tokens: int = 0
@@ -23,7 +23,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A 200 answer. `broken` and `error` are what to send in place of a good frame when a fault says so."""
+    """A 200 answer. `broken` and `error` replace a frame when a fault demands it."""
 
     model: Model
     usage: Usage
@@ -35,11 +35,11 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class FaultEffects(msgspec.Struct, frozen=True):
-    """What a fault changes inside an otherwise good answer."""
+    """The changes a fault makes inside an otherwise normal answer."""
 
     wrong_model: str | None = None
     drop_usage: bool = False
-    manner: str | None = None  # of going on with a cut answer
+    manner: str | None = None  # how the model continues a cut answer: a value of MANNERS, or "restart"
 
 
 class Ids:
@@ -56,7 +56,7 @@ class Ids:
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """One request as a dialect sees it. `now` is Unix seconds; `body` the decoded JSON object."""
+    """One request as an API's endpoint sees it. `now` is Unix seconds; `body` the decoded JSON object."""
 
     request: Request
     body: dict[str, object]
@@ -74,7 +74,7 @@ def named_model(exchange: Exchange, model: str) -> str:
 
 
 def usage_of(measured: Usage, answers: list[Answer]) -> Usage:
-    """The prompt's measure and what all choices said."""
+    """The usage of the prompt and of all choices together."""
     return msgspec.structs.replace(
         measured,
         output_tokens=sum(answer.output_tokens for answer in answers),

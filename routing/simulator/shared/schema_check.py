@@ -1,4 +1,4 @@
-"""Says what is wrong with a JSON Schema, as far as providers look before they use one."""
+"""Finds errors in a JSON Schema, as far as providers check a schema before they use it."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _MOST_DEPTH = 60
 
 
 def problem_of(schema: Any, where: str = "schema", depth: int = 0) -> str | None:
-    """The first problem found, as a sentence; None when there is none."""
+    """The first problem as a sentence; None for a valid schema."""
     if isinstance(schema, bool):
         return None
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Signatures of thinking: made when a simulated Claude thinks, checked when the thinking comes back."""
+"""Signatures of thinking: written when a simulated Claude thinks, checked when the thinking is sent back."""
 
 from hashlib import blake2b
 from typing import Any
@@ -11,12 +11,12 @@ _MARK = "Sim"
 
 
 def signature(body: dict[str, Any], thinking: str) -> str:
-    """Signs `thinking` as said in answer to `body`."""
+    """Sign `thinking` as part of the answer to `body`."""
     return _MARK + _digest(thinking) + _digest(_prefix(body, len(body["messages"])))
 
 
 def check_thinking(body: dict[str, Any], number: int, blocks: list[dict[str, Any]], model: Model) -> None:
-    """Raises for changed thinking and, on models that bind it, for a changed prefix (providers.md §3)."""
+    """Raises ErrorReply for changed thinking and, on models that bind it, for a changed prefix."""
     for position, block in enumerate(blocks):
         if block.get("type") != "thinking":
             continue
@@ -25,7 +25,7 @@ def check_thinking(body: dict[str, Any], number: int, blocks: list[dict[str, Any
         if not isinstance(signature, str) or not signature:
             raise anthropic_error(400, f"{where}.thinking.signature: Field required")
         digest = _digest(str(block.get("thinking", "")))
-        # Omitted thinking comes back empty; it was signed as what was shown, which is empty too.
+        # Omitted thinking is sent back empty, and its signature is that of the empty text.
         if not signature.startswith(_MARK + digest):
             raise anthropic_error(400, f"{where}: Invalid `signature` in `thinking` block")
         bound = model.quirks.get("thinking_bound_to_prefix", False)

@@ -1,4 +1,4 @@
-"""The little HTTP the simulator needs on top of ASGI: read a request, write an answer, notice who hung up."""
+"""HTTP on top of ASGI: reads a request, writes an answer, notices when the client disconnects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,7 +14,7 @@ Headers = list[tuple[str, str]]
 
 
 class ClientDisconnected(Exception):
-    """The client went away."""
+    """The client closed the connection."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Connection:
-    """The answering side of one exchange: sends, waits, and raises Hungup once the client is gone."""
+    """The answering side of one exchange: sends and waits; raises ClientDisconnected when the client leaves."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -48,7 +48,7 @@ class Connection:
                 return b"".join(parts)
 
     def watch(self) -> None:
-        """Starts to listen for the client hanging up; call after the body is read."""
+        """Start to listen for the client's disconnect; call after the body is read."""
         self._watcher = asyncio.create_task(self._wait_for_disconnect())
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Connection:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def pause(self, seconds: float) -> None:
-        """Sleeps, at least one turn of the loop; raises Hungup as soon as the client leaves."""
+        """Sleeps, at least one turn of the loop; raises ClientDisconnected as soon as the client leaves."""
         if seconds <= 0:
             await asyncio.sleep(0)
         else:
@@ -77,7 +77,7 @@ class Connection:
         self._check()
 
     async def until_disconnected(self, seconds: float) -> None:
-        """Says nothing more until the client leaves (raises Hungup) or `seconds` are over."""
+        """Send nothing until the client leaves (raises ClientDisconnected) or `seconds` are over."""
         await self.pause(seconds)
 
     async def drop(self, *, flush: bool) -> None:
