@@ -1,4 +1,4 @@
-"""What providers report and what it costs, to the last digit by hand (tests/billing/golden/README.md)."""
+"""Reported usage and its cost, to the last digit worked out by hand (tests/billing/golden/README.md)."""
 
 import asyncio
 import json
@@ -47,27 +47,27 @@ def name(path: Path) -> str:
 
 
 def expected(body: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((body.parent / f"{body.name.split('.')[0]}.json").read_text())
-    return told
+    golden: dict[str, Any] = json.loads((body.parent / f"{body.name.split('.')[0]}.json").read_text())
+    return golden
 
 
-def tiers(told: dict[str, Any]) -> tuple[PriceTier, ...]:
+def tiers(golden: dict[str, Any]) -> tuple[PriceTier, ...]:
     return tuple(
         PriceTier(
             tier["over_input_tokens"],
             UnitPrices(**{name: Decimal(tier[name]) for name in UnitPrices.__struct_fields__}),
         )
-        for tier in told["usd_per_mtok"]
+        for tier in golden["usd_per_mtok"]
     )
 
 
 def reported(body: Path, dialect: str | None = None) -> Usage | None:
     """The last usage an adapter reads out of the answer."""
-    reader, asked = READERS[dialect or body.parent.name], CallContext("provider", "asked-model")
+    reader, context = READERS[dialect or body.parent.name], CallContext("provider", "asked-model")
     if body.suffix == ".json":
-        events = list(reader.whole(body.read_bytes(), asked))
+        events = list(reader.whole(body.read_bytes(), context))
     else:
-        stream = reader.Stream(asked)
+        stream = reader.Stream(context)
         events = [*stream.feed(body.read_bytes()), *stream.end()]
     usages = [event.usage for event in events if isinstance(event, UsageReport)]
     return usages[-1] if usages else None
@@ -100,20 +100,20 @@ def test_the_table_is_complete() -> None:
 
 @pytest.mark.parametrize("fixture", FIXTURES, ids=name)
 def test_a_fixtures_own_arithmetic_is_right(fixture: Path) -> None:
-    told = json.loads(fixture.read_text())
-    usage = told["usage"]
+    golden = json.loads(fixture.read_text())
+    usage = golden["usage"]
     in_all = sum(usage[name] for name in usage if name.endswith("_tokens"))
-    assert told["input_tokens_in_all"] == in_all - usage["output_tokens"] - usage["reasoning_tokens"]
-    assert abs(by_hand(told["arithmetic"]) - Fraction(told["cost_usd"])) <= Fraction(1, 2 * 10**9)
+    assert golden["input_tokens_in_all"] == in_all - usage["output_tokens"] - usage["reasoning_tokens"]
+    assert abs(by_hand(golden["arithmetic"]) - Fraction(golden["cost_usd"])) <= Fraction(1, 2 * 10**9)
 
 
 @pytest.mark.parametrize("body", BODIES, ids=name)
 def test_an_answers_usage_and_cost_are_those_worked_out_by_hand(body: Path) -> None:
-    told = expected(body)
+    golden = expected(body)
     usage = reported(body)
-    assert usage == Usage(**told["usage"])
-    assert usage.input_tokens == told["input_tokens_in_all"]
-    assert f"{cost(usage, unit_prices(tiers(told), usage.input_tokens)):f}" == told["cost_usd"]
+    assert usage == Usage(**golden["usage"])
+    assert usage.input_tokens == golden["input_tokens_in_all"]
+    assert f"{cost(usage, unit_prices(tiers(golden), usage.input_tokens)):f}" == golden["cost_usd"]
 
 
 @pytest.mark.parametrize("body", sorted((GOLDEN / "without_usage").glob("*")), ids=name)
@@ -156,19 +156,19 @@ class Doors:
         """The settled ledger row of a request that the provider answers so."""
         self._player.body = body
         path = "/api/v1/chat" if door == "native" else "/v1/chat/completions"
-        asked: dict[str, Any] = {
+        payload: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
             "stream": body.suffix == ".sse",
         }
         if "responses" in str(body):  # tools with reasoning are not to be had at Chat Completions
-            asked["tools"] = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+            payload["tools"] = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
         headers = {"Authorization": f"Bearer {secret}"}
         if door == "native":
-            asked |= {"fallback": False, "rescue": False}
+            payload |= {"fallback": False, "rescue": False}
         else:
             headers |= {"X-RoutePlex-Fallback": "false", "X-RoutePlex-Rescue": "false"}
-        response = await self._http.post(path, json=asked, headers=headers)
+        response = await self._http.post(path, json=payload, headers=headers)
         assert response.status_code == 200, response.text
         return await Request.objects.aget(pk=response.headers["x-request-id"])
 
@@ -205,22 +205,24 @@ THROUGH_THE_DOORS = [
 async def test_the_ledger_has_the_cost_worked_out_by_hand(
     doors: Doors, body: Path, door: str, live_db: None, api_key: str
 ) -> None:
-    told = expected(body)
-    row = await doors.ask(door, body, told["model"], api_key)
+    golden = expected(body)
+    row = await doors.ask(door, body, golden["model"], api_key)
     assert row.status == Request.Status.SUCCEEDED
     chosen = next(
-        tier for tier in told["usd_per_mtok"] if tier["over_input_tokens"] == told["tier_over_input_tokens"]
+        tier
+        for tier in golden["usd_per_mtok"]
+        if tier["over_input_tokens"] == golden["tier_over_input_tokens"]
     )
     assert {name: Decimal(price) for name, price in (row.unit_prices or {}).items()} == {
         name: Decimal(chosen[name]) for name in UnitPrices.__struct_fields__
     }, "the book has other prices now"
-    for column in told["usage"]:
+    for column in golden["usage"]:
         if column != "estimated":
-            assert getattr(row, column) == told["usage"][column], column
+            assert getattr(row, column) == golden["usage"][column], column
     assert not row.usage_estimated
-    assert f"{row.cost_usd:f}" == told["cost_usd"]
+    assert f"{row.cost_usd:f}" == golden["cost_usd"]
     attempt = await Attempt.objects.aget(request=row)
-    assert (attempt.charged, f"{attempt.cost_usd:f}") == (True, told["cost_usd"])
+    assert (attempt.charged, f"{attempt.cost_usd:f}") == (True, golden["cost_usd"])
 
 
 # "The capital of France is Paris." are seven tokens in the encoding of the OpenAI models:
@@ -252,7 +254,7 @@ async def test_without_usage_tokens_are_counted_here_and_marked_as_estimated(
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("door", ["native", "openai"])
-async def test_a_cut_stream_costs_what_its_beginning_said_and_what_was_heard(
+async def test_a_cut_stream_costs_its_reported_input_and_the_output_received(
     doors: Doors, door: str, live_db: None, api_key: str
 ) -> None:
     """Input as message_start counts it, 421 + 3000 read + 500 and 64 written; output as counted here."""
@@ -317,6 +319,6 @@ def test_cost_is_the_exact_sum_rounded_half_even_and_never_negative(usage: Usage
 
 
 @given(usages, usages, prices)
-def test_costs_add_up_within_rounding(one: Usage, other: Usage, at: UnitPrices) -> None:
-    apart = Fraction(cost(one, at)) + Fraction(cost(other, at))
-    assert abs(Fraction(cost(one + other, at)) - apart) <= Fraction(3, 2 * 10**9)
+def test_costs_add_up_within_rounding(first: Usage, second: Usage, at: UnitPrices) -> None:
+    apart = Fraction(cost(first, at)) + Fraction(cost(second, at))
+    assert abs(Fraction(cost(first + second, at)) - apart) <= Fraction(3, 2 * 10**9)

@@ -59,7 +59,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 async def misbehaving(
     behaviour: Behaviour, dialect: str = "openai", deadlines: Deadlines = QUICK
 ) -> AsyncIterator[Upstreams]:
-    """Upstreams whose one provider, "raw", is a socket server that reads a request and then does as told."""
+    """Upstreams whose one provider, "raw", is a socket server: it reads a request and runs `behaviour`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

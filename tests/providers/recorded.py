@@ -1,4 +1,4 @@
-"""Answers as each provider sends them: thinking, text, interleaved calls, usage (providers.md §1–4)."""
+"""Answers as each provider sends them: thinking, text, interleaved calls, usage."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ OPENAI_CHAT_WHOLE = {
 
 _REASONING = {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
 _SEALED = _REASONING | {"encrypted_content": "gAAA"}
-_SAID = {
+_CONTENT = {
     "type": "message",
     "id": "msg_1",
     "role": "assistant",
@@ -101,7 +101,7 @@ RESPONSES_WHOLE = {
     "status": "completed",
     "error": None,
     "incomplete_details": None,
-    "output": [_SEALED, _SAID, _CALL_A, _CALL_B],
+    "output": [_SEALED, _CONTENT, _CALL_A, _CALL_B],
     "usage": {
         "input_tokens": 100,
         "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
@@ -121,12 +121,12 @@ RESPONSES = frames(
     },
     {"type": "response.reasoning_summary_text.delta", "output_index": 0, "delta": "Hm."},
     {"type": "response.output_item.done", "output_index": 0, "item": _SEALED},
-    {"type": "response.output_item.added", "output_index": 1, "item": _SAID | {"content": []}},
+    {"type": "response.output_item.added", "output_index": 1, "item": _CONTENT | {"content": []}},
     {"type": "response.content_part.added", "output_index": 1, "part": {"type": "output_text", "text": ""}},
     {"type": "response.output_text.delta", "output_index": 1, "delta": "Grüße 😀", "logprobs": []},
     {"type": "response.output_text.delta", "output_index": 1, "delta": "!"},
     {"type": "response.output_text.done", "output_index": 1, "text": "Grüße 😀!"},
-    {"type": "response.output_item.done", "output_index": 1, "item": _SAID},
+    {"type": "response.output_item.done", "output_index": 1, "item": _CONTENT},
     {"type": "response.output_item.added", "output_index": 2, "item": _CALL_A | {"arguments": ""}},
     {"type": "response.output_item.added", "output_index": 3, "item": _CALL_B | {"arguments": ""}},
     {

@@ -53,17 +53,17 @@ WHOLES = {
     "gemini": recorded.GEMINI_WHOLE,
 }
 each_dialect = pytest.mark.parametrize("dialect", MODULES)
-ASKED = CallContext("provider", "asked-model")
+CONTEXT = CallContext("provider", "asked-model")
 
 
-def heard(dialect: str, *pieces: bytes, asked: CallContext = ASKED) -> list[StreamEvent]:
-    decoder = MODULES[dialect].Stream(asked)
+def events_of(dialect: str, *pieces: bytes, context: CallContext = CONTEXT) -> list[StreamEvent]:
+    decoder = MODULES[dialect].Stream(context)
     events = [event for piece in pieces for event in decoder.feed(piece)]
     return [*events, *decoder.end()]
 
 
 def read(dialect: str, body: Any) -> list[StreamEvent]:
-    return list(MODULES[dialect].whole(json.dumps(body).encode(), ASKED))
+    return list(MODULES[dialect].whole(json.dumps(body).encode(), CONTEXT))
 
 
 def collected(events: list[StreamEvent]) -> ChatResult:
@@ -75,14 +75,14 @@ def collected(events: list[StreamEvent]) -> ChatResult:
 
 def failing(dialect: str, *pieces: bytes) -> UpstreamFailure:
     with pytest.raises(UpstreamFailure) as caught:
-        heard(dialect, *pieces)
+        events_of(dialect, *pieces)
     return caught.value
 
 
 @each_dialect
 @pytest.mark.parametrize("streamed", [True, False])
 def test_the_same_answer_is_heard_from_every_dialect(dialect: str, streamed: bool) -> None:
-    answer = collected(heard(dialect, STREAMS[dialect]) if streamed else read(dialect, WHOLES[dialect]))
+    answer = collected(events_of(dialect, STREAMS[dialect]) if streamed else read(dialect, WHOLES[dialect]))
     (choice,) = answer.choices
     assert choice.text == "Grüße 😀!"
     assert choice.finish_reason is FinishReason.TOOL_CALLS
@@ -102,7 +102,7 @@ def test_the_same_answer_is_heard_from_every_dialect(dialect: str, streamed: boo
 
 @each_dialect
 def test_the_order_is_started_content_usage_finished(dialect: str) -> None:
-    for events in (heard(dialect, STREAMS[dialect]), read(dialect, WHOLES[dialect])):
+    for events in (events_of(dialect, STREAMS[dialect]), read(dialect, WHOLES[dialect])):
         assert isinstance(events[0], Started)
         assert isinstance(events[-1], Finished)
         last_usage = max(i for i, event in enumerate(events) if isinstance(event, UsageReport))
@@ -112,9 +112,9 @@ def test_the_order_is_started_content_usage_finished(dialect: str) -> None:
 @each_dialect
 def test_every_byte_split_of_a_stream_gives_the_same_events(dialect: str) -> None:
     stream = STREAMS[dialect]
-    expected = heard(dialect, stream)
+    expected = events_of(dialect, stream)
     for cut in range(len(stream) + 1):
-        assert heard(dialect, stream[:cut], stream[cut:]) == expected
+        assert events_of(dialect, stream[:cut], stream[cut:]) == expected
 
 
 @each_dialect
@@ -127,7 +127,7 @@ def test_any_pieces_with_any_line_end_and_comments_give_the_same_events(dialect:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
     edges = [0, *cuts, len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(edges)]
-    assert heard(dialect, *pieces) == heard(dialect, STREAMS[dialect])
+    assert events_of(dialect, *pieces) == events_of(dialect, STREAMS[dialect])
 
 
 @each_dialect
@@ -154,7 +154,7 @@ def test_what_follows_the_finish_reason_may_be_lost(dialect: str) -> None:
     }
     stream = STREAMS[dialect]
     shortened = stream[: stream.rindex(endings[dialect])]
-    assert collected(heard(dialect, shortened)) == collected(heard(dialect, stream))
+    assert collected(events_of(dialect, shortened)) == collected(events_of(dialect, stream))
 
 
 @each_dialect
@@ -162,8 +162,8 @@ def test_unknown_events_and_fields_are_passed_over(dialect: str) -> None:
     news = recorded.frames({"type": "brand.new", "novelty": [1]})
     start, _, rest = STREAMS[dialect].partition(b"data:")
     assert (
-        collected(heard(dialect, news, start + b"data:" + rest)).choices
-        == collected(heard(dialect, STREAMS[dialect])).choices
+        collected(events_of(dialect, news, start + b"data:" + rest)).choices
+        == collected(events_of(dialect, STREAMS[dialect])).choices
     )
 
 
@@ -187,7 +187,7 @@ def test_an_error_inside_a_stream_is_that_error(dialect: str) -> None:
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "<html>", '{"choices":[]}', '{"content":null}'])
 def test_a_body_that_is_no_answer_is_malformed(dialect: str, body: str) -> None:
     with pytest.raises(UpstreamFailure) as caught:
-        list(MODULES[dialect].whole(body.encode(), ASKED))
+        list(MODULES[dialect].whole(body.encode(), CONTEXT))
     assert caught.value.kind is FailureKind.MALFORMED
 
 
@@ -250,7 +250,7 @@ S, L, T, C = FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS, Fi
     ],
 )
 def test_finish_reasons(dialect: str, stream: bytes, reason: FinishReason) -> None:
-    assert heard(dialect, stream)[-1] == Finished(reason)
+    assert events_of(dialect, stream)[-1] == Finished(reason)
 
 
 def test_a_prompt_gemini_blocks_is_refused() -> None:
@@ -266,12 +266,12 @@ def test_several_choices_are_told_apart_and_all_must_finish() -> None:
     ending = {"index": 0, "delta": {}, "finish_reason": "length"}
     stream = recorded.frames({"choices": [first]}, {"choices": [second]})
     assert failing("chat", stream).kind is FailureKind.TRUNCATED
-    answer = collected(heard("chat", stream + recorded.frames({"choices": [ending]}, "[DONE]")))
+    answer = collected(events_of("chat", stream + recorded.frames({"choices": [ending]}, "[DONE]")))
     assert [(choice.text, choice.finish_reason) for choice in answer.choices] == [("a", L), ("b", S)]
 
 
 def test_refusals_logprobs_and_foreign_reasoning_are_heard() -> None:
-    events = heard(
+    events = events_of(
         "chat",
         recorded.frames(
             {
@@ -299,7 +299,7 @@ def test_imitations_without_index_id_or_model_are_understood() -> None:
         {"tool_calls": [{"function": {"arguments": "{}"}}]},
     ]
     chunks = [{"choices": [{"delta": delta}]} for delta in calls]
-    events = heard("chat", recorded.frames(*chunks), chat_finishing("stop"))
+    events = events_of("chat", recorded.frames(*chunks), chat_finishing("stop"))
     (choice,) = collected(events).choices
     assert events[0] == Started("asked-model", None)
     assert [(c.id, c.name, c.arguments) for c in choice.tool_calls] == [
@@ -309,12 +309,12 @@ def test_imitations_without_index_id_or_model_are_understood() -> None:
 
 
 def test_an_answer_after_done_is_not_heard() -> None:
-    assert TextDelta("more") not in heard(
+    assert TextDelta("more") not in events_of(
         "chat", chat_finishing("stop") + chat_finishing("stop", {"content": "more"})
     )
 
 
 def test_usage_of_a_cut_anthropic_stream_counts_the_input() -> None:
-    decoder = anthropic_answer.Stream(ASKED)
+    decoder = anthropic_answer.Stream(CONTEXT)
     events = list(decoder.feed(recorded.ANTHROPIC[: len(recorded.ANTHROPIC) // 2]))
     assert UsageReport(Usage(30, 60, 4, 6)) in events

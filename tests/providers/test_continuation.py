@@ -28,11 +28,11 @@ async def test_the_legs_of_a_long_answer_are_one_answer(
     assert len(calls) == 3
     assert ["continuationToken" in call["body"] for call in calls] == [False, True, True]
     assert answer.usage is not None
-    for name, kept in (
+    for name, value in (
         ("output_tokens", answer.usage.output_tokens),
         ("reasoning", answer.usage.reasoning_tokens),
     ):
-        assert kept == sum(call["usage"][name] for call in calls)
+        assert value == sum(call["usage"][name] for call in calls)
     assert answer.usage.input_tokens == sum(call["usage"]["input_tokens"] for call in calls)
 
 
@@ -42,10 +42,10 @@ async def test_the_limit_is_one_of_the_whole_answer(caller: Caller, simulator: S
     assert cut.choices[0].finish_reason is FinishReason.LENGTH
     assert cut.usage is not None
     assert cut.usage.output_tokens <= limit
-    asked = [call["body"]["generationConfig"]["maxOutputTokens"] for call in simulator.calls()]
-    assert asked[0] == limit
-    assert len(asked) > 1
-    assert asked == sorted(set(asked), reverse=True), "each leg has what the others left, and reads of it"
+    limits = [call["body"]["generationConfig"]["maxOutputTokens"] for call in simulator.calls()]
+    assert limits[0] == limit
+    assert len(limits) > 1
+    assert limits == sorted(set(limits), reverse=True), "each leg has what the others left, and reads of it"
 
 
 def test_calls_are_counted_on_over_legs_and_only_the_first_begins() -> None:

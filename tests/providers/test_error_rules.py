@@ -1,4 +1,4 @@
-"""The retry matrix, row by row (spec/providers.md §5)."""
+"""The classification of errors, row by row; docs/reliability.md has the table."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -183,9 +183,9 @@ def test_a_spent_quota_is_not_waited_for() -> None:
     assert failure.same_arm_retries == 0
 
 
-@pytest.mark.parametrize(("said", "retries"), [("true", 1), ("false", 0)])
-def test_x_should_retry_is_obeyed(said: str, retries: int) -> None:
-    assert classified("openai", 500, b"", x_should_retry=said).same_arm_retries == retries
+@pytest.mark.parametrize(("header", "retries"), [("true", 1), ("false", 0)])
+def test_x_should_retry_is_obeyed(header: str, retries: int) -> None:
+    assert classified("openai", 500, b"", x_should_retry=header).same_arm_retries == retries
     assert classified("openai", 400, openai(), x_should_retry="true").same_arm_retries == 0
 
 

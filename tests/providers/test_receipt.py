@@ -82,17 +82,17 @@ def sent(
     request: ChatRequest, model: ModelFacts, effort: Effort | None = None
 ) -> tuple[str, dict[str, ParameterReceipt]]:
     wire = BUILDERS[model.id](request, model, effort, stream=False)
-    return wire.body.decode(), {one.parameter: one for one in wire.receipt}
+    return wire.body.decode(), {entry.parameter: entry for entry in wire.receipt}
 
 
 @pytest.mark.parametrize("parameter", SENTINELS)
 @each_arm
 def test_honoured_is_what_is_on_the_wire_and_dropped_what_is_not(model: ModelFacts, parameter: str) -> None:
     fields, mark = SENTINELS[parameter]
-    body, kept = sent(asking(**fields) if "messages" not in fields else ChatRequest(**fields), model)
-    assert set(kept) == {parameter}
-    assert kept[parameter].verdict is (Verdict.HONOURED if mark in body else Verdict.DROPPED)
-    assert (kept[parameter].change is None) is (mark in body)
+    body, entries = sent(asking(**fields) if "messages" not in fields else ChatRequest(**fields), model)
+    assert set(entries) == {parameter}
+    assert entries[parameter].verdict is (Verdict.HONOURED if mark in body else Verdict.DROPPED)
+    assert (entries[parameter].change is None) is (mark in body)
 
 
 @each_arm
@@ -116,9 +116,9 @@ def test_every_parameter_asked_for_has_one_entry(model: ModelFacts) -> None:
         max_output_tokens=5,
         extra={"store": True},
     )
-    _, kept = sent(request, model, Effort.HIGH)
-    assert list(kept) == list(parameters_of(request))
-    assert len(kept) == 23
+    _, entries = sent(request, model, Effort.HIGH)
+    assert list(entries) == list(parameters_of(request))
+    assert len(entries) == 23
 
 
 def test_nothing_asked_is_an_empty_receipt() -> None:
@@ -126,31 +126,31 @@ def test_nothing_asked_is_an_empty_receipt() -> None:
 
 
 def test_a_temperature_that_is_clamped_says_from_what_to_what() -> None:
-    _, kept = sent(asking(sampling=Sampling(1.7)), OLD_CLAUDE)
-    assert kept["temperature"] == ParameterReceipt("temperature", Verdict.ADAPTED, "1.7 became 1")
+    _, entries = sent(asking(sampling=Sampling(1.7)), OLD_CLAUDE)
+    assert entries["temperature"] == ParameterReceipt("temperature", Verdict.ADAPTED, "1.7 became 1")
 
 
 def test_an_effort_the_model_lacks_says_which_it_became() -> None:
-    _, kept = sent(asking(effort=Effort.MINIMAL), CLAUDE, Effort.MINIMAL)
-    assert kept["reasoning_effort"] == ParameterReceipt(
+    _, entries = sent(asking(effort=Effort.MINIMAL), CLAUDE, Effort.MINIMAL)
+    assert entries["reasoning_effort"] == ParameterReceipt(
         "reasoning_effort", Verdict.ADAPTED, "minimal became low"
     )
-    _, kept = sent(asking(effort=Effort.HIGH), CLAUDE, Effort.HIGH)
-    assert kept["reasoning_effort"].verdict is Verdict.HONOURED
+    _, entries = sent(asking(effort=Effort.HIGH), CLAUDE, Effort.HIGH)
+    assert entries["reasoning_effort"].verdict is Verdict.HONOURED
 
 
 @each_arm
 def test_reasoning_of_another_provider_is_dropped_and_its_own_is_not(model: ModelFacts) -> None:
     foreign = Message(Role.ASSISTANT, (Opaque("elsewhere", {"type": "thinking", "x": "zz4321"}), Text("Hm.")))
-    body, kept = sent(asking(user("Hi"), foreign, user("And?")), model)
+    body, entries = sent(asking(user("Hi"), foreign, user("And?")), model)
     assert "zz4321" not in body
-    assert kept["reasoning"].verdict is Verdict.DROPPED
+    assert entries["reasoning"].verdict is Verdict.DROPPED
     if model in (RESPONSES, CLAUDE, GEMINI):
-        assert kept["reasoning"].change == FOREIGN
+        assert entries["reasoning"].change == FOREIGN
         own = Message(Role.ASSISTANT, (Opaque(model.provider, _reasoning(model)), Text("Hm.")))
-        body, kept = sent(asking(user("Hi"), own, user("And?")), model)
+        body, entries = sent(asking(user("Hi"), own, user("And?")), model)
         assert "zz4321" in body
-        assert kept["reasoning"].verdict is Verdict.HONOURED
+        assert entries["reasoning"].verdict is Verdict.HONOURED
 
 
 def _reasoning(model: ModelFacts) -> dict[str, Any]:
@@ -176,28 +176,28 @@ LOOSE = {
 
 def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any], ParameterReceipt]:
     wanted = ResponseFormat("json_schema", "answer", schema=schema, strict=True)
-    body, kept = sent(asking(response_format=wanted), model)
-    return json.loads(body), kept["response_format"]
+    body, entries = sent(asking(response_format=wanted), model)
+    return json.loads(body), entries["response_format"]
 
 
 @pytest.mark.parametrize("model", [CHAT, RESPONSES], ids=lambda model: model.id)
 def test_openai_is_not_strict_about_a_schema_it_would_refuse(model: ModelFacts) -> None:
-    body, kept = formatted(LOOSE, model)
+    body, entries = formatted(LOOSE, model)
     assert "minimum" in json.dumps(body)
-    assert kept == ParameterReceipt(
+    assert entries == ParameterReceipt(
         "response_format", Verdict.ADAPTED, "not strict: an object lacks additionalProperties: false"
     )
     closed = {**LOOSE, "additionalProperties": False, "required": ["size", "kind"]}
     assert formatted(closed, model)[1].verdict is Verdict.HONOURED
 
 
-def test_anthropics_objects_are_closed_and_bounds_said_in_words() -> None:
-    body, kept = formatted(LOOSE, CLAUDE)
+def test_anthropics_objects_are_closed_and_bounds_go_in_the_description() -> None:
+    body, entries = formatted(LOOSE, CLAUDE)
     schema = body["output_config"]["format"]["schema"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["size"] == {"type": "integer", "description": "Its size. minimum: 1"}
     assert "$schema" not in schema
-    assert kept.change == "minimum is said in words; objects take no other properties"
+    assert entries.change == "minimum is said in words; objects take no other properties"
 
 
 @pytest.mark.parametrize(
@@ -225,34 +225,34 @@ def test_anthropics_objects_are_closed_and_bounds_said_in_words() -> None:
     ],
 )  # fmt: skip
 def test_a_schema_anthropic_would_refuse_is_asked_for_in_words(schema: dict[str, Any], why: str) -> None:
-    body, kept = formatted(schema, CLAUDE)
+    body, entries = formatted(schema, CLAUDE)
     assert "output_config" not in body
     assert json.dumps(schema, separators=(",", ":")) in body["system"]
-    assert kept.change == f"asked for in words: {why}"
+    assert entries.change == f"asked for in words: {why}"
 
 
 def test_strict_tools_are_strict_at_anthropic_while_their_schemas_fit() -> None:
     strict = Tool("f", None, {"type": "object", "properties": {"a": {"type": "string"}}}, strict=True)
-    body, kept = sent(asking(tools=(strict, WEATHER)), CLAUDE)
+    body, entries = sent(asking(tools=(strict, WEATHER)), CLAUDE)
     first, second = json.loads(body)["tools"]
     assert first["strict"] is True
     assert first["input_schema"]["additionalProperties"] is False
     assert "strict" not in second
     many = tuple(Tool(f"f{n}", None, strict.parameters, strict=True) for n in range(21))
-    body, kept = sent(asking(tools=many), CLAUDE)
+    body, entries = sent(asking(tools=many), CLAUDE)
     assert '"strict"' not in body
-    assert kept["tools"].change == "not strict: 21 tools are, more than 20"
+    assert entries["tools"].change == "not strict: 21 tools are, more than 20"
 
 
-def test_geminis_changes_are_told() -> None:
-    _, kept = formatted(LOOSE, GEMINI)
-    assert kept.verdict is Verdict.ADAPTED
-    assert kept.change is not None
+def test_geminis_changes_are_in_the_receipt() -> None:
+    _, entries = formatted(LOOSE, GEMINI)
+    assert entries.verdict is Verdict.ADAPTED
+    assert entries.change is not None
     for change in ("$schema is left out", "const is an enum of one", "described in words"):
-        assert change in kept.change
+        assert change in entries.change
 
 
-def test_cache_marks_beyond_the_fourth_are_told() -> None:
+def test_cache_marks_beyond_the_fourth_are_in_the_receipt() -> None:
     mark = CacheMark()
     request = asking(*(Message(Role.USER, (Text(str(n), mark),)) for n in range(6)))
     assert sent(request, CLAUDE)[1]["cache_control"].change == "the last 4 of 6 marks"
@@ -270,12 +270,12 @@ def test_a_forced_tool_that_cannot_be_is_asked_for_in_words() -> None:
 async def test_an_answer_begins_with_its_receipt(caller: Caller, model: ModelFacts, stream: bool) -> None:
     events = await caller.events(asking(sampling=Sampling(seed=1), user="u"), model, stream=stream)
     assert isinstance(events[0], Started)
-    assert [one.parameter for one in events[0].receipt] == ["seed", "user"]
+    assert [entry.parameter for entry in events[0].receipt] == ["seed", "user"]
 
 
 def test_a_stop_sequence_the_api_lacks_is_ours_to_cut() -> None:
-    _, kept = sent(asking(stop=("END",)), RESPONSES)
-    assert kept["stop"] == ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE)
+    _, entries = sent(asking(stop=("END",)), RESPONSES)
+    assert entries["stop"] == ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE)
     assert sent(asking(stop=("END",)), CLAUDE)[1]["stop"].verdict is Verdict.HONOURED
     assert sent(asking(stop=("END", "\n")), CLAUDE)[1]["stop"].verdict is Verdict.ADAPTED
 

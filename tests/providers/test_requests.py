@@ -1,4 +1,4 @@
-"""Requests as built for each wire, held to the official SDKs' types (spec/providers.md §6, §7)."""
+"""Requests as built for each wire, held to the official SDKs' types ."""
 
 import json
 from typing import Any
@@ -183,7 +183,7 @@ def test_extra_parameters_cannot_replace_what_the_request_says() -> None:
     [
         ("gpt-4o", None, True, False),
         ("gpt-5", Effort.HIGH, True, False),
-        ("gpt-5.4", None, True, False),  # its default effort is none
+        ("gpt-5.4", None, True, False),  # its default effort is "none"
         ("gpt-5.4", Effort.LOW, True, True),
         ("gpt-5.6-sol", None, True, True),  # reasons by default
         ("gpt-5.6-sol", Effort.NONE, True, False),
@@ -280,9 +280,9 @@ def test_manual_thinking_leaves_room_for_the_answer_or_is_left_out() -> None:
 
 
 def test_a_budget_that_no_longer_fits_leaves_as_much_for_the_answer() -> None:
-    asked = asking(max_output_tokens=5000, thinking_budget=50_000)
-    assert claude(asked, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 2500
-    config = google(asked, MODELS["gemini-2.5-flash"], Effort.HIGH)["generationConfig"]
+    request = asking(max_output_tokens=5000, thinking_budget=50_000)
+    assert claude(request, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 2500
+    config = google(request, MODELS["gemini-2.5-flash"], Effort.HIGH)["generationConfig"]
     assert config["thinkingConfig"]["thinkingBudget"] == 2500
     exact = asking(max_output_tokens=5000, thinking_budget=3000)
     assert claude(exact, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 3000

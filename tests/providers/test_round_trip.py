@@ -1,6 +1,6 @@
-"""Any valid conversation becomes a request each provider's types accept, and reads back as what was said.
+"""Any valid conversation becomes a request that each provider's types accept, and reads back unchanged.
 
-Written as OpenAI's callers write it, read by the door's parser, told to each dialect, and read back: by the
+Written as OpenAI's callers write it, read by the door's parser, written for each provider, and read back: by the
 parsers of our own doors where a dialect has one, so that these and the adapters hold each other up.
 """
 
@@ -43,7 +43,7 @@ TOOLS = (
     Tool("look", "Looks", {"type": "object", "properties": {"at": {"type": "string"}}}),
     Tool("query", "Asks", is_custom=True),
 )
-# The kind of request each is told in
+# Wire format, model and builder
 TARGETS = [
     ("openai_chat", CHAT, openai_chat.build),
     ("openai_chat", LOCAL, openai_chat.build_compatible),
@@ -54,7 +54,7 @@ TARGETS = [
     ("gemini", GEMINI, gemini.build),
     ("gemini", OLD_GEMINI, gemini.build),
 ]
-Said = tuple[Any, ...]
+Item = tuple[Any, ...]
 
 # What callers send
 
@@ -89,18 +89,18 @@ def _turn(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     if draw(st.booleans()):
         turn.append({"role": draw(st.sampled_from(["system", "developer"])), "content": draw(_words)})
     turn.append({"role": "user", "content": draw(_words | _parts)})
-    said: dict[str, Any] = {"role": "assistant", "content": draw(_words)}
+    items: dict[str, Any] = {"role": "assistant", "content": draw(_words)}
     calls = draw(st.lists(_function | _custom, max_size=3))
     if calls:
-        said["content"] = draw(st.none() | _words)
+        items["content"] = draw(st.none() | _words)
         name = draw(st.sampled_from(["call", "toolu_01", "call 1/ü"]))
-        said["tool_calls"] = [{"id": f"{name}.{number}.{i}", **call} for i, call in enumerate(calls)]
+        items["tool_calls"] = [{"id": f"{name}.{number}.{i}", **call} for i, call in enumerate(calls)]
     elif draw(st.booleans()):
-        said = {"role": "assistant", "content": None, "refusal": draw(_words)}
-    turn.append(said)
+        items = {"role": "assistant", "content": None, "refusal": draw(_words)}
+    turn.append(items)
     results = [
         {"role": "tool", "tool_call_id": call["id"], "content": draw(_words | st.just('{"$ref": "#/x"}'))}
-        for call in said.get("tool_calls", ())
+        for call in items.get("tool_calls", ())
     ]
     return turn + draw(st.permutations(results))
 
@@ -116,7 +116,7 @@ def _conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
 # What was said, in one form for all
 
 
-def told(messages: tuple[Message, ...]) -> Iterator[Said]:
+def items_of(messages: tuple[Message, ...]) -> Iterator[Item]:
     """Texts by role, media, calls, and results by the place of their call."""
     places: dict[str, int] = {}
     for message in messages:
@@ -135,7 +135,7 @@ def told(messages: tuple[Message, ...]) -> Iterator[Said]:
             yield ("call", call.name, {"input": written} if call.is_custom else written)
 
 
-def _texts(role: str, text: str) -> Iterator[Said]:
+def _texts(role: str, text: str) -> Iterator[Item]:
     """System texts stand apart, joined with others, or wrapped inside a user's."""
     wrapped = re.fullmatch(r"<system>\n(.*)\n</system>", text, re.DOTALL)
     role, text = ("system", wrapped[1]) if wrapped else (role, text)
@@ -176,11 +176,11 @@ def _gemini(body: dict[str, Any]) -> Iterator[Message]:
             calls = [part["functionCall"] for part in content["parts"] if "functionCall" in part]
             waiting = [f"c{count + number}" for number in range(len(calls))]
             count += len(calls)
-            made = tuple(
+            calls = tuple(
                 ToolCall(identity, call["name"], json.dumps(call["args"]))
                 for identity, call in zip(waiting, calls, strict=True)
             )
-            yield Message(Role.ASSISTANT, texts, made)
+            yield Message(Role.ASSISTANT, texts, calls)
         elif "functionResponse" in content["parts"][0]:
             assert len(content["parts"]) == len(waiting), "as many as there were calls"
             for identity, part in zip(waiting, content["parts"], strict=True):
@@ -198,14 +198,16 @@ def _gemini_part(part: dict[str, Any]) -> Any:
     return Text(part.get("text", ""))
 
 
-def in_call_order(said: list[Said]) -> list[Said]:
-    """Results of one turn may be sent in any order; providers are told them in that of the calls."""
-    ordered: list[Said] = []
-    for one in said:
+def in_call_order(items: list[Item]) -> list[Item]:
+    """Results of one turn may be sent in any order; providers get them in the order of the calls."""
+    ordered: list[Item] = []
+    for item in items:
         place = len(ordered)
-        while one[0] == "result" and place and ordered[place - 1][0] == "result" and ordered[place - 1] > one:
+        while (
+            item[0] == "result" and place and ordered[place - 1][0] == "result" and ordered[place - 1] > item
+        ):
             place -= 1
-        ordered.insert(place, one)
+        ordered.insert(place, item)
     return ordered
 
 
@@ -214,16 +216,16 @@ def in_call_order(said: list[Said]) -> list[Said]:
 )
 @settings(max_examples=60, deadline=None)
 @given(sent=_conversations(), streamed=st.booleans())
-def test_nothing_said_is_lost(
+def test_no_content_is_lost(
     kind: str, model: ModelFacts, build: Any, sent: list[dict[str, Any]], streamed: bool
 ) -> None:
     errors = FieldErrors()
     messages = parse.messages(sent, errors)
     assert errors.details == []
-    asked = in_plain_forms(ChatRequest(messages, tools=TOOLS), model).request
-    body = accepted(kind, build(asked, model, None, stream=streamed).body)
+    request = in_plain_forms(ChatRequest(messages, tools=TOOLS), model).request
+    body = accepted(kind, build(request, model, None, stream=streamed).body)
     back = read_back(kind, body)
-    assert in_call_order(list(told(back))) == in_call_order(list(told(messages)))
+    assert in_call_order(list(items_of(back))) == in_call_order(list(items_of(messages)))
     if kind != "gemini":  # which gets no ids that are not its own
         _ids_are_kept(messages, back, exactly=kind != "anthropic")
 
@@ -233,8 +235,8 @@ def _ids_are_kept(sent: tuple[Message, ...], back: tuple[Message, ...], *, exact
     before = [call.id for message in sent for call in message.tool_calls]
     after = [call.id for message in back for call in message.tool_calls]
     assert len(set(after)) == len(after) == len(before)
-    for one, other in zip(before, after, strict=True):
-        if exactly or re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", one):
-            assert one == other
+    for item, other in zip(before, after, strict=True):
+        if exactly or re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", item):
+            assert item == other
         else:
             assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", other)

@@ -113,12 +113,16 @@ async def test_usage_is_what_the_provider_booked(
 async def test_a_tool_is_called_and_its_result_understood(caller: Caller, model: Any, stream: bool) -> None:
     first = user("What is the weather in Oslo?")
     answer = await caller.ask(asking(first, tools=(WEATHER,)), model, stream=stream)
-    said = answer.choices[0]
-    assert said.finish_reason is FinishReason.TOOL_CALLS
-    (wanted,) = said.tool_calls
+    assistant_turn = answer.choices[0]
+    assert assistant_turn.finish_reason is FinishReason.TOOL_CALLS
+    (wanted,) = assistant_turn.tool_calls
     assert wanted.name == "get_weather"
     assert wanted.id
-    history = (first, assistant(said.text, *said.tool_calls), result(wanted.id, "4 °C, rain"))
+    history = (
+        first,
+        assistant(assistant_turn.text, *assistant_turn.tool_calls),
+        result(wanted.id, "4 °C, rain"),
+    )
     final = await caller.ask(asking(*history, tools=(WEATHER,)), model, stream=stream)
     assert final.choices[0].finish_reason is FinishReason.STOP
 
@@ -186,11 +190,13 @@ async def test_thinking_comes_back_and_is_taken_again(caller: Caller, model: Any
     first = user("Prove that there are infinitely many primes.")
     request = asking(first, tools=(WEATHER,))
     events = await caller.events(request, model, Effort.HIGH)
-    replays = tuple(event.carried for event in events if isinstance(event, ReasoningDelta) and event.carried)
-    assert {replay.provider for replay in replays} == {model.provider}
+    carried = tuple(event.carried for event in events if isinstance(event, ReasoningDelta) and event.carried)
+    assert {block.provider for block in carried} == {model.provider}
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    said = Message(Role.ASSISTANT, (*replays, Text(text)))
-    again = await caller.ask(asking(first, said, user("Shorter."), tools=(WEATHER,)), model, Effort.HIGH)
+    assistant_turn = Message(Role.ASSISTANT, (*carried, Text(text)))
+    again = await caller.ask(
+        asking(first, assistant_turn, user("Shorter."), tools=(WEATHER,)), model, Effort.HIGH
+    )
     assert again.choices[0].finish_reason is FinishReason.STOP
 
 

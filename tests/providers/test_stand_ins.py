@@ -1,4 +1,4 @@
-"""What we do ourselves where an API cannot: several choices, stop sequences, pictures by URL."""
+"""Features that are added where an API lacks them: several choices, stop sequences, images by URL."""
 
 import asyncio
 import base64
@@ -149,11 +149,13 @@ async def test_a_stop_sequence_responses_lacks_cuts_its_answer(caller: Caller, s
 def cut(text: str, stops: tuple[str, ...], at: list[int]) -> tuple[str, FinishReason]:
     cutter = Cutter(stops)
     pieces = [text[a:b] for a, b in pairwise([0, *sorted(at), len(text)])]
-    said: list[StreamEvent] = [TextDelta(piece) for piece in pieces]
-    given = [one for event in [*said, Finished(FinishReason.LENGTH)] for one in cutter.of(event)]
-    end = given[-1]
+    deltas: list[StreamEvent] = [TextDelta(piece) for piece in pieces]
+    events = [
+        cut_event for event in [*deltas, Finished(FinishReason.LENGTH)] for cut_event in cutter.of(event)
+    ]
+    end = events[-1]
     assert isinstance(end, Finished)
-    return "".join(one.text for one in given if isinstance(one, TextDelta)), end.reason
+    return "".join(event.text for event in events if isinstance(event, TextDelta)), end.reason
 
 
 @given(
@@ -164,15 +166,15 @@ def cut(text: str, stops: tuple[str, ...], at: list[int]) -> tuple[str, FinishRe
 def test_an_answer_is_cut_before_the_first_stop_however_it_comes(
     text: str, stops: list[str], at: list[int]
 ) -> None:
-    found = [place for stop in stops if (place := text.find(stop)) >= 0]
-    said, reason = cut(text, tuple(stops), [min(place, len(text)) for place in at])
-    if found:
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    before, reason = cut(text, tuple(stops), [min(place, len(text)) for place in at])
+    if places:
         assert reason is FinishReason.STOP
-        assert len(said) <= len(text)
-        assert not any(stop in said for stop in stops)
-        assert text.startswith(said)
+        assert len(before) <= len(text)
+        assert not any(stop in before for stop in stops)
+        assert text.startswith(before)
     else:
-        assert (said, reason) == (text, FinishReason.LENGTH)
+        assert (before, reason) == (text, FinishReason.LENGTH)
 
 
 def test_a_stop_in_one_piece_cuts_at_the_earliest() -> None:
@@ -181,15 +183,15 @@ def test_a_stop_in_one_piece_cuts_at_the_earliest() -> None:
 
 def test_calls_after_a_cut_are_not_given_and_before_it_nothing_is_held_back() -> None:
     cutter = Cutter(("END",))
-    said = [*cutter.of(TextDelta("so E")), *cutter.of(ToolCallDelta(0, "a", "f"))]
-    assert said == [TextDelta("so "), TextDelta("E"), ToolCallDelta(0, "a", "f")]
+    deltas = [*cutter.of(TextDelta("so E")), *cutter.of(ToolCallDelta(0, "a", "f"))]
+    assert deltas == [TextDelta("so "), TextDelta("E"), ToolCallDelta(0, "a", "f")]
     assert [*cutter.of(TextDelta("END")), *cutter.of(ToolCallDelta(1, "b", "f"))] == []
     assert [*cutter.of(TextDelta("other", 1))] == [TextDelta("other", 1)]
 
 
 # Pictures in tool results
 
-SEEN = (
+CONVERSATION = (
     user("What does the camera see?"),
     assistant("", call("a", "camera", "{}"), call("b", "camera", "{}")),
     Message(Role.TOOL, (Text("North:"), Image(PIXEL)), tool_call_id="a"),
@@ -203,24 +205,26 @@ CAMERA = Tool("camera", "Looks")
     "model", [CHAT, REASONING_CHAT, RESPONSES, CLAUDE, GEMINI], ids=lambda model: model.id
 )
 async def test_a_picture_in_a_tools_result_is_taken(caller: Caller, model: ModelFacts) -> None:
-    answer = await caller.ask(asking(*SEEN, tools=(CAMERA,)), model)
+    answer = await caller.ask(asking(*CONVERSATION, tools=(CAMERA,)), model)
     assert answer.choices[0].finish_reason is FinishReason.STOP
 
 
 def test_chat_completions_shows_it_after_the_results() -> None:
-    wire = openai_chat.build(asking(*SEEN, tools=(CAMERA,)), CHAT, None, stream=False)
+    wire = openai_chat.build(asking(*CONVERSATION, tools=(CAMERA,)), CHAT, None, stream=False)
     messages = strict.accepted("openai_chat", wire.body)["messages"]
-    assert [one["role"] for one in messages] == ["user", "assistant", "tool", "tool", "user", "user"]
+    assert [item["role"] for item in messages] == ["user", "assistant", "tool", "tool", "user", "user"]
     assert [part["type"] for part in messages[4]["content"]] == ["text", "image_url"] * 2
     assert "call a" in messages[4]["content"][0]["text"]
-    images = next(one for one in wire.receipt if one.parameter == "images")
+    images = next(item for item in wire.receipt if item.parameter == "images")
     assert images.change == "those of tool results are shown after the results"
 
 
 def test_the_others_take_it_in_the_result() -> None:
-    request = asking(*SEEN, tools=(CAMERA,))
+    request = asking(*CONVERSATION, tools=(CAMERA,))
     responses = openai_responses.build(request, RESPONSES, None, stream=False)
-    outputs = [one for one in strict.accepted("openai_responses", responses.body)["input"] if "output" in one]
+    outputs = [
+        item for item in strict.accepted("openai_responses", responses.body)["input"] if "output" in item
+    ]
     assert [part["type"] for part in outputs[0]["output"]] == ["input_text", "input_image"]
     claude = strict.accepted("anthropic", anthropic.build(request, CLAUDE, None, stream=False).body)
     first = claude["messages"][2]["content"][0]
@@ -241,25 +245,25 @@ def test_the_others_take_it_in_the_result() -> None:
     ],
     ids=lambda value: getattr(value, "id", ""),
 )
-async def test_reasoning_that_is_refused_is_left_out_and_told(
+async def test_refused_reasoning_is_left_out_and_in_the_receipt(
     caller: Caller, model: ModelFacts, forged: dict[str, str]
 ) -> None:
     signature = Opaque(model.provider, {"thoughtSignature": "Zm9yZ2Vk"})
     called = msgspec.structs.replace(call("a", "camera", "{}"), signature=signature)
-    said = Message(Role.ASSISTANT, (Opaque(model.provider, forged), Text("Hm.")), (called,))
-    events = await caller.events(asking(user("Hi"), said, result("a"), tools=(CAMERA,)), model)
+    assistant_turn = Message(Role.ASSISTANT, (Opaque(model.provider, forged), Text("Hm.")), (called,))
+    events = await caller.events(asking(user("Hi"), assistant_turn, result("a"), tools=(CAMERA,)), model)
     assert isinstance(events[0], Started)
-    told = {one.parameter: one.change for one in events[0].receipt}
-    assert told["reasoning"] == "left out: its provider did not take it back"
+    changes = {item.parameter: item.change for item in events[0].receipt}
+    assert changes["reasoning"] == "left out: its provider did not take it back"
 
 
 async def test_another_mistake_is_not_tried_again(caller: Caller, simulator: Simulator) -> None:
     simulator.reset()
     simulator.fault(provider="anthropic", kind="status", status=400)
     thought = Opaque("anthropic", {"type": "thinking", "thinking": "", "signature": "x"})
-    said = Message(Role.ASSISTANT, (thought, Text("Hm.")))
+    assistant_turn = Message(Role.ASSISTANT, (thought, Text("Hm.")))
     with pytest.raises(UpstreamFailure):
-        await caller.ask(asking(user("Hi"), said, user("?")), CLAUDE)
+        await caller.ask(asking(user("Hi"), assistant_turn, user("?")), CLAUDE)
     assert len(simulator.calls()) == 1
 
 
@@ -270,11 +274,11 @@ PNG = base64.b64decode(PIXEL.partition(",")[2])
 
 @asynccontextmanager
 async def serving(status: str = "200 OK", media_type: str = "image/png", body: bytes = PNG) -> Any:
-    """A web server with one answer to everything; yields its address and what was asked of it."""
-    asked: list[bytes] = []
+    """A web server with one answer to everything; yields its address and the heads of the requests."""
+    heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
         head = f"HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n"
         writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         await writer.drain()
@@ -282,7 +286,7 @@ async def serving(status: str = "200 OK", media_type: str = "image/png", body: b
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
     finally:
         server.close()
 
@@ -290,11 +294,11 @@ async def serving(status: str = "200 OK", media_type: str = "image/png", body: b
 async def test_gemini_gets_the_content_of_a_pictures_url(
     caller: Caller, simulator: Simulator, settings: Any
 ) -> None:
-    async with serving() as (address, asked):
+    async with serving() as (address, heads):
         settings.OUTBOUND_ALLOWED_HOSTS = [address]
         picture = Image(f"http://{address}/cat.png")
         events = await caller.events(asking(user("What is this?", picture, picture)), GEMINI)
-    assert len(asked) == 1, "the same URL twice is fetched once"
+    assert len(heads) == 1, "the same URL twice is fetched once"
     assert events[0].receipt == (  # type: ignore[union-attr]
         ParameterReceipt("images", Verdict.ADAPTED, "fetched here and sent as content"),
     )
@@ -330,16 +334,16 @@ async def test_a_pictures_url_into_our_network_is_not_fetched(caller: Caller, ur
 async def test_a_documents_url_is_fetched_where_it_would_cost_the_logprobs(
     caller: Caller, settings: Any, logprobs: bool
 ) -> None:
-    async with serving(media_type="application/pdf", body=b"%PDF-1.4") as (address, asked):
+    async with serving(media_type="application/pdf", body=b"%PDF-1.4") as (address, heads):
         settings.OUTBOUND_ALLOWED_HOSTS = [address]
         request = asking(user("?", File(f"http://{address}/a.pdf")), logprobs=logprobs)
         answer = await caller.ask(request, CHAT)
-    assert (len(asked), bool(answer.choices[0].logprobs)) == (int(logprobs), logprobs)
+    assert (len(heads), bool(answer.choices[0].logprobs)) == (int(logprobs), logprobs)
 
 
 async def test_others_get_the_url_itself(caller: Caller, settings: Any) -> None:
-    async with serving() as (address, asked):
+    async with serving() as (address, heads):
         settings.OUTBOUND_ALLOWED_HOSTS = [address]
         for model in (CHAT, CLAUDE):
             await caller.ask(asking(user("?", Image(f"http://{address}/cat.png")), tools=(WEATHER,)), model)
-    assert asked == []
+    assert heads == []

@@ -1,4 +1,4 @@
-"""Forms of tools that one dialect alone knows: told to others in their words, answered in the caller's."""
+"""Tool forms that only one provider has: sent to others in their form, answered in the caller's."""
 
 import json
 from typing import Any
@@ -27,44 +27,44 @@ from tests.providers.facts import MODELS, in_plain_forms
 
 NATIVE, OLDER, CLAUDE, GEMINI = "gpt-5.2", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash"
 QUERY = Tool("query", "Asks the database", is_custom=True, grammar=Grammar("lark", "start: /.+/"))
-LOOK = Tool("look", "Looks", {"type": "object", "properties": {}})
+LOOK_TOOL = Tool("look", "Looks", {"type": "object", "properties": {}})
 HISTORY = (
     Message(Role.USER, (Text("Hi"),)),
     Message(Role.ASSISTANT, tool_calls=(ToolCall("a", "query", 'SELECT "x"', is_custom=True),)),
     Message(Role.TOOL, (Text("7"),), tool_call_id="a"),
 )
-REQUEST = ChatRequest(HISTORY, tools=(QUERY, LOOK))
+REQUEST = ChatRequest(HISTORY, tools=(QUERY, LOOK_TOOL))
 
 
 @pytest.mark.parametrize("model", [OLDER, CLAUDE, GEMINI])
 def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None:
-    told = in_plain_forms(REQUEST, MODELS[model])
-    assert told.customs == {"query"}
-    assert told.changes == (("tools", "custom tools are functions with one text"),)
-    query, look = told.request.tools
-    assert look == LOOK
+    plain_request = in_plain_forms(REQUEST, MODELS[model])
+    assert plain_request.customs == {"query"}
+    assert plain_request.changes == (("tools", "custom tools are functions with one text"),)
+    query, look_tool = plain_request.request.tools
+    assert look_tool == LOOK_TOOL
     assert query.parameters["required"] == ["input"]
     assert "start: /.+/" in query.parameters["properties"]["input"]["description"]
-    (call,) = told.request.messages[1].tool_calls
+    (call,) = plain_request.request.messages[1].tool_calls
     assert json.loads(call.arguments) == {"input": 'SELECT "x"'}
-    assert not any(tool.is_custom for tool in told.request.tools)
+    assert not any(tool.is_custom for tool in plain_request.request.tools)
 
 
 def test_who_knows_custom_tools_gets_them_as_they_are() -> None:
-    told = in_plain_forms(REQUEST, MODELS[NATIVE])
-    assert told.request is REQUEST
-    assert (told.changes, told.customs) == ((), frozenset())
+    plain_request = in_plain_forms(REQUEST, MODELS[NATIVE])
+    assert plain_request.request is REQUEST
+    assert (plain_request.changes, plain_request.customs) == ((), frozenset())
 
 
 @pytest.mark.parametrize(("model", "left"), [(OLDER, 2), (NATIVE, 2), (CLAUDE, 1), (GEMINI, 1)])
-def test_what_may_not_be_called_is_told_or_left_out(model: str, left: int) -> None:
+def test_tools_that_may_not_be_called_are_marked_or_left_out(model: str, left: int) -> None:
     choice = ToolChoice("required", allowed=("look",))
-    asked = ChatRequest(HISTORY[:1], tools=(LOOK, Tool("feel")), tool_choice=choice)
-    told = in_plain_forms(asked, MODELS[model])
-    assert len(told.request.tools) == left
-    assert bool(told.changes) is (left == 1)
-    assert told.request.tool_choice is not None
-    assert told.request.tool_choice.mode == "required"
+    request = ChatRequest(HISTORY[:1], tools=(LOOK_TOOL, Tool("feel")), tool_choice=choice)
+    plain_request = in_plain_forms(request, MODELS[model])
+    assert len(plain_request.request.tools) == left
+    assert bool(plain_request.changes) is (left == 1)
+    assert plain_request.request.tool_choice is not None
+    assert plain_request.request.tool_choice.mode == "required"
 
 
 def spelled(text: str, *, ascii_only: bool, spaces: bool) -> str:
@@ -153,16 +153,16 @@ def test_only_calls_of_custom_tools_are_unwrapped_each_by_itself() -> None:
         Finished(FinishReason.TOOL_CALLS, 1),
     ]
     unwrapper = Unwrapper(frozenset({"query"}))
-    given_: list[Any] = [told for event in events for told in unwrapper.of(event)]
-    calls = [event for event in given_ if isinstance(event, ToolCallDelta)]
-    assert [(one.choice, one.index, one.name, one.arguments, one.is_custom) for one in calls] == [
+    unwrapped: list[Any] = [delta for event in events for delta in unwrapper.of(event)]
+    calls = [event for event in unwrapped if isinstance(event, ToolCallDelta)]
+    assert [(delta.choice, delta.index, delta.name, delta.arguments, delta.is_custom) for delta in calls] == [
         (0, 0, "query", "one", True),
         (0, 1, "look", '{"input": "kept"}', False),
         (0, 0, None, " two", False),
         (1, 0, "query", "", True),
         (1, 0, None, "three", False),
     ]
-    assert [type(event) for event in given_[-3:]] == [Finished, ToolCallDelta, Finished]
+    assert [type(event) for event in unwrapped[-3:]] == [Finished, ToolCallDelta, Finished]
 
 
 def test_what_a_call_holds_back_is_given_before_the_next_begins() -> None:
@@ -172,5 +172,5 @@ def test_what_a_call_holds_back_is_given_before_the_next_begins() -> None:
         Finished(FinishReason.TOOL_CALLS),
     ]
     unwrapper = Unwrapper(frozenset({"query"}))
-    calls = [one for event in events for one in unwrapper.of(event) if isinstance(one, ToolCallDelta)]
-    assert [(one.index, one.arguments) for one in calls] == [(0, ""), (0, "plain text"), (1, "x")]
+    calls = [delta for event in events for delta in unwrapper.of(event) if isinstance(delta, ToolCallDelta)]
+    assert [(delta.index, delta.arguments) for delta in calls] == [(0, ""), (0, "plain text"), (1, "x")]

@@ -51,9 +51,9 @@ async def ask(upstreams: Upstreams, *, stream: bool = True, model: ModelFacts = 
     return [event async for event in upstreams.complete(asking(), model, None, stream=stream)]
 
 
-async def listen(upstreams: Upstreams, seen: list[StreamEvent]) -> None:
+async def listen(upstreams: Upstreams, events: list[StreamEvent]) -> None:
     async for event in upstreams.complete(asking(), RAW, None, stream=True):
-        seen.append(event)
+        events.append(event)
 
 
 async def failure(upstreams: Upstreams, *, stream: bool = True) -> UpstreamFailure:
@@ -117,11 +117,11 @@ async def test_the_caller_may_wait_longer_for_the_first_byte() -> None:
 
 
 async def test_a_stall_in_the_middle_is_a_timeout_after_what_came() -> None:
-    seen: list[StreamEvent] = []
+    events: list[StreamEvent] = []
     async with misbehaving(sending(SSE, chunk("Hello"), then="silence")) as upstreams:
         with pytest.raises(UpstreamFailure) as caught:
-            await listen(upstreams, seen)
-    assert seen == [Started("m", "c1"), TextDelta("Hello")]
+            await listen(upstreams, events)
+    assert events == [Started("m", "c1"), TextDelta("Hello")]
     assert caught.value.kind is FailureKind.TIMEOUT
 
 
@@ -300,17 +300,17 @@ async def test_events_come_while_the_stream_goes_on_and_closing_hangs_up() -> No
 
 @either_way
 async def test_cancelling_hangs_up(stream: bool) -> None:
-    asked, hung_up = asyncio.Event(), asyncio.Event()
+    received, hung_up = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
+        received.set()
         await reader.read()
         hung_up.set()
         writer.close()
 
     async with misbehaving(silent, deadlines=Deadlines()) as upstreams:
         task = asyncio.create_task(ask(upstreams, stream=stream))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(received.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -322,7 +322,7 @@ async def test_connections_are_used_again_after_a_whole_answer(stream: bool) -> 
     connections = set()
     done = framed(b"data: [DONE]\n\n")
 
-    async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def keeping_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(writer)
         if not stream:
             writer.write(response(whole("Hello")))
@@ -331,7 +331,7 @@ async def test_connections_are_used_again_after_a_whole_answer(stream: bool) -> 
         await writer.drain()
         writer.write(b"0\r\n\r\n")
 
-    async with misbehaving(kept) as upstreams:
+    async with misbehaving(keeping_open) as upstreams:
         for _ in range(3):
             await ask(upstreams, stream=stream)
     assert len(connections) == 1

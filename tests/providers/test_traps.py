@@ -1,4 +1,4 @@
-"""The known traps of spec/providers.md §6, one test or more each, and all of them at once on the wire."""
+"""The known traps of the providers' APIs, at least one test each, and all of them in one request."""
 
 import base64
 import json
@@ -183,7 +183,7 @@ def test_trap_4_what_openais_strict_mode_refuses_is_sent_without_it(
     assert body["response_format"]["json_schema"]["strict"] is fits
 
 
-def test_trap_4_responses_is_strict_unless_told_otherwise() -> None:
+def test_trap_4_responses_is_strict_unless_the_tool_says_otherwise() -> None:
     assert responses(asking(tools=(WEATHER,)))["tools"][0]["strict"] is False
 
 
@@ -252,7 +252,7 @@ def test_trap_8_foreign_calls_skip_geminis_validation_on_the_first_call_only() -
 
 
 def test_trap_8_geminis_own_signature_and_id_come_back() -> None:
-    answer = collected(heard("gemini", recorded.GEMINI, asked=CallContext(GEMINI.provider, "x"))).choices[0]
+    answer = collected(heard("gemini", recorded.GEMINI, context=CallContext(GEMINI.provider, "x"))).choices[0]
     calls = answer.tool_calls
     history = (user("Hi"), assistant("", *calls), result(calls[0].id), result(calls[1].id))
     contents = google(asking(*history))["contents"]
@@ -263,8 +263,8 @@ def test_trap_8_geminis_own_signature_and_id_come_back() -> None:
 
 def test_trap_8_thinking_comes_back_unchanged_and_first_but_only_to_its_provider() -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
-    said = Message(Role.ASSISTANT, (Text("Wait."), Opaque(CLAUDE.provider, thought)), (call("a"),))
-    content = claude(asking(user("Hi"), said, result("a")))["messages"][1]["content"]
+    assistant_turn = Message(Role.ASSISTANT, (Text("Wait."), Opaque(CLAUDE.provider, thought)), (call("a"),))
+    content = claude(asking(user("Hi"), assistant_turn, result("a")))["messages"][1]["content"]
     assert kinds(content) == ["thinking", "text", "tool_use"]
     assert content[0] == thought
     foreign = Message(Role.ASSISTANT, (Opaque("other", thought), Text("Wait.")))
@@ -341,9 +341,9 @@ def test_trap_13_calls_of_the_responses_api_are_one_message() -> None:
 
 
 def test_trap_13_and_become_items_again_after_their_reasoning() -> None:
-    (choice,) = collected(heard("responses", recorded.RESPONSES, asked=CallContext("openai", "x"))).choices
-    said = Message(Role.ASSISTANT, (*choice.carried, Text(choice.text)), choice.tool_calls)
-    items = responses(asking(user("Hi"), said, result("call_a"), result("call_b")))["input"]
+    (choice,) = collected(heard("responses", recorded.RESPONSES, context=CallContext("openai", "x"))).choices
+    assistant_turn = Message(Role.ASSISTANT, (*choice.carried, Text(choice.text)), choice.tool_calls)
+    items = responses(asking(user("Hi"), assistant_turn, result("call_a"), result("call_b")))["input"]
     assert [item.get("type", item.get("role")) for item in items] == [
         "user", "reasoning", "assistant", "function_call", "function_call",
         "function_call_output", "function_call_output",
@@ -368,7 +368,7 @@ def test_trap_14_comments_line_ends_and_split_characters() -> None:
 
 
 def test_each_numbered_trap_has_its_test() -> None:
-    numbers = {int(found[1]) for name in globals() if (found := re.match(r"test_trap_(\d+)_", name))}
+    numbers = {int(match[1]) for name in globals() if (match := re.match(r"test_trap_(\d+)_", name))}
     assert numbers == set(range(1, 15))
 
 
@@ -391,7 +391,9 @@ LURED = Tool(
 
 
 @pytest.mark.parametrize(
-    "model", [CHAT, REASONING_CHAT, RESPONSES, CLAUDE, OLD_CLAUDE, GEMINI, OLD_GEMINI], ids=lambda one: one.id
+    "model",
+    [CHAT, REASONING_CHAT, RESPONSES, CLAUDE, OLD_CLAUDE, GEMINI, OLD_GEMINI],
+    ids=lambda model: model.id,
 )
 async def test_traps_1_to_10_in_one_conversation_are_taken_by_every_provider(
     caller: Caller, model: Any
@@ -414,8 +416,8 @@ async def test_traps_1_to_10_in_one_conversation_are_taken_by_every_provider(
 
 
 def test_no_parallel_calls_on_gemini_means_the_first() -> None:
-    asked = CallContext("google", "x", single_call=True)
-    (choice,) = collected(heard("gemini", recorded.GEMINI, asked=asked)).choices
+    context = CallContext("google", "x", single_call=True)
+    (choice,) = collected(heard("gemini", recorded.GEMINI, context=context)).choices
     assert [call.name for call in choice.tool_calls] == ["get_weather"]
 
 

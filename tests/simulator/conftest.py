@@ -49,8 +49,8 @@ class Running:
         body = {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
         return self.http.post("/v1/chat/completions", json=body, headers={"authorization": "Bearer key"})
 
-    def responses(self, model: str, given: Any = "Hello", **fields: Any) -> httpx.Response:
-        body = {"model": model, "input": given, **fields}
+    def responses(self, model: str, input_items: Any = "Hello", **fields: Any) -> httpx.Response:
+        body = {"model": model, "input": input_items, **fields}
         return self.http.post("/v1/responses", json=body, headers={"authorization": "Bearer key"})
 
     def messages(

@@ -173,14 +173,14 @@ def test_malformed_chunks_and_bodies_are_not_json(simulator: Running) -> None:
         gemini_stream(simulator),
         simulator.responses("gpt-6-luna", stream=True).text,
     ):
-        bad = 0
+        failures = 0
         for line in text.splitlines():
             if line.startswith("data: ") and line != "data: [DONE]":
                 try:
                     json.loads(line.removeprefix("data: "))
                 except ValueError:
-                    bad += 1
-        assert bad == 1
+                    failures += 1
+        assert failures == 1
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         simulator.chat().json()
 
@@ -259,7 +259,7 @@ def test_calls_show_usage_and_headers_without_credentials(simulator: Running) ->
     assert call["headers"]["anthropic-version"] == "2023-06-01"
     assert "x-api-key" not in call["headers"]
     assert call["body"]["messages"][0]["content"] == "Explain tides"
-    assert [one["model"] for one in simulator.calls(model="gpt-4o")] == ["gpt-4o"]
+    assert [call["model"] for call in simulator.calls(model="gpt-4o")] == ["gpt-4o"]
 
 
 def test_control_says_what_it_does_not_understand(simulator: Running) -> None:

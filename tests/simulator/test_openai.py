@@ -44,12 +44,12 @@ def test_chat_answers_a_known_question(openai_client: openai.OpenAI, simulator: 
 
 
 def test_the_same_prompt_and_model_give_the_same_answer(simulator: Running) -> None:
-    def said(model: str) -> str:
+    def answer_of(model: str) -> str:
         return simulator.chat(model, "Explain tides").json()["choices"][0]["message"]["content"]
 
-    assert said("gpt-4o") == said("gpt-4o")
-    assert said("gpt-4o") != said("gpt-4o-mini")
-    assert "gpt-4o" in said("gpt-4o")
+    assert answer_of("gpt-4o") == answer_of("gpt-4o")
+    assert answer_of("gpt-4o") != answer_of("gpt-4o-mini")
+    assert "gpt-4o" in answer_of("gpt-4o")
 
 
 def test_chat_stream_has_role_first_and_usage_last(openai_client: openai.OpenAI) -> None:
@@ -256,14 +256,14 @@ def test_responses_answers_and_streams(openai_client: openai.OpenAI) -> None:
 
 
 def test_responses_calls_a_tool_and_quotes_its_result(openai_client: openai.OpenAI) -> None:
-    given: list = [{"role": "user", "content": "What's the weather in Oslo?"}]
-    with openai_client.responses.stream(model="gpt-6.2-sol", input=given, tools=[RESPONSES_TOOL]) as stream:
+    items: list = [{"role": "user", "content": "What's the weather in Oslo?"}]
+    with openai_client.responses.stream(model="gpt-6.2-sol", input=items, tools=[RESPONSES_TOOL]) as stream:
         first = stream.get_final_response()
     call = next(item for item in first.output if item.type == "function_call")
     assert json.loads(call.arguments)["city"] == "Oslo"
-    given += [item.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for item in first.output]
-    given.append({"type": "function_call_output", "call_id": call.call_id, "output": "rain"})
-    second = openai_client.responses.create(model="gpt-6.2-sol", input=given, tools=[RESPONSES_TOOL])
+    items += [item.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for item in first.output]
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "rain"})
+    second = openai_client.responses.create(model="gpt-6.2-sol", input=items, tools=[RESPONSES_TOOL])
     assert "rain" in second.output_text
 
 
@@ -294,9 +294,9 @@ def test_typed_errors(simulator: Running, openai_client: openai.OpenAI) -> None:
     assert gone.value.code == "model_not_found"
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         openai_client.chat.completions.create(model="gpt-99", messages=hello)
-    with pytest.raises(openai.AuthenticationError) as bad:
+    with pytest.raises(openai.AuthenticationError) as caught:
         openai_client.with_options(api_key="bad-key").chat.completions.create(model="gpt-4o", messages=hello)
-    assert bad.value.code == "invalid_api_key"
+    assert caught.value.code == "invalid_api_key"
     with pytest.raises(openai.BadRequestError, match="maximum context length is 128000") as long:
         openai_client.chat.completions.create(
             model="gpt-4o", messages=[{"role": "user", "content": "word " * 130_000}]

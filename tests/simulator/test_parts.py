@@ -17,7 +17,7 @@ from routing.simulator.model.structured_output import example
 
 
 def model(name: str) -> Model:
-    return next(found for found in catalog() if found.id == name)
+    return next(model for model in catalog() if model.id == name)
 
 
 def schemas() -> st.SearchStrategy[dict[str, Any]]:
@@ -47,10 +47,10 @@ def schemas() -> st.SearchStrategy[dict[str, Any]]:
         properties = st.dictionaries(st.sampled_from(["answer", "city", "name", "count"]), inner, max_size=3)
         return st.one_of(
             properties.map(
-                lambda found: {
+                lambda named: {
                     "type": "object",
-                    "properties": found,
-                    "required": sorted(found),
+                    "properties": named,
+                    "required": sorted(named),
                     "additionalProperties": False,
                 }
             ),
@@ -59,7 +59,7 @@ def schemas() -> st.SearchStrategy[dict[str, Any]]:
                 inner,
                 st.integers(0, 3),
             ),
-            inner.map(lambda one: {"anyOf": [one, {"type": "null"}]}),
+            inner.map(lambda schema: {"anyOf": [schema, {"type": "null"}]}),
         )
 
     return st.recursive(leaves, grown, max_leaves=8)
@@ -110,7 +110,7 @@ def test_known_answers(prompt: str, answer: str | None) -> None:
     assert known_answer(prompt) == answer
 
 
-def test_the_name_said_earlier_is_remembered() -> None:
+def test_the_users_name_is_remembered() -> None:
     assert known_answer("What is my name?", ("My name is Ada.",)) == "Your name is Ada."
 
 
@@ -125,7 +125,7 @@ def test_tokens_are_those_of_the_models_own_tokenizer() -> None:
     assert tokens.count(text, model("gpt-4o")) == 10  # o200k_base
     assert tokens.count(text, model("gemini-2.5-pro")) == 11  # 1.1 times that
     older, newer = tokens.count(text, model("claude-haiku-4-5")), tokens.count(text, model("claude-opus-5-5"))
-    assert older < newer  # providers.md §6 trap 12: newer Claude makes more tokens of the same text
+    assert older < newer  # newer Claude models make more tokens of the same text
 
 
 @given(text=st.text(max_size=200))
@@ -154,7 +154,7 @@ def test_a_cached_prefix_lasts_five_minutes_and_belongs_to_its_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "name", "found"),
+    ("provider", "name", "expected"),
     [
         ("openai", "gpt-4o-2024-08-06", "gpt-4o"),
         ("openai", "gpt-5.6", "gpt-5.6-sol"),
@@ -167,9 +167,9 @@ def test_a_cached_prefix_lasts_five_minutes_and_belongs_to_its_model() -> None:
         ("google", "something", None),
     ],
 )
-def test_names_mean_models_by_the_catalogs_rules(provider: str, name: str, found: str | None) -> None:
+def test_names_mean_models_by_the_catalogs_rules(provider: str, name: str, expected: str | None) -> None:
     model = find(provider, name)
-    assert (model.id if model else None) == found
+    assert (model.id if model else None) == expected
 
 
 def test_larger_models_say_more_and_are_slower() -> None:

@@ -1,4 +1,4 @@
-"""What each model rejects, by the catalog's quirks and the providers' own rules, with the real wording."""
+"""Each model's rejections, by the catalog's quirks and the providers' own rules, in the real wording."""
 
 from typing import Any
 
@@ -270,13 +270,13 @@ def test_gemini_rejects(simulator: Running, fields: dict[str, Any], words: str) 
 
 def test_gemini_function_turns(simulator: Running) -> None:
     tools = [{"functionDeclarations": [{"name": "get_weather", "parametersJsonSchema": WEATHER}]}]
-    asked = {"role": "user", "parts": [{"text": "Weather in Oslo?"}]}
+    question = {"role": "user", "parts": [{"text": "Weather in Oslo?"}]}
     call = {"functionCall": {"name": "get_weather", "args": {}}}
     signed = {**call, "thoughtSignature": "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="}
     result = {"functionResponse": {"name": "get_weather", "response": {"output": "rain"}}}
 
     def answer(parts: list[Any], results: list[Any]) -> httpx.Response:
-        contents = [asked, {"role": "model", "parts": parts}, {"role": "user", "parts": results}]
+        contents = [question, {"role": "model", "parts": parts}, {"role": "user", "parts": results}]
         return simulator.gemini("gemini-3.8-flash", contents, tools=tools)
 
     assert "missing a thought_signature" in message(answer([call], [result]))

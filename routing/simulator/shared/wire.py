@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Connection:
-    """The answering side of one exchange: sends and waits; raises ClientDisconnected when the client leaves."""
+    """The answering side of one exchange: sends and waits; raises ClientDisconnected if a client leaves."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
