@@ -260,7 +260,7 @@ def test_a_prompt_gemini_blocks_is_refused() -> None:
     assert failing("gemini", stream).kind is FailureKind.REFUSED
 
 
-def test_several_choices_are_told_apart_and_all_must_finish() -> None:
+def test_several_choices_are_kept_apart_and_all_must_finish() -> None:
     first = {"index": 0, "delta": {"content": "a"}, "finish_reason": None}
     second = {"index": 1, "delta": {"content": "b"}, "finish_reason": "stop"}
     ending = {"index": 0, "delta": {}, "finish_reason": "length"}

@@ -1,7 +1,7 @@
 """Any valid conversation becomes a request that each provider's types accept, and reads back unchanged.
 
-Written as OpenAI's callers write it, read by the door's parser, written for each provider, and read back: by the
-parsers of our own doors where a dialect has one, so that these and the adapters hold each other up.
+Each conversation is written in OpenAI's format, parsed by the door, written for each provider, and read back:
+by the parsers of our own doors where there is one for the API, so that doors and adapters check each other.
 """
 
 import base64

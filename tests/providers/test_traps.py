@@ -51,9 +51,9 @@ from tests.providers.test_answers import (
     anthropic_stopping,
     chat_finishing,
     collected,
+    events_of,
     failing,
     gemini_finishing,
-    heard,
 )
 from tests.providers.test_requests import chat, claude, google, responses
 
@@ -88,7 +88,7 @@ def test_trap_1_a_missing_result_is_made_up_and_an_orphan_dropped(build: Any) ->
 
 
 def test_trap_2_usage_is_split_over_anthropics_frames_and_beside_the_cache() -> None:
-    usage = collected(heard("anthropic", recorded.ANTHROPIC)).usage
+    usage = collected(events_of("anthropic", recorded.ANTHROPIC)).usage
     assert usage == Usage(
         uncached_input_tokens=30,
         cache_read_tokens=60,
@@ -102,7 +102,7 @@ def test_trap_2_usage_is_split_over_anthropics_frames_and_beside_the_cache() -> 
 @pytest.mark.parametrize("dialect", ["chat", "responses"])
 def test_trap_2_cached_tokens_are_a_part_of_openais_prompt(dialect: str) -> None:
     stream = {"chat": recorded.OPENAI_CHAT, "responses": recorded.RESPONSES}[dialect]
-    usage = collected(heard(dialect, stream)).usage
+    usage = collected(events_of(dialect, stream)).usage
     assert usage == Usage(
         uncached_input_tokens=30,
         cache_read_tokens=60,
@@ -113,7 +113,7 @@ def test_trap_2_cached_tokens_are_a_part_of_openais_prompt(dialect: str) -> None
 
 
 def test_trap_2_geminis_thoughts_are_outside_the_candidates_and_the_last_count_stays() -> None:
-    usage = collected(heard("gemini", recorded.GEMINI)).usage
+    usage = collected(events_of("gemini", recorded.GEMINI)).usage
     assert usage == Usage(
         uncached_input_tokens=40, cache_read_tokens=60, output_tokens=30, reasoning_tokens=12
     )
@@ -226,7 +226,9 @@ def test_trap_7_no_arguments_are_an_empty_object(arguments: str) -> None:
 
 
 def test_trap_7_indexes_count_calls_not_blocks() -> None:
-    deltas = [event for event in heard("anthropic", recorded.ANTHROPIC) if isinstance(event, ToolCallDelta)]
+    deltas = [
+        event for event in events_of("anthropic", recorded.ANTHROPIC) if isinstance(event, ToolCallDelta)
+    ]
     assert {event.index for event in deltas} == {0, 1}
     assert [event.arguments for event in deltas if event.index == 1] == ["", "{}"]
 
@@ -252,7 +254,9 @@ def test_trap_8_foreign_calls_skip_geminis_validation_on_the_first_call_only() -
 
 
 def test_trap_8_geminis_own_signature_and_id_come_back() -> None:
-    answer = collected(heard("gemini", recorded.GEMINI, context=CallContext(GEMINI.provider, "x"))).choices[0]
+    answer = collected(
+        events_of("gemini", recorded.GEMINI, context=CallContext(GEMINI.provider, "x"))
+    ).choices[0]
     calls = answer.tool_calls
     history = (user("Hi"), assistant("", *calls), result(calls[0].id), result(calls[1].id))
     contents = google(asking(*history))["contents"]
@@ -335,13 +339,15 @@ def test_trap_12_claudes_later_tokenizer_makes_more_of_the_same_text() -> None:
 
 
 def test_trap_13_calls_of_the_responses_api_are_one_message() -> None:
-    (choice,) = collected(heard("responses", recorded.RESPONSES)).choices
+    (choice,) = collected(events_of("responses", recorded.RESPONSES)).choices
     assert [call.id for call in choice.tool_calls] == ["call_a", "call_b"], "call_id, not the item's id"
     assert choice.finish_reason is FinishReason.TOOL_CALLS
 
 
 def test_trap_13_and_become_items_again_after_their_reasoning() -> None:
-    (choice,) = collected(heard("responses", recorded.RESPONSES, context=CallContext("openai", "x"))).choices
+    (choice,) = collected(
+        events_of("responses", recorded.RESPONSES, context=CallContext("openai", "x"))
+    ).choices
     assistant_turn = Message(Role.ASSISTANT, (*choice.carried, Text(choice.text)), choice.tool_calls)
     items = responses(asking(user("Hi"), assistant_turn, result("call_a"), result("call_b")))["input"]
     assert [item.get("type", item.get("role")) for item in items] == [
@@ -362,7 +368,7 @@ UNTIDY = (
 
 def test_trap_14_comments_line_ends_and_split_characters() -> None:
     for cut in range(len(UNTIDY)):
-        (choice,) = collected(heard("gemini", UNTIDY[:cut], UNTIDY[cut:])).choices
+        (choice,) = collected(events_of("gemini", UNTIDY[:cut], UNTIDY[cut:])).choices
         assert choice.text == "5 € für Käse"
         assert choice.finish_reason is FinishReason.STOP
 
@@ -417,7 +423,7 @@ async def test_traps_1_to_10_in_one_conversation_are_taken_by_every_provider(
 
 def test_no_parallel_calls_on_gemini_means_the_first() -> None:
     context = CallContext("google", "x", single_call=True)
-    (choice,) = collected(heard("gemini", recorded.GEMINI, context=context)).choices
+    (choice,) = collected(events_of("gemini", recorded.GEMINI, context=context)).choices
     assert [call.name for call in choice.tool_calls] == ["get_weather"]
 
 
