@@ -81,7 +81,7 @@ def failing(dialect: str, *pieces: bytes) -> UpstreamFailure:
 
 @each_dialect
 @pytest.mark.parametrize("streamed", [True, False])
-def test_the_same_answer_is_heard_from_every_dialect(dialect: str, streamed: bool) -> None:
+def test_every_api_decodes_to_the_same_answer(dialect: str, streamed: bool) -> None:
     answer = collected(events_of(dialect, STREAMS[dialect]) if streamed else read(dialect, WHOLES[dialect]))
     (choice,) = answer.choices
     assert choice.text == "Grüße 😀!"
@@ -145,7 +145,7 @@ def test_a_stream_cut_before_its_finish_reason_is_always_truncated(dialect: str)
 
 
 @each_dialect
-def test_what_follows_the_finish_reason_may_be_lost(dialect: str) -> None:
+def test_frames_after_the_finish_reason_may_be_lost(dialect: str) -> None:
     endings = {
         "chat": b"data: [DONE]",
         "responses": b"\n\n",
@@ -270,7 +270,7 @@ def test_several_choices_are_kept_apart_and_all_must_finish() -> None:
     assert [(choice.text, choice.finish_reason) for choice in answer.choices] == [("a", L), ("b", S)]
 
 
-def test_refusals_logprobs_and_foreign_reasoning_are_heard() -> None:
+def test_refusals_logprobs_and_other_servers_reasoning_are_decoded() -> None:
     events = events_of(
         "chat",
         recorded.frames(
@@ -292,7 +292,7 @@ def test_refusals_logprobs_and_foreign_reasoning_are_heard() -> None:
     ]
 
 
-def test_imitations_without_index_id_or_model_are_understood() -> None:
+def test_compatible_servers_without_index_id_or_model_are_decoded() -> None:
     calls = [
         {"tool_calls": [{"id": "x", "function": {"name": "f", "arguments": {"a": 1}}}]},
         {"tool_calls": [{"id": "y", "function": {"name": "g", "arguments": ""}}]},
@@ -308,7 +308,7 @@ def test_imitations_without_index_id_or_model_are_understood() -> None:
     ]
 
 
-def test_an_answer_after_done_is_not_heard() -> None:
+def test_frames_after_done_are_ignored() -> None:
     assert TextDelta("more") not in events_of(
         "chat", chat_finishing("stop") + chat_finishing("stop", {"content": "more"})
     )

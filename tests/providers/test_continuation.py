@@ -36,7 +36,7 @@ async def test_the_legs_of_a_long_answer_are_one_answer(
     assert answer.usage.input_tokens == sum(call["usage"]["input_tokens"] for call in calls)
 
 
-async def test_the_limit_is_one_of_the_whole_answer(caller: Caller, simulator: Simulator) -> None:
+async def test_the_output_limit_covers_all_legs(caller: Caller, simulator: Simulator) -> None:
     limit = 500
     cut = await caller.ask(asking(user(LONG), max_output_tokens=limit), ARGON, Effort.LOW)
     assert cut.choices[0].finish_reason is FinishReason.LENGTH
@@ -48,7 +48,7 @@ async def test_the_limit_is_one_of_the_whole_answer(caller: Caller, simulator: S
     assert limits == sorted(set(limits), reverse=True), "each leg has what the others left, and reads of it"
 
 
-def test_calls_are_counted_on_over_legs_and_only_the_first_begins() -> None:
+def test_tool_calls_are_numbered_across_legs_and_only_the_first_leg_starts() -> None:
     legs, wire = Legs(200), Wire("/", b"{}")
     assert legs.of(Started("m")) == Started("m")
     assert legs.of(ToolCallDelta(1, "b", "look")) == ToolCallDelta(1, "b", "look")
@@ -63,7 +63,7 @@ def test_calls_are_counted_on_over_legs_and_only_the_first_begins() -> None:
     assert legs.following(wire, "t", follow_up) is None, "nothing is left of the limit"
 
 
-def test_an_answer_without_end_is_ended() -> None:
+def test_an_endless_answer_is_ended() -> None:
     legs, count = Legs(None), 1
     while legs.following(Wire("/", b"{}"), "t", follow_up) is not None:
         count += 1

@@ -121,7 +121,7 @@ def classified(dialect: str, status: int, body: bytes, **headers: str) -> Upstre
 
 
 @pytest.mark.parametrize(("dialect", "status", "body", "kind"), TABLE)
-def test_matrix(dialect: str, status: int, body: bytes, kind: FailureKind) -> None:
+def test_each_error_reply_has_its_kind(dialect: str, status: int, body: bytes, kind: FailureKind) -> None:
     assert classified(dialect, status, body).kind is kind
 
 
@@ -142,7 +142,7 @@ def test_every_kind_has_its_action() -> None:
         (K.REFUSED, False, "model"),
     ],
 )
-def test_what_may_follow(kind: FailureKind, retriable: bool, scope: str) -> None:
+def test_each_kind_allows_its_next_steps(kind: FailureKind, retriable: bool, scope: str) -> None:
     failure = UpstreamFailure(kind, "No.")
     assert (failure.retriable, failure.scope) == (retriable, scope)
     assert failure.needs_larger_window is (kind is K.CONTEXT)
@@ -160,18 +160,18 @@ def test_what_may_follow(kind: FailureKind, retriable: bool, scope: str) -> None
         ({}, None),
     ],
 )
-def test_the_wait_is_the_headers(headers: dict[str, str], seconds: float | None) -> None:
+def test_the_waiting_time_comes_from_the_headers(headers: dict[str, str], seconds: float | None) -> None:
     assert classified("openai", 429, openai("rate_limit_exceeded"), **headers).retry_after_s == seconds
 
 
-def test_the_wait_may_be_a_date() -> None:
+def test_the_waiting_time_may_be_a_date() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     wait = classified("anthropic", 429, anthropic("rate_limit_error"), retry_after=date).retry_after_s
     assert wait is not None
     assert 0 < wait <= 60
 
 
-def test_geminis_wait_is_in_the_body() -> None:
+def test_geminis_waiting_time_is_in_the_body() -> None:
     body = gemini(429, "RESOURCE_EXHAUSTED", "No.", PER_MINUTE, RETRY_INFO)
     assert classified("gemini", 429, body).retry_after_s == 14.0
 
@@ -206,7 +206,7 @@ def test_ids_and_codes_are_kept() -> None:
         (b'{"error":' + b"[" * 100_000, "HTTP 502 with an unknown body"),
     ],
 )
-def test_bodies_that_are_no_error_of_the_dialect(body: bytes, message: str) -> None:
+def test_error_bodies_of_an_unknown_format(body: bytes, message: str) -> None:
     for dialect in ("openai", "anthropic", "gemini"):
         failure = classified(dialect, 502, body)
         assert (failure.kind, failure.message) == (K.SERVER, message)

@@ -87,7 +87,7 @@ def sent(
 
 @pytest.mark.parametrize("parameter", SENTINELS)
 @each_arm
-def test_honoured_is_what_is_on_the_wire_and_dropped_what_is_not(model: ModelFacts, parameter: str) -> None:
+def test_honoured_parameters_are_sent_and_dropped_ones_are_not(model: ModelFacts, parameter: str) -> None:
     fields, mark = SENTINELS[parameter]
     body, entries = sent(asking(**fields) if "messages" not in fields else ChatRequest(**fields), model)
     assert set(entries) == {parameter}
@@ -96,7 +96,7 @@ def test_honoured_is_what_is_on_the_wire_and_dropped_what_is_not(model: ModelFac
 
 
 @each_arm
-def test_every_parameter_asked_for_has_one_entry(model: ModelFacts) -> None:
+def test_every_parameter_of_a_request_has_one_entry(model: ModelFacts) -> None:
     request = asking(
         user("Hi", Image(PIXEL)),
         sampling=Sampling(1.5, 0.9, 40, 0.1, 0.1, 7, {"50256": -100}),
@@ -121,16 +121,16 @@ def test_every_parameter_asked_for_has_one_entry(model: ModelFacts) -> None:
     assert len(entries) == 23
 
 
-def test_nothing_asked_is_an_empty_receipt() -> None:
+def test_a_request_without_parameters_has_an_empty_receipt() -> None:
     assert [sent(asking(), model)[1] for model in ARMS] == [{}] * len(ARMS)
 
 
-def test_a_temperature_that_is_clamped_says_from_what_to_what() -> None:
+def test_a_clamped_temperature_names_both_values() -> None:
     _, entries = sent(asking(sampling=Sampling(1.7)), OLD_CLAUDE)
     assert entries["temperature"] == ParameterReceipt("temperature", Verdict.ADAPTED, "1.7 became 1")
 
 
-def test_an_effort_the_model_lacks_says_which_it_became() -> None:
+def test_a_missing_effort_names_the_effort_used() -> None:
     _, entries = sent(asking(effort=Effort.MINIMAL), CLAUDE, Effort.MINIMAL)
     assert entries["reasoning_effort"] == ParameterReceipt(
         "reasoning_effort", Verdict.ADAPTED, "minimal became low"
@@ -181,7 +181,7 @@ def formatted(schema: dict[str, Any], model: ModelFacts) -> tuple[dict[str, Any]
 
 
 @pytest.mark.parametrize("model", [CHAT, RESPONSES], ids=lambda model: model.id)
-def test_openai_is_not_strict_about_a_schema_it_would_refuse(model: ModelFacts) -> None:
+def test_a_schema_openai_would_refuse_is_sent_as_not_strict(model: ModelFacts) -> None:
     body, entries = formatted(LOOSE, model)
     assert "minimum" in json.dumps(body)
     assert entries == ParameterReceipt(
@@ -224,7 +224,7 @@ def test_anthropics_objects_are_closed_and_bounds_go_in_the_description() -> Non
         ),
     ],
 )  # fmt: skip
-def test_a_schema_anthropic_would_refuse_is_asked_for_in_words(schema: dict[str, Any], why: str) -> None:
+def test_a_schema_anthropic_would_refuse_becomes_an_instruction(schema: dict[str, Any], why: str) -> None:
     body, entries = formatted(schema, CLAUDE)
     assert "output_config" not in body
     assert json.dumps(schema, separators=(",", ":")) in body["system"]
@@ -259,7 +259,7 @@ def test_cache_marks_beyond_the_fourth_are_in_the_receipt() -> None:
     assert sent(request, GEMINI)[1]["cache_control"].verdict is Verdict.DROPPED
 
 
-def test_a_forced_tool_that_cannot_be_is_asked_for_in_words() -> None:
+def test_a_tool_choice_that_cannot_be_forced_is_adapted() -> None:
     request = asking(tools=(WEATHER,), tool_choice=ToolChoice("required"))
     assert sent(request, UNFORCED_CLAUDE)[1]["tool_choice"].verdict is Verdict.ADAPTED
     assert sent(request, CLAUDE)[1]["tool_choice"].verdict is Verdict.HONOURED
@@ -273,7 +273,7 @@ async def test_an_answer_begins_with_its_receipt(caller: Caller, model: ModelFac
     assert [entry.parameter for entry in events[0].receipt] == ["seed", "user"]
 
 
-def test_a_stop_sequence_the_api_lacks_is_ours_to_cut() -> None:
+def test_stop_sequences_the_api_lacks_are_cut_here() -> None:
     _, entries = sent(asking(stop=("END",)), RESPONSES)
     assert entries["stop"] == ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE)
     assert sent(asking(stop=("END",)), CLAUDE)[1]["stop"].verdict is Verdict.HONOURED

@@ -140,7 +140,7 @@ def test_a_request_with_everything_is_what_the_sdk_would_send(
         built(kind, request, model, effort, stream)
 
 
-def test_chat_keeps_the_conversation_as_it_is() -> None:
+def test_chat_sends_the_conversation_unchanged() -> None:
     body = chat(
         asking(*CONVERSATION, max_output_tokens=99, stop=("a", "b"), sampling=Sampling(1.5, 0.5, seed=7))
     )
@@ -152,7 +152,7 @@ def test_chat_keeps_the_conversation_as_it_is() -> None:
     assert (body["temperature"], body["top_p"], body["seed"], body["stop"]) == (1.5, 0.5, 7, ["a", "b"])
 
 
-def test_a_compatible_server_gets_the_words_it_knows() -> None:
+def test_a_compatible_server_gets_the_common_parameter_names() -> None:
     request = asking(
         max_output_tokens=9999,
         user="u",
@@ -167,7 +167,7 @@ def test_a_compatible_server_gets_the_words_it_knows() -> None:
     assert body["stream_options"] == {"include_usage": True}
 
 
-def test_extra_parameters_cannot_replace_what_the_request_says() -> None:
+def test_extra_parameters_cannot_replace_parameters_of_the_request() -> None:
     body = chat(asking(extra={"model": "x", "messages": [], "stream": True, "n": 9, "store": True}))
     assert body["model"] == "gpt-4o"
     assert body["messages"]
@@ -208,7 +208,7 @@ def test_a_file_by_url_needs_responses() -> None:
     ]
 
 
-def test_responses_is_stateless_and_asks_for_what_a_replay_needs() -> None:
+def test_responses_is_stateless_and_requests_encrypted_reasoning() -> None:
     body = responses(asking(*CONVERSATION, stop=("x",), n=3, sampling=Sampling(0.1, seed=1)), Effort.MAX)
     assert body["store"] is False
     assert body["include"] == ["reasoning.encrypted_content"]
@@ -266,7 +266,7 @@ def test_anthropic_takes_sampling_with_the_old_version_only() -> None:
         ),
     ],
 )
-def test_effort_in_anthropics_words(model: str, effort: Effort | None, expected: dict[str, Any]) -> None:
+def test_effort_in_anthropics_terms(model: str, effort: Effort | None, expected: dict[str, Any]) -> None:
     body = claude(asking(), MODELS[model], effort)
     assert {key: body[key] for key in ("thinking", "output_config") if key in body} == expected
 
@@ -298,11 +298,11 @@ def test_a_budget_that_no_longer_fits_leaves_as_much_for_the_answer() -> None:
         ("gemini-2.5-flash", Effort.MEDIUM, {"thinkingBudget": 10_000, "includeThoughts": True}),
     ],
 )
-def test_effort_in_geminis_words(model: str, effort: Effort, expected: dict[str, Any]) -> None:
+def test_effort_in_geminis_terms(model: str, effort: Effort, expected: dict[str, Any]) -> None:
     assert google(asking(), MODELS[model], effort)["generationConfig"]["thinkingConfig"] == expected
 
 
-def test_gemini_settings_in_its_own_words() -> None:
+def test_gemini_settings_have_its_own_names() -> None:
     wire = gemini.build(asking(), GEMINI, None, stream=True)
     assert wire.path == "/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse"
     body = google(
@@ -320,7 +320,7 @@ def test_a_limit_above_the_models_own_is_lowered() -> None:
     assert claude(asking())["max_tokens"] == CLAUDE.max_output_tokens
 
 
-def test_a_tool_that_cannot_be_forced_is_asked_for_in_words() -> None:
+def test_a_tool_that_cannot_be_forced_becomes_an_instruction() -> None:
     body = claude(asking(tools=(WEATHER,), tool_choice=ToolChoice("named", "get_weather")), UNFORCED_CLAUDE)
     assert body["tool_choice"] == {"type": "auto"}
     assert "get_weather" in body["system"]
@@ -338,13 +338,13 @@ def test_a_tool_that_cannot_be_forced_is_asked_for_in_words() -> None:
         ),
     ],
 )
-def test_tool_choice_in_each_dialect(choice: ToolChoice, claudes: Any, googles: Any) -> None:
+def test_tool_choice_in_each_api(choice: ToolChoice, claudes: Any, googles: Any) -> None:
     request = asking(tools=(WEATHER,), tool_choice=choice)
     assert claude(request)["tool_choice"] == claudes
     assert google(request)["toolConfig"]["functionCallingConfig"] == googles
 
 
-def test_pictures_and_documents_in_each_dialect() -> None:
+def test_images_and_files_in_each_api() -> None:
     request = asking(user(Image(PIXEL), File(PDF), Image("https://example.com/a.png")))
     blocks = claude(request)["messages"][0]["content"]
     assert [block["source"]["type"] for block in blocks] == ["base64", "base64", "url"]
@@ -356,7 +356,7 @@ def test_pictures_and_documents_in_each_dialect() -> None:
     assert parts[0]["inlineData"] == {"mimeType": "audio/wav", "data": "UklGRg=="}
 
 
-def test_json_object_on_openai_says_json_where_no_message_does() -> None:
+def test_json_object_on_openai_adds_the_word_json() -> None:
     wanted = ResponseFormat("json_object")
     assert "JSON" in chat(asking(response_format=wanted))["messages"][0]["content"]
     assert len(chat(asking(user("Give me json"), response_format=wanted))["messages"]) == 1

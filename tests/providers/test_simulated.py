@@ -95,7 +95,7 @@ async def test_every_model_takes_what_is_sent_at_every_effort(caller: Caller, mo
 
 @either_way
 @each_wire
-async def test_usage_is_what_the_provider_booked(
+async def test_usage_matches_the_providers_records(
     caller: Caller, simulator: Simulator, model: Any, stream: bool
 ) -> None:
     answer = await caller.ask(asking(user("Prove it. " * 400)), model, Effort.HIGH, stream=stream)
@@ -159,7 +159,7 @@ async def test_a_picture_is_taken(caller: Caller, model: Any) -> None:
 
 
 @each_wire
-async def test_json_is_answered_where_it_is_asked(caller: Caller, model: Any) -> None:
+async def test_a_json_schema_is_followed(caller: Caller, model: Any) -> None:
     schema = {
         "type": "object",
         "properties": {"city": {"type": "string"}},
@@ -172,7 +172,7 @@ async def test_json_is_answered_where_it_is_asked(caller: Caller, model: Any) ->
 
 
 @pytest.mark.parametrize("model", [CHAT, REASONING_CHAT, RESPONSES, GEMINI], ids=lambda model: model.id)
-async def test_a_json_object_is_answered_where_the_api_has_the_switch(caller: Caller, model: Any) -> None:
+async def test_a_json_object_is_returned_where_the_api_has_the_option(caller: Caller, model: Any) -> None:
     answer = await caller.ask(asking(response_format=ResponseFormat("json_object")), model)
     assert isinstance(json.loads(answer.choices[0].text), dict)
 
@@ -186,7 +186,7 @@ async def test_an_answer_cut_at_its_limit_says_so(caller: Caller, model: Any, st
 
 
 @pytest.mark.parametrize("model", [CLAUDE, OLD_CLAUDE, RESPONSES, GEMINI], ids=lambda model: model.id)
-async def test_thinking_comes_back_and_is_taken_again(caller: Caller, model: Any) -> None:
+async def test_thinking_is_returned_and_accepted_in_the_next_request(caller: Caller, model: Any) -> None:
     first = user("Prove that there are infinitely many primes.")
     request = asking(first, tools=(WEATHER,))
     events = await caller.events(request, model, Effort.HIGH)
@@ -238,7 +238,7 @@ FAULTS = [
     ("fault", "kind"), FAULTS, ids=[str(f["kind"]) + str(f.get("status", "")) for f, _ in FAULTS]
 )
 @each_wire
-async def test_faults_are_named(
+async def test_each_fault_has_its_failure_kind(
     caller: Caller,
     simulator: Simulator,
     model: Any,
@@ -296,7 +296,7 @@ async def test_a_stream_without_its_last_frames_is_truncated(
 
 @either_way
 @each_wire
-async def test_another_model_than_asked_is_reported_by_its_own_name(
+async def test_a_different_served_model_is_reported_by_its_name(
     caller: Caller, simulator: Simulator, model: Any, stream: bool
 ) -> None:
     simulator.fault(provider=model.provider, kind="wrong_model")

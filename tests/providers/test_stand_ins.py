@@ -65,7 +65,7 @@ either_way = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "
 
 @either_way
 @pytest.mark.parametrize("model", [CLAUDE, RESPONSES, GEMINI], ids=lambda model: model.id)
-async def test_choices_are_asked_for_one_by_one_and_their_usage_summed(
+async def test_choices_take_one_call_each_and_their_usage_is_summed(
     caller: Caller, simulator: Simulator, model: ModelFacts, stream: bool
 ) -> None:
     simulator.reset()
@@ -92,7 +92,7 @@ async def collected(events: list[StreamEvent]) -> Any:
 
 
 @pytest.mark.parametrize("model", [CHAT, REASONING_CHAT], ids=lambda model: model.id)
-async def test_an_api_with_choices_is_asked_once(
+async def test_an_api_with_choices_takes_one_call(
     caller: Caller, simulator: Simulator, model: ModelFacts
 ) -> None:
     simulator.reset()
@@ -108,7 +108,7 @@ async def test_the_failure_of_one_choice_is_the_failure_of_all(caller: Caller, s
     assert caught.value.kind is FailureKind.SERVER
 
 
-async def test_who_leaves_several_calls_ends_them_all() -> None:
+async def test_closing_the_answer_ends_all_its_calls() -> None:
     open_calls = 0
 
     async def endless() -> AsyncIterator[StreamEvent]:
@@ -163,7 +163,7 @@ def cut(text: str, stops: tuple[str, ...], at: list[int]) -> tuple[str, FinishRe
     st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3),
     st.lists(st.integers(0, 30), max_size=8),
 )
-def test_an_answer_is_cut_before_the_first_stop_however_it_comes(
+def test_an_answer_in_any_pieces_is_cut_before_the_first_stop(
     text: str, stops: list[str], at: list[int]
 ) -> None:
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
@@ -181,7 +181,7 @@ def test_a_stop_in_one_piece_cuts_at_the_earliest() -> None:
     assert cut("one two three", ("three", "two"), []) == ("one ", FinishReason.STOP)
 
 
-def test_calls_after_a_cut_are_not_given_and_before_it_nothing_is_held_back() -> None:
+def test_calls_after_a_cut_are_dropped_and_before_it_nothing_is_held_back() -> None:
     cutter = Cutter(("END",))
     deltas = [*cutter.of(TextDelta("so E")), *cutter.of(ToolCallDelta(0, "a", "f"))]
     assert deltas == [TextDelta("so "), TextDelta("E"), ToolCallDelta(0, "a", "f")]
@@ -209,7 +209,7 @@ async def test_a_picture_in_a_tools_result_is_taken(caller: Caller, model: Model
     assert answer.choices[0].finish_reason is FinishReason.STOP
 
 
-def test_chat_completions_shows_it_after_the_results() -> None:
+def test_chat_completions_gets_the_image_after_the_results() -> None:
     wire = openai_chat.build(asking(*CONVERSATION, tools=(CAMERA,)), CHAT, None, stream=False)
     messages = strict.accepted("openai_chat", wire.body)["messages"]
     assert [item["role"] for item in messages] == ["user", "assistant", "tool", "tool", "user", "user"]
@@ -219,7 +219,7 @@ def test_chat_completions_shows_it_after_the_results() -> None:
     assert images.change == "those of tool results are shown after the results"
 
 
-def test_the_others_take_it_in_the_result() -> None:
+def test_other_apis_get_the_image_in_the_result() -> None:
     request = asking(*CONVERSATION, tools=(CAMERA,))
     responses = openai_responses.build(request, RESPONSES, None, stream=False)
     outputs = [
@@ -257,7 +257,7 @@ async def test_refused_reasoning_is_left_out_and_in_the_receipt(
     assert changes["reasoning"] == "left out: its provider did not take it back"
 
 
-async def test_another_mistake_is_not_tried_again(caller: Caller, simulator: Simulator) -> None:
+async def test_another_bad_request_is_not_retried(caller: Caller, simulator: Simulator) -> None:
     simulator.reset()
     simulator.fault(provider="anthropic", kind="status", status=400)
     thought = Opaque("anthropic", {"type": "thinking", "thinking": "", "signature": "x"})
@@ -311,7 +311,7 @@ async def test_gemini_gets_the_content_of_a_pictures_url(
         ({"media_type": "text/html"}, "leads to something else: 'text/html'"),
     ],
 )
-async def test_a_picture_that_is_none_is_the_callers_mistake(
+async def test_an_invalid_image_is_a_bad_request(
     caller: Caller, settings: Any, answer: dict[str, str], words: str
 ) -> None:
     async with serving(**answer) as (address, _):
@@ -331,7 +331,7 @@ async def test_a_pictures_url_into_our_network_is_not_fetched(caller: Caller, ur
 
 
 @pytest.mark.parametrize("logprobs", [True, False])
-async def test_a_documents_url_is_fetched_where_it_would_cost_the_logprobs(
+async def test_a_file_url_is_fetched_when_log_probabilities_are_requested(
     caller: Caller, settings: Any, logprobs: bool
 ) -> None:
     async with serving(media_type="application/pdf", body=b"%PDF-1.4") as (address, heads):
@@ -341,7 +341,7 @@ async def test_a_documents_url_is_fetched_where_it_would_cost_the_logprobs(
     assert (len(heads), bool(answer.choices[0].logprobs)) == (int(logprobs), logprobs)
 
 
-async def test_others_get_the_url_itself(caller: Caller, settings: Any) -> None:
+async def test_other_apis_get_the_url(caller: Caller, settings: Any) -> None:
     async with serving() as (address, heads):
         settings.OUTBOUND_ALLOWED_HOSTS = [address]
         for model in (CHAT, CLAUDE):

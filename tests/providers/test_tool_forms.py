@@ -37,7 +37,7 @@ REQUEST = ChatRequest(HISTORY, tools=(QUERY, LOOK_TOOL))
 
 
 @pytest.mark.parametrize("model", [OLDER, CLAUDE, GEMINI])
-def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None:
+def test_a_custom_tool_becomes_a_function_with_one_text(model: str) -> None:
     plain_request = in_plain_forms(REQUEST, MODELS[model])
     assert plain_request.customs == {"query"}
     assert plain_request.changes == (("tools", "custom tools are functions with one text"),)
@@ -50,7 +50,7 @@ def test_a_custom_tool_is_elsewhere_a_function_with_one_text(model: str) -> None
     assert not any(tool.is_custom for tool in plain_request.request.tools)
 
 
-def test_who_knows_custom_tools_gets_them_as_they_are() -> None:
+def test_models_with_custom_tools_get_them_unchanged() -> None:
     plain_request = in_plain_forms(REQUEST, MODELS[NATIVE])
     assert plain_request.request is REQUEST
     assert (plain_request.changes, plain_request.customs) == ((), frozenset())
@@ -96,7 +96,7 @@ def test_every_split_reads_the_same() -> None:
         assert reader.add(written[:at]) + reader.add(written[at:]) == json.loads(written)["input"]
 
 
-def test_it_is_read_while_it_arrives() -> None:
+def test_the_text_is_decoded_while_it_arrives() -> None:
     reader = FreeText()
     assert [reader.add(piece) for piece in ('{"inp', 'ut": "SEL', "ECT \\", 'n1"', "}")] == [
         "", "SEL", "ECT ", "\n1", "",
@@ -115,14 +115,14 @@ def test_it_is_read_while_it_arrives() -> None:
         ("tab\there", "tab\there"),
     ],
 )
-def test_what_is_no_json_in_it_is_taken_as_it_stands(inside: str, text: str) -> None:
+def test_invalid_json_in_the_text_is_kept_unchanged(inside: str, text: str) -> None:
     written = '{"input":"' + inside + '"}'
     for at in range(len(written) + 1):
         reader = FreeText()
         assert reader.add(written[:at]) + reader.add(written[at:]) + reader.rest() == text, at
 
 
-def test_a_text_that_is_cut_keeps_what_there_was() -> None:
+def test_a_cut_text_keeps_its_beginning() -> None:
     reader = FreeText()
     assert reader.add('{"input":"half a \\') + reader.rest() == "half a \\"
 
@@ -137,12 +137,12 @@ def test_a_text_that_is_cut_keeps_what_there_was() -> None:
         ("", ""),
     ],
 )
-def test_what_a_model_wrote_instead_stays_legible(written: str, text: str) -> None:
+def test_other_output_of_the_model_stays_legible(written: str, text: str) -> None:
     reader = FreeText()
     assert reader.add(written) + reader.rest() == text
 
 
-def test_only_calls_of_custom_tools_are_unwrapped_each_by_itself() -> None:
+def test_only_calls_of_custom_tools_are_unwrapped() -> None:
     events: list[StreamEvent] = [
         TextDelta("Hm."),
         ToolCallDelta(0, "a", "query", '{"input": "one'),
@@ -165,7 +165,7 @@ def test_only_calls_of_custom_tools_are_unwrapped_each_by_itself() -> None:
     assert [type(event) for event in unwrapped[-3:]] == [Finished, ToolCallDelta, Finished]
 
 
-def test_what_a_call_holds_back_is_given_before_the_next_begins() -> None:
+def test_held_back_text_is_delivered_before_the_next_call() -> None:
     events = [
         ToolCallDelta(0, "a", "query", "plain text"),
         ToolCallDelta(1, "b", "query", '{"input":"x"}'),

@@ -116,7 +116,7 @@ async def test_the_caller_may_wait_longer_for_the_first_byte() -> None:
         assert TextDelta("late") in [event async for event in completion]
 
 
-async def test_a_stall_in_the_middle_is_a_timeout_after_what_came() -> None:
+async def test_a_stall_after_content_is_a_timeout() -> None:
     events: list[StreamEvent] = []
     async with misbehaving(sending(SSE, chunk("Hello"), then="silence")) as upstreams:
         with pytest.raises(UpstreamFailure) as caught:
@@ -165,7 +165,7 @@ async def test_no_done_but_a_finish_reason_is_whole(then: str) -> None:
         assert [type(event) for event in await ask(upstreams)] == [Started, TextDelta, Finished]
 
 
-async def test_a_heartbeat_that_is_no_json_is_skipped() -> None:
+async def test_a_heartbeat_in_plain_text_is_skipped() -> None:
     pieces = (SSE, b"data: OK\n\n", chunk("Hello"), b"data:\n\n", chunk(None, "stop"), b"data: [DONE]\n\n")
     async with misbehaving(sending(*pieces)) as upstreams:
         assert TextDelta("Hello") in await ask(upstreams)
@@ -194,7 +194,7 @@ async def test_a_malformed_frame_is_malformed() -> None:
         (b"", "text/html", "302 Found", FailureKind.SERVER),
     ],
 )
-async def test_answers_that_are_none(
+async def test_invalid_answers_have_their_failure_kind(
     stream: bool, body: bytes, kind: str, status: str, expected: FailureKind
 ) -> None:
     location = "location: http://127.0.0.1:1/elsewhere\r\n"
@@ -202,7 +202,7 @@ async def test_answers_that_are_none(
         assert (await failure(upstreams, stream=stream)).kind is expected
 
 
-async def test_an_answer_is_read_by_what_came_not_by_what_was_asked() -> None:
+async def test_an_answer_is_read_by_its_media_type() -> None:
     async with misbehaving(sending(response(whole("Hello")))) as upstreams:
         assert TextDelta("Hello") in await ask(upstreams, stream=True)
     stream = chunk("Hello") + chunk(None, "stop") + b"data: [DONE]\n\n"
@@ -232,7 +232,7 @@ async def test_a_gzip_bomb_is_malformed(stream: bool) -> None:
     [(b"no gzip", "gzip"), (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"), (b"", "br")],
     ids=["broken", "stacked", "unasked"],  # gzip stamps the time: the bytes are no name for a test
 )
-async def test_broken_stacked_or_unasked_compression_is_malformed(body: bytes, encoding: str) -> None:
+async def test_broken_stacked_or_unrequested_compression_is_malformed(body: bytes, encoding: str) -> None:
     packed = response(body, extra=f"content-encoding: {encoding}\r\n")
     async with misbehaving(sending(packed)) as upstreams:
         assert (await failure(upstreams, stream=False)).kind is FailureKind.MALFORMED
@@ -393,7 +393,7 @@ async def test_an_echoed_credential_is_taken_out_of_the_message() -> None:
         assert (await failure(upstreams)).message == "What is …?"
 
 
-async def test_a_proxy_is_used_where_one_is_asked_for() -> None:
+async def test_a_configured_proxy_is_used() -> None:
     lines: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

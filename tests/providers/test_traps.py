@@ -81,7 +81,7 @@ def test_trap_1_parallel_tool_results_in_separate_messages() -> None:
 
 
 @pytest.mark.parametrize("build", [chat, responses, claude, google])
-def test_trap_1_a_missing_result_is_made_up_and_an_orphan_dropped(build: Any) -> None:
+def test_trap_1_a_missing_result_is_filled_in_and_an_orphan_dropped(build: Any) -> None:
     body = json.dumps(build(asking(*LOOP, result("a", "cold"), result("nobody", "lost"), tools=(WEATHER,))))
     assert "No result" in body
     assert "lost" not in body
@@ -172,7 +172,7 @@ CLOSED = {"type": "object", "additionalProperties": False}
         ({"type": "array", "items": {}}, False),
     ],
 )
-def test_trap_4_what_openais_strict_mode_refuses_is_sent_without_it(
+def test_trap_4_schemas_strict_mode_refuses_are_sent_as_not_strict(
     schema: dict[str, Any], fits: bool
 ) -> None:
     assert (why_not_strict(schema) is None) is fits

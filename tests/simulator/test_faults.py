@@ -133,7 +133,7 @@ def test_a_refused_connection_sends_no_byte(simulator: Running) -> None:
         simulator.chat()
 
 
-def test_a_stalled_stream_says_nothing_until_the_client_gives_up(simulator: Running) -> None:
+def test_a_stalled_stream_sends_nothing_until_the_client_gives_up(simulator: Running) -> None:
     simulator.fault("stall", after_chunks=2)
     body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Explain tides"}]}
     frames = []
@@ -149,7 +149,7 @@ def test_a_stalled_stream_says_nothing_until_the_client_gives_up(simulator: Runn
     assert call["chunks"] == 2
 
 
-def test_hanging_up_stops_generation_and_is_recorded(simulator: Running) -> None:
+def test_a_disconnect_stops_generation_and_is_recorded(simulator: Running) -> None:
     simulator.http.post("/_control/speed", json={"speed": 1})
     try:
         body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Explain tides"}]}
@@ -262,7 +262,7 @@ def test_calls_show_usage_and_headers_without_credentials(simulator: Running) ->
     assert [call["model"] for call in simulator.calls(model="gpt-4o")] == ["gpt-4o"]
 
 
-def test_control_says_what_it_does_not_understand(simulator: Running) -> None:
+def test_control_names_unknown_fields(simulator: Running) -> None:
     assert simulator.http.get("/_control/health").json()["status"] == "ok"
     assert simulator.http.post("/_control/faults", json={"kind": "earthquake"}).status_code == 422
     assert simulator.http.post("/_control/faults", json={"kind": "cut", "when": 1}).status_code == 422

@@ -115,7 +115,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_wrong_value_anywhere_is_no_crash(path: str) -> None:
+async def test_a_wrong_value_anywhere_is_an_error_reply(path: str) -> None:
     app = create_app()
     assert await status_of(app, path, BODIES[path]) == 200
     refused = 0

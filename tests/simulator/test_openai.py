@@ -70,7 +70,7 @@ def test_chat_stream_has_role_first_and_usage_last(openai_client: openai.OpenAI)
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_chat_stream_ends_with_done_and_has_no_usage_unless_asked(simulator: Running) -> None:
+def test_chat_stream_ends_with_done_and_has_usage_on_request_only(simulator: Running) -> None:
     body = simulator.chat(prompt=QUESTION, stream=True).text
     assert body.endswith("data: [DONE]\n\n")
     assert '"usage"' not in body

@@ -176,7 +176,7 @@ def test_larger_models_say_more_and_are_slower() -> None:
     assert model("gpt-6-luna").tier < model("gpt-6.1-terra").tier < model("gpt-6.2-astra").tier
 
 
-def test_the_simulator_needs_nothing_else_of_ours() -> None:
+def test_the_simulator_imports_no_other_package_of_the_product() -> None:
     script = (
         "import sys, routing.simulator.app; "
         "ours = {'accounts', 'billing', 'routeplex_site', 'django'}; "
