@@ -32,13 +32,15 @@ WHOLE_NAMES = frozenset(
 )
 TEST_NAMES_MAY_SAY = frozenset({"asked", "bad"})
 PHRASES = re.compile(
-    r"\b(is none|as good as|all the same|by itself|comes to|for who|must bear|dearest|whoever|nobody|told)\b",
-    re.IGNORECASE,
+    r"\b(is none|"
+    r"(?i:as good as|all the same|by itself|comes to|for who|must bear|dearest|whoever|nobody|told))\b"
 )
 RIDDLES = re.compile(r"(What|Who|Whose|Whom|Whatever|Whichever|Whether)\b")
 
 # Names that a library, a protocol or published data fixes: (name, reason).
-FIXED_NAMES: dict[str, str] = {}
+FIXED_NAMES: dict[str, str] = {
+    "BadRequest": "HTTP's name of status 400, and the error code bad_request on the wire",
+}
 
 _EXEMPT_PARTS = ("/migrations/", "/node_modules/", "/.venv/")
 _NAME_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -107,11 +109,12 @@ def banned_name(name: str) -> bool:
 
 def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield the line and the name of each function, class, argument, variable and assigned attribute."""
+    django_views = _django_views(tree)
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield node.lineno, name
-            case ast.arg(arg=name) if not _django_view(name, node):
+            case ast.arg(arg=name) if node not in django_views:
                 yield node.lineno, name
             case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
                 yield node.lineno, name
@@ -123,9 +126,15 @@ def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def _django_view(name: str, argument: ast.arg) -> bool:
-    """Django and REST framework pass views to middleware, permissions and throttles under this name."""
-    return name == "view" and argument.annotation is not None and "View" in ast.unparse(argument.annotation)
+def _django_views(tree: ast.Module) -> set[ast.AST]:
+    """Return the arguments named `view` beside a `request`: Django and REST framework fix that name."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {
+        argument
+        for function in functions
+        for argument in function.args.args
+        if argument.arg == "view" and "request" in {other.arg for other in function.args.args}
+    }
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
