@@ -239,7 +239,7 @@ DRAIN_S = env.float("DRAIN_S", 0.0)
 UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Decimal(600))
 
 # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────
-# Uniform in [0, 1): which automatic decisions explore a near tie (docs/routing.md); 0 never explores.
+# Uniform in [0, 1): which automatic decisions explore a near tie (docs/strategies.md); 0 never explores.
 EXPLORATION_DRAW: Callable[[], float] = random.random
 
 # ── Providers ───────────────────────────────────────────────────────────────────────────────────────────

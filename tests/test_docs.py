@@ -55,7 +55,7 @@ def test_every_page_named_in_code_exists() -> None:
     rooms = ("accounts", "billing", "core", "routing", "routeplex_site", "bench", "templates", "tests")
     files = [ROOT / "Makefile", *(path for room in rooms for path in (ROOT / room).rglob("*.[ph][yt]*"))]
     named = {name for path in files if path.is_file() for name in _NAMED.findall(path.read_bytes())}
-    assert b"docs/routing.md" in named
+    assert b"docs/routing-lab.md" in named
     assert not [name for name in named if not (ROOT / name.decode()).exists()]
 
 

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from accounts import model_ids
 
-STRATEGIES = [  # docs/routing.md explains the five strategies
+STRATEGIES = [  # docs/strategies.md explains the five strategies
     ("auto", "Auto: the cheapest model that is good enough"),
     ("balanced", "Balanced: quality, cost and speed alike"),
     ("cost", "Cost: the cheapest that can do it"),

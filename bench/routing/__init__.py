@@ -1,4 +1,4 @@
-"""Judges routing by real outcomes: `python -m bench.routing --data DIR` (docs/routing.md)."""
+"""Judges routing by real outcomes: `python -m bench.routing --data DIR` (docs/routing-lab.md)."""
 
 from bench.routing.predictor import Predictor, load_predictor
 

@@ -18,10 +18,10 @@ from routing.decide.prediction import features
 
 Matrix = npt.NDArray[np.float64]
 
-DIMENSIONS = 6  # 3 to 10 give the same figures within their intervals (docs/routing.md)
+DIMENSIONS = 6  # 3 to 10 give the same figures within their intervals (docs/routing-lab.md)
 STEPS = 250
 RATE, RATE_OF_WEIGHTS = 0.03, 0.01
-# Prior precisions, chosen on folds of dev (docs/routing.md has the figures beside these).
+# Prior precisions, chosen on folds of dev (docs/routing-lab.md has the figures beside these).
 PRECISION = {
     "base": 0.25,
     "shift": 0.25,

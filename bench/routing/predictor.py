@@ -22,7 +22,7 @@ FAMILY_FLOOR = 0.01  # no family is ruled out by the classifier
 OWN_LEFT_OVER = 5.0  # the same of a model whose outcomes are known, against their information
 TOKEN_RIDGE = 300.0
 SHIPPED = 0.5  # weight of what ships in the log odds of models known by scores alone, or on strange prompts …
-SHIPPED_EVIDENT = 0.25  # … and of models whose outcomes are known, elsewhere (docs/routing.md)
+SHIPPED_EVIDENT = 0.25  # … and of models whose outcomes are known, elsewhere (docs/routing-lab.md)
 NEWTON_STEPS = 12
 FEWEST_OUTCOMES = 10  # of a model in a category for their mean to count as its score there
 
@@ -251,7 +251,7 @@ class Predictor:
         """How little evidence for any category a prompt shows that belongs to none.
 
         Each table in turn plays the stranger: its own categories are not asked. Distances (to the nearest
-        centre, to the nearest prompt, Mahalanobis's) tell known from strange less well (docs/routing.md).
+        centre, to the nearest prompt, Mahalanobis's) tell known from strange less well (docs/routing-lab.md).
         """
         own, others = [], []
         for table, x in zip(tables, scaled, strict=True):

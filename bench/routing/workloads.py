@@ -1,4 +1,4 @@
-"""The workloads routing is evaluated on, and their figures (docs/routing.md)."""
+"""The workloads routing is evaluated on, and their figures (docs/routing-lab.md)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ learning. For one account and one skill, an arm's mean difference is modelled as
 
 where w is the sum of the outcomes' weights, each its source's times 2^(−age / HALF_LIFE). `c` is common to
 all arms: this account's prompts are harder or easier than predicted. Without `c`, the arm in use would be
-blamed for hard prompts, and arms that were never tried would look better than they are (docs/routing.md).
+blamed for hard prompts, and arms that were never tried would look better than they are (docs/routing-lab.md).
 Only the posterior mean of `d` moves decisions, gated by the number of outcomes the account has for the model,
 and bounded. Predictions are taken without earlier learning, so that learning does not feed on itself.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-PSEUDO_COUNT, COMMON_COUNT = 60.0, 5.0  # outcomes; docs/routing.md compares other values
+PSEUDO_COUNT, COMMON_COUNT = 60.0, 5.0  # outcomes; docs/routing-lab.md compares other values
 HALF_LIFE = timedelta(days=30)
 BOUND = 0.15  # largest shift of P(success), however much evidence there is
 # Weights by source. Feedback counts fully. A matching JSON form does not make an answer right, and a repeated

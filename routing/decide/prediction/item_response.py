@@ -12,7 +12,7 @@ from routing.decide.prediction.artefact import Array, Fitted
 
 Row = npt.NDArray[np.float64]
 
-WEIGHT = 0.5  # 0.25 to 1 give the same figures within their intervals (docs/routing.md)
+WEIGHT = 0.5  # 0.25 to 1 give the same figures within their intervals (docs/routing-lab.md)
 
 
 def places(deviations: Row, fit: Fitted) -> Row:
