@@ -1,7 +1,7 @@
 """The root of every error a caller can see, and those about who is calling.
 
 An error carries what the doors need to render it: a stable code, an HTTP status and, where there is
-more to say, details. `routing/doors/shared/errors.py` is the one place that renders them.
+more to say, details. `Door.error_response` renders them.
 """
 
 from typing import Any, ClassVar
