@@ -35,9 +35,9 @@ class Phase(Enum):
     # in the chain. The answer is whole if it fits its hold, and cut if it grows beyond it.
     SHORT_ANSWER = "short answer"
 
-    # No candidate's expected answer fits what is left, though something is left. The decision is no longer
-    # bound by the budget, picks the cheapest candidate, and its answer is cut to the hold. A request whose
-    # shortest answer does not fit is refused here, and so is any request that a token limit stops earlier.
+    # No candidate's expected answer fits what is left, though something is left. The decision ignores the
+    # budget and picks the cheapest candidate, whose answer is cut to the hold; the caller is refused when not
+    # even a short answer fits. A token limit never leads here, because a cheaper model needs as many tokens.
     CHEAPEST_CUT = "cheapest, cut"
 
 
