@@ -5,4 +5,4 @@ from django.http import HttpRequest
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    return {"simulator": settings.SIMULATOR, "public_url": settings.PUBLIC_URL}
+    return {"simulator": settings.SIMULATOR}

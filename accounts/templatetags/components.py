@@ -13,10 +13,12 @@ from django import template
 from django.conf import settings
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
 from django.template import Context
+from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.safestring import SafeString, mark_safe
 
 from accounts.access import may_change
 
@@ -59,6 +61,46 @@ def table(content: str, label: str, classes: str = "table-cards") -> str:
 def dialog(content: str, id: str, title: str) -> str:  # noqa: A002 - named as the attribute it sets
     """`{% dialog id="help" title="Shortcuts" %}…{% enddialog %}`, opened by `<button data-dialog="help">`."""
     return render_to_string("components/dialog.html", {"content": content, "id": id, "title": title})
+
+
+class _StatNode(template.Node):
+    def __init__(
+        self,
+        label: FilterExpression,
+        classes: FilterExpression | None,
+        value: NodeList,
+        tone: FilterExpression | None,
+        note: NodeList,
+    ) -> None:
+        self.label, self.classes, self.value, self.tone, self.note = label, classes, value, tone, note
+
+    def render(self, context: Context) -> SafeString:
+        parts = {
+            "label": self.label.resolve(context),
+            "classes": self.classes.resolve(context) if self.classes else "",
+            "value": mark_safe(self.value.render(context).strip()),  # noqa: S308 - rendered by templates
+            "tone": self.tone.resolve(context) if self.tone else "",
+            "note": mark_safe(self.note.render(context).strip()),  # noqa: S308
+        }
+        return render_to_string("components/stat.html", parts)
+
+
+@register.tag
+def stat(parser: Parser, token: Token) -> _StatNode:
+    """A figure: `{% stat "Spend" %}{% money usd %}{% note tone %}note{% endstat %}`.
+
+    A second argument adds classes to the value. The note and its tone (good, warn, bad) are optional.
+    """
+    label, *classes = [parser.compile_filter(bit) for bit in token.split_contents()[1:]]
+    value = parser.parse(("note", "endstat"))
+    tag, *tone = parser.next_token().split_contents()
+    note = NodeList()
+    if tag == "note":
+        note = parser.parse(("endstat",))
+        parser.delete_first_token()
+    return _StatNode(
+        label, classes[0] if classes else None, value, parser.compile_filter(tone[0]) if tone else None, note
+    )
 
 
 @register.inclusion_tag("components/forms/field.html")

@@ -95,7 +95,7 @@ def secret(request: HttpRequest, pk: int) -> HttpResponse:
             new_secret = channels.rotate_secret(channel)
             record(current_account(request), current_person(request), "channel.rotated", channel.name)
         return _show_secret(request, channel, new_secret)
-    return _confirm(request, "Make a new secret", "billing/_channel_secret.html", None, channel=channel)
+    return _confirm(request, "Create a new secret", "billing/_channel_secret.html", None, channel=channel)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -137,6 +137,12 @@ def plain(value: Decimal | None) -> str:
 
 
 @register.filter
+def negative_tone(value: Decimal | None) -> str:
+    """The CSS class of a loss: "bad" below zero."""
+    return "bad" if value is not None and value < 0 else ""
+
+
+@register.filter
 def add_px(value: float, offset: float) -> float:
     """SVG coordinates: `add` truncates, this does not."""
     return round(value + offset, 1)

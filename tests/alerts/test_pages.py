@@ -67,7 +67,7 @@ def test_holds_alive_now_are_listed(page: Client, account: Account, key: ApiKey)
         held_tokens=4321, trace={},
     )  # fmt: skip
     shown = text_of(page)
-    assert "1 request under way holds $0.0125 and 4,321 tokens" in shown
+    assert "1 open request holds $0.0125 and 4,321 tokens" in shown
     assert "req_alive" in shown
     assert "01234567" in shown
 

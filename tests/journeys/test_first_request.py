@@ -101,7 +101,7 @@ def test_the_list_is_live(person: Page, server: str) -> None:
     person.wait_for_load_state()
     person.keyboard.press("j")
     person.keyboard.press("Enter")
-    expect(person.get_by_text("What would flip it")).to_be_visible()
+    expect(person.get_by_text("What would change the choice")).to_be_visible()
     assert second in person.url
 
 
@@ -119,7 +119,7 @@ def test_pages_read_without_script(browser: Browser, person: Page, server: str) 
     expect(page.locator(f"#row-{answer.json()['data']['id']}")).to_be_visible()
     page.get_by_role("button", name="Apply").click()
     page.locator("#rows a").first.click()
-    expect(page.get_by_text("What would flip it")).to_be_visible()
+    expect(page.get_by_text("What would change the choice")).to_be_visible()
     page.goto(f"{server}/models/")
     page.locator("details.model summary").first.click()
     expect(page.get_by_text("Expected success by skill").first).to_be_visible()

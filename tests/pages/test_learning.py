@@ -65,7 +65,7 @@ def test_the_export_has_all_of_it(page: Client, taught: Account) -> None:
 
 def test_a_viewer_looks_but_does_not_change(page: Client, taught: Account) -> None:
     Member.objects.update(role=Member.Role.VIEWER)
-    assert "Forget everything" not in shown(page)
+    assert "Delete everything" not in shown(page)
     assert page.post("/learning/mode", {"mode": "off"}).status_code == 403
     assert page.post("/learning/forget").status_code == 403
     assert mode_of(taught.pk) == Mode.ON

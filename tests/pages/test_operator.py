@@ -265,7 +265,7 @@ def test_an_open_circuit_shows_why_and_for_how_long(
     breaker.failed(facts, failure, time.monotonic())
     page = shown(staff)
     assert "auth: wrong key; tried again in 300 s" in page
-    assert "An operator has to mend this" in page
+    assert "An operator must fix this" in page
     assert staff.get("/operator/").context["providers"][0].status == "down"
 
 

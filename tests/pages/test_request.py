@@ -132,7 +132,7 @@ def test_an_open_request_shows_what_is_known_and_looks_again(page: Client, make_
         1, status="open", served_model="", cost_usd=None, baseline_usd=None, latency_ms=None, unit_prices=None
     )
     shown = content(page, row)
-    assert "Still being answered" in shown
+    assert "Still running" in shown
     assert 'hx-trigger="every 2s"' in shown
     assert 'hx-trigger="every 2s"' not in content(page, make_request(2))
 

@@ -251,7 +251,7 @@ class TestPages:
         return client
 
     def test_before_the_first_it_says_when_one_comes(self, page: Client) -> None:
-        assert "within an hour after each month" in page.get("/statements/").content.decode()
+        assert "within an hour after the end of each month" in page.get("/statements/").content.decode()
 
     def test_the_list_and_one(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))

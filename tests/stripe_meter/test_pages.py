@@ -57,7 +57,7 @@ class TestOff:
 class TestThePage:
     def test_an_owner_goes_to_stripe_and_comes_back(self, books: Books, stripe: Stripe, page: Client) -> None:
         text = page.get("/billing/").content.decode()
-        assert "does not pay by Stripe yet" in text
+        assert "does not pay through Stripe yet" in text
         assert "/billing/" in page.get("/statements/").content.decode()
         assert page.post("/billing/checkout/")["Location"] == "https://checkout.stripe.com/c/1"
         customer = StripeCustomer.objects.get(account=books.account)
@@ -102,7 +102,7 @@ class TestThePage:
         subscribed(books).events.create(identifier="zebra", micro_usd=1, used_at=START)
         text = browser(Books(), Member.Role.OWNER).get("/billing/").content.decode()
         assert "zebra" not in text
-        assert "does not pay by Stripe yet" in text
+        assert "does not pay through Stripe yet" in text
 
 
 class TestMessages:

@@ -57,6 +57,10 @@ class Savings:
         return self.baseline - self.paid
 
     @property
+    def label(self) -> str:
+        return "Paid more" if self.saved < 0 else "Saved"
+
+    @property
     def share(self) -> float | None:
         return float(self.saved / self.baseline) if self.baseline else None
 
