@@ -1,4 +1,4 @@
-"""Decode a request body into its struct and, on rejection, name every wrong field.
+"""Decodes a request body into its struct and, on rejection, names every wrong field.
 
 msgspec decides whether a body is taken, in one pass of compiled code, but names only the first fault. For a
 body it rejects, and only then, `convert` walks the same type information again and collects all faults. Both
@@ -22,7 +22,7 @@ _MAX_FLOAT = int(sys.float_info.max)
 def read_by(
     parser: Callable[[Any, FieldErrors, str], Any], schema: dict[str, Any], description: str | None = None
 ) -> Meta:
-    """Annotation of an `Any` field: the function that reads it, and its schema in the OpenAPI document."""
+    """Annotate a field with the function that parses it and with its schema in the OpenAPI document."""
     return Meta(description=description, extra_json_schema=schema, extra={"parser": parser})
 
 
@@ -33,7 +33,9 @@ def convert(raw: Any, struct: type[_Struct]) -> _Struct:
     except msgspec.ValidationError as error:
         errors = FieldErrors()
         check(raw, struct, errors)
-        if not errors.details:  # cannot happen while the walk agrees with msgspec, which a test holds it to
+        if (
+            not errors.details
+        ):  # impossible while the walk agrees with msgspec, as tests/doors/test_schema.py checks
             errors.add("", str(error))
         raise errors.error() from None
 
@@ -151,7 +153,7 @@ def _size_fault(
 def _bounds_fault(
     verb: str, value: float, least: float | None, most: float | None, unit: str = ""
 ) -> str | None:
-    """The fault of a value outside its bounds, both inclusive; None when it is inside."""
+    """The message for a value outside its bounds, both inclusive; None when it is inside."""
     if (least is None or value >= least) and (most is None or value <= most):
         return None
     if least is not None and most is not None:

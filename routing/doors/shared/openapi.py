@@ -1,6 +1,6 @@
-"""The OpenAPI document of msgspec structs: `extend_schema(request=SomeStruct)` documents the struct.
+"""Documents msgspec structs in the OpenAPI document: `extend_schema(request=SomeStruct)` just works.
 
-What the OpenAI-shaped doors say of their errors is here too, as they share it.
+The error schema of both OpenAI-shaped doors is here too, because doors do not import each other.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ JSON = "application/json"
 ERROR_STATUSES = (400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504)
 Responses = dict[tuple[int, str], Any]
 _REFERENCE = "#/components/schemas/"
-# What OpenAPI 3.0 does not know, or what only repeats the name of the component
+# Keywords that OpenAPI 3.0 does not have, or that only repeat the name of the component
 _LEFT_OUT = ("title", "propertyNames")
 
 
@@ -43,8 +43,9 @@ def answers(struct: type[msgspec.Struct], *, streams: bool = False) -> Responses
     return {(200, JSON): struct} | ({(200, "text/event-stream"): str} if streams else {})
 
 
-def errors(struct: type[msgspec.Struct], statuses: tuple[int, ...] = ERROR_STATUSES) -> Responses:
-    return {(status, JSON): struct for status in statuses}
+def errors(struct: type[msgspec.Struct]) -> Responses:
+    """The responses of every status in `ERROR_STATUSES`, all with the same body."""
+    return {(status, JSON): struct for status in ERROR_STATUSES}
 
 
 OPENAI_ERRORS = errors(OpenAIError)
@@ -68,14 +69,13 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         }
         own = components.pop(self.target.__name__)
         for name, schema in components.items():
-            component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)  # type: ignore[no-untyped-call]
             component = ResolvedComponent(name, "schemas", schema, name)  # type: ignore[no-untyped-call]
             auto_schema.registry.register_on_missing(component)
         return own
 
 
 def _to_openapi(schema: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0's form of a JSON Schema by msgspec.
+    """Convert a JSON Schema by msgspec to OpenAPI 3.0.
 
     JSON Schema has a type for null, OpenAPI 3.0 the keyword `nullable`. Enums are written out where they are
     used: drf-spectacular names them after their field and moves them into components.
@@ -101,7 +101,7 @@ def _to_openapi(schema: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]
         result["properties"] = {
             name: _to_openapi(inner, enums) for name, inner in result["properties"].items()
         }
-    if result.get("required") == []:  # OpenAPI wants at least one name
+    if result.get("required") == []:  # OpenAPI requires at least one name
         del result["required"]
     for keyword in _LEFT_OUT:
         result.pop(keyword, None)
