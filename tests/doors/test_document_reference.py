@@ -170,5 +170,5 @@ def test_a_changed_field_would_be_noticed(
     before = documents[0]
     changed = json.loads(json.dumps(before))
     changed["components"]["schemas"]["Messages"]["properties"]["model"][keyword] = value
-    found = list(_differences(_operations(before), _operations(changed)))
-    assert [(name, new) for _, name, _, new in found] == [(keyword, value)]
+    differences = list(_differences(_operations(before), _operations(changed)))
+    assert [(name, new) for _, name, _, new in differences] == [(keyword, value)]

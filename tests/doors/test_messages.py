@@ -53,20 +53,20 @@ def test_a_message(client: anthropic.Anthropic, model: str) -> None:
         assert message.model == model
 
 
-def test_a_bearer_token_is_as_good_as_an_x_api_key(server: str, api_key: str) -> None:
+def test_a_bearer_token_works_like_an_x_api_key(server: str, api_key: str) -> None:
     client = anthropic.Anthropic(base_url=server, auth_token=api_key, api_key=None, max_retries=0)
     assert client.messages.create(**asking()).content
 
 
 @pytest.mark.parametrize("model", WIRES)
 def test_a_raw_stream_has_the_events_in_order(client: anthropic.Anthropic, model: str) -> None:
-    told = list(client.messages.create(stream=True, **asking(model)))
-    kinds = [event.type for event in told]
+    events = list(client.messages.create(stream=True, **asking(model)))
+    kinds = [event.type for event in events]
     assert kinds[:2] == ["message_start", "content_block_start"]  # the client swallows pings
     assert set(kinds[2:-3]) == {"content_block_delta"}
     assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
-    assert told[0].message.usage.input_tokens > 0  # type: ignore[union-attr]
-    assert told[-2].usage.output_tokens > 0  # type: ignore[union-attr]
+    assert events[0].message.usage.input_tokens > 0  # type: ignore[union-attr]
+    assert events[-2].usage.output_tokens > 0  # type: ignore[union-attr]
 
 
 def test_a_stream_names_its_events_and_pings(http: httpx.Client) -> None:
@@ -98,11 +98,11 @@ def test_a_tool_loop_with_two_calls_at_once(client: anthropic.Anthropic, model: 
     fields = asking(model, messages=[ASK_WEATHER], tools=[WEATHER])
     if streamed:
         with client.messages.stream(**fields) as stream:
-            said = stream.get_final_message()
+            first = stream.get_final_message()
     else:
-        said = client.messages.create(**fields)
-    assert said.stop_reason == "tool_use"
-    calls = [block for block in said.content if block.type == "tool_use"]
+        first = client.messages.create(**fields)
+    assert first.stop_reason == "tool_use"
+    calls = [block for block in first.content if block.type == "tool_use"]
     assert [call.input for call in calls] == [{"city": "Paris"}, {"city": "London"}]
     results = [
         {"type": "tool_result", "tool_use_id": calls[0].id, "content": "4 °C"},
@@ -113,9 +113,9 @@ def test_a_tool_loop_with_two_calls_at_once(client: anthropic.Anthropic, model: 
             "is_error": True,
         },
     ]
-    said_back = {"role": "assistant", "content": said.content}
+    turn = {"role": "assistant", "content": first.content}
     last = {"role": "user", "content": [*results, {"type": "text", "text": "Be brief."}]}
-    after = client.messages.create(**asking(model, messages=[ASK_WEATHER, said_back, last], tools=[WEATHER]))
+    after = client.messages.create(**asking(model, messages=[ASK_WEATHER, turn, last], tools=[WEATHER]))
     assert after.stop_reason == "end_turn"
     assert after.content[0].type == "text"
 
@@ -133,8 +133,8 @@ def test_a_tool_loop_with_two_calls_at_once(client: anthropic.Anthropic, model: 
 )
 def test_every_choice_of_tools(client: anthropic.Anthropic, model: str, choice: Any, called: bool) -> None:
     fields = asking(model, messages=[ASK_WEATHER], tools=[WEATHER], tool_choice=choice)
-    said = client.messages.create(**fields)
-    calls = [block for block in said.content if block.type == "tool_use"]
+    first = client.messages.create(**fields)
+    calls = [block for block in first.content if block.type == "tool_use"]
     assert bool(calls) is called
     if "disable_parallel_tool_use" in choice:
         assert len(calls) == 1
@@ -142,33 +142,33 @@ def test_every_choice_of_tools(client: anthropic.Anthropic, model: str, choice: 
 
 @pytest.mark.parametrize("model", THINKERS)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_thinking_comes_back_unchanged_to_who_made_it(
+def test_thinking_comes_back_unchanged_to_its_provider(
     client: anthropic.Anthropic, model: str, streamed: bool
 ) -> None:
     fields = asking(model, messages=[ASK_WEATHER], tools=[WEATHER], thinking={"type": "adaptive"})
     if streamed:
         with client.messages.stream(**fields) as stream:
-            said = stream.get_final_message()
+            first = stream.get_final_message()
     else:
-        said = client.messages.create(**fields)
+        first = client.messages.create(**fields)
     results = [
         {"type": "tool_result", "tool_use_id": block.id, "content": "4 °C"}
-        for block in said.content
+        for block in first.content
         if block.type == "tool_use"
     ]
     messages = [
         ASK_WEATHER,
-        {"role": "assistant", "content": said.content},
+        {"role": "assistant", "content": first.content},
         {"role": "user", "content": results},
     ]
     after = client.messages.create(**fields | {"messages": messages})
-    kept = {one["parameter"]: one for one in after.x_routeplex["fidelity"]["parameters"]}  # type: ignore[attr-defined]
-    assert kept["reasoning"]["verdict"] == "honoured"
-    thoughts = [block for block in said.content if block.type == "thinking"]
+    receipts = {entry["parameter"]: entry for entry in after.x_routeplex["fidelity"]["parameters"]}  # type: ignore[attr-defined]
+    assert receipts["reasoning"]["verdict"] == "honoured"
+    thoughts = [block for block in first.content if block.type == "thinking"]
     if model != "gemini-3.5-flash":  # whose calls carry it
         assert thoughts
         assert all(block.signature for block in thoughts)
-        assert said.content[0].type == "thinking"
+        assert first.content[0].type == "thinking"
 
 
 def test_streamed_and_whole_thinking_are_the_same(client: anthropic.Anthropic) -> None:
@@ -181,7 +181,7 @@ def test_streamed_and_whole_thinking_are_the_same(client: anthropic.Anthropic) -
     ]
 
 
-def test_thinking_is_not_shown_to_who_did_not_ask_for_it(client: anthropic.Anthropic) -> None:
+def test_thinking_is_shown_only_on_request(client: anthropic.Anthropic) -> None:
     for model in THINKERS:
         assert [block.type for block in client.messages.create(**asking(model)).content] == ["text"]
 
@@ -290,8 +290,8 @@ def test_a_stream_that_breaks_off_ends_with_an_error(http: httpx.Client, simulat
     response = http.post("/v1/messages", json=asking(stream=True), headers={"X-RoutePlex-Rescue": "false"})
     name, data = response.text.removesuffix("\n\n").split("\n\n")[-1].split("\n")
     assert name == "event: error"
-    told = json.loads(data.removeprefix("data: "))
-    assert (told["type"], told["error"]["type"]) == ("error", "api_error")
+    event = json.loads(data.removeprefix("data: "))
+    assert (event["type"], event["error"]["type"]) == ("error", "api_error")
 
 
 def test_a_cut_stream_is_rescued(client: anthropic.Anthropic, simulator: Simulator) -> None:
@@ -301,7 +301,7 @@ def test_a_cut_stream_is_rescued(client: anthropic.Anthropic, simulator: Simulat
     assert final.stop_reason == "end_turn"
     assert [block.type for block in final.content] == ["text"]
     row = "req_" + final.id.removeprefix("msg_")
-    assert [one.outcome for one in Attempt.objects.filter(request_id=row).order_by("number")] == [
+    assert [attempt.outcome for attempt in Attempt.objects.filter(request_id=row).order_by("number")] == [
         "partial",
         "ok",
     ]
@@ -310,10 +310,10 @@ def test_a_cut_stream_is_rescued(client: anthropic.Anthropic, simulator: Simulat
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_same_key_is_answered_once(http: httpx.Client, account: Any, stream: bool) -> None:
     headers = {"Idempotency-Key": f"messages-{stream}"}
-    one, two = (http.post("/v1/messages", json=asking(stream=stream), headers=headers) for _ in range(2))
-    assert one.content == two.content
-    assert two.headers["idempotency-replayed"] == "true"
-    assert two.headers["request-id"] == one.headers["request-id"]
+    first, second = (http.post("/v1/messages", json=asking(stream=stream), headers=headers) for _ in range(2))
+    assert first.content == second.content
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.headers["request-id"] == first.headers["request-id"]
     assert Request.objects.filter(account_id=account.pk).count() == 1
 
 

@@ -44,7 +44,7 @@ def row_of(response: Any) -> Request:
     return Request.objects.get(pk="req_" + response.id.removeprefix("resp_"))
 
 
-def told(response: httpx.Response) -> list[dict[str, Any]]:
+def events_of(response: httpx.Response) -> list[dict[str, Any]]:
     """The events of a stream, each of the shape the client's types demand, numbered without a gap."""
     assert response.headers["content-type"] == "text/event-stream"
     assert response.content.isascii()
@@ -85,19 +85,19 @@ def test_the_raw_body_has_the_types_of_the_client(http: httpx.Client, model: str
 
 @pytest.mark.parametrize("model", WIRES)
 def test_a_stream_of_text_has_the_events_in_order(http: httpx.Client, model: str) -> None:
-    events = told(http.post("/v1/responses", json={"model": model, "input": QUESTION, "stream": True}))
+    events = events_of(http.post("/v1/responses", json={"model": model, "input": QUESTION, "stream": True}))
     kinds = [event["type"].removeprefix("response.") for event in events]
     assert kinds[:2] == ["created", "in_progress"]
     assert kinds[-1] == "completed"
-    said = kinds[kinds.index("content_part.added") - 1 : -1]
-    assert said[:2] == ["output_item.added", "content_part.added"]
-    last = said.index("output_text.done")
-    assert set(said[2:last]) == {"output_text.delta"}
-    assert said[last : last + 3] == ["output_text.done", "content_part.done", "output_item.done"]
+    text_kinds = kinds[kinds.index("content_part.added") - 1 : -1]
+    assert text_kinds[:2] == ["output_item.added", "content_part.added"]
+    last = text_kinds.index("output_text.done")
+    assert set(text_kinds[2:last]) == {"output_text.delta"}
+    assert text_kinds[last : last + 3] == ["output_text.done", "content_part.done", "output_item.done"]
     final = events[-1]["response"]
-    text = "".join(one["delta"] for one in events if one["type"] == "response.output_text.delta")
+    text = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     assert text == ANSWER
-    done = [one["item"] for one in events if one["type"] == "response.output_item.done"]
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     assert final["output"] == done
     assert final["usage"]["total_tokens"] > 0
 
@@ -105,22 +105,23 @@ def test_a_stream_of_text_has_the_events_in_order(http: httpx.Client, model: str
 def test_a_stream_of_calls_has_the_events_in_order(http: httpx.Client) -> None:
     fields = {"model": "gpt-4.1-mini", "input": [ASK_WEATHER], "tools": [WEATHER], "stream": True}
     kinds = [
-        event["type"].removeprefix("response.") for event in told(http.post("/v1/responses", json=fields))
+        event["type"].removeprefix("response.")
+        for event in events_of(http.post("/v1/responses", json=fields))
     ]
     merged = [kind for kind, before in zip(kinds, ["", *kinds], strict=False) if kind != before]
-    one = [
+    per_call = [
         "output_item.added",
         "function_call_arguments.delta",
         "function_call_arguments.done",
         "output_item.done",
     ]
-    assert merged == ["created", "in_progress", *one, *one, "completed"]
+    assert merged == ["created", "in_progress", *per_call, *per_call, "completed"]
 
 
 @pytest.mark.parametrize("model", ["auto", *WIRES])
 def test_the_stream_helper(client: openai.OpenAI, model: str) -> None:
     with client.responses.stream(model=model, input=QUESTION) as stream:
-        text = "".join(one.delta for one in stream if one.type == "response.output_text.delta")
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
         final = stream.get_final_response()
     assert text == final.output_text == ANSWER
     assert row_of(final).status == "succeeded"
@@ -151,10 +152,10 @@ def test_a_tool_loop_with_two_calls_at_once(client: openai.OpenAI, model: str, s
     fields: dict[str, Any] = {"model": model, "tools": [WEATHER]}
     if streamed:
         with client.responses.stream(input=[ASK_WEATHER], **fields) as stream:
-            said: Any = stream.get_final_response()
+            first: Any = stream.get_final_response()
     else:
-        said = client.responses.create(input=[ASK_WEATHER], **fields)
-    calls = [item for item in said.output if item.type == "function_call"]
+        first = client.responses.create(input=[ASK_WEATHER], **fields)
+    calls = [item for item in first.output if item.type == "function_call"]
     assert [json.loads(call.arguments) for call in calls] == [{"city": "Paris"}, {"city": "London"}]
     results = [
         {"type": "function_call_output", "call_id": calls[0].call_id, "output": "4 °C"},
@@ -164,7 +165,7 @@ def test_a_tool_loop_with_two_calls_at_once(client: openai.OpenAI, model: str, s
             "output": [{"type": "input_text", "text": "5 °C"}],
         },
     ]
-    output = [item.model_dump(exclude={"parsed_arguments"}, exclude_none=True) for item in said.output]
+    output = [item.model_dump(exclude={"parsed_arguments"}, exclude_none=True) for item in first.output]
     after = client.responses.create(input=[ASK_WEATHER, *output, *results], **fields)
     assert after.status == "completed"
     assert after.output_text
@@ -181,15 +182,15 @@ def test_a_tool_loop_with_two_calls_at_once(client: openai.OpenAI, model: str, s
     ],
 )
 def test_every_choice_of_tools(client: openai.OpenAI, model: str, choice: Any, called: bool) -> None:
-    said = client.responses.create(
+    first = client.responses.create(
         model=model, input=[ASK_WEATHER], tools=[WEATHER], tool_choice=choice, parallel_tool_calls=False
     )
-    assert [item.type for item in said.output if item.type == "function_call"] == ["function_call"] * called
+    assert [item.type for item in first.output if item.type == "function_call"] == ["function_call"] * called
 
 
 @pytest.mark.parametrize("model", THINKERS)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_reasoning_goes_back_to_who_made_it(client: openai.OpenAI, model: str, streamed: bool) -> None:
+def test_reasoning_goes_back_to_its_provider(client: openai.OpenAI, model: str, streamed: bool) -> None:
     fields: dict[str, Any] = {
         "model": model,
         "tools": [WEATHER],
@@ -199,35 +200,35 @@ def test_reasoning_goes_back_to_who_made_it(client: openai.OpenAI, model: str, s
     }
     if streamed:
         with client.responses.stream(input=[ASK_WEATHER], **fields) as stream:
-            said: Any = stream.get_final_response()
+            first: Any = stream.get_final_response()
     else:
-        said = client.responses.create(input=[ASK_WEATHER], **fields)
-    output = [item.model_dump(exclude={"parsed_arguments"}, exclude_none=True) for item in said.output]
+        first = client.responses.create(input=[ASK_WEATHER], **fields)
+    output = [item.model_dump(exclude={"parsed_arguments"}, exclude_none=True) for item in first.output]
     results = [
         {"type": "function_call_output", "call_id": item.call_id, "output": "4 °C"}
-        for item in said.output
+        for item in first.output
         if item.type == "function_call"
     ]
     extra: Any = client.responses.create(input=[ASK_WEATHER, *output, *results], **fields).model_extra
-    kept = {one["parameter"]: one for one in extra["x_routeplex"]["fidelity"]["parameters"]}
-    assert kept["reasoning"]["verdict"] == "honoured"
+    receipts = {entry["parameter"]: entry for entry in extra["x_routeplex"]["fidelity"]["parameters"]}
+    assert receipts["reasoning"]["verdict"] == "honoured"
     if model != "gemini-3.5-flash":  # whose calls carry it
-        assert said.output[0].type == "reasoning"
-        assert said.output[0].encrypted_content
+        assert first.output[0].type == "reasoning"
+        assert first.output[0].encrypted_content
 
 
-def test_a_summary_of_reasoning_is_for_who_asks_for_it(http: httpx.Client) -> None:
+def test_a_reasoning_summary_is_shown_only_on_request(http: httpx.Client) -> None:
     fields = {"model": "claude-opus-5", "input": QUESTION, "stream": True, "reasoning": {"effort": "high"}}
     shown = {"reasoning": {"effort": "high", "summary": "auto"}}
-    asked = told(http.post("/v1/responses", json=fields | shown))
-    kinds = [event["type"] for event in asked]
+    summarised = events_of(http.post("/v1/responses", json=fields | shown))
+    kinds = [event["type"] for event in summarised]
     order = ["part.added", "text.delta", "text.done", "part.done"]
-    places = [kinds.index(f"response.reasoning_summary_{one}") for one in order]
+    places = [kinds.index(f"response.reasoning_summary_{name}") for name in order]
     assert places == sorted(places)
-    item = asked[-1]["response"]["output"][0]
-    spelled = "".join(one["delta"] for one in asked if one["type"].endswith("summary_text.delta"))
+    item = summarised[-1]["response"]["output"][0]
+    spelled = "".join(event["delta"] for event in summarised if event["type"].endswith("summary_text.delta"))
     assert item["summary"] == [{"type": "summary_text", "text": spelled}]
-    silent = told(http.post("/v1/responses", json=fields))
+    silent = events_of(http.post("/v1/responses", json=fields))
     assert not any("reasoning_summary" in event["type"] for event in silent)
     assert silent[-1]["response"]["output"][0]["summary"] == []
 
@@ -258,12 +259,12 @@ def test_an_answer_cut_by_its_limit_is_incomplete(http: httpx.Client) -> None:
     whole = http.post("/v1/responses", json=fields).json()
     assert (whole["status"], whole["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
     assert whole["output"][-1]["status"] == "incomplete"
-    events = told(http.post("/v1/responses", json=fields | {"stream": True}))
+    events = events_of(http.post("/v1/responses", json=fields | {"stream": True}))
     assert events[-1]["type"] == "response.incomplete"
     assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
-def test_what_only_openai_knows_reaches_openai_alone(http: httpx.Client, simulator: Simulator) -> None:
+def test_parameters_of_openai_alone_reach_only_openai(http: httpx.Client, simulator: Simulator) -> None:
     for model in WIRES:
         fields = {"model": model, "input": QUESTION, "prompt_cache_key": "k", "metadata": {"team": "x"}}
         assert http.post("/v1/responses", json=fields).status_code == 200
@@ -273,7 +274,7 @@ def test_what_only_openai_knows_reaches_openai_alone(http: httpx.Client, simulat
 def test_a_stream_that_breaks_off_fails(http: httpx.Client, simulator: Simulator) -> None:
     simulator.fault(kind="cut", after_chunks=2, count=9)
     fields = {"model": "auto", "input": QUESTION, "stream": True}
-    last = told(http.post("/v1/responses", json=fields, headers={"X-RoutePlex-Rescue": "false"}))[-1]
+    last = events_of(http.post("/v1/responses", json=fields, headers={"X-RoutePlex-Rescue": "false"}))[-1]
     assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
     assert last["response"]["error"]["code"] == "server_error"
 
@@ -284,16 +285,16 @@ def test_a_cut_stream_is_rescued(client: openai.OpenAI, simulator: Simulator) ->
         final = stream.get_final_response()
     assert [item.type for item in final.output if item.type != "reasoning"] == ["message"]
     attempts = Attempt.objects.filter(request_id=row_of(final).pk).order_by("number")
-    assert [one.outcome for one in attempts] == ["partial", "ok"]
+    assert [attempt.outcome for attempt in attempts] == ["partial", "ok"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_same_key_is_answered_once(http: httpx.Client, account: Any, stream: bool) -> None:
     headers = {"Idempotency-Key": f"responses-{stream}"}
     fields = {"model": "auto", "input": QUESTION, "stream": stream}
-    one, two = (http.post("/v1/responses", json=fields, headers=headers) for _ in range(2))
-    assert one.content == two.content
-    assert two.headers["idempotency-replayed"] == "true"
+    first, second = (http.post("/v1/responses", json=fields, headers=headers) for _ in range(2))
+    assert first.content == second.content
+    assert second.headers["idempotency-replayed"] == "true"
     assert Request.objects.filter(account_id=account.pk).count() == 1
 
 
@@ -323,7 +324,7 @@ def test_typed_errors(server: str, client: openai.OpenAI, simulator: Simulator, 
         {"prompt": {"id": "pmpt_1"}},
     ],
 )
-def test_what_needs_a_memory_is_refused(client: openai.OpenAI, fields: Any) -> None:
+def test_parameters_that_need_stored_state_are_refused(client: openai.OpenAI, fields: Any) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.create(model="auto", input=QUESTION, **fields)
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(fields)))

@@ -99,7 +99,7 @@ CHATS: list[Any] = [native_schema.NativeChat, openai_schema.OpenAIChat]
 
 
 def _is_explained(struct: Any, body: dict[str, Any]) -> bool:
-    """Whether the walk over the type information has something to say against the body."""
+    """Return whether the walk over the type information finds a fault in the body."""
     errors = FieldErrors()
     fields.check(body, struct, errors)
     assert all(error["field"] and error["message"] for error in errors.details)
@@ -107,7 +107,7 @@ def _is_explained(struct: Any, body: dict[str, Any]) -> bool:
 
 
 def _accepted(struct: Any, body: dict[str, Any]) -> bool:
-    """By the struct and, for what it leaves to them, the parsers."""
+    """Return whether msgspec takes the body and the parsers take its `Any` fields."""
     try:
         sent = msgspec.convert(body, struct)
     except msgspec.ValidationError:
@@ -229,11 +229,11 @@ def test_the_responses_door_knows_the_other_apis_parameters() -> None:
 
 @given(VALUES)
 @settings(max_examples=300, deadline=None)
-def test_the_parsers_take_anything_and_say_where(value: Any) -> None:
+def test_the_parsers_never_fail_and_name_the_field(value: Any) -> None:
     for read in (messages, tools, tool_choice, stop, response_format):
         errors = FieldErrors()
         read(value, errors)
-        assert all(one["field"].startswith(read.__name__) and one["message"] for one in errors.details)
+        assert all(error["field"].startswith(read.__name__) and error["message"] for error in errors.details)
 
 
 @pytest.mark.parametrize(
@@ -310,9 +310,9 @@ BLOCKS = st.recursive(
 )
 @given(value=BLOCKS)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_other_doors_parsers_take_anything_and_say_where(read: Any, value: Any) -> None:
-    said = [[{"role": role, "content": [value]}] for role in ("user", "assistant")]
-    for sent in (value, [value], *said):
+def test_the_other_doors_parsers_never_fail_and_name_the_field(read: Any, value: Any) -> None:
+    messages = [[{"role": role, "content": [value]}] for role in ("user", "assistant")]
+    for sent in (value, [value], *messages):
         errors = FieldErrors()
         read(sent, errors, "there")
-        assert all(one["field"].startswith("there") and one["message"] for one in errors.details)
+        assert all(error["field"].startswith("there") and error["message"] for error in errors.details)

@@ -15,7 +15,7 @@ ASK: dict[str, Any] = {"role": "user", "content": "Use the query tool for all us
 QUERY = {"name": "query", "description": "Asks the database"}
 GRAMMAR = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "SELECT .*"}}
 CUSTOM = {"type": "custom", "custom": QUERY | {"format": GRAMMAR}}
-LOOK = {"name": "look", "description": "Looks", "parameters": {"type": "object", "properties": {}}}
+OTHER_FUNCTION = {"name": "look", "description": "Looks", "parameters": {"type": "object", "properties": {}}}
 FUNCTIONS = [{"name": "query", "parameters": {"type": "object", "properties": {"table": {"type": "string"}}}}]
 
 
@@ -24,7 +24,7 @@ def client(server: str, api_key: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{server}/v1", api_key=api_key, max_retries=0)
 
 
-def asked(model: str, *messages: Any, **fields: Any) -> dict[str, Any]:
+def fields_for(model: str, *messages: Any, **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": [ASK, *messages]} | fields
 
 
@@ -40,27 +40,27 @@ def chunks(client: openai.OpenAI, **fields: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_custom_tool_is_called_with_free_text_and_takes_its_result(
-    client: openai.OpenAI, model: str
-) -> None:
-    said = client.chat.completions.create(**asked(model, tools=[CUSTOM])).choices[0]
-    assert said.finish_reason == "tool_calls"
-    (call,) = said.message.tool_calls or []
+def test_a_custom_tool_is_called_with_text_and_gets_its_result(client: openai.OpenAI, model: str) -> None:
+    choice = client.chat.completions.create(**fields_for(model, tools=[CUSTOM])).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    (call,) = choice.message.tool_calls or []
     assert call.type == "custom"
     assert call.custom.name == "query"
     assert call.custom.input
     assert not call.custom.input.startswith("{")
     pieces = [
-        one
-        for delta in chunks(client, **asked(model, tools=[CUSTOM]))
-        for one in delta.model_dump()["tool_calls"] or []
+        piece
+        for delta in chunks(client, **fields_for(model, tools=[CUSTOM]))
+        for piece in delta.model_dump()["tool_calls"] or []
     ]
     assert pieces[0]["type"] == "custom"
     assert pieces[0]["custom"]["name"] == "query"
-    assert "".join(one["custom"]["input"] for one in pieces) == call.custom.input
+    assert "".join(piece["custom"]["input"] for piece in pieces) == call.custom.input
     result = {"role": "tool", "tool_call_id": call.id, "content": "7 users"}
-    back = said.message.model_dump(exclude_none=True)
-    after = client.chat.completions.create(**asked(model, back, result, tools=[CUSTOM])).choices[0].message
+    back = choice.message.model_dump(exclude_none=True)
+    after = (
+        client.chat.completions.create(**fields_for(model, back, result, tools=[CUSTOM])).choices[0].message
+    )
     assert "7 users" in (after.content or "")
 
 
@@ -71,9 +71,11 @@ def test_a_custom_tool_at_the_responses_door(client: openai.OpenAI, model: str, 
     fields: dict[str, Any] = {"model": model, "input": [ASK], "tools": [tool]}
     if streamed:
         with client.responses.stream(**fields) as stream:
-            told = list(stream)
+            streamed_events = list(stream)
             response = stream.get_final_response()
-        inputs = [one.delta for one in told if one.type == "response.custom_tool_call_input.delta"]
+        inputs = [
+            event.delta for event in streamed_events if event.type == "response.custom_tool_call_input.delta"
+        ]
     else:
         response = client.responses.create(**fields)
     (call,) = [item for item in response.output if item.type == "custom_tool_call"]
@@ -90,45 +92,45 @@ def test_a_custom_tool_at_the_native_door(native: Door) -> None:
     fields: dict[str, Any] = {"model": "claude-haiku-4-5", "tools": [CUSTOM], "messages": [ASK]}
     (whole,) = native.ask(**fields).json()["data"]["tool_calls"]
     assert whole["type"] == "custom"
-    streamed = [one for one in events(native.ask(stream=True, **fields)) if one["type"] == "tool_call"]
+    streamed = [event for event in events(native.ask(stream=True, **fields)) if event["type"] == "tool_call"]
     assert streamed[0]["is_custom"] is True
-    assert "".join(one["arguments"] for one in streamed) == whole["custom"]["input"]
+    assert "".join(event["arguments"] for event in streamed) == whole["custom"]["input"]
 
 
 @pytest.mark.parametrize(("model", "verdict"), [("gpt-5.2", "honoured"), ("gemini-3.5-flash", "adapted")])
 def test_only_allowed_tools_are_called(
     client: openai.OpenAI, simulator: Simulator, model: str, verdict: str
 ) -> None:
-    functions = [{"type": "function", "function": one} for one in (FUNCTIONS[0], LOOK)]
+    functions = [{"type": "function", "function": function} for function in (FUNCTIONS[0], OTHER_FUNCTION)]
     allowed = {"mode": "required", "tools": [functions[1]]}
     choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    answer = completed(client, False, **asked(model, tools=functions, tool_choice=choice))
+    answer = completed(client, False, **fields_for(model, tools=functions, tool_choice=choice))
     (call,) = answer.choices[0].message.tool_calls
-    assert call.function.name == "look", "though another is asked for"
-    told = {one["parameter"]: one for one in answer.x_routeplex["fidelity"]["parameters"]}
-    assert told["tool_choice"]["verdict"] == verdict
+    assert call.function.name == "look", "though the question is about another"
+    receipts = {entry["parameter"]: entry for entry in answer.x_routeplex["fidelity"]["parameters"]}
+    assert receipts["tool_choice"]["verdict"] == verdict
     sent = simulator.calls()[-1]["body"]
     assert len(json.dumps(sent).split('"look"')) > 1
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("choice", [None, {"name": "query"}])
-def test_the_older_functions_are_asked_for_and_answered_in_their_form(
+def test_the_older_functions_are_answered_in_their_form(
     client: openai.OpenAI, model: str, choice: Any
 ) -> None:
-    fields = asked(model, functions=FUNCTIONS) | ({"function_call": choice} if choice else {})
-    said = client.chat.completions.create(**fields).choices[0]
-    assert said.finish_reason == "function_call"
-    called = said.message.function_call
+    fields = fields_for(model, functions=FUNCTIONS) | ({"function_call": choice} if choice else {})
+    first = client.chat.completions.create(**fields).choices[0]
+    assert first.finish_reason == "function_call"
+    called = first.message.function_call
     assert called is not None
-    assert said.message.tool_calls is None
+    assert first.message.tool_calls is None
     arguments = "".join(
         delta.function_call.arguments or "" for delta in chunks(client, **fields) if delta.function_call
     )
     assert json.loads(arguments) == json.loads(called.arguments)
     back = {"role": "assistant", "content": None, "function_call": called.model_dump()}
     result = {"role": "function", "name": "query", "content": "7 users"}
-    after = client.chat.completions.create(**asked(model, back, result, functions=FUNCTIONS))
+    after = client.chat.completions.create(**fields_for(model, back, result, functions=FUNCTIONS))
     assert "7 users" in (after.choices[0].message.content or "")
 
 
@@ -140,7 +142,7 @@ def test_the_older_functions_are_asked_for_and_answered_in_their_form(
         ({"web_search_options": {}}, "web_search_options"),
     ],
 )
-def test_what_would_change_the_answer_and_nobody_does_is_refused(
+def test_parameters_that_no_model_supports_are_refused(
     openai_door: Door, simulator: Simulator, fields: dict[str, Any], param: str
 ) -> None:
     response = openai_door.ask(**fields)
@@ -152,14 +154,16 @@ def test_what_would_change_the_answer_and_nobody_does_is_refused(
 
 
 def dropped(body: dict[str, Any]) -> set[str]:
-    told = body["x_routeplex"]["fidelity"]["parameters"]
-    return {one["parameter"] for one in told if one["verdict"] == "dropped"}
+    receipts = body["x_routeplex"]["fidelity"]["parameters"]
+    return {receipt["parameter"] for receipt in receipts if receipt["verdict"] == "dropped"}
 
 
-def test_what_nobody_takes_is_told(openai_door: Door, http: httpx.Client, simulator: Simulator) -> None:
+def test_ignored_fields_are_in_the_receipt(
+    openai_door: Door, http: httpx.Client, simulator: Simulator
+) -> None:
     part = {"type": "text", "text": "Hi", "colour": "red"}
     messages = [{"role": "user", "content": [part, part], "mood": "good", "empty": []}]
-    tool = {"type": "function", "function": LOOK | {"colour": "red"}, "safe": True}
+    tool = {"type": "function", "function": OTHER_FUNCTION | {"colour": "red"}, "safe": True}
     body = openai_door.ask(messages=messages, tools=[tool], store=True).json()
     assert dropped(body) == {
         "store", "messages[].mood", "messages[].content[].colour", "tools[].safe", "tools[].function.colour",
@@ -177,12 +181,12 @@ def test_what_nobody_takes_is_told(openai_door: Door, http: httpx.Client, simula
     assert dropped(http.post("/v1/responses", json=fields).json()) == {
         "store", "truncation", "reasoning.mode",
     }  # fmt: skip
-    said = {"model": "auto", "max_tokens": 50, "messages": messages[:1], "speed": "fast"}
-    assert {"speed", "messages[].content[].colour"} <= dropped(http.post("/v1/messages", json=said).json())
+    request = {"model": "auto", "max_tokens": 50, "messages": messages[:1], "speed": "fast"}
+    assert {"speed", "messages[].content[].colour"} <= dropped(http.post("/v1/messages", json=request).json())
 
 
 @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5.6-luna", "claude-haiku-4-5", "gemini-3.5-flash"])
-def test_cache_marks_are_one_thing_in_two_words(openai_door: Door, simulator: Simulator, model: str) -> None:
+def test_both_forms_of_cache_marks_are_equal(openai_door: Door, simulator: Simulator, model: str) -> None:
     for mark in (
         {"cache_control": {"type": "ephemeral", "ttl": "1h"}},
         {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
@@ -195,9 +199,7 @@ def test_cache_marks_are_one_thing_in_two_words(openai_door: Door, simulator: Si
         assert ("prompt_cache_breakpoint" in sent) is (model == "gpt-5.6-luna")
 
 
-def test_a_cache_of_twelve_hours_is_asked_for_where_it_is_taken(
-    openai_door: Door, simulator: Simulator
-) -> None:
+def test_a_cache_of_twelve_hours_is_sent_where_supported(openai_door: Door, simulator: Simulator) -> None:
     options = {"mode": "explicit", "ttl": "12h"}
     assert openai_door.ask(model="gpt-5.6-luna", prompt_cache_options=options).status_code == 200
     assert simulator.calls()[-1]["dialect"] == "openai_responses"
@@ -206,15 +208,13 @@ def test_a_cache_of_twelve_hours_is_asked_for_where_it_is_taken(
 
 
 @pytest.mark.parametrize("name", ["user", "safety_identifier"])
-def test_the_callers_user_reaches_its_provider_under_either_name(
-    openai_door: Door, simulator: Simulator, name: str
-) -> None:
+def test_the_callers_user_reaches_the_provider(openai_door: Door, simulator: Simulator, name: str) -> None:
     for model, field in (("gpt-4.1", "safety_identifier"), ("claude-haiku-4-5", "metadata")):
         body = openai_door.ask(model=model, **{name: "u-7"}).json()
         sent = simulator.calls()[-1]["body"][field]
         assert sent in ("u-7", {"user_id": "u-7"})
-        (told,) = body["x_routeplex"]["fidelity"]["parameters"]
-        assert told == {"parameter": name, "verdict": "honoured"}
+        (receipt,) = body["x_routeplex"]["fidelity"]["parameters"]
+        assert receipt == {"parameter": name, "verdict": "honoured"}
 
 
 def test_older_claude_models_think_by_a_budget(
@@ -229,7 +229,7 @@ def test_older_claude_models_think_by_a_budget(
         assert "3210" in json.dumps(simulator.calls()[-1]["body"])
 
 
-def test_a_responses_input_is_counted_and_nobody_asked(client: openai.OpenAI, simulator: Simulator) -> None:
+def test_counting_a_responses_input_calls_no_provider(client: openai.OpenAI, simulator: Simulator) -> None:
     few = client.responses.input_tokens.count(model="auto", input="Hi")
     many = client.responses.input_tokens.count(model="auto", input="Hi " * 50)
     assert 0 < few.input_tokens < many.input_tokens
@@ -244,7 +244,7 @@ def test_log_probabilities_at_the_responses_door(client: openai.OpenAI) -> None:
         "top_logprobs": 2,
     }
     (part,) = client.responses.create(**fields).output[0].content  # type: ignore[union-attr]
-    assert "".join(one.token for one in part.logprobs) == part.text  # type: ignore[union-attr]
+    assert "".join(logprob.token for logprob in part.logprobs) == part.text  # type: ignore[union-attr]
     with client.responses.stream(**fields) as stream:
         (same,) = stream.get_final_response().output[0].content  # type: ignore[union-attr]
     assert same.logprobs == part.logprobs  # type: ignore[union-attr]
