@@ -40,6 +40,8 @@ RIDDLES = re.compile(r"(What|Who|Whose|Whom|Whatever|Whichever|Whether)\b")
 # Names that a library, a protocol or published data fixes: (name, reason).
 FIXED_NAMES: dict[str, str] = {
     "BadRequest": "HTTP's name of status 400, and the error code bad_request on the wire",
+    "BAD_REQUEST": "the kind of failure stored and exported as bad_request",
+    "_BAD_REQUEST": "HTTP's name of status 400 in the simulator",
 }
 
 _EXEMPT_PARTS = ("/migrations/", "/node_modules/", "/.venv/")
