@@ -81,20 +81,18 @@ def arms_of(facts: ModelFacts) -> tuple[Arm, ...]:
 def _latency(
     arm: Arm, facts: ModelFacts, prices: Mapping[str, Any], measurement: Measurement | None
 ) -> Latency:
-    if (
-        measurement is not None
-        and measurement.samples >= ENOUGH_SAMPLES
-        and measurement.ttft_p50_ms
-        and measurement.tokens_per_second
-    ):
-        return Latency(
-            measurement.ttft_p50_ms,
-            measurement.ttft_p95_ms or measurement.ttft_p50_ms,
-            measurement.tokens_per_second,
-            measurement.samples,
-        )
     tiers = prices.get(arm.model)
-    return latency_prior(arm, facts, float(tiers[0].prices.output) if tiers else None)
+    prior = latency_prior(
+        arm.effort or facts.default_effort, float(tiers[0].prices.output) if tiers else None
+    )
+    if measurement is None or measurement.samples < ENOUGH_SAMPLES or not measurement.ttft_p50_ms:
+        return prior
+    return Latency(
+        measurement.ttft_p50_ms,
+        measurement.ttft_p95_ms or measurement.ttft_p50_ms,
+        measurement.tokens_per_second or prior.tokens_per_second,  # answers of a few tokens show no speed
+        measurement.samples,
+    )
 
 
 def _p_up(models: Mapping[str, ModelFacts], measured: Iterable[Measurement]) -> dict[str, float]:

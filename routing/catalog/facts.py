@@ -65,6 +65,11 @@ def facts_of(row: Model, dialect: str) -> ModelFacts:
     return msgspec.structs.replace(facts, second_api=second, capabilities=has)
 
 
+def default_effort_of(row: Model) -> Effort | None:
+    """Return the effort a model runs at when a request sets none; None: it takes no effort."""
+    return _default_effort(row.quirks, efforts_of(row.id, row.quirks))
+
+
 def efforts_of(model: str, quirks: Mapping[str, Any]) -> tuple[Effort, ...]:
     """Return the efforts a model accepts, ascending; empty when it takes none."""
     if "reasoning_efforts" in quirks:

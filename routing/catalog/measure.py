@@ -1,16 +1,24 @@
 """Measures arms from the ledger's attempts: time to first token, speed and error rate."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from billing.models import Attempt
+from billing.prices.book import load_price_book
+from billing.prices.prices import PriceBook
+from routing.catalog.facts import default_effort_of
+from routing.catalog.latency_fit import Call, fit
 from routing.catalog.models import Measurement, Model
+from routing.catalog.priors import latency_prior
+from routing.catalog.snapshot import Latency
+from routing.language.arms import Effort
 
 WINDOW = timedelta(hours=24)
-HALF_LIFE_S = 3600.0  # an attempt an hour ago counts half
+HALF_LIFE_S = 3600.0  # for the error rate, an attempt an hour ago counts half
+# For latency: with one hour, an arm with 100 calls a day would show the median of about six of them.
+LATENCY_HALF_LIFE_S = 6 * 3600.0
 MAX_ATTEMPTS = 1_000  # newest attempts read per model; more would hardly change a figure
 PRIOR_ATTEMPTS = 10.0  # successes assumed in addition, so that a single failure does not count as an outage
 # P(up) below which a model is shown as down or degraded.
@@ -22,9 +30,7 @@ _CALLER_ERRORS = ("bad_request", "refused", "context")
 
 class _Sample(NamedTuple):
     weight: float
-    failed: bool
-    ttft_ms: int | None
-    tokens_per_second: float | None
+    call: Call | None  # None: it failed
 
 
 def measure(now: datetime) -> int:
@@ -33,11 +39,13 @@ def measure(now: datetime) -> int:
     An arm without recent attempts keeps its last measured speed and counts as up again: with no traffic there
     is no evidence that it is still down.
     """
-    by_arm: dict[tuple[str, str], list[_Sample]] = defaultdict(list)
-    for model in Model.objects.values_list("id", flat=True):
-        for attempt in _recent(model, now):
-            by_arm[model, attempt.effort].append(_sample(attempt, now))
-    measured = [_measurement(model, effort, attempts, now) for (model, effort), attempts in by_arm.items()]
+    book, measured = load_price_book(), []
+    for model in Model.objects.all():
+        by_effort: dict[str, list[_Sample]] = defaultdict(list)
+        for attempt in _recent(model.id, now):
+            by_effort[attempt.effort].append(_sample(attempt, now))
+        for effort, samples in by_effort.items():
+            measured.append(_measurement(model, effort, samples, _prior(model, effort, book, now), now))
     Measurement.objects.bulk_create(
         measured,
         update_conflicts=True,
@@ -62,51 +70,50 @@ def _recent(model: str, now: datetime) -> Iterable[Attempt]:
         .exclude(error_kind__in=_CALLER_ERRORS)
         .exclude(outcome=Attempt.Outcome.ABORTED)
         .order_by("-started_at")
-        .only("effort", "started_at", "outcome", "ttft_ms", "latency_ms", "output_tokens", "reasoning_tokens")
-    )[:MAX_ATTEMPTS]
+        .select_related("request")
+        .only(
+            "effort", "started_at", "outcome", "ttft_ms", "latency_ms", "output_tokens", "reasoning_tokens",
+            "request__streamed",
+        )
+    )[:MAX_ATTEMPTS]  # fmt: skip
 
 
 def _sample(attempt: Attempt, now: datetime) -> _Sample:
-    """Speed is measured on the visible answer: reasoning happens before the first token and counts there."""
-    weight = 0.5 ** ((now - attempt.started_at).total_seconds() / HALF_LIFE_S)
+    """A request that streams is streamed from the provider too, and only such a request is."""
+    age_s = (now - attempt.started_at).total_seconds()
+    weight = 0.5 ** (age_s / HALF_LIFE_S)
     if attempt.outcome != Attempt.Outcome.OK:
-        return _Sample(weight, failed=True, ttft_ms=None, tokens_per_second=None)
-    speed, visible = None, attempt.output_tokens - attempt.reasoning_tokens
-    if attempt.ttft_ms is not None and visible > 0 and attempt.latency_ms > attempt.ttft_ms:
-        speed = visible / ((attempt.latency_ms - attempt.ttft_ms) / 1000)
-    return _Sample(weight, failed=False, ttft_ms=attempt.ttft_ms, tokens_per_second=speed)
+        return _Sample(weight, None)
+    call = Call(
+        weight=0.5 ** (age_s / LATENCY_HALF_LIFE_S),
+        streamed=attempt.request.streamed,
+        ttft_ms=attempt.ttft_ms,
+        latency_ms=attempt.latency_ms,
+        visible_tokens=max(attempt.output_tokens - attempt.reasoning_tokens, 0),
+        reasoning_tokens=attempt.reasoning_tokens,
+    )
+    return _Sample(weight, call)
 
 
-def _measurement(model: str, effort: str, attempts: list[_Sample], now: datetime) -> Measurement:
-    tried = sum(sample.weight for sample in attempts)
-    failed = sum(sample.weight for sample in attempts if sample.failed)
-    ttfts = [(sample.ttft_ms, sample.weight) for sample in attempts if sample.ttft_ms is not None]
-    speeds = [
-        (sample.tokens_per_second, sample.weight)
-        for sample in attempts
-        if sample.tokens_per_second is not None
-    ]
+def _prior(model: Model, effort: str, book: PriceBook, now: datetime) -> Latency:
+    period = book.at(model.id, now)
+    usd = float(period.tiers[0].prices.output) if period else None
+    return latency_prior(Effort(effort) if effort else default_effort_of(model), usd)
+
+
+def _measurement(
+    model: Model, effort: str, samples: list[_Sample], prior: Latency, now: datetime
+) -> Measurement:
+    tried = sum(sample.weight for sample in samples)
+    failed = sum(sample.weight for sample in samples if sample.call is None)
+    figures = fit([sample.call for sample in samples if sample.call is not None], prior)
     return Measurement(
-        model_id=model,
+        model_id=model.id,
         effort=effort,
-        samples=len(ttfts),
-        ttft_p50_ms=_quantile(ttfts, 0.5),
-        ttft_p95_ms=_quantile(ttfts, 0.95),
-        tokens_per_second=_quantile(speeds, 0.5),
+        samples=figures.samples,
+        ttft_p50_ms=figures.ttft_p50_ms,
+        ttft_p95_ms=figures.ttft_p95_ms,
+        tokens_per_second=figures.tokens_per_second,
         p_up=1 - failed / (tried + PRIOR_ATTEMPTS),
         measured_at=now,
     )
-
-
-def _quantile(weighted: Iterable[tuple[float, float]], share: float) -> float | None:
-    """The weighted quantile: the smallest value that at least `share` of the weight does not exceed."""
-    ordered = sorted(weighted)
-    if not ordered:
-        return None
-    target = share * math.fsum(weight for _, weight in ordered)
-    reached = 0.0
-    for value, weight in ordered:
-        reached += weight
-        if reached >= target:
-            return float(value)
-    return float(ordered[-1][0])

@@ -5,7 +5,7 @@ expensive model: only the order between models needs to be right until there is 
 """
 
 from routing.catalog.snapshot import Latency
-from routing.language.arms import Arm, Effort, ModelFacts
+from routing.language.arms import Effort
 
 # Below that many USD per million output tokens: tokens per second.
 _SPEEDS = ((1.5, 180.0), (5.0, 110.0), (20.0, 70.0), (float("inf"), 40.0))
@@ -24,8 +24,11 @@ _P95_OVER_P50 = 3.0
 ENOUGH_SAMPLES = 20  # attempts from which a measurement replaces the prior
 
 
-def latency_prior(arm: Arm, facts: ModelFacts, output_usd: float | None) -> Latency:
-    """Return an arm's assumed latency. `output_usd`: USD per million output tokens, None when unpriced."""
+def latency_prior(effort: Effort | None, output_usd: float | None) -> Latency:
+    """Return an arm's assumed latency at the effort it runs at.
+
+    `output_usd`: USD per million output tokens, None when unpriced.
+    """
     speed = next(speed for below, speed in _SPEEDS if (output_usd if output_usd is not None else 10) < below)
-    ttft = _TTFT_MS[arm.effort or facts.default_effort] * (_REFERENCE_SPEED / speed) ** 0.5
+    ttft = _TTFT_MS[effort] * (_REFERENCE_SPEED / speed) ** 0.5
     return Latency(ttft, ttft * _P95_OVER_P50, speed)

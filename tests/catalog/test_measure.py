@@ -21,17 +21,19 @@ AddAttempts = Callable[..., None]
 
 @pytest.fixture
 def add_attempts(db: None) -> AddAttempts:
-    """`tried(times, ago=…, outcome=…, …)`: that many attempts of one arm, some time ago."""
+    """`add_attempts(times, ago=…, outcome=…, …)`: that many attempts of one arm, some time ago."""
     from accounts.keys import create_key
     from accounts.models import Account, Plan
 
     account = Account.objects.create(name="Tests", plan=Plan.objects.get(pk="unlimited"))
     key, _ = create_key(account, "tests")
 
-    def add_attempts(times: int, ago: timedelta = timedelta(seconds=1), **fields: Any) -> None:
+    def add_attempts(
+        times: int, ago: timedelta = timedelta(seconds=1), streamed: bool = True, **fields: Any
+    ) -> None:
         request = Request.objects.create(
             id=new_request_id(), account=account, key=key, created_at=NOW, lease_until=NOW, door="native",
-            mode="routeplex-ai", strategy="auto", routed_model=LUNA, trace={},
+            mode="routeplex-ai", strategy="auto", routed_model=LUNA, trace={}, streamed=streamed,
         )  # fmt: skip
         defaults: dict[str, Any] = {
             "model": LUNA, "effort": "none", "provider": "openai", "outcome": "ok", "started_at": NOW - ago,
@@ -61,6 +63,49 @@ def test_speed_is_that_of_the_visible_answer(add_attempts: AddAttempts) -> None:
     # reasoning happens before the first token, so it is in the time to it already
     add_attempts(3, effort="high", output_tokens=5_000, reasoning_tokens=4_900)
     assert measured("high").tokens_per_second == 100
+
+
+def test_an_answer_that_arrives_whole_does_not_count_as_decoded_in_a_millisecond(
+    add_attempts: AddAttempts,
+) -> None:
+    for visible in range(20, 220, 5):  # 500 ms to the first token, then 100 tokens a second
+        latency = 500 + 10 * visible
+        add_attempts(1, streamed=False, ttft_ms=latency - 1, latency_ms=latency, output_tokens=visible)
+    row = measured()
+    assert row.tokens_per_second == pytest.approx(100, rel=0.1)
+    assert (row.ttft_p50_ms, row.ttft_p95_ms) == pytest.approx((500, 500), rel=0.1)
+
+
+def test_equally_long_whole_answers_keep_their_latency_and_the_division_of_the_prior(
+    add_attempts: AddAttempts,
+) -> None:
+    add_attempts(30, streamed=False, ttft_ms=3_999, latency_ms=4_000, output_tokens=200)
+    row = measured()
+    assert row.ttft_p50_ms + 200 / row.tokens_per_second * 1000 == pytest.approx(4_000, rel=0.05)
+    assert 25 < row.tokens_per_second < 500
+
+
+def test_whole_answers_do_not_count_beside_enough_streamed_ones(add_attempts: AddAttempts) -> None:
+    add_attempts(25)
+    add_attempts(200, streamed=False, ttft_ms=9_000, latency_ms=9_001)
+    row = measured()
+    assert (row.samples, row.ttft_p50_ms, row.tokens_per_second) == (25, 200, 100)
+
+
+def test_a_stream_delivered_in_one_piece_counts_as_a_whole_answer(add_attempts: AddAttempts) -> None:
+    add_attempts(30, ttft_ms=2_000, latency_ms=2_001, output_tokens=150)
+    row = measured()
+    assert row.tokens_per_second < 500
+    assert row.ttft_p50_ms < 2_000
+
+
+def test_answers_of_a_few_tokens_show_first_token_but_no_speed(add_attempts: AddAttempts) -> None:
+    add_attempts(30, ttft_ms=200, latency_ms=201, output_tokens=2)
+    row = measured()
+    assert (row.ttft_p50_ms, row.tokens_per_second) == (200, None)
+    latency = build(NOW, PROVIDERS).snapshot.latency[Arm(LUNA, Effort.NONE)]
+    assert latency.ttft_p50_ms == 200
+    assert 40 <= latency.tokens_per_second <= 180  # the prior's
 
 
 def test_the_slow_tail_shows_in_the_95th_percentile(add_attempts: AddAttempts) -> None:

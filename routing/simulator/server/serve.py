@@ -77,7 +77,8 @@ class Sender:
             await self._stream(reply)
 
     async def _body(self, reply: Reply) -> None:
-        await self._connection.pause(self._pace.tokens(reply.model, reply.usage.output_tokens))
+        visible = reply.usage.output_tokens - reply.usage.reasoning  # `first_token` waited for the reasoning
+        await self._connection.pause(self._pace.tokens(reply.model, visible))
         headers = [("content-type", "application/json"), *reply.headers]
         body = reply.body
         match self._kind:
