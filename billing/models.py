@@ -54,6 +54,10 @@ class Request(models.Model):
         PARTIAL = "partial"  # the stream was cut
         EXPIRED = "expired"  # swept
 
+    # Values of baseline_version: 1 has the answer's own tokens at the baseline's prices. 2 has the baseline's
+    # forecast tokens, reasoning included, scaled by the answer's visible length over its forecast.
+    BASELINE_FROM_FORECAST = 2
+
     id = models.CharField(primary_key=True, max_length=40)  # req_…, sortable by time
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="requests")
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="requests")
@@ -93,7 +97,11 @@ class Request(models.Model):
     held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)  # in its windows, while open
     held_tokens = models.PositiveBigIntegerField(default=0)
     baseline_model = models.CharField(max_length=120, blank=True)
+    # How baseline_usd was computed, see BASELINE_FROM_FORECAST; `low` and `high` are its 90 % interval.
+    baseline_version = models.PositiveSmallIntegerField(default=1, db_default=1)
     baseline_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    baseline_low_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
+    baseline_high_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)
     unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
     price_version = models.CharField(max_length=64, blank=True)
     unpriced = models.BooleanField(default=False)

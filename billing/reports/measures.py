@@ -33,6 +33,11 @@ class Sums(msgspec.Struct, frozen=True):
     baseline_nano: int = 0
     timed: int = 0
     latency_ms: int = 0
+    # Of `compared`, those whose baseline is computed from its forecast tokens, with the interval of that.
+    forecast_compared: int = 0
+    forecast_nano: int = 0
+    forecast_low_nano: int = 0
+    forecast_high_nano: int = 0
 
     def __add__(self, other: "Sums") -> "Sums":
         both = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
@@ -100,6 +105,7 @@ def _grouped(
 
 
 _COMPARED = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
+_FORECAST = _COMPARED & Q(baseline_version=Request.BASELINE_FROM_FORECAST)
 _LEDGER: dict[str, Any] = {
     "requests": Count("id"),
     "unpriced": Count("id", filter=Q(unpriced=True)),
@@ -111,4 +117,8 @@ _LEDGER: dict[str, Any] = {
     "baseline_nano": nano_sum("baseline_usd", filter=_COMPARED),
     "timed": Count("latency_ms"),
     "latency_ms": Sum("latency_ms"),
+    "forecast_compared": Count("id", filter=_FORECAST),
+    "forecast_nano": nano_sum("baseline_usd", filter=_FORECAST),
+    "forecast_low_nano": nano_sum("baseline_low_usd", filter=_FORECAST),
+    "forecast_high_nano": nano_sum("baseline_high_usd", filter=_FORECAST),
 }

@@ -67,6 +67,12 @@ class HourUsage(models.Model):
     baseline_nano = models.BigIntegerField(default=0)  # what they would have cost
     timed = models.PositiveIntegerField(default=0)  # requests with a latency
     latency_ms = models.PositiveBigIntegerField(default=0)  # their sum
+    forecast_compared = models.PositiveIntegerField(
+        default=0, db_default=0
+    )  # compared, by baseline_version 2
+    forecast_nano = models.BigIntegerField(default=0, db_default=0)
+    forecast_low_nano = models.BigIntegerField(default=0, db_default=0)
+    forecast_high_nano = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints: ClassVar = [

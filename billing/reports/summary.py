@@ -39,6 +39,7 @@ class Part(msgspec.Struct, array_like=True):
     compared: int = 0  # cost of those with a baseline
     baseline: int = 0
     with_baseline: int = 0
+    by_forecast: int = 0  # of those, by the baseline's forecast tokens (baseline_version 2)
 
 
 class Extreme(msgspec.Struct, array_like=True, order=True, frozen=True):
@@ -75,6 +76,7 @@ def summarise(rows: QuerySet[Request]) -> Summary:
             compared_=nano_sum("cost_usd", filter=compared),
             baseline_=nano_sum("baseline_usd", filter=compared),
             with_=Count("id", filter=compared),
+            forecast_=Count("id", filter=compared & Q(baseline_version=Request.BASELINE_FROM_FORECAST)),
         )
     )
     slowest = rows.filter(latency_ms__isnull=False).order_by("-latency_ms", "-id")

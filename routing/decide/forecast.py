@@ -33,6 +33,7 @@ THINKING = {
 }  # fmt: skip
 VISIBLE_BY_DIFFICULTY = 0.45  # log tokens per logit: trivial questions get short answers …
 THINKING_BY_DIFFICULTY = 0.6  # … and little thought: models decide themselves how much of an effort they use
+INTERVAL = 1.64  # standard deviations: 90 %
 SPREAD = 0.7  # sd of log reasoning tokens around the forecast
 ANSWER_SHARE = 0.5  # of the visible answer (or of a shorter limit) that reasoning must leave room for
 
@@ -54,6 +55,7 @@ class Output(msgspec.Struct, frozen=True):
     visible: Row
     total: Row
     finished: Row
+    limit: Row
 
 
 def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None) -> Output:
@@ -74,7 +76,17 @@ def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None
         total=np.minimum(total, cap),
         finished=1
         / (1 + (np.maximum(reasoning, 1e-6) / room) ** (1.7 / SPREAD)),  # logistic form of the tail
+        limit=cap,
     )
+
+
+def interval(tokens: float, most: float, spread: float = SPREAD) -> tuple[float, float]:
+    """Return the 90 % interval of an output forecast, at most `most` tokens.
+
+    `spread`: sd of log tokens. SPREAD is an assumption about reasoning; the visible part varies less.
+    """
+    factor = float(np.exp(INTERVAL * spread))
+    return tokens / factor, min(tokens * factor, max(most, tokens))
 
 
 def input_cost(

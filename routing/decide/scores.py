@@ -29,8 +29,6 @@ from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
 
-INTERVAL = 1.64  # standard deviations: 90 %
-
 
 class Scores(msgspec.Struct, frozen=True):
     """Arrays are `(n,)`, by row of the arm table. They are rounded as the trace stores them, so that ranking
@@ -45,6 +43,8 @@ class Scores(msgspec.Struct, frozen=True):
     difficulty: float
     tokens: Row
     output: Row
+    visible: Row  # of the output, without reasoning
+    most_output: Row  # the arm's and the request's limit
     p_success: Row
     low: Row
     high: Row
@@ -101,6 +101,8 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         difficulty=hard,
         tokens=tokens,
         output=np.round(out.total),
+        visible=np.asarray(np.round(np.minimum(out.visible, out.total)), np.float64),
+        most_output=out.limit,
         p_success=_share(p * out.finished + learned),
         low=_share(low * out.finished + learned),
         high=_share(high * out.finished + learned),
@@ -123,7 +125,7 @@ def _success(arm_table: ArmTable, mix: artefact.Array, prompt_term: Row) -> tupl
     at_zero = np.clip(arm_table.success @ weights, 1e-6, 1 - 1e-6)
     logit = np.log(at_zero / (1 - at_zero)) + prompt_term
     sd = arm_table.sd @ weights
-    return _sigmoid(logit), _sigmoid(logit - INTERVAL * sd), _sigmoid(logit + INTERVAL * sd)
+    return _sigmoid(logit), _sigmoid(logit - forecast.INTERVAL * sd), _sigmoid(logit + forecast.INTERVAL * sd)
 
 
 def _sigmoid(logit: Row) -> Row:

@@ -37,10 +37,24 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """The forecast cost of one fixed model, in USD, which savings are measured against."""
+    """The forecast for one fixed model, which savings are measured against: its own tokens and cost in USD.
+
+    Settlement scales the output tokens by how the answer's visible length compared with `answer_tokens`.
+    Output tokens are of all choices together. None: the record is older than the field.
+    """
 
     model: str
     cost_usd: float | None
+    effort: str | None = None
+    low_usd: float | None = None  # 90 % interval of cost_usd, from the spread of the output forecast
+    high_usd: float | None = None
+    input_tokens: int | None = None  # of one call, counted for this model
+    calls: int = 1  # upstream calls that the choices take, each paying for the input
+    visible_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    max_output_tokens: int | None = None  # what the model and the request's limit allow
+    answer_tokens: int | None = None  # visible tokens forecast for the chosen arm
+    spread: float | None = None  # sd of log output tokens around the forecast
 
 
 class Trace(msgspec.Struct, frozen=True):

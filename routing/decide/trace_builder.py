@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from routing.decide import explanation
+from routing.decide import explanation, forecast
 from routing.decide.prediction import skills
 from routing.decide.prediction.artefact import fitted
 from routing.decide.scores import Scores
 from routing.decide.strategies import Candidates, Ranking
 from routing.decide.trace import Baseline, Candidate, Forecast, Trace
 from routing.language.arms import Arm
+from routing.language.choices import upstream_calls
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
     decision_input, first = scores.decision_input, chain_rows[0]
     entries = _entries(scores, choice)
     ranked, ordered = [entries[row] for row in choice.order], set(choice.order)
-    baseline = _baseline(scores)
+    baseline = _baseline(scores, first)
     cost = entries[first].cost_usd
     return Trace(
         snapshot=scores.snapshot,
@@ -150,12 +151,36 @@ def _flip(scores: Scores, choice: Choice, entries: dict[int, Candidate]) -> str:
     )
 
 
-def _baseline(scores: Scores) -> Baseline | None:
-    """The account's baseline model at its default effort, else the best fixed one."""
+def _baseline(scores: Scores, chosen: int) -> Baseline | None:
+    """The account's baseline model at its default effort, else the best fixed one.
+
+    `chosen`: the row whose forecast of the visible answer the settlement compares with the answer.
+    """
     arm_table, wanted = scores.arm_table, scores.decision_input.baseline
     rows = [row for row, arm in enumerate(arm_table.arms) if arm.model == wanted]
     row = next(
         (row for row in rows if arm_table.arms[row] == Arm(wanted or "")),
         rows[0] if rows else arm_table.best_fixed,
     )
-    return None if row is None else Baseline(arm_table.arms[row].model, _known(float(scores.cost_usd[row])))
+    if row is None:
+        return None
+    request, arm = scores.decision_input.request, arm_table.arms[row]
+    visible, output = int(scores.visible[row]), int(scores.output[row])
+    most = int(scores.most_output[row])
+    cost = _known(float(scores.cost_usd[row]))
+    per_token = float(arm_table.prices(scores.tokens).output[row])
+    low, high = forecast.interval(output, most)
+    return Baseline(
+        model=arm.model,
+        cost_usd=cost,
+        effort=arm_table.effort[row],
+        low_usd=None if cost is None else round(cost - (output - low) * request.n * per_token, 9),
+        high_usd=None if cost is None else round(cost + (high - output) * request.n * per_token, 9),
+        input_tokens=int(scores.tokens[row]),
+        calls=upstream_calls(request, arm_table.facts[row], arm.effort),
+        visible_tokens=visible * request.n,
+        reasoning_tokens=(output - visible) * request.n,
+        max_output_tokens=most * request.n,
+        answer_tokens=int(scores.visible[chosen]) * request.n,
+        spread=forecast.SPREAD,
+    )

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from billing.ledger.ledger import Settlement, usage_fields
 from billing.models import Attempt, Request
-from billing.prices.prices import PriceBook, cost, unit_prices
+from billing.prices.prices import PriceBook, cost
 from billing.usage import Usage
 from core.errors import ApiError, ServiceUnavailable
 from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fallback_used
@@ -24,6 +24,7 @@ from routing.language.chat import ChatRequest, StreamEvent
 from routing.language.fidelity import Fidelity, ParameterReceipt, Receipt, Verdict, with_change
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import PricedAttempt, price, total_usd
+from routing.steps.baseline import baseline_cost
 from routing.steps.opened_request import OpenedRequest
 from routing.steps.reservation import UNPRICED
 
@@ -204,12 +205,16 @@ def _settlement(
     last, delivered = attempts[-1], [attempt for attempt in attempts if attempt.outcome != "failed"]
     usage = sum((attempt.usage for attempt in charged), Usage())
     usd = total_usd(charged)
+    pairs = [pair for pair in zip(attempts, priced, strict=True) if pair[1].charged]
+    baseline = baseline_cost(opened.decision.trace.baseline, pairs, book, row.created_at)
     return Settlement(
         status=_STATUS[last.outcome or "aborted"],
         usage=usage,
         cost_usd=usd,
         held_usd=cost(usage, UNPRICED) if usd is None else Decimal(0),
-        baseline_usd=_baseline_usd(row, charged[-1].usage, book),
+        baseline_usd=baseline.usd,
+        baseline_low_usd=baseline.low_usd,
+        baseline_high_usd=baseline.high_usd,
         unit_prices=charged[-1].prices,
         price_version=charged[-1].version,
         served_model=shown.arm.model,
@@ -262,8 +267,3 @@ _STATUS = {
     "aborted": Request.Status.ABORTED,
     "failed": Request.Status.PARTIAL,  # a rescue failed: the part before it was delivered
 }
-
-
-def _baseline_usd(row: Request, usage: Usage, book: PriceBook) -> Decimal | None:
-    period = book.at(row.baseline_model, row.created_at) if row.baseline_model else None
-    return cost(usage, unit_prices(period.tiers, usage.input_tokens)) if period else None

@@ -44,6 +44,29 @@ INTENDED = [
         "description",
         "Descriptions of answers in plainer words.",
     ),
+    *(
+        (
+            r"\.(get /api/v1/requests/\{request_id\}|post /api/v1/route)\.responses\.200\..*"
+            r"\.properties\.baseline(\.properties(\.\w+)?)?",
+            keyword,
+            "The baseline has the tokens of its forecast, an interval and a version.",
+        )
+        for keyword in (
+            "answer_tokens",
+            "calls",
+            "description",
+            "effort",
+            "high_usd",
+            "input_tokens",
+            "low_usd",
+            "max_output_tokens",
+            "reasoning_tokens",
+            "required",
+            "spread",
+            "version",
+            "visible_tokens",
+        )
+    ),
     (
         rf"\.post /v1/(messages|messages/count_tokens|responses|responses/input_tokens){_BODY}"
         r"\.properties\.(context_management|diagnostics|fallbacks|speed|user_profile_id|store|truncation"

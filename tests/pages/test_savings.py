@@ -109,3 +109,24 @@ def test_it_asks_the_database_as_often_however_much_there_is(
             assert page.get(f"/savings/?days={days_}").status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_a_sum_of_both_rules_says_so_and_has_the_interval_of_the_forecasts(
+    page: Client, account: Account, make_request: MakeRequest
+) -> None:
+    days(make_request, "0.004")
+    make_request(
+        50, cost_usd=Decimal("0.001"), baseline_version=2, baseline_usd=Decimal("0.010"),
+        baseline_low_usd=Decimal("0.003"), baseline_high_usd=Decimal("0.030"),
+    )  # fmt: skip
+    report = savings(account, 7, timezone.now())
+    assert (report.compared, report.by_forecast, report.by_older_rule) == (2, 1, 1)
+    assert (report.saved_low, report.saved, report.saved_high) == (
+        Decimal("0.005"), Decimal("0.012"), Decimal("0.032"),
+    )  # fmt: skip
+    text = page.get("/savings/").content.decode()
+    assert "The sum mixes two rules: 1 of these requests are older" in text
+    exported = page.get("/savings/export.json?days=7").json()
+    assert exported["forecast_interval_usd"] == [0.005, 0.032]
+    assert exported["requests_by_version"] == {"1": 1, "2": 1}
+    assert "1 requests by the" in page.get("/").content.decode()

@@ -39,8 +39,20 @@ class Expected(Struct):
 
 
 class ExpectedBaseline(Struct):
+    """The forecast for the account's baseline model, from its own tokens. Output is of all choices."""
+
     model: str
     cost_usd: float | None
+    effort: Annotated[str, doc("The effort it runs at; null: it does not reason.")] | None
+    low_usd: Annotated[float, doc("90 % interval of cost_usd.")] | None
+    high_usd: float | None
+    input_tokens: Annotated[int, doc("Counted with the baseline's tokenizer, for one call.")] | None
+    calls: Annotated[int, doc("Upstream calls, each paying for the input.")]
+    visible_tokens: int | None
+    reasoning_tokens: int | None
+    max_output_tokens: int | None
+    answer_tokens: Annotated[int, doc("Visible tokens forecast for the chosen arm.")] | None
+    spread: Annotated[float, doc("Standard deviation of log output tokens around the forecast.")] | None
 
 
 class RouteData(Struct):
@@ -172,8 +184,22 @@ class UnitPrices(Struct):
 
 class Baseline(Struct):
     model: str | None
-    cost_usd: float | None
-    saved_usd: float | None
+    cost_usd: (
+        Annotated[
+            float,
+            doc(
+                "What the baseline would have cost: its forecast tokens, reasoning included, scaled by the "
+                "answer's visible length over its forecast. When the baseline answered itself, what was paid."
+            ),
+        ]
+        | None
+    )
+    low_usd: Annotated[float, doc("90 % interval of the forecast; null in version 1.")] | None
+    high_usd: float | None
+    saved_usd: Annotated[float, doc("cost_usd less what was paid; negative: more expensive.")] | None
+    version: Annotated[
+        int, doc("1: older, the answer's own tokens at the baseline's prices. 2: as described.")
+    ]
 
 
 class KindError(Struct):

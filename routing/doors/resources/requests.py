@@ -255,7 +255,10 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
         "baseline": {
             "model": row.baseline_model or None,
             "cost_usd": usd(row.baseline_usd),
+            "low_usd": usd(row.baseline_low_usd),
+            "high_usd": usd(row.baseline_high_usd),
             "saved_usd": usd(saved),
+            "version": row.baseline_version,
         },
         "selection_probability": row.selection_probability,
         "attempts": [_attempt(attempt) for attempt in row.attempts.all()],

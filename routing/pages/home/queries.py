@@ -42,6 +42,7 @@ class Totals:
     spend_usd: Decimal = Decimal(0)
     saved_usd: Decimal | None = None  # against the baseline, over the requests that have one; may be negative
     baseline_usd: Decimal | None = None
+    saved_by_older_rule: int = 0  # requests of saved_usd whose baseline has the answer's own tokens
     p50_ms: int | None = None
     p95_ms: int | None = None
 
@@ -82,6 +83,7 @@ def totals(of: Summary) -> Totals:
         spend_usd=of.spend_usd,
         saved_usd=baseline - usd(sum(part.compared for part in compared)) if compared else None,
         baseline_usd=baseline if compared else None,
+        saved_by_older_rule=sum(part.with_baseline - part.by_forecast for part in compared),
         p50_ms=p50_ms,
         p95_ms=p95_ms,
     )

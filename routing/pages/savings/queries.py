@@ -48,6 +48,9 @@ class Savings:
     compared: int  # those with a price and a baseline
     paid: Decimal
     baseline: Decimal
+    by_forecast: int  # of `compared`, those by the baseline's forecast tokens; the others have the older rule
+    saved_low: Decimal  # 90 % interval of the forecasts, all erring the same way
+    saved_high: Decimal
     low: Decimal | None
     high: Decimal | None
     quality: Quality
@@ -59,6 +62,10 @@ class Savings:
     @property
     def label(self) -> str:
         return "Paid more" if self.saved < 0 else "Saved"
+
+    @property
+    def by_older_rule(self) -> int:
+        return self.compared - self.by_forecast
 
     @property
     def share(self) -> float | None:
@@ -78,6 +85,7 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
         if day.starts_at < now
     ]
     total = sum(daily, Sums())
+    known = total.baseline_nano - total.forecast_nano - total.compared_nano  # in both ends of the interval
     low, high = _interval([day.baseline_nano - day.compared_nano for day in daily if day.compared])
     return Savings(
         days=days,
@@ -87,6 +95,9 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
         compared=total.compared,
         paid=usd(total.compared_nano),
         baseline=usd(total.baseline_nano),
+        by_forecast=total.forecast_compared,
+        saved_low=usd(known + total.forecast_low_nano),
+        saved_high=usd(known + total.forecast_high_nano),
         low=low,
         high=high,
         quality=_quality(account, sources, since, now, total.requests),

@@ -71,6 +71,8 @@ def as_json(request: PageRequest) -> HttpResponse:
         "saved_interval_usd": None
         if report.low is None
         else [nine(report.low), nine(report.high or Decimal(0))],
+        "forecast_interval_usd": [nine(report.saved_low), nine(report.saved_high)],
+        "requests_by_version": {"1": report.by_older_rule, "2": report.by_forecast},
         "quality": report.quality,
         "strategies": {strategy: _plain(what_if(decisions, strategy)) for strategy in Strategy},
     }
