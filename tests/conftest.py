@@ -102,6 +102,7 @@ def _patient_redis() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("billing.ledger.redis_rates._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
+        patched.setattr("routing.state.conversations._TIMEOUT_S", 3.0)
         yield
 
 

@@ -6,24 +6,14 @@ twice changes nothing. Written here because the `limits` package checks one limi
 leases.
 """
 
-import logging
-import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from billing.ledger.rates import Figures, RateRule, RatesUnavailable, Recent, from_ledger, refusal
-
-logger = logging.getLogger(__name__)
+from core.shared_redis import RedisAway, SharedRedis
 
 _TIMEOUT_S = 0.25
-_PAUSE_S = 1.0  # after a failure Redis is left alone that long
 _KEPT_MS = 300_000  # sets that nobody touches go; the mark goes with them
-_GONE = (RedisError, OSError, TimeoutError)
 
 _ENTER = """
 local now, lease, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -64,15 +54,9 @@ class RedisRates:
     """The counters of all processes. Raises RatesUnavailable while Redis is away; never waits for it long."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = SharedRedis(url, timeout_s=_TIMEOUT_S, meanwhile="the ledger counts requests")
         self._prefix = prefix
-        self._script = self._redis.register_script(_ENTER)
-        self._away_until = 0.0
+        self._script = self._redis.client.register_script(_ENTER)
         self._stale: set[str] = set()  # marks of scopes whose requests Redis was not told about
 
     async def enter(
@@ -87,7 +71,7 @@ class RedisRates:
         args = [round(now * 1000), round(lease_until * 1000), request_id, *limits, _KEPT_MS]
         try:
             while True:
-                said, found = await self._asked(self._entered(keys, args), rules)
+                said, found = await self._run(lambda: self._entered(keys, args))
                 if said >= 0:
                     break
                 await self._fill(rules[found], now)
@@ -104,7 +88,7 @@ class RedisRates:
         )
 
     async def leave(self, request_id: str, rules: tuple[RateRule, ...], tokens: int, now: float) -> None:
-        pipe = self._redis.pipeline(transaction=True)
+        pipe = self._redis.client.pipeline(transaction=True)
         for rule in rules:
             _, used, in_flight, _ = self._keys(rule)
             pipe.zrem(in_flight, request_id)
@@ -112,17 +96,17 @@ class RedisRates:
                 pipe.zadd(used, {f"{request_id}:{tokens}": round(now * 1000)})
                 pipe.pexpire(used, _KEPT_MS)
         try:
-            await self._asked(pipe.execute(), rules)
+            await self._run(pipe.execute)
         except RatesUnavailable:
             self._stale.update(self._keys(rule)[3] for rule in rules)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._redis.close()
 
     async def _entered(self, keys: list[str], args: list[Any]) -> Any:
         if self._stale:
             stale = list(self._stale)
-            await self._redis.delete(*stale)
+            await self._redis.client.delete(*stale)
             self._stale.difference_update(stale)
         return await self._script(keys=keys, args=args)
 
@@ -130,24 +114,19 @@ class RedisRates:
         """Tell Redis what the ledger knows of the scope's last minute, and mark it complete."""
         recent = await from_ledger(rule.scope, rule.scope_id, now)
         requests, used, in_flight, mark = self._keys(rule)
-        pipe = self._redis.pipeline(transaction=True)
+        pipe = self._redis.client.pipeline(transaction=True)
         pipe.delete(in_flight)  # may name requests that ended while Redis was away
         for key, members in _members(recent, requests, used, in_flight):
             if members:
                 pipe.zadd(key, members)
                 pipe.pexpire(key, _KEPT_MS)
         pipe.set(mark, 1, px=_KEPT_MS)
-        await self._asked(pipe.execute(), (rule,))
+        await self._run(pipe.execute)
 
-    async def _asked(self, work: Awaitable[Any], rules: Iterable[RateRule]) -> Any:
-        if time.monotonic() < self._away_until:
-            work.close()  # type: ignore[attr-defined]
-            raise RatesUnavailable
+    async def _run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         try:
-            return await work
-        except _GONE as error:
-            self._away_until = time.monotonic() + _PAUSE_S
-            logger.warning("Redis does not count requests (%s); the ledger does until it is back", error)
+            return await self._redis.run(work)
+        except RedisAway as error:
             raise RatesUnavailable from error
 
     def _keys(self, rule: RateRule) -> tuple[str, str, str, str]:

@@ -14,11 +14,8 @@ from typing import Any
 
 import msgspec
 import redis
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from core.shared_redis import GONE, RedisAway, SharedRedis
 from routing.execute.breaker import Breaker, Circuit, Name
 
 logger = logging.getLogger(__name__)
@@ -26,9 +23,7 @@ logger = logging.getLogger(__name__)
 EVERY_S = 1.0  # between reads of the hash
 CLAIM_S = 0.1  # a request waits no longer for the right to a probe
 _TIMEOUT_S = 0.5  # for exchanges, which no request waits for
-_PAUSE_S = 1.0  # after a failure, Redis is not asked for a probe for that long
 _FORGET_MS = 3_600_000  # a circuit half-open for that long belongs to a model that is no longer used
-_GONE = (RedisError, OSError, TimeoutError)
 
 # An entry is "<until, ms of Redis' clock>:<JSON of _SharedCircuit>". The field "" shows that the hash was
 # not lost.
@@ -73,20 +68,15 @@ class SharedBreaker:
 
     def __init__(self, breaker: Breaker, url: str, prefix: str) -> None:
         self._breaker = breaker
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
+        self._redis = SharedRedis(
+            url, timeout_s=_TIMEOUT_S, meanwhile="this process's circuit breaker continues alone"
         )
         self._prefix = f"{prefix}:breaker"
-        self._exchange_script = self._redis.register_script(_EXCHANGE)
-        self._claim_script = self._redis.register_script(_CLAIM)
+        self._exchange_script = self._redis.client.register_script(_EXCHANGE)
+        self._claim_script = self._redis.client.register_script(_CLAIM)
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._away_until = 0.0
-        self._is_away = False
 
     async def start(self) -> None:
         """Returns when the shared circuits are known here, or Redis is not available."""
@@ -102,21 +92,20 @@ class SharedBreaker:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        with contextlib.suppress(*_GONE):
-            await self._redis.aclose()
+        with contextlib.suppress(*GONE):
+            await self._redis.close()
 
     async def claim(self, circuits: Sequence[Name], probe_s: float) -> bool:
         """Return whether this process may probe all of these now; true when Redis does not answer in time."""
-        if time.monotonic() < self._away_until:
-            return True
         keys = [self._prefix, *(self._probe_key(name) for name in circuits)]
         args: list[Any] = [max(1, round(probe_s * 1000)), *(_field(name) for name in circuits)]
         try:
-            async with asyncio.timeout(CLAIM_S):
-                return bool(await self._claim_script(keys=keys, args=args))
-        except _GONE as error:
-            self._away(error)
+            claimed = await self._redis.run(
+                lambda: self._claim_script(keys=keys, args=args), within_s=CLAIM_S
+            )
+        except RedisAway:
             return True
+        return bool(claimed)
 
     async def exchange(self) -> None:
         """Publish what changed here and take over what changed elsewhere."""
@@ -126,14 +115,11 @@ class SharedBreaker:
             args += _entry(name, circuit)
         keys = [self._prefix, *(self._probe_key(name) for name in changes)]
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                lost, now_ms, flat = await self._exchange_script(keys=keys, args=args)
-        except _GONE as error:
-            self._away(error)
+            lost, now_ms, flat = await self._redis.run(
+                lambda: self._exchange_script(keys=keys, args=args), within_s=_TIMEOUT_S, during_pause=True
+            )
+        except RedisAway:
             return
-        if self._is_away:
-            logger.warning("Redis is back: the circuit breakers of all processes are shared again")
-        self._is_away, self._away_until = False, 0.0
         self._breaker.published(changes)
         if lost:  # the hash is new, so a circuit that is missing from it has not closed
             self._breaker.publish_all()
@@ -151,14 +137,6 @@ class SharedBreaker:
             self._wake.clear()
             await self.exchange()
 
-    def _away(self, error: BaseException) -> None:
-        self._away_until = time.monotonic() + _PAUSE_S
-        if not self._is_away:
-            self._is_away = True
-            logger.warning(
-                "Redis is not available (%r): this process's circuit breaker continues alone", error
-            )
-
     def _probe_key(self, name: Name) -> str:
         return f"{self._prefix}:probe:{_field(name)}"
 
@@ -173,7 +151,7 @@ def circuits_of_all(url: str, prefix: str, breakers: Iterable[Breaker], now: flo
                 seconds, micros = client.time()
                 entries = client.hgetall(f"{prefix}:breaker")
             return tuple(_circuits(entries, seconds * 1000 + micros // 1000).values())
-        except _GONE as error:
+        except GONE as error:
             logger.warning("Redis is not available (%r): the circuits shown are those of one process", error)
     return tuple(circuit for breaker in breakers for circuit in breaker.circuits(now))
 

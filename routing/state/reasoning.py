@@ -6,8 +6,8 @@ calls. It is stored encrypted in Redis, for all web processes, or without Redis 
 database.
 """
 
+import contextlib
 import hashlib
-import logging
 import time
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -15,12 +15,9 @@ from typing import Any, Protocol
 import msgspec
 from cachetools import TTLCache
 from django.conf import settings
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from core.encryption import CannotDecrypt, decrypt_bytes, encrypt_bytes
+from core.shared_redis import RedisAway, SharedRedis
 from routing.language.chat import (
     ChatRequest,
     Message,
@@ -31,14 +28,10 @@ from routing.language.chat import (
     ToolCallDelta,
 )
 
-logger = logging.getLogger(__name__)
-
 MOST_BYTES = 32_000_000  # in this process
 MOST_TURN_BYTES = 64_000  # longer reasoning is not stored
 MOST_TURNS = 16  # the latest of one tool loop are looked up
 _TIMEOUT_S = 0.25  # a request waits at most that long for Redis
-_PAUSE_S = 1.0  # Redis is not used for that long after a failure
-_GONE = (RedisError, OSError, TimeoutError)
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True):
@@ -175,41 +168,29 @@ class RedisStore:
     """Shared by all web processes, encrypted; while Redis is not available, nothing is stored or returned."""
 
     def __init__(self, url: str, prefix: str, seconds: int) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        self._redis = SharedRedis(
+            url, timeout_s=_TIMEOUT_S, meanwhile="requests go without the reasoning of earlier turns"
         )
         self._prefix, self._seconds = prefix, seconds
-        self._away_until = 0.0
 
     async def put(self, key: bytes, turn: bytes) -> None:
-        if time.monotonic() < self._away_until:
-            return
-        try:
-            await self._redis.set(self._name(key), encrypt_bytes(turn), ex=self._seconds)
-        except _GONE as error:
-            self._leave(error)
+        name, encrypted = self._name(key), encrypt_bytes(turn)
+        with contextlib.suppress(RedisAway):
+            await self._redis.run(lambda: self._redis.client.set(name, encrypted, ex=self._seconds))
 
     async def get(self, keys: list[bytes]) -> list[bytes | None]:
-        if time.monotonic() < self._away_until:
-            return [None] * len(keys)
+        names = [self._name(key) for key in keys]
         try:
-            entries: list[Any] = await self._redis.mget([self._name(key) for key in keys])
-        except _GONE as error:
-            self._leave(error)
+            entries: list[Any] = await self._redis.run(lambda: self._redis.client.mget(names))
+        except RedisAway:
             return [None] * len(keys)
         return [_decrypted(entry) for entry in entries]
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._redis.close()
 
     def _name(self, key: bytes) -> str:
         return f"{self._prefix}:reasoning:{key.hex()}"
-
-    def _leave(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + _PAUSE_S
-        logger.warning(
-            "Redis is not available, so requests go without the reasoning of earlier turns: %s", error
-        )
 
 
 def _decrypted(entry: bytes | None) -> bytes | None:

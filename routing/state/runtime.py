@@ -25,8 +25,7 @@ from routing.execute.shared_breaker import SharedBreaker
 from routing.learning.account import Learned
 from routing.providers.transport.config import Provider
 from routing.providers.upstreams import Deadlines, Upstreams
-from routing.state import outages, reasoning
-from routing.state.conversations import Conversations
+from routing.state import conversations, outages, reasoning
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class Runtime:
         )
         self.heartbeat = Heartbeat()
         self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
-        self.conversations = Conversations()
+        self.conversations = conversations.Conversations(conversations.store())
         self.reasoning = reasoning.Reasoning(reasoning.store())
         self.learned = Learned()
         self.upstreams = Upstreams(
@@ -81,6 +80,7 @@ class Runtime:
         await self.heartbeat.stop()
         await self.limiter.close()
         await self.reasoning.close()
+        await self.conversations.close()
         await self.upstreams.aclose()
         await asyncio.to_thread(callers.close_connections)
 

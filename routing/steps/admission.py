@@ -60,7 +60,7 @@ class Admitted(msgspec.Struct, frozen=True):
 
 async def admit(incoming: IncomingRequest, runtime: Runtime) -> Admitted:
     """Let a request in. Raises the caller's 4xx of a model name, or the 429 of a limit."""
-    models, snapshot, conversation = _facts(incoming, runtime)
+    models, snapshot, conversation = await _facts(incoming, runtime)
     learned = await runtime.learned.of(incoming.caller.account_id)
     admission = await runtime.limiter.admit(incoming.caller, incoming.request_id, incoming.at)
     return Admitted(incoming, models, snapshot, conversation, learned, admission)
@@ -68,18 +68,19 @@ async def admit(incoming: IncomingRequest, runtime: Runtime) -> Admitted:
 
 async def admit_preview(incoming: IncomingRequest, runtime: Runtime) -> Admitted:
     """As `admit`, for a decision that opens no request: it counts once in the rates and takes no place."""
-    models, snapshot, conversation = _facts(incoming, runtime)
+    models, snapshot, conversation = await _facts(incoming, runtime)
     learned = await runtime.learned.of(incoming.caller.account_id)
     admission = await runtime.limiter.check(incoming.caller, incoming.request_id, incoming.at)
     return Admitted(incoming, models, snapshot, conversation, learned, admission)
 
 
-def _facts(
+async def _facts(
     incoming: IncomingRequest, runtime: Runtime
 ) -> tuple[ResolvedModels, Snapshot, Conversation | None]:
     snapshot = _current_snapshot(runtime)
     models = resolve(incoming.steering, incoming.caller, runtime.catalog.names)
-    return models, snapshot, runtime.conversations.recall(incoming.caller.account_id, incoming.request)
+    conversation = await runtime.conversations.recall(incoming.caller.account_id, incoming.request)
+    return models, snapshot, conversation
 
 
 def _current_snapshot(runtime: Runtime) -> Snapshot:

@@ -108,7 +108,9 @@ class _Settler:
         if settlement.status == Request.Status.SUCCEEDED:
             await self._reasoning.keep()
             arm, input_tokens = attempts[-1].arm, settlement.usage.input_tokens
-            runtime.conversations.remember(row.account_id, request, arm, input_tokens, settlement.settled_at)
+            await runtime.conversations.remember(
+                row.account_id, request, arm, input_tokens, settlement.settled_at
+            )
         return _settled(settlement, attempts, fidelity)
 
 

@@ -158,7 +158,7 @@ async def test_redis_gone_and_back_never_lets_in_more(
     ledger: Ledger, new_row: NewRow, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 23 of spec/reliability.md: slower, limits still hold, recovers by itself."""
-    monkeypatch.setattr("billing.ledger.redis_rates._PAUSE_S", 0.05)
+    monkeypatch.setattr("core.shared_redis.PAUSE_S", 0.05)
     rates = RedisRates(own_redis.url, "tests")
     gate, limits = Gate(rates, ledger, new_row), Limits(requests_per_minute=4)
     await gate.enter(NOON, limits)

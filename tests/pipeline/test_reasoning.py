@@ -215,10 +215,10 @@ async def test_processes_share_reasoning_encrypted_in_redis(redis_url: str) -> N
     assert (await other.recalled(1, turn("a", "b"))).messages[1].parts == (THINKING,)
     store = first._store
     assert isinstance(store, RedisStore)
-    (name,) = await store._redis.keys(f"{prefix}:*")
-    stored = await store._redis.get(name)
+    (name,) = await store._redis.client.keys(f"{prefix}:*")
+    stored = await store._redis.client.get(name)
     assert b"Hm." not in stored
-    assert 0 < await store._redis.ttl(name) <= 60
+    assert 0 < await store._redis.client.ttl(name) <= 60
     await first.close()
     await other.close()
 
