@@ -1,7 +1,7 @@
-"""Who may see and change which account's pages.
+"""Access control of the pages: which person may see and change which account.
 
-Another account's things are a 404 everywhere: views look objects up through `current_account(request)`, never
-by id alone.
+Objects of another account are a 404 everywhere: views look objects up through `current_account(request)`,
+never by id alone.
 """
 
 from collections.abc import Callable
@@ -36,22 +36,22 @@ def current_person(request: HttpRequest) -> User:
 
 
 def current_member(request: HttpRequest) -> Member:
-    """The signed-in person as a member of the account they look at."""
+    """The signed-in person's membership in the current account."""
     return _membership(request)
 
 
 def choose_account(request: HttpRequest, account_id: int) -> None:
-    """Look at another of one's accounts from now on; what is none of theirs is as if nothing was chosen."""
+    """Switch to another account of the person; an id of a foreign account has no effect."""
     request.session[_CHOSEN] = account_id
 
 
 def may_change(request: HttpRequest) -> bool:
-    """Whether the person may change the account, not only look at it."""
+    """Whether the person may change the account, not only view it."""
     return _membership(request).role in _MAY_CHANGE
 
 
 def account_required(page: Page) -> Page:
-    """For pages of members: others sign in first. `request.account` is then set."""
+    """For pages of members; others are sent to sign in. Sets `request.account`."""
 
     @login_required
     @wraps(page)
@@ -93,7 +93,7 @@ def _membership(request: Any) -> Member:
         known = _chosen_membership(request)
         if known is None:
             with transaction.atomic():
-                User.objects.select_for_update().get(pk=request.user.pk)  # two pages may come at once
+                User.objects.select_for_update().get(pk=request.user.pk)  # two pages may be requested at once
                 if _first_membership(request.user) is None:
                     open_account(request.user, settings.SIGNUP_PLAN)
             known = _first_membership(request.user)
@@ -103,12 +103,16 @@ def _membership(request: Any) -> Member:
 
 
 def _chosen_membership(request: Any) -> Member | None:
-    """The first one, unless another is chosen. Read for each request: who is removed is out at once."""
+    """The chosen membership, else the first.
+
+    Read at each request, so a removed member loses access at once.
+    """
     chosen = request.session.get(_CHOSEN)
-    found = list(_memberships(request.user)[:_MOST_ACCOUNTS])
-    for member in found:
-        member.account.is_one_of_several = len(found) > 1  # the sidebar offers the others
-    return next((one for one in found if one.account_id == chosen), found[0] if found else None)
+    memberships = list(_memberships(request.user)[:_MOST_ACCOUNTS])
+    for member in memberships:
+        member.account.is_one_of_several = len(memberships) > 1  # the sidebar offers the others
+    first = memberships[0] if memberships else None
+    return next((member for member in memberships if member.account_id == chosen), first)
 
 
 def _first_membership(user: User) -> Member | None:

@@ -1,4 +1,4 @@
-"""What signing up and second factors mean here, told to django-allauth."""
+"""Adapters of django-allauth: sign-up opens an account, secrets of second factors are encrypted."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -21,16 +21,16 @@ INVITED = "invited"  # in a visitor's session: the invitation whose link they op
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Signing up opens an account of one's own and leads to the first-run page."""
+    """Sign-up opens an account for the person and leads to the first-run page."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """Saves the person and opens their account, both or neither."""
+        """Save the person and open their account, both or neither."""
         zone = form.data.get("time_zone", "")  # the browser's, filled in by routeplex.js
         if zone in available_timezones():
             user.time_zone = zone
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)
-            if commit and not _is_awaited(request, saved):
+            if commit and not _is_invited(request, saved):
                 open_account(saved, settings.SIGNUP_PLAN)
         return saved
 
@@ -41,28 +41,28 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return reverse("home")
 
     def can_delete_email(self, email_address: EmailAddress) -> bool:
-        """The address one signs in with stays; a wish to change it may be dropped."""
+        """The address used to sign in stays; an unconfirmed new one may be deleted."""
         return bool(email_address.email != email_address.user.email)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Guesses count by address alone: allauth's key has the Host header, which callers choose."""
+        """Count guesses by address only: allauth's key contains the Host header, which callers choose."""
         return str(credentials.get("email", "")).lower()
 
     def format_email_subject(self, subject: str) -> str:
         return subject
 
 
-def _is_awaited(request: HttpRequest, user: User) -> bool:
-    """Came here by an invitation to this address: they want that account, not one of their own.
+def _is_invited(request: HttpRequest, user: User) -> bool:
+    """The person opened an invitation to this address, so they get that account and none of their own.
 
-    Who does not accept it after all gets one with the first page they open.
+    A person who does not accept it gets an account with the first page they open.
     """
     pk = request.session.get(INVITED)
     return isinstance(pk, int) and pending_for(user.email, pk, timezone.now())
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """The secrets of authenticator apps lie sealed in the database."""
+    """Encrypts the secrets of authenticator apps in the database."""
 
     def encrypt(self, text: str) -> str:
         return encrypt(text).decode("ascii")

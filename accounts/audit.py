@@ -1,6 +1,6 @@
-"""The audit log: who did what to what, when. Rows are only ever added.
+"""The audit log of administrative acts; rows are only ever added.
 
-Call it in the transaction of the act itself, so that neither is there without the other.
+Call `record` in the transaction of the act itself, so that both are stored or neither.
 """
 
 from typing import Any
@@ -19,11 +19,11 @@ def record(
     target: str = "",
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
-    """Write down an administrative act.
+    """Store an administrative act.
 
-    `account` None: an act of the operator. `actor`: a person, the name of what acted (a command), or None for
-    RoutePlex itself. `action`: thing and verb, as `key.created`. `detail`: JSON without any secret; of what
-    ends in `.changed`, `[before, after]` by field.
+    `account` None: an act of the operator. `actor`: a person, the name of a command, or None for
+    RoutePlex itself. `action`: thing and verb, as `key.created`. `detail`: JSON without any secret; for
+    actions that end in `.changed`, `[before, after]` by field.
     """
     return AuditEntry.objects.create(
         account=account,

@@ -1,4 +1,4 @@
-"""DRF authentication by API key: `request.auth` is the Caller, `request.user` a stand-in for it."""
+"""DRF authentication by API key: sets `request.auth` to the Caller and `request.user` to a KeyPrincipal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from accounts.caller import Caller
 from accounts.caller_lookup import CHALLENGE, find_caller, find_caller_sync
 from core.errors import ApiError, Unauthenticated
 
-_KEY_HEADERS = ("api-key", "x-api-key")  # some clients of the OpenAI door send these (spec/api.md)
+_KEY_HEADERS = ("api-key", "x-api-key")  # some OpenAI clients send these
 
 
 @dataclass(frozen=True)
 class KeyPrincipal:
-    """What DRF takes for the user: whoever holds the key. `pk` is what its throttles count by."""
+    """The user as DRF sees it. DRF's throttles count by `pk`."""
 
     caller: Caller
     is_authenticated: ClassVar[bool] = True
@@ -32,7 +32,7 @@ class KeyPrincipal:
 
 
 class KeyAuthentication(BaseAuthentication):
-    """A key is needed: without one `authenticate` leaves it to the permission to refuse."""
+    """Authenticates requests with a key; without one, the view's permission refuses the request."""
 
     def authenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
         """Raises InvalidApiKey, ExpiredApiKey, PermissionDenied or Unauthenticated (another scheme)."""
@@ -43,7 +43,7 @@ class KeyAuthentication(BaseAuthentication):
         return KeyPrincipal(caller), caller
 
     async def aauthenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
-        """As `authenticate`, without blocking the loop."""
+        """As `authenticate`, without blocking the event loop."""
         secret = secret_in(request.headers)
         if secret is None:
             return None
@@ -55,7 +55,7 @@ class KeyAuthentication(BaseAuthentication):
 
 
 class OptionalKeyAuthentication(KeyAuthentication):
-    """For free endpoints: a good key is known, a bad one ignored."""
+    """For public endpoints: a valid key identifies the caller, an invalid one is ignored."""
 
     def authenticate(self, request: Request | HttpRequest) -> tuple[KeyPrincipal, Caller] | None:
         try:
@@ -71,7 +71,7 @@ class OptionalKeyAuthentication(KeyAuthentication):
 
 
 def secret_in(headers: Mapping[str, str]) -> str | None:
-    """The key a request carries, unchecked and never to be echoed; None when it carries none.
+    """The key in a request's headers, not checked and never to be echoed; None: there is no key.
 
     `headers` ignores case, as Django's do. Raises Unauthenticated when `Authorization` holds something else.
     """

@@ -1,4 +1,4 @@
-"""Who is calling: one immutable value that holds all a request may need of its key and account."""
+"""The caller: an immutable value with everything a request needs to know of its key and account."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Ceilings of one key, account or plan; None means no ceiling."""
+    """Limits of one key, account or plan; None: no limit."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None

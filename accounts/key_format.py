@@ -1,7 +1,6 @@
-"""What an API key looks like: `rp_live_`, 256 random bits in base 62 and a CRC-32 of both.
+"""The format of API keys: `rp_live_`, 256 random bits in base 62, and a CRC-32 of both.
 
-Scanners recognise a leaked key by it, and a mistyped one is refused without asking the database
-(spec/reliability.md, Who may do what).
+Secret scanners can recognise a leaked key, and a mistyped key is refused without a database query.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ def new_secret() -> str:
 
 
 def well_formed(secret: str) -> bool:
-    """Whether length, prefix, alphabet and checksum are those of our keys."""
+    """Whether length, prefix, alphabet and checksum are valid."""
     if len(secret) != SECRET_LENGTH or not secret.startswith(PREFIX) or not secret.isascii():
         return False
     body, checksum = secret[:-_CHECK_LENGTH], secret[-_CHECK_LENGTH:]
@@ -32,7 +31,7 @@ def well_formed(secret: str) -> bool:
 
 
 def digest_of(secret: str) -> str:
-    """SHA-256 in hex: no salt nor stretching, since nobody can guess through 256 random bits."""
+    """SHA-256 in hex. 256 random bits can't be guessed, so neither salt nor stretching is needed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""API keys: made once, stored as a hash, rotated with overlap, revoked for good."""
+"""API keys: created once, stored as a hash, rotated with an overlap, revoked permanently."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -33,7 +33,10 @@ def create_key(
     allowed_models: Iterable[str] = (),
     ip_networks: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
-    """The stored key and its secret, which nobody can show again. No limits means none but the account's."""
+    """Returns the stored key and its secret, which can't be shown again.
+
+    `limits` None: only the account's.
+    """
     secret = new_secret()
     key = ApiKey.objects.create(
         account=account,
@@ -53,7 +56,7 @@ def create_key(
 
 
 def revoke(key: ApiKey) -> None:
-    """Refused from now on: here at once, in other processes within 2 s. There is no way back."""
+    """Revoke a key permanently: at once in this process, within 2 s in others."""
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
@@ -61,7 +64,7 @@ def revoke(key: ApiKey) -> None:
 
 
 def rotate(key: ApiKey, overlap: timedelta, *, by: User | None = None) -> tuple[ApiKey, str]:
-    """A new key with the same rights and lifetime; the old one works for `overlap` longer.
+    """Create a new key with the same rights and lifetime; the old one works for `overlap` longer.
 
     Raises KeyNotUsable when the old key is revoked or expired.
     """

@@ -1,7 +1,8 @@
-"""Who belongs to an account: inviting by mail, joining, changing roles, removing, leaving.
+"""Members of an account: inviting by e-mail, joining, changing roles, removing, leaving.
 
-Owners manage everyone; admins everyone but owners, and make no owners. An account always keeps an owner: what
-could take the last one away looks under a lock on the account. Each act is told in the audit log.
+Owners manage everyone. Admins manage everyone but owners, and can't give the role of owner. An account always
+keeps an owner: acts that could remove the last one check it under a lock on the account. Each act is recorded
+in the audit log.
 """
 
 import hashlib
@@ -14,12 +15,12 @@ from accounts.audit import record
 from accounts.models import Account, Invitation, Member, User
 
 LIFE = timedelta(days=7)
-MOST_PENDING = 20  # of one account: mails to strangers
+MOST_PENDING = 20  # per account, because invitations are e-mails to strangers
 _OWNER, _ADMIN = Member.Role.OWNER, Member.Role.ADMIN
 
 
 class MemberRefusal(Exception):
-    """The act is not possible or not this person's to do; the message says why, for people."""
+    """The act is impossible or not allowed to this person; the message tells them why."""
 
 
 def roles_given_by(member: Member) -> list[Member.Role]:
@@ -35,7 +36,7 @@ def may_manage(by: Member, other: Member) -> bool:
 
 
 def invite(by: Member, email: str, role: str, now: datetime) -> tuple[Invitation, str]:
-    """The invitation and its link's secret, which is kept nowhere. An earlier one to that address ends.
+    """Returns the invitation and its link's secret, which is not stored. Ends an earlier one to that address.
 
     Raises MemberRefusal.
     """
@@ -52,9 +53,9 @@ def invite(by: Member, email: str, role: str, now: datetime) -> tuple[Invitation
         pending.filter(email__iexact=email).update(ended_at=now)
         if pending.count() >= MOST_PENDING:
             raise MemberRefusal(
-                f"{MOST_PENDING} invitations wait for an answer already. Withdraw one that is not needed."
+                f"{MOST_PENDING} invitations are pending already. Withdraw one that is not needed."
             )
-        made = Invitation.objects.create(
+        invitation = Invitation.objects.create(
             account=account,
             email=email,
             role=role,
@@ -64,39 +65,41 @@ def invite(by: Member, email: str, role: str, now: datetime) -> tuple[Invitation
             expires_at=now + LIFE,
         )
         record(account, by.user, "member.invited", email, {"role": role})
-    return made, secret
+    return invitation, secret
 
 
 def invitation_of(secret: str, now: datetime) -> Invitation | None:
-    """The invitation that this link is for, while it can be accepted."""
-    found = Invitation.objects.select_related("account", "invited_by").filter(digest=_digest(secret))
-    return found.filter(ended_at=None, expires_at__gt=now).first()
+    """The invitation of a link, while it can be accepted."""
+    invitations = Invitation.objects.select_related("account", "invited_by").filter(digest=_digest(secret))
+    return invitations.filter(ended_at=None, expires_at__gt=now).first()
 
 
 def pending_for(email: str, pk: int, now: datetime) -> bool:
-    """Whether that invitation still waits for the person with this address."""
+    """Whether this invitation, to this address, can still be accepted."""
     return Invitation.objects.filter(pk=pk, email__iexact=email, ended_at=None, expires_at__gt=now).exists()
 
 
 def accept(secret: str, user: User, now: datetime) -> Member:
-    """Join. Whoever holds the link must also own the address it was sent to. Raises MemberRefusal."""
+    """Join the account. The person must also own the address the link was sent to. Raises MemberRefusal."""
     with transaction.atomic():
-        found = Invitation.objects.select_for_update().filter(digest=_digest(secret), ended_at=None).first()
-        if found is None or found.expires_at <= now:
-            raise MemberRefusal("This invitation has been used, withdrawn, or is too old.")
-        if found.email.lower() != user.email.lower():
-            raise MemberRefusal(f"This invitation is for {found.email}.")
-        found.ended_at = now
-        found.save(update_fields=["ended_at"])
-        member, _ = Member.objects.get_or_create(
-            account_id=found.account_id, user=user, defaults={"role": found.role}
+        invitation = (
+            Invitation.objects.select_for_update().filter(digest=_digest(secret), ended_at=None).first()
         )
-        record(found.account, user, "member.joined", user.email, {"role": member.role})
+        if invitation is None or invitation.expires_at <= now:
+            raise MemberRefusal("This invitation has been used, withdrawn, or is too old.")
+        if invitation.email.lower() != user.email.lower():
+            raise MemberRefusal(f"This invitation is for {invitation.email}.")
+        invitation.ended_at = now
+        invitation.save(update_fields=["ended_at"])
+        member, _ = Member.objects.get_or_create(
+            account_id=invitation.account_id, user=user, defaults={"role": invitation.role}
+        )
+        record(invitation.account, user, "member.joined", user.email, {"role": member.role})
     return member
 
 
 def withdraw(by: Member, invitation: Invitation, now: datetime) -> None:
-    """Its link works no more. Raises MemberRefusal."""
+    """End an invitation, so that its link stops working. Raises MemberRefusal."""
     if invitation.account_id != by.account_id or invitation.role not in roles_given_by(by):
         raise MemberRefusal("You can't withdraw this invitation.")
     with transaction.atomic():
@@ -120,7 +123,7 @@ def change_role(by: Member, member: Member, role: str, now: datetime) -> None:
 
 
 def remove(by: Member, member: Member, now: datetime) -> None:
-    """Take a member out, or leave; from the next request on they see nothing of it. Raises MemberRefusal."""
+    """Remove a member, or leave; takes effect with their next request. Raises MemberRefusal."""
     with transaction.atomic():
         by, member = _locked(by, member)
         leaves = by.pk == member.pk
@@ -128,23 +131,23 @@ def remove(by: Member, member: Member, now: datetime) -> None:
             raise MemberRefusal("You can't remove this member.")
         _keep_an_owner(member)
         record(by.account, by.user, "member.left" if leaves else "member.removed", member.user.email)
-        member.role = ""  # who gives no role any more
+        member.role = ""  # so that every invitation they sent ends
         _end_invitations(member, now)
         member.delete()
 
 
 def _locked(by: Member, member: Member) -> tuple[Member, Member]:
-    """Both as they are now, while no other act on the account's members goes on."""
+    """Both members, read again under a lock that excludes other acts on the account's members."""
     Account.objects.select_for_update().get(pk=by.account_id)
     rows = Member.objects.select_related("user", "account").filter(account_id=by.account_id)
     now = rows.in_bulk([by.pk, member.pk])
     if by.pk not in now or member.pk not in now:
-        raise MemberRefusal("That member is gone.")
+        raise MemberRefusal("That person is no longer a member.")
     return now[by.pk], now[member.pk]
 
 
 def _end_invitations(by: Member, now: datetime) -> None:
-    """Those that this member sent and may send no more."""
+    """End the invitations this member sent whose role they may no longer give."""
     sent = Invitation.objects.filter(account_id=by.account_id, invited_by=by.user_id, ended_at=None)
     sent.exclude(role__in=roles_given_by(by)).update(ended_at=now)
 

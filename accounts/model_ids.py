@@ -1,4 +1,4 @@
-"""Which model ids the forms accept: the catalog, which stands a floor above, says so when it starts."""
+"""The model ids that forms accept. The catalog is in a package above, so it registers them when it starts."""
 
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
@@ -7,18 +7,18 @@ _source: Callable[[], Collection[str]] | None = None
 
 
 def offer(source: Callable[[], Collection[str]]) -> None:
-    """Let the forms take the ids that `source` returns at the time they are checked."""
+    """Accept the ids that `source` returns when a form is checked."""
     global _source
     _source = source
 
 
 def offered() -> list[str]:
-    """All ids there are, sorted; empty as long as nobody offers any."""
+    """All ids, sorted; empty while no source is registered."""
     return sorted(_source()) if _source is not None else []
 
 
 def unknown(ids: Collection[str]) -> dict[str, list[str]]:
-    """Of these ids the unknown ones, each with the names it may have meant."""
+    """The unknown ones of these ids, each with similar known ids."""
     known = offered()
     if not known:
         return {}

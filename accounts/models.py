@@ -1,4 +1,4 @@
-"""Users, accounts, members, plans, keys, audit log, cache: the fields; verbs are in their modules."""
+"""Tables of users, accounts, members, plans, API keys, invitations, the audit log and the cache."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 
 
 class LimitFields(models.Model):
-    """Ceilings that a plan, an account or a key may set; NULL means no ceiling."""
+    """Limits that a plan, an account or a key may set; NULL: no limit."""
 
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
@@ -24,7 +24,7 @@ class LimitFields(models.Model):
 
 
 class Plan(LimitFields):
-    """A named set of limits that accounts share; the three we ship come with a migration."""
+    """A named set of limits that accounts share; a migration creates three."""
 
     name = models.SlugField(primary_key=True, max_length=40)
     title = models.CharField(max_length=80)
@@ -34,7 +34,7 @@ class Plan(LimitFields):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users that sign in by e-mail address."""
+    """Creates users that sign in with their e-mail address."""
 
     use_in_migrations = True
 
@@ -68,7 +68,7 @@ class User(AbstractUser):
 
 
 class Account(LimitFields):
-    """Who pays: owns keys, requests and settings. Its own limits override its plan's."""
+    """The owner of keys, requests and settings, which pays. Its own limits override its plan's."""
 
     name = models.CharField(max_length=120)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="accounts")
@@ -82,7 +82,7 @@ class Account(LimitFields):
     log_content = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    is_one_of_several = False  # accounts.access: whether the person who looks at it has others
+    is_one_of_several = False  # set by accounts.access: the person has other accounts too
 
     def __str__(self) -> str:
         return self.name
@@ -106,7 +106,7 @@ class Member(models.Model):
 
 
 class ApiKey(LimitFields):
-    """An API key without its secret: the SHA-256 of it and its last four characters are kept."""
+    """An API key without its secret: only its SHA-256 and its last four characters are stored."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="keys")
     name = models.CharField(max_length=80)
@@ -131,13 +131,13 @@ class ApiKey(LimitFields):
 
 
 class AuditEntry(models.Model):
-    """One administrative act: who did what to what, when. Rows are only ever added."""
+    """One administrative act, with actor, target and time. Rows are only ever added."""
 
     account = models.ForeignKey(
         Account, null=True, blank=True, on_delete=models.CASCADE, related_name="audit_entries"
     )
     actor = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)  # NULL: the system
-    actor_name = models.CharField(max_length=254)  # survives the user
+    actor_name = models.CharField(max_length=254)  # stays when the user is deleted
     action = models.CharField(max_length=60)  # e.g. key.created, limits.changed, price.accepted
     target = models.CharField(max_length=160, blank=True)
     detail = models.JSONField(null=True, blank=True)  # never a secret
@@ -151,9 +151,9 @@ class AuditEntry(models.Model):
 
 
 class Remembered(models.Model):
-    """What all web processes must know for a while, such as how often someone tried to sign in.
+    """An entry of Django's database cache, used without Redis: for example counts of sign-in attempts.
 
-    The rows of Django's cache where there is no Redis; nothing else reads or writes them.
+    Only Django's cache reads and writes the rows.
     """
 
     cache_key = models.CharField(primary_key=True, max_length=255)
@@ -165,7 +165,7 @@ class Remembered(models.Model):
 
 
 class Invitation(models.Model):
-    """A link, mailed to one address, with which its owner joins an account; works once."""
+    """A link, mailed to one address, to join an account; it works once."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField()

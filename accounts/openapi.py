@@ -1,4 +1,4 @@
-"""How the OpenAPI document describes API keys."""
+"""Describes API keys in the OpenAPI document."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""DRF permissions of API keys. They look at the Caller only and never wait, so async views may call them."""
+"""DRF permissions of API keys. They only read the Caller and never block, so async views may call them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from core.errors import PermissionDenied, Unauthenticated
 
 
 class HasKey(BasePermission):
-    """Raises Unauthenticated unless the request came with a good key."""
+    """Raises Unauthenticated unless the request has a valid key."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
         if not isinstance(request.auth, Caller):

@@ -6,7 +6,7 @@ from accounts.models import Account, Member, Plan, User
 
 
 def open_account(user: User, plan: str) -> Account:
-    """A new account named after the local part of the person's address, owned by them.
+    """Create an account owned by the person, named after the local part of their address.
 
     Raises Plan.DoesNotExist.
     """

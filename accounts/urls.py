@@ -1,4 +1,4 @@
-"""Paths of keys and settings, included at the root; signing up and in is django-allauth's, at /accounts/."""
+"""Paths of the account pages, included at the root; django-allauth serves sign-in at /accounts/."""
 
 from django.urls import path
 

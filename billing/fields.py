@@ -1,4 +1,4 @@
-"""A column for documents that are written often, read seldom and never searched: JSON, compressed."""
+"""A column for compressed JSON: documents that are written often, read rarely and never searched."""
 
 import zlib
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 from django.db import models
 
-_LEVEL = 1  # a tenth of the size already; higher levels cost more time than they save room
+_LEVEL = 1  # reduces documents to a tenth; higher levels cost more time than they save space
 
 
 class CompressedJSONField(models.BinaryField):  # type: ignore[type-arg]
-    """Takes anything msgspec can encode, gives back plain dicts and lists.
+    """Stores anything msgspec can encode, returns plain dicts and lists.
 
-    Encoding happens when the row is written, in the writer's thread; zlib lets other threads run meanwhile.
+    Values are encoded in the thread that writes the row; zlib releases the GIL meanwhile.
     """
 
     def get_prep_value(self, value: Any) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The ledger's tables, what they hold against limits, and the price book; the verbs are in their modules."""
+"""Tables of the ledger, its windows, the price book, idempotent outcomes, re-pricings and audits."""
 
 from typing import ClassVar
 
@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from accounts.models import Account, ApiKey, User
 from billing.fields import CompressedJSONField
+from billing.usage_columns import UsageColumns
 
 
 class ModelPrice(models.Model):
@@ -20,7 +21,7 @@ class ModelPrice(models.Model):
         OUTPUT = "output"
 
     model = models.CharField(max_length=120)
-    effective_from = models.DateTimeField()  # 1970-01-01: since ever
+    effective_from = models.DateTimeField()  # 1970-01-01: no start
     effective_until = models.DateTimeField(null=True, blank=True)  # exclusive; NULL: open
     over_input_tokens = models.PositiveIntegerField(default=0)
     token_class = models.CharField(max_length=16, choices=TokenClass.choices)
@@ -43,8 +44,8 @@ class ModelPrice(models.Model):
         return f"{self.model} {self.token_class} {self.usd_per_mtok}"
 
 
-class Request(models.Model):
-    """One accepted request: written before the first upstream byte, settled exactly once. No bodies here."""
+class Request(UsageColumns):
+    """One accepted request: written before the first byte goes upstream, settled exactly once. No bodies."""
 
     class Status(models.TextChoices):
         OPEN = "open"
@@ -77,24 +78,20 @@ class Request(models.Model):
     served_model = models.CharField(max_length=120, blank=True)  # catalog id that answered
     served_effort = models.CharField(max_length=12, blank=True)
     provider = models.CharField(max_length=60, blank=True)
-    upstream_model = models.CharField(max_length=160, blank=True)  # what the provider says it served
+    upstream_model = models.CharField(max_length=160, blank=True)  # the model the provider reports
     fallback_used = models.BooleanField(default=False)
     rescued = models.BooleanField(default=False)  # a cut stream, continued by another attempt
-    other_model_served = models.BooleanField(default=False)  # the provider names a model we did not ask for
-    uncached_input_tokens = models.PositiveIntegerField(default=0)
-    cache_read_tokens = models.PositiveIntegerField(default=0)
-    cache_write_tokens = models.PositiveIntegerField(default=0)
-    cache_write_1h_tokens = models.PositiveIntegerField(default=0)
-    output_tokens = models.PositiveIntegerField(default=0)
-    reasoning_tokens = models.PositiveIntegerField(default=0)
+    # The provider reports a model that was not requested.
+    other_model_served = models.BooleanField(default=False)
     usage_estimated = models.BooleanField(default=False)
     cost_usd = models.DecimalField(
         max_digits=18, decimal_places=9, null=True, blank=True
     )  # NULL: open, or unpriced
     wasted_usd = models.DecimalField(
         max_digits=18, decimal_places=9, default=0
-    )  # billed to us by failed attempts, not charged
-    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)  # in its windows, while open
+    )  # cost of failed attempts, not charged to the account
+    # Counted in its windows while open.
+    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
     held_tokens = models.PositiveBigIntegerField(default=0)
     baseline_model = models.CharField(max_length=120, blank=True)
     # How baseline_usd was computed, see BASELINE_FROM_FORECAST; `low` and `high` are its 90 % interval.
@@ -115,7 +112,8 @@ class Request(models.Model):
     prompt_hash = models.CharField(max_length=64, blank=True)  # HMAC, per account
     trace = CompressedJSONField()  # routing.decide.decision.Trace
     fidelity = models.JSONField(null=True, blank=True)  # routing.language.fidelity.Fidelity of what answered
-    output_valid = models.BooleanField(null=True)  # has the JSON form asked for; NULL: none, or not judged
+    # Against the requested JSON form; NULL: none requested, or not checked.
+    output_valid = models.BooleanField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -126,7 +124,7 @@ class Request(models.Model):
             models.CheckConstraint(
                 condition=Q(cost_usd__isnull=True) | Q(cost_usd__gte=0), name="request_cost_not_negative"
             ),
-            models.CheckConstraint(  # tokens > 0 ⇒ a cost, or said to be unpriced
+            models.CheckConstraint(  # a settled request has a cost or is unpriced
                 condition=Q(status="open") | Q(unpriced=True) | Q(cost_usd__isnull=False),
                 name="request_priced_or_unpriced",
             ),
@@ -144,7 +142,7 @@ class Request(models.Model):
         return f"{self.id} {self.status}"
 
 
-class Attempt(models.Model):
+class Attempt(UsageColumns):
     """One upstream call of a request, numbered from 1."""
 
     class Outcome(models.TextChoices):
@@ -165,12 +163,6 @@ class Attempt(models.Model):
     started_at = models.DateTimeField()
     latency_ms = models.PositiveIntegerField()
     ttft_ms = models.PositiveIntegerField(null=True, blank=True)
-    uncached_input_tokens = models.PositiveIntegerField(default=0)
-    cache_read_tokens = models.PositiveIntegerField(default=0)
-    cache_write_tokens = models.PositiveIntegerField(default=0)
-    cache_write_1h_tokens = models.PositiveIntegerField(default=0)
-    output_tokens = models.PositiveIntegerField(default=0)
-    reasoning_tokens = models.PositiveIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True, blank=True)  # NULL: unpriced
     charged = models.BooleanField(default=False)  # its tokens reached the caller: part of the request's cost
     unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
@@ -188,10 +180,10 @@ class Attempt(models.Model):
 
 
 class Window(models.Model):
-    """What one account or key has spent and holds in one day or month; its sums are the ledger's.
+    """Spent and held amounts of one account or key in one day or month; the sums equal the ledger's.
 
-    Made by the first request of the period and changed in the very transaction that opens or settles a
-    request, so that no other count of money is needed (billing/ledger/windows.py).
+    Created by the first request of the period and changed in the transaction that opens or settles a request
+    (billing/ledger/windows.py).
     """
 
     class Scope(models.TextChoices):
@@ -219,21 +211,21 @@ class Window(models.Model):
             models.UniqueConstraint(fields=["scope", "scope_id", "period", "starts_at"], name="window_once"),
             models.CheckConstraint(condition=Q(held_usd__gte=0), name="window_holds_no_less_than_nothing"),
         ]
-        indexes: ClassVar = [models.Index(fields=["ends_at"], name="window_by_end")]  # for those not over yet
+        indexes: ClassVar = [models.Index(fields=["ends_at"], name="window_by_end")]  # finds current windows
 
     def __str__(self) -> str:
         return f"{self.scope} {self.scope_id}, {self.period} from {self.starts_at:%Y-%m-%d}"
 
 
 class WebProcess(models.Model):
-    """A process that serves requests, and its sign of life: the owner of open requests and their holds."""
+    """A web process and its last heartbeat: the owner of open requests and their holds."""
 
     id = models.CharField(primary_key=True, max_length=32)
     host = models.CharField(max_length=120)
     pid = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()  # by the database's clock
-    ahead_s = models.FloatField(default=0.0)  # of its own clock before the database's
+    ahead_s = models.FloatField(default=0.0)  # its own clock minus the database's
     missed_at = models.DateTimeField(null=True, blank=True)  # when the sweeper first found it silent
 
     def __str__(self) -> str:
@@ -241,14 +233,14 @@ class WebProcess(models.Model):
 
 
 class IdempotentOutcome(models.Model):
-    """What a request with an Idempotency-Key came to, kept for a day to be told again."""
+    """The outcome of a request with an Idempotency-Key, stored for a day to be replayed."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)  # SHA-256 of path, steering headers and body
     request_id = models.CharField(max_length=40)
     owner = models.CharField(max_length=32, blank=True)
-    lease_until = models.DateTimeField()  # an unfinished one past this may be taken over
+    lease_until = models.DateTimeField()  # after that an unfinished claim may be taken over
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP; NULL: still running
@@ -265,7 +257,7 @@ class IdempotentOutcome(models.Model):
 
 
 class PriceProposal(models.Model):
-    """A change of the price list too doubtful to apply by itself; waits for an operator."""
+    """A change of the price list that is too doubtful to apply automatically; waits for an operator."""
 
     class Kind(models.TextChoices):
         MOVED = "moved"  # by more than a fifth
@@ -299,7 +291,7 @@ class PriceProposal(models.Model):
 
 
 class Repricing(models.Model):
-    """A batch that gave settled requests other prices: who, why, and what it came to. It can be undone."""
+    """A batch that gave settled requests other prices: by whom, why, and its totals. It can be undone."""
 
     reason = models.CharField(max_length=200)
     model = models.CharField(max_length=120)
@@ -318,7 +310,7 @@ class Repricing(models.Model):
 
 
 class RepricedAttempt(models.Model):
-    """One charged attempt of a re-pricing, with what it was before: enough to take it back."""
+    """One charged attempt of a re-pricing, with its former price, to undo the batch."""
 
     batch = models.ForeignKey(Repricing, on_delete=models.CASCADE, related_name="attempts")
     attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="+")
@@ -337,7 +329,7 @@ class RepricedAttempt(models.Model):
 
 
 class RepricedRequest(models.Model):
-    """One request of a re-pricing, with what its price columns were before."""
+    """One request of a re-pricing, with the former values of its price columns."""
 
     batch = models.ForeignKey(Repricing, on_delete=models.CASCADE, related_name="repriced_requests")
     request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="+")
@@ -358,7 +350,7 @@ class RepricedRequest(models.Model):
 
 
 class LedgerAudit(models.Model):
-    """What one audit of the ledger found (billing/checks/audit.py)."""
+    """The result of one audit of the ledger (billing/checks/audit.py)."""
 
     at = models.DateTimeField(db_index=True)
     since = models.DateTimeField(null=True, blank=True)  # NULL: the whole ledger

@@ -1,18 +1,21 @@
 """Celery tasks of money: expire abandoned requests, delete old rows, refresh prices, audit the ledger."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from celery import shared_task
+from django.conf import settings
+from django.db.models import Q
 from genai_prices import UpdatePrices
 
-from billing.checks.audit import LATELY, alert_broken, audit, store_audit
+from billing.alerts.models import Alert, Delivery
+from billing.checks.audit import LATELY, alert_violations, audit, store_audit
 from billing.ledger.idempotency import forget_expired
 from billing.ledger.sweeper import sweep
 from billing.prices.proposals import note_unpriced
 from billing.prices.refresh import refresh
-from billing.retention import forget_old
-from core.database import database_now
+from billing.stripe_meter.models import WebhookEvent
+from core.database import database_now, delete_in_batches
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ logger = logging.getLogger(__name__)
 def sweep_open_requests() -> None:
     swept = sweep(database_now())
     if swept:
-        logger.warning("%d requests were left open by a process that ended; settled as expired", swept)
+        logger.warning("%d open requests of dead processes were settled as expired", swept)
 
 
 @shared_task
@@ -31,16 +34,17 @@ def forget_idempotent_outcomes() -> None:
 
 @shared_task
 def forget_old_alerts() -> None:
-    forget_old(datetime.now(UTC))
+    """Delete old alerts and webhook messages (docs/retention.md)."""
+    delete_old_alerts(datetime.now(UTC))
 
 
 @shared_task
 def refresh_prices() -> None:
-    """Failing changes nothing: the rows there are stay in force, and tomorrow is another try."""
+    """Update the price book from genai-prices. A failure changes nothing, and the next run tries again."""
     try:
         snapshot = UpdatePrices().fetch()
-    except Exception as error:  # network, status or form of the list: whatever it is, there is no newer list
-        logger.warning("no newer price list could be fetched (%s); prices stay as they are", error)
+    except Exception as error:  # network, status or format: without a list, prices stay
+        logger.warning("the price list could not be fetched (%s); prices stay as they are", error)
         return
     if snapshot is not None:
         refresh(datetime.now(UTC), snapshot)
@@ -48,24 +52,38 @@ def refresh_prices() -> None:
 
 @shared_task
 def ask_for_prices() -> None:
-    """On the first request of a model without a price, an operator is asked for one."""
+    """Create a price proposal after the first request to a model without a price."""
     note_unpriced(datetime.now(UTC))
 
 
 @shared_task
 def audit_lately() -> None:
-    """Check the promises for the requests of the last two days."""
+    """Audit the requests of the last two days."""
     now = datetime.now(UTC)
     _audit(now, now - LATELY)
 
 
 @shared_task
 def audit_ledger() -> None:
-    """Check the promises for all requests, months as well."""
+    """Audit all requests, including monthly sums."""
     _audit(datetime.now(UTC), None)
 
 
+def delete_old_alerts(now: datetime) -> int:
+    """Delete old alerts with their deliveries, and old webhook messages; returns how many of both.
+
+    An alert that is open, or has a pending delivery, stays. Nothing that money depends on is ever deleted:
+    requests, attempts, windows, rollups, prices, re-pricings, statements, meter events and the audit log.
+    """
+    before = now - timedelta(days=settings.KEEP_ALERTS_DAYS)
+    is_over = Q(resolved_at__lt=before) | Q(once_key="", raised_at__lt=before)
+    alerts = Alert.objects.filter(is_over).exclude(deliveries__status=Delivery.Status.PENDING)
+    received_before = now - timedelta(days=settings.KEEP_WEBHOOK_EVENTS_DAYS)
+    events = WebhookEvent.objects.filter(received_at__lt=received_before)
+    return delete_in_batches(alerts) + delete_in_batches(events)
+
+
 def _audit(now: datetime, since: datetime | None) -> None:
-    found = audit(now, since)
-    store_audit(found)
-    alert_broken(found)
+    result = audit(now, since)
+    store_audit(result)
+    alert_violations(result)

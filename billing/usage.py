@@ -1,6 +1,8 @@
 """Token usage in one normal form: disjoint classes, whatever the provider calls them.
 
-Pure values; the dialects of `routing/providers` turn a provider's report into this (spec/ledger.md, Prices).
+Pure values. The adapters in `routing/providers` convert a provider's report: OpenAI's cached tokens are
+inside its prompt tokens, Anthropic's are beside its input tokens, and Gemini's thoughts are outside its
+candidates' tokens.
 """
 
 import msgspec
@@ -15,7 +17,7 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0  # includes reasoning_tokens
     reasoning_tokens: int = 0
-    estimated: bool = False  # counted by us because the provider sent no usage
+    estimated: bool = False  # counted locally because the provider sent no usage
 
     @property
     def input_tokens(self) -> int:

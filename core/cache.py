@@ -1,7 +1,7 @@
 """The cache of all web processes: Redis, and while Redis is away the database.
 
-It counts tries to sign in and remembers codes that were used. Nobody shall be locked out because Redis is
-gone, and nobody get in: what is counted while it is away begins anew, so at most twice as much gets through.
+It counts sign-in attempts and remembers used one-time codes. Losing Redis must neither lock people out nor
+let attackers in: the database's counts start at zero, so at most twice as many attempts get through.
 """
 
 import logging
@@ -15,33 +15,34 @@ from redis.exceptions import TimeoutError as NoAnswer
 logger = logging.getLogger(__name__)
 
 TABLE = "accounts_remembered"
-# Full, it forgets a third of what still counts: far more than come in the minutes that count.
+# When full, the database cache deletes a third of its entries: far more rows than the counted minutes
+# produce.
 OPTIONS = {"MAX_ENTRIES": 1_000_000}
 _AWAY = (NoConnection, NoAnswer)
 
 
 class RedisOrDatabaseCache(RedisCache):
-    """Django's Redis cache for the calls that are made of it; others fail as ever without Redis."""
+    """Django's Redis cache with a fallback for the four methods we use; other methods need Redis."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
-        self._instead = DatabaseCache(TABLE, {"OPTIONS": OPTIONS})
+        self._fallback = DatabaseCache(TABLE, {"OPTIONS": OPTIONS})
 
     def add(self, *args: Any, **options: Any) -> bool:
-        return bool(self._either("add", *args, **options))
+        return bool(self._with_fallback("add", *args, **options))
 
     def get(self, *args: Any, **options: Any) -> Any:
-        return self._either("get", *args, **options)
+        return self._with_fallback("get", *args, **options)
 
     def set(self, *args: Any, **options: Any) -> None:
-        self._either("set", *args, **options)
+        self._with_fallback("set", *args, **options)
 
     def delete(self, *args: Any, **options: Any) -> bool:
-        return bool(self._either("delete", *args, **options))
+        return bool(self._with_fallback("delete", *args, **options))
 
-    def _either(self, name: str, *args: Any, **options: Any) -> Any:
+    def _with_fallback(self, name: str, *args: Any, **options: Any) -> Any:
         try:
             return getattr(super(), name)(*args, **options)
         except _AWAY as error:
-            logger.warning("Redis is away (%s); the database counts tries to sign in", type(error).__name__)
-            return getattr(self._instead, name)(*args, **options)
+            logger.warning("Redis is away (%s); the database counts sign-in attempts", type(error).__name__)
+            return getattr(self._fallback, name)(*args, **options)

@@ -1,7 +1,7 @@
-"""How async code asks the database: in a thread, on a connection that lives, waiting a moment if it is away.
+"""How async code queries the database: in a thread, with retries while the database is away.
 
-Chat requests must not stop for a database query, and a database that restarts must not fail what a second's
-patience would serve (spec/reliability.md row 22).
+A query must not block the event loop, and a database that restarts must not fail requests that could have
+waited a second (docs/reliability.md).
 """
 
 import asyncio
@@ -21,20 +21,21 @@ from core.errors import ServiceUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AWAY = (OperationalError, InterfaceError)  # the database, not the query: gone, restarting, full, locked
-_BATCH = 500  # rows deleted in one transaction
+# The database's fault, not the query's: gone, restarting, full, locked.
+AWAY = (OperationalError, InterfaceError)
+_BATCH = 500  # rows deleted per transaction
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 def database_unavailable() -> ServiceUnavailable:
     return ServiceUnavailable(
-        "RoutePlex cannot reach its database now, so it does nothing. Try again in a few seconds.",
+        "RoutePlex cannot reach its database, so it did nothing. Try again in a few seconds.",
         headers={"Retry-After": "5"},
     )
 
 
 def database_now() -> datetime:
-    """The time by the database's clock, which all processes share; SQLite has none but ours."""
+    """The time by the database's clock, which all processes share; with SQLite, this machine's clock."""
     if connection.vendor != "postgresql":
         return datetime.now(UTC)
     with connection.cursor() as cursor:
@@ -44,9 +45,9 @@ def database_now() -> datetime:
 
 
 def delete_in_batches(rows: QuerySet[Any]) -> int:
-    """Delete rows without a transaction that holds up others; returns how many, without what went with them.
+    """Delete rows in short transactions, oldest first; returns how many, without those deleted by cascade.
 
-    Oldest first, which is also how a table without an index on its time is read no further than needed.
+    The order by primary key lets a table without an index on its time be read only as far as needed.
     """
     deleted = 0
     while pks := list(rows.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
@@ -56,8 +57,9 @@ def delete_in_batches(rows: QuerySet[Any]) -> int:
 
 
 async def from_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work` in a thread, again while the database is away; it must bear being run twice.
+    """Run `work` in a thread, and again while the database is away. It must be idempotent.
 
+    A connection that breaks after the commit leaves unknown whether `work` took effect, so it is run again.
     Raises ServiceUnavailable after settings.DATABASE_PATIENCE_S.
     """
     return await from_database_on(None, work, *args, **kwargs)
@@ -66,10 +68,10 @@ async def from_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 async def from_database_on(
     executor: ThreadPoolExecutor | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """As `from_database`, in a thread of this executor."""
+    """As `from_database`, in a thread of this executor; None: asgiref's."""
 
-    def here() -> T:
-        close_old_connections()  # the one this thread kept may be broken since
+    def run() -> T:
+        close_old_connections()  # this thread's connection may have broken since its last use
         try:
             return work(*args, **kwargs)
         except AWAY:
@@ -77,15 +79,16 @@ async def from_database_on(
             raise
 
     until, pause_s = time.monotonic() + settings.DATABASE_PATIENCE_S, _FIRST_PAUSE_S
-    in_thread = sync_to_async(here, thread_sensitive=False, executor=executor)
+    in_thread = sync_to_async(run, thread_sensitive=False, executor=executor)
     while True:
         try:
-            # Shielded: a thread cannot be called back; one whose line is dead ends with the line.
-            asking = asyncio.ensure_future(in_thread())
-            result: T = await asyncio.wait_for(asyncio.shield(asking), max(0.001, until - time.monotonic()))
+            # Shielded, because a thread can't be cancelled. If its connection hangs, it ends when that times
+            # out.
+            query = asyncio.ensure_future(in_thread())
+            result: T = await asyncio.wait_for(asyncio.shield(query), max(0.001, until - time.monotonic()))
             return result
         except TimeoutError as error:
-            asking.add_done_callback(_unread)
+            query.add_done_callback(_read_error)
             raise database_unavailable() from error
         except AWAY as error:
             if time.monotonic() + pause_s > until:
@@ -94,7 +97,7 @@ async def from_database_on(
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
-def _unread(asking: "asyncio.Future[Any]") -> None:
-    """Nobody waits any more; asking for the error keeps asyncio from telling it."""
-    if not asking.cancelled():
-        asking.exception()
+def _read_error(query: "asyncio.Future[Any]") -> None:
+    """Read the error of a query that nothing awaits any more, so that asyncio does not log it."""
+    if not query.cancelled():
+        query.exception()

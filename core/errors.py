@@ -1,4 +1,4 @@
-"""The root of every error a caller can see, and those about who is calling.
+"""The base class of every error a caller can see, and the errors of authentication.
 
 An error carries what the doors need to render it: a stable code, an HTTP status and, where there is
 more to say, details. `Door.error_response` renders them.
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """Something the caller is told. `details` is JSON; `headers` are added to the response."""
+    """An error the caller sees. `details` is JSON; `headers` are added to the response."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
@@ -29,7 +29,7 @@ class ApiError(Exception):
 
 
 class ServiceUnavailable(ApiError):
-    """We cannot serve for the moment, and nothing was done."""
+    """The request can't be served at the moment, and nothing was done."""
 
     code, status = "service_unavailable", 503
 

@@ -1,13 +1,13 @@
-"""The one client for URLs that callers give us: public addresses only, bounded in size and time.
+"""The HTTP client for URLs that callers supply: public addresses only, bounded in size and time.
 
-A name is resolved once, every address it has is checked before any connection is made, and the connection
-goes to a checked address: TLS and the Host header still name the host, but nothing is looked up a second
-time, so a name that changes its answer (DNS rebinding) gains nothing. Redirects are followed only where
-asked, and each hop is a new URL that passes the same gate.
+A host name is resolved once, and all its addresses are checked before any connection is made. The connection
+goes to a checked address; TLS and the Host header still use the host name. There is no second lookup, so a
+name whose address changes (DNS rebinding) gains nothing. Redirects are followed only on request, and each hop
+passes the same checks.
 
-Libraries were looked at first: httpx-secure connects before it checks (a denied host still sees a TCP
-connection, so ports can be scanned) and checks one address only; safehttpx only GETs; the others are young.
-What is left to do by hand is small and uses public parts of httpx alone.
+Libraries evaluated: httpx-secure connects before it checks (a denied host still sees a TCP connection, so
+ports can be scanned) and checks one address only; safehttpx only does GET; others are too new. The code here
+is small and uses only public parts of httpx.
 """
 
 import asyncio
@@ -26,24 +26,24 @@ from core.public_addresses import is_public
 
 MOST_REDIRECTS = 3
 _LONGEST_URL = 2000
-_PORTS = {"https": (443, 8443), "http": (80, 8080)}  # others are services that were not made to be called
+_PORTS = {"https": (443, 8443), "http": (80, 8080)}  # other ports belong to services not meant to be called
 _CONNECT_S = 5.0
 _REDIRECTS = (301, 302, 303, 307, 308)
-# The same words whether there is no such host or a private one: nobody learns the names of our network.
+# The same message for a missing and for a private host, so that callers can't probe the names of our network.
 _NOT_FOUND = "The host {} cannot be found on the public internet."
-_TOLD_BYTES = 2000  # of the answer to a POST: enough to see what went wrong
+_POST_ANSWER_BYTES = 2000  # read of the answer to a POST: enough to see what went wrong
 
 
 class OutboundError(Exception):
-    """A URL could not be called; the message is fit for the one who gave it."""
+    """A URL could not be called; the message may be shown to the person who supplied it."""
 
 
 class RefusedUrl(OutboundError):
-    """We do not call such a URL, whatever it would answer."""
+    """The URL is not allowed."""
 
 
 class Unreachable(OutboundError):
-    """Nobody answered, or not in our language: DNS, connection, TLS, HTTP."""
+    """No valid answer: DNS, connection, TLS or HTTP failed."""
 
 
 class TooSlow(OutboundError):
@@ -51,7 +51,7 @@ class TooSlow(OutboundError):
 
 
 class TooLarge(OutboundError):
-    """The answer is larger than was asked for, as sent or once decompressed."""
+    """The answer exceeds the size limit, as sent or decompressed."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ async def fetch(url: str, *, most_bytes: int, within_s: float, redirects: int = 
 
 
 async def post(url: str, content: bytes, headers: Mapping[str, str], *, within_s: float) -> Answer:
-    """POST, and read the beginning of the answer; a redirect is one too. Raises OutboundError."""
+    """POST, and read the beginning of the answer; redirects are not followed. Raises OutboundError."""
     async with _deadline(within_s):
-        return await _send("POST", url, headers, content, _TOLD_BYTES, cut=True)
+        return await _send("POST", url, headers, content, _POST_ANSWER_BYTES, cut=True)
 
 
 def check_url(text: str) -> httpx.URL:
-    """What can be said of a URL without asking the network. Raises RefusedUrl, saying what to change."""
+    """Check a URL without the network. Raises RefusedUrl, whose message says what to change."""
     if len(text) > _LONGEST_URL:
         raise RefusedUrl(f"The URL is longer than {_LONGEST_URL} characters.")
     try:
@@ -92,46 +92,48 @@ def check_url(text: str) -> httpx.URL:
     host = _host(url)
     if not host:
         raise RefusedUrl("The URL names no host. It looks like https://example.com/path.")
-    is_ours = _is_allowed(host, _port(url))
-    if url.scheme not in _PORTS or (url.scheme == "http" and not (settings.OUTBOUND_ALLOW_HTTP or is_ours)):
+    is_allowed = _is_listed(host, _port(url))
+    if url.scheme not in _PORTS or (
+        url.scheme == "http" and not (settings.OUTBOUND_ALLOW_HTTP or is_allowed)
+    ):
         raise RefusedUrl("The URL must begin with https://.")
     if url.userinfo:
         raise RefusedUrl("The URL must not hold a user name or password.")
-    if not is_ours and _port(url) not in _PORTS[url.scheme]:
+    if not is_allowed and _port(url) not in _PORTS[url.scheme]:
         ports = " or ".join(map(str, _PORTS[url.scheme]))
         raise RefusedUrl(f"The URL's port must be {ports}.")
     return url.copy_with(fragment=None)
 
 
 async def checked_addresses(url: httpx.URL) -> list[str]:
-    """The addresses of a URL's host, all of them fit to be called. Raises RefusedUrl or Unreachable."""
+    """The addresses of a URL's host, if all of them may be called. Raises RefusedUrl or Unreachable."""
     host = _host(url)
-    found = await resolve(host, _port(url))
-    if not found:
+    addresses = await resolve(host, _port(url))
+    if not addresses:
         raise Unreachable(_NOT_FOUND.format(host))
-    if not _is_allowed(host, _port(url)) and not all(is_public(address) for address in found):
+    if not _is_listed(host, _port(url)) and not all(is_public(address) for address in addresses):
         raise RefusedUrl(_NOT_FOUND.format(host))
-    return found
+    return addresses
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says, in its order; it also reads 127.1 and 0x7f000001 as addresses."""
+    """The addresses from the system's resolver, in its order; it also parses 127.1 and 0x7f000001."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Unreachable(_NOT_FOUND.format(host)) from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(result[4][0]) for result in results))
 
 
-def _is_allowed(host: str, port: int) -> bool:
-    """Whether the operator named this host (OUTBOUND_ALLOWED_HOSTS), with this port or with any."""
+def _is_listed(host: str, port: int) -> bool:
+    """Whether OUTBOUND_ALLOWED_HOSTS lists this host, with this port or without one."""
     names = {name.strip().lower() for name in settings.OUTBOUND_ALLOWED_HOSTS}
     shown = f"[{host}]" if ":" in host else host
     return bool(names & {host.lower(), shown.lower(), f"{shown}:{port}".lower()})
 
 
 def _host(url: httpx.URL) -> str:
-    """In ASCII, without brackets or the dot of a full name."""
+    """In ASCII, without brackets or a final dot."""
     return url.raw_host.decode("ascii").strip("[]").rstrip(".")
 
 
@@ -150,7 +152,7 @@ async def _send(
     method: str, text: str, headers: Mapping[str, str], content: bytes, most_bytes: int, *, cut: bool
 ) -> Answer:
     url = check_url(text)
-    error: OutboundError = Unreachable("Nobody answered.")
+    error: OutboundError = Unreachable("No server answered.")
     for address in await checked_addresses(url):
         try:
             return await _send_to(address, method, url, headers, content, most_bytes, cut=cut)
@@ -173,7 +175,7 @@ async def _send_to(
     *,
     cut: bool,
 ) -> Answer:
-    """One exchange with one address. A transport of its own: no connection is shared by two hosts."""
+    """One exchange with one address, on its own transport: hosts never share a connection."""
     host = url.netloc.decode("ascii")
     request = httpx.Request(
         method,
@@ -196,19 +198,19 @@ async def _send_to(
         try:
             body = await _body(response, most_bytes, cut=cut)
         except httpx.HTTPError as failed:
-            raise Unreachable(f"{url.host} broke off its answer: {_reason(failed)}") from None
+            raise Unreachable(f"{url.host} cut its answer off: {_reason(failed)}") from None
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, body, str(url))
 
 
 async def _body(response: httpx.Response, most_bytes: int, *, cut: bool) -> bytes:
-    """At most that many bytes; more is an error, or cut off. Decompressed a bounded step at a time."""
+    """At most `most_bytes`; more raises TooLarge, or is cut off. Decompresses in bounded steps."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", "deflate", ""):
         if cut:
             return b""
-        raise Unreachable(f"The answer is encoded as {encoding[:40]}, which we did not ask for.")
+        raise Unreachable(f"The answer is encoded as {encoding[:40]}, which was not requested.")
     unpack = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
     body = bytearray()
     received = 0
@@ -219,7 +221,7 @@ async def _body(response: httpx.Response, most_bytes: int, *, cut: bool) -> byte
         except zlib.error:
             if cut:
                 break
-            raise Unreachable("The answer is not compressed as it says.") from None
+            raise Unreachable("The answer's compression is invalid.") from None
         if len(body) > most_bytes or received > most_bytes:
             if cut:
                 break
@@ -229,7 +231,7 @@ async def _body(response: httpx.Response, most_bytes: int, *, cut: bool) -> byte
 
 @asynccontextmanager
 async def _deadline(seconds: float) -> AsyncIterator[None]:
-    """The whole of a call, names and redirects included, within that time."""
+    """Limits a whole call, with name lookups and redirects. Raises TooSlow."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -1,9 +1,9 @@
-"""Which IP addresses are on the public internet, also those that hide another one inside."""
+"""Which IP addresses are on the public internet, also those that embed another address."""
 
 import ipaddress
 from ipaddress import IPv4Address, IPv6Address
 
-# Global by the registry's letter, or by an older Python's, but no public host; beside what `is_global` says.
+# Counted as global by the registry or by older Pythons, but not public hosts; in addition to `is_global`.
 _SPECIAL_V4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -14,7 +14,7 @@ _SPECIAL_V4 = tuple(
         ),
     )
 )
-_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # all that is given out; the rest is for other uses
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # all that is assigned to hosts
 _SPECIAL_V6 = tuple(
     map(
         ipaddress.IPv6Network,
@@ -30,7 +30,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in t
 
 
 def is_public(text: str) -> bool:
-    """Whether this IPv4 or IPv6 address may belong to a host on the public internet."""
+    """Whether this IPv4 or IPv6 address may belong to a public host."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an account and its keys have spent, hold and have left of their limits, and when these reset."""
+"""Spent, held and left of each limit of an account and its keys, and when the limits reset."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

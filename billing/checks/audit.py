@@ -1,4 +1,4 @@
-"""Audits the ledger: checks every promise on one consistent view of it while traffic runs."""
+"""Audits the ledger: checks every invariant on one consistent snapshot while traffic goes on."""
 
 import time
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, Sum
 
 from billing.alerts.publish import raise_alert, resolve_alert
-from billing.checks.invariants import INVARIANTS, Scope, broken
+from billing.checks.invariants import INVARIANTS, Scope, violations
 from billing.models import LedgerAudit, Request, Window
 from billing.prices.prices import USD_QUANTUM
 
-LATELY = timedelta(hours=48)  # what an hourly look goes back to
-_KEPT = timedelta(days=90)
+LATELY = timedelta(hours=48)  # checked by the hourly audit
+_KEEP = timedelta(days=90)
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One promise and what breaks it; `first` names a few of the offending rows."""
+    """Result of checking one invariant; `first` names a few of the rows that violate it."""
 
     name: str
     promise: str
@@ -30,7 +30,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """What an audit saw. `figures`: counts and USD of the requests it covers."""
+    """Result of an audit. `figures`: counts and USD of the requests it covers."""
 
     at: datetime
     since: datetime | None
@@ -44,7 +44,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 def audit(now: datetime, since: datetime | None = None, account_id: int | None = None) -> Audit:
-    """Check every promise for requests made since; None: all, and then months are added up too."""
+    """Check every invariant for requests created since; None: all requests, and then also monthly sums."""
     scope = Scope(now, since, account_id)
     began = time.monotonic()
     with consistent_view():
@@ -55,8 +55,8 @@ def audit(now: datetime, since: datetime | None = None, account_id: int | None =
 
 
 def store_audit(audit: Audit) -> LedgerAudit:
-    """Store the result, and forget those of long ago."""
-    LedgerAudit.objects.filter(at__lt=audit.at - _KEPT).delete()
+    """Store the result, and delete results older than 90 days."""
+    LedgerAudit.objects.filter(at__lt=audit.at - _KEEP).delete()
     return LedgerAudit.objects.create(
         at=audit.at,
         since=audit.since,
@@ -66,16 +66,16 @@ def store_audit(audit: Audit) -> LedgerAudit:
     )
 
 
-def alert_broken(audit: Audit) -> None:
-    """Alert the operator of each broken promise; when all was looked at, take back what holds again."""
+def alert_violations(audit: Audit) -> None:
+    """Alert the operator of each violated invariant; a full audit resolves the alerts of the others."""
     for check in audit.checks:
         once_key = f"invariant.{check.name}"
         if check.violations:
             raise_alert(
                 once_key,
                 f"The ledger breaks a promise: {check.name}",
-                f"{check.promise} {check.violations} rows break it, the first: {', '.join(check.first)}. "
-                "`manage.py audit` checks again, and takes this alert back when the promise holds.",
+                f"{check.promise} {check.violations} rows violate it, the first: {', '.join(check.first)}. "
+                "`manage.py audit` checks again, and resolves this alert when no row violates it.",
                 severity="critical",
                 detail={"violations": check.violations, "first": list(check.first)},
                 once_key=once_key,
@@ -90,7 +90,10 @@ def last_audit() -> LedgerAudit | None:
 
 @contextmanager
 def consistent_view() -> Iterator[None]:
-    """One snapshot for all queries inside; writers go on. A caller's transaction is used as it is."""
+    """One snapshot for all queries inside, without blocking writers.
+
+    Uses the caller's transaction if there is one.
+    """
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "postgresql":
@@ -109,9 +112,10 @@ def consistent_view() -> Iterator[None]:
 
 def _checked(scope: Scope) -> Iterator[Check]:
     for invariant in INVARIANTS:
-        found = broken(invariant, scope)
-        first = _named_windows(found.first) if "windows_add_up" in invariant.name else found.first
-        yield Check(invariant.name, invariant.promise, found.violations, first)
+        count, first = violations(invariant, scope)
+        if "windows_add_up" in invariant.name:
+            first = _named_windows(first)
+        yield Check(invariant.name, invariant.promise, count, first)
 
 
 def _named_windows(pks: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ def _figures(scope: Scope) -> dict[str, Any]:
     if scope.account_id is not None:
         rows = rows.filter(account_id=scope.account_id)
     is_open = Q(status=Request.Status.OPEN)
-    seen = rows.aggregate(
+    figures = rows.aggregate(
         accepted=Count("pk"),
         open=Count("pk", filter=is_open),
         settled=Count("pk", filter=~is_open),
@@ -136,5 +140,5 @@ def _figures(scope: Scope) -> dict[str, Any]:
     )
     return {
         name: f"{value.quantize(USD_QUANTUM):f}" if isinstance(value, Decimal) else value
-        for name, value in seen.items()
+        for name, value in figures.items()
     }

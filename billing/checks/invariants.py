@@ -1,9 +1,9 @@
-"""The promises of the ledger as SQL: each query returns what breaks one (spec/ledger.md, Two tables).
+"""The ledger's invariants as SQL: each query selects the keys of the rows that violate one (docs/ledger.md).
 
-Raw SQL, because each is one pass over joined tables whose rows are never wanted; it runs on SQLite and on
-PostgreSQL. A query selects the keys of offending rows; `{requests}` is where the audited span is filled in.
+Raw SQL, because each is one pass over joined tables whose rows are not needed otherwise. The queries run on
+SQLite and PostgreSQL; `{requests}` and similar names stand for the conditions of the audited scope.
 """
-# ruff: noqa: S608 - what is filled in are numbers and times of ours
+# ruff: noqa: S608 - only our own numbers and times are filled in
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-# The sweeper comes every 15 s and may wait for locks; what is open this long past its lease was forgotten.
+# The sweeper runs every 15 s and may wait for locks; a request open this long past its lease was missed.
 SWEEP_GRACE = timedelta(minutes=2)
 FIRST_SHOWN = 5
-# SQLite keeps decimals as floats: what differs by less than half of 1e-9 USD is equal.
+# SQLite stores decimals as floats, so amounts that differ by less than half of 1e-9 USD count as equal.
 _EPSILON = "0.0000000005"
 _TOKENS = (
     "{0}.uncached_input_tokens + {0}.cache_read_tokens + {0}.cache_write_tokens + {0}.cache_write_1h_tokens"
@@ -23,7 +23,7 @@ _TOKENS = (
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is audited: requests made since, of one account; None: all."""
+    """The audited requests: created since, of one account; None: all."""
 
     now: datetime
     since: datetime | None = None
@@ -31,18 +31,11 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Invariant(msgspec.Struct, frozen=True):
-    """`promise` is said to people; `sql` selects what breaks it."""
+    """`promise`: the invariant in words, shown to people. `sql` selects the rows that violate it."""
 
     name: str
     promise: str
     sql: str
-
-
-class Found(msgspec.Struct, frozen=True):
-    """How many rows break a promise, and the first of them."""
-
-    violations: int
-    first: tuple[str, ...]
 
 
 INVARIANTS = (
@@ -116,21 +109,21 @@ INVARIANTS = (
     ),
     Invariant(
         "kept_outcomes_are_settled",
-        "An outcome kept under an Idempotency-Key is that of a settled request of the same account.",
+        "An outcome stored under an Idempotency-Key is that of a settled request of the same account.",
         "SELECT o.id FROM billing_idempotentoutcome o LEFT JOIN billing_request r"
         " ON r.id = o.request_id AND r.account_id = o.account_id"
         " WHERE {outcomes} AND o.status IS NOT NULL AND (r.id IS NULL OR r.status = 'open')",
     ),
     Invariant(
         "account_windows_add_up",
-        "What an account's window says is spent, held and counted is what the ledger says.",
+        "An account's window has the spent, held and counted sums of the ledger.",
         "SELECT w.id FROM billing_window w LEFT JOIN billing_request r ON r.account_id = w.scope_id"
         " AND r.created_at >= w.starts_at AND r.created_at < w.ends_at"
         " WHERE w.scope = 'account' AND {account_windows} GROUP BY w.id HAVING {sums_differ}",
     ),
     Invariant(
         "key_windows_add_up",
-        "What a key's window says is spent, held and counted is what the ledger says.",
+        "A key's window has the spent, held and counted sums of the ledger.",
         "SELECT w.id FROM billing_window w LEFT JOIN billing_request r ON r.key_id = w.scope_id"
         " AND r.created_at >= w.starts_at AND r.created_at < w.ends_at"
         " WHERE w.scope = 'key' AND {key_windows} GROUP BY w.id HAVING {sums_differ}",
@@ -150,7 +143,7 @@ INVARIANTS = (
     ),
     Invariant(
         "statements_add_up",
-        "A statement comes to what its lines come to.",
+        "A statement's total is the sum of its lines.",
         "SELECT s.number FROM statements_statement s LEFT JOIN statements_statementline l"
         " ON l.statement_id = s.id WHERE {statements} GROUP BY s.id"
         f" HAVING ABS(COALESCE(SUM(l.cost_usd), 0) - s.total_usd) > {_EPSILON}"
@@ -166,7 +159,7 @@ INVARIANTS = (
     ),
     Invariant(
         "statements_are_the_ledger",
-        "A month's statement and its corrections come to what the ledger has, or a correction is to come.",
+        "A month's statement and its corrections equal the ledger's sum, or a correction is due.",
         "SELECT s.number FROM statements_statement s WHERE {statements}"
         " AND ABS((SELECT COALESCE(SUM(r.cost_usd), 0) FROM billing_request r WHERE {of_statement})"
         " - s.usage_usd - (SELECT COALESCE(SUM(c.cost_usd), 0) FROM statements_statementline c"
@@ -179,7 +172,7 @@ INVARIANTS = (
     ),
     Invariant(
         "stripe_is_told_no_more_than_used",
-        "Stripe is told no more than the ledger has, unless the ledger became less afterwards.",
+        "Stripe is sent no more usage than the ledger has, unless a re-pricing reduced it later.",
         "SELECT s.subscription_id FROM stripe_meter_subscription s"
         " JOIN stripe_meter_stripecustomer c ON c.id = s.customer_id WHERE {subscriptions}"
         " AND (SELECT COALESCE(SUM(e.micro_usd), 0) FROM stripe_meter_meterevent e"
@@ -200,24 +193,25 @@ _SUMS_DIFFER = (
 _CLASSES = ("uncached_input", "cache_read", "cache_write", "cache_write_1h", "output")
 
 
-def broken(invariant: Invariant, scope: Scope) -> Found:
-    """What breaks the promise in the scope."""
-    sql = f"SELECT COUNT(*) OVER (), broken.* FROM ({_filled(invariant.sql, scope)}) broken ORDER BY 2"
+def violations(invariant: Invariant, scope: Scope) -> tuple[int, tuple[str, ...]]:
+    """How many rows in the scope violate the invariant, and the keys of the first of them."""
+    sql = f"SELECT COUNT(*) OVER (), v.* FROM ({_filled(invariant.sql, scope)}) v ORDER BY 2"
     with connection.cursor() as cursor:
         cursor.execute(f"{sql} LIMIT {FIRST_SHOWN}")
         rows = cursor.fetchall()
-    return Found(rows[0][0] if rows else 0, tuple(str(row[1]) for row in rows))
+    return rows[0][0] if rows else 0, tuple(str(row[1]) for row in rows)
 
 
 def _filled(sql: str, scope: Scope) -> str:
-    """Every value filled in is a number or a time of ours, never text that came from outside."""
+    """The query for a scope. Only our own numbers and times are filled in, never text from outside."""
     requests, windows, statements, subscriptions = ["1 = 1"], ["1 = 1"], ["1 = 1"], ["1 = 1"]
     if scope.since is not None:
         requests.append(f"r.created_at >= {_literal(scope.since)}")
-        # A month's sums need all of its rows: a short look checks days, the daily one everything.
+        # A month's sums need all of its rows, so the hourly audit checks only days; the daily one all
+        # windows.
         windows.append(f"w.period = 'day' AND w.ends_at > {_literal(scope.since)}")
-        statements.append("1 = 0")  # they are months …
-        subscriptions.append("1 = 0")  # … and longer
+        statements.append("1 = 0")  # they cover months
+        subscriptions.append("1 = 0")  # they cover months or years
     account_windows = key_windows = " AND ".join(windows)
     if scope.account_id is not None:
         account = int(scope.account_id)
@@ -238,7 +232,7 @@ def _filled(sql: str, scope: Scope) -> str:
         " AND (s.until IS NULL OR r.created_at < s.until)",
         of_statement="r.account_id = s.account_id"
         " AND r.created_at >= s.starts_at AND r.created_at < s.ends_at",
-        # A batch may have begun before the last statement was made and gone on after it.
+        # A batch may have begun before the last statement was generated and ended after it.
         day_before_last="MAX(n.made_at) - INTERVAL '1 day'"
         if connection.vendor == "postgresql"
         else "datetime(MAX(n.made_at), '-1 day')",

@@ -1,4 +1,4 @@
-"""Compares what we counted with what a provider says it served, model by model and in all."""
+"""Compares the tokens we counted with a provider's usage report, by model and in total."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,26 +6,30 @@ from datetime import datetime
 import msgspec
 from django.db.models import Sum
 
-from billing.ledger.windows import TOKENS
 from billing.models import Attempt
+from billing.usage_columns import TOKENS
 
-# Providers bill also what never reached us (an answer generated after we hung up), and we count text of cut
-# streams ourselves. Chosen, to be tightened by what a month of reports shows.
+# Providers also bill tokens that never reached us (generated after we disconnected), and for cut streams we
+# count ourselves. A chosen value, to be tightened after a month of reports.
 TOLERANCE = 0.01
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """Tokens of one provider over all models of its report, ours and theirs."""
+    """Tokens of one provider over all models of its report, counted by us and reported by it."""
 
     provider: str
-    ours: int
-    theirs: int
-    by_model: dict[str, tuple[int, int]]  # only where they differ: ours, theirs
+    counted: int = msgspec.field(name="ours")  # the names in the JSON output
+    reported: int = msgspec.field(name="theirs")
+    by_model: dict[str, tuple[int, int]]  # only where they differ: counted, reported
 
     @property
     def off_by(self) -> float:
-        """Relative to the report; 0 when both are nothing."""
-        return abs(self.ours - self.theirs) / max(self.theirs, 1) if self.ours != self.theirs else 0.0
+        """The difference relative to the report; 0 if both are 0."""
+        return (
+            abs(self.counted - self.reported) / max(self.reported, 1)
+            if self.counted != self.reported
+            else 0.0
+        )
 
 
 def compare(
@@ -36,19 +40,19 @@ def compare(
 
 
 def _compared(
-    provider: str, theirs: Mapping[str, int], since: datetime | None, until: datetime | None
+    provider: str, reported: Mapping[str, int], since: datetime | None, until: datetime | None
 ) -> Compared:
     attempts = Attempt.objects.filter(provider=provider)
     if since is not None:
         attempts = attempts.filter(started_at__gte=since)
     if until is not None:
         attempts = attempts.filter(started_at__lt=until)
-    ours = dict(attempts.order_by().values_list("model").annotate(tokens=Sum(TOKENS)))
-    models = sorted({*ours, *theirs})
-    pairs = {model: (ours.get(model, 0), theirs.get(model, 0)) for model in models}
+    counted = dict(attempts.order_by().values_list("model").annotate(tokens=Sum(TOKENS)))
+    models = sorted({*counted, *reported})
+    pairs = {model: (counted.get(model, 0), reported.get(model, 0)) for model in models}
     return Compared(
         provider=provider,
-        ours=sum(ours.values()),
-        theirs=sum(theirs.values()),
+        counted=sum(counted.values()),
+        reported=sum(reported.values()),
         by_model={model: pair for model, pair in pairs.items() if pair[0] != pair[1]},
     )

@@ -1,8 +1,8 @@
-"""Holds: what a request may spend is set aside before it is sent, so that no neighbour counts on it.
+"""Holds: what a request may spend is reserved before it is sent, so no concurrent request can spend it too.
 
-A hold is what the request can cost at most, or what its limits leave when that is less; the answer is then
-cut to what the hold pays for, so settled spend never exceeds a cap (spec/ledger.md, Holds and budgets). Pure
-rules on windows that the caller has locked.
+A hold is what the request can cost at most, or what its limits leave when that is less. The answer is then
+cut to what the hold pays for, so settled spend never exceeds a cap (docs/ledger.md). Pure rules on windows
+that the caller has locked.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from billing.models import Window
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """The most one scope may spend in one period; None: no such ceiling."""
+    """The most one account or key may spend in one period; None: no such limit."""
 
     scope: str
     scope_id: int
@@ -27,7 +27,7 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class HoldRequest(msgspec.Struct, frozen=True):
-    """What a request would like to set aside, and the least it can do with; USD and tokens."""
+    """The hold a request asks for, and the least it can run with; USD and tokens."""
 
     usd: Decimal
     least_usd: Decimal
@@ -36,14 +36,17 @@ class HoldRequest(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What was set aside. `usd` or `tokens` below what was wanted: the answer must be cut to fit."""
+    """The amount that was reserved.
+
+    If `usd` or `tokens` is less than requested, the answer must be cut to fit.
+    """
 
     usd: Decimal
     tokens: int
 
 
 class Exhausted(Exception):
-    """A cap leaves less than the least a request needs; with the figures to say so."""
+    """A cap leaves less than the least a request needs. Carries the amounts for the error message."""
 
     def __init__(self, cap: Cap, window: Window, unit: str, least: Decimal | int) -> None:
         super().__init__(f"{cap.scope} {cap.scope_id} {cap.period}")
@@ -60,12 +63,12 @@ class Exhausted(Exception):
 
     @property
     def may_pass(self) -> bool:
-        """Whether it would fit once others give back what they hold."""
+        """True: the request would fit once other requests release their holds."""
         return self.held > 0 and self.spent + self.least <= self.limit
 
 
 def caps_of(caller: Caller) -> tuple[Cap, ...]:
-    """The ceilings of a caller's key and account that there are."""
+    """The spending limits of a caller's key and account, day before month."""
     caps = []
     for scope, pk, limits in (
         ("key", caller.key_id, caller.key_limits),
@@ -81,27 +84,31 @@ def caps_of(caller: Caller) -> tuple[Cap, ...]:
 
 
 def take(
-    windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], wanted: HoldRequest
+    windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], requested: HoldRequest
 ) -> Hold:
-    """Set aside what the caps leave of what is wanted. Raises Exhausted; nothing is set aside then."""
-    usd, tokens = wanted.usd, wanted.tokens
+    """Reserve as much of the requested hold as every cap leaves. Raises Exhausted, and then reserves nothing.
+
+    The windows must be locked: between reading what is left and adding the hold, no other request may do the
+    same. All caps are checked before the first window changes, so a refusal needs no undoing.
+    """
+    usd, tokens = requested.usd, requested.tokens
     for cap, window in _matched(windows.of(payer, moment), caps, payer.time_zone):
         if cap.usd is not None:
             usd_left = cap.usd - window.spent_usd - window.held_usd
-            if usd_left < wanted.least_usd or usd_left <= 0:
-                raise Exhausted(cap, window, "usd", wanted.least_usd)
+            if usd_left < requested.least_usd or usd_left <= 0:
+                raise Exhausted(cap, window, "usd", requested.least_usd)
             usd = min(usd, usd_left)
         if cap.tokens is not None:
             tokens_left = cap.tokens - window.spent_tokens - window.held_tokens
-            if tokens_left < wanted.least_tokens:
-                raise Exhausted(cap, window, "tokens", wanted.least_tokens)
+            if tokens_left < requested.least_tokens:
+                raise Exhausted(cap, window, "tokens", requested.least_tokens)
             tokens = min(tokens, tokens_left)
     windows.apply(Change(payer, moment, requests=1, held_usd=usd, held_tokens=tokens))
     return Hold(usd, tokens)
 
 
 def _matched(windows: Iterable[Window], caps: Iterable[Cap], time_zone: str) -> Iterable[tuple[Cap, Window]]:
-    """Windows with the cap on them; those of a time zone that was left count on, but limit no more."""
+    """Windows with the cap on them. A window of a time zone the account has left counts, but has no cap."""
     by_scope = {(cap.scope, cap.scope_id, cap.period): cap for cap in caps}
     for window in windows:
         cap = by_scope.get((window.scope, window.scope_id, window.period))

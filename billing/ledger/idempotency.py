@@ -1,8 +1,8 @@
-"""What requests with an Idempotency-Key came to, kept for a day: a key is charged at most once.
+"""Outcomes of requests with an Idempotency-Key, stored for a day: a key is charged at most once.
 
-Who claims a key may run its request; every other one with the same key waits for the outcome or is refused. A
-claim ends by the outcome being kept, when the ledger says that something was charged, or by being given up.
-All of it is blocking and meant for a thread: `core.database.from_database`. It bears being run twice.
+The request that claims a key runs; others with the same key wait for its outcome or are refused. When it
+ends, its outcome is stored if the ledger says that it was charged; otherwise the key is free again. The
+functions block, so async code calls them through `core.database.from_database`; all of them are idempotent.
 """
 
 import logging
@@ -24,13 +24,13 @@ from core.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-KEPT_FOR = timedelta(hours=24)  # spec/ledger.md: Idempotency-Key (24 h, per account)
-# Longer than a ledger row's lease, so that a dead claim's row is never still waiting to be settled.
+KEPT_FOR = timedelta(hours=24)  # docs/idempotency.md
+# Longer than the lease of a request, so that the request of an expired claim is settled already.
 LEASE_GRACE = timedelta(seconds=90)
-MOST_BYTES = 4 * 1024 * 1024  # of one outcome, compressed: above any answer of 128,000 tokens
+MOST_BYTES = 4 * 1024 * 1024  # of one outcome, compressed: more than an answer of 128,000 tokens
 MOST_BYTES_OF_ACCOUNT = 256 * 1024 * 1024
-_SIZE_KNOWN_S = 30.0  # between sums over all that an account has kept
-_BATCH = 500  # rows deleted a transaction
+_SIZE_KNOWN_S = 30.0  # how long a computed total of an account is used
+_BATCH = 500  # rows deleted per transaction
 
 
 class IdempotencyConflict(ApiError):
@@ -40,19 +40,19 @@ class IdempotencyConflict(ApiError):
 
 
 class IdempotencyInProgress(ApiError):
-    """The first request with the key was still running when this one had waited for as long as it may."""
+    """The first request with the key is still running after the longest time this one may wait."""
 
     code, status = "idempotency_in_progress", 409
 
 
 class IdempotencyNotReplayable(ApiError):
-    """The first request was charged, but its answer is not there to be told again."""
+    """The first request was charged, but its answer was not stored."""
 
     code, status = "idempotency_not_replayable", 409
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One request's wish to be the one that runs under this key."""
+    """A request that wants to run under this key."""
 
     account_id: int
     key: str
@@ -67,7 +67,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """An HTTP response. `body`: compressed with zlib; None: it was too large to keep, or lost in a crash."""
+    """An HTTP response. `body`: compressed with zlib; None: it was too large to store, or lost in a crash."""
 
     request_id: str
     status: int
@@ -75,84 +75,91 @@ class Outcome(msgspec.Struct, frozen=True):
     body: bytes | None
 
 
-_RUNNING = 102  # HTTP's "processing", for what has no status yet; never written down
+_RUNNING = 102  # HTTP's "processing", stands for a claim whose request still runs; never stored
 
 
-class Found(Enum):
-    CLAIMED = "claimed"  # ours: run the request, then `end` the claim
-    BUSY = "busy"  # another's, and it lives
+class ClaimResult(Enum):
+    CLAIMED = "claimed"  # run the request, then `finish` the claim
+    BUSY = "busy"  # another request with the key is running
 
 
-def claim(wish: Claim) -> Outcome | Found:
-    """Take the key, or say what stands in the way. Raises IdempotencyConflict: other request, same key."""
-    fields = _claimed(wish)
+def acquire(claim: Claim) -> Outcome | ClaimResult:
+    """Claim the key, or return the stored outcome. Raises IdempotencyConflict: other request, same key.
+
+    The unique constraint on (account, key) lets one of several concurrent requests insert the row. An
+    existing row is one of four: this request's own, inserted by a try whose acknowledgement was lost;
+    running; finished; or left by a dead process. A dead or expired row is taken over by an update that
+    matches only the request it was read with, so that of two takers one wins and the other reads the row
+    again.
+    """
+    fields = _claim_fields(claim)
     while True:
         row, is_new = IdempotentOutcome.objects.get_or_create(
-            account_id=wish.account_id, key=wish.key, defaults=fields
+            account_id=claim.account_id, key=claim.key, defaults=fields
         )
-        if is_new or _is_ours(row, wish):
-            return Found.CLAIMED
-        if row.expires_at > wish.at:
-            if row.status is None and _is_dead(row, wish.at):
-                row.status = _clear_up(row, wish.at)
+        if is_new or _is_own(row, claim):
+            return ClaimResult.CLAIMED
+        if row.expires_at > claim.at:
+            if row.status is None and _is_dead(row, claim.at):
+                row.status = _resolve_dead(row, claim.at)
             elif row.status is None:
                 row.status = _RUNNING
-            if row.status is not None and row.fingerprint != wish.fingerprint:
+            if row.status is not None and row.fingerprint != claim.fingerprint:
                 raise _conflict()
             if row.status == _RUNNING:
-                return Found.BUSY
+                return ClaimResult.BUSY
             if row.status is not None:
-                return _kept(row)
-        seen = IdempotentOutcome.objects.filter(pk=row.pk, request_id=row.request_id)
-        if seen.filter(Q(status=None) | Q(expires_at__lte=wish.at)).update(**fields):
-            return Found.CLAIMED
+                return _stored(row)
+        unchanged = IdempotentOutcome.objects.filter(pk=row.pk, request_id=row.request_id)
+        if unchanged.filter(Q(status=None) | Q(expires_at__lte=claim.at)).update(**fields):
+            return ClaimResult.CLAIMED
 
 
-def end(wish: Claim, outcome: Outcome) -> None:
-    """Keep the outcome if its request was charged or succeeded, else give the key free for a new try.
+def finish(claim: Claim, outcome: Outcome) -> None:
+    """Store the outcome if its request was charged or succeeded, else free the key for a new try.
 
-    A request whose settlement is not written yet keeps its claim: nobody knows what it will have cost.
+    While the settlement is not committed, the cost is unknown and the claim stays as it is.
     """
     with transaction.atomic():
-        ours = IdempotentOutcome.objects.filter(
-            account_id=wish.account_id, key=wish.key, request_id=wish.request_id, status=None
+        claims = IdempotentOutcome.objects.filter(
+            account_id=claim.account_id, key=claim.key, request_id=claim.request_id, status=None
         )
-        match _was_charged(wish.request_id):
+        match _was_charged(claim.request_id):
             case True:
-                ours.update(
-                    status=outcome.status, headers=outcome.headers, body=_sealed(wish.account_id, outcome)
+                claims.update(
+                    status=outcome.status, headers=outcome.headers, body=_encrypted(claim.account_id, outcome)
                 )
             case False:
-                ours.delete()
+                claims.delete()
 
 
 def forget_expired(now: datetime) -> int:
-    """Delete outcomes past their day; returns how many."""
-    forgotten = 0
+    """Delete outcomes older than a day; returns how many."""
+    deleted = 0
     while True:
         pks = list(IdempotentOutcome.objects.filter(expires_at__lt=now).values_list("pk", flat=True)[:_BATCH])
         if not pks:
-            return forgotten
-        forgotten += IdempotentOutcome.objects.filter(pk__in=pks, expires_at__lt=now).delete()[0]
+            return deleted
+        deleted += IdempotentOutcome.objects.filter(pk__in=pks, expires_at__lt=now).delete()[0]
 
 
-def _claimed(wish: Claim) -> dict[str, Any]:
+def _claim_fields(claim: Claim) -> dict[str, Any]:
     return {
-        "fingerprint": wish.fingerprint,
-        "request_id": wish.request_id,
-        "owner": wish.owner,
-        "lease_until": wish.lease_until,
-        "created_at": wish.at,
-        "expires_at": wish.at + KEPT_FOR,
+        "fingerprint": claim.fingerprint,
+        "request_id": claim.request_id,
+        "owner": claim.owner,
+        "lease_until": claim.lease_until,
+        "created_at": claim.at,
+        "expires_at": claim.at + KEPT_FOR,
         "status": None,
         "headers": None,
         "body": None,
     }
 
 
-def _is_ours(row: IdempotentOutcome, wish: Claim) -> bool:
-    """Claimed by this very request before, without our being told."""
-    return row.request_id == wish.request_id and row.status is None
+def _is_own(row: IdempotentOutcome, claim: Claim) -> bool:
+    """Claimed by this request in an earlier try whose acknowledgement was lost."""
+    return row.request_id == claim.request_id and row.status is None
 
 
 def _conflict() -> IdempotencyConflict:
@@ -163,7 +170,7 @@ def _conflict() -> IdempotencyConflict:
 
 
 def _is_dead(row: IdempotentOutcome, now: datetime) -> bool:
-    """Whether this claim is abandoned: its lease has expired, or its process is gone (see sweeper.py)."""
+    """The claim's lease has expired, or its process is dead (see sweeper.py)."""
     if row.lease_until <= now:
         return True
     silence = timedelta(seconds=settings.PROCESS_SILENCE_S)
@@ -171,14 +178,15 @@ def _is_dead(row: IdempotentOutcome, now: datetime) -> bool:
     return bool(row.owner) and not WebProcess.objects.filter(~is_silent, pk=row.owner).exists()
 
 
-def _clear_up(row: IdempotentOutcome, now: datetime) -> int | None:
-    """What a dead claim is to count as: free (None), running while its request is open, or kept.
+def _resolve_dead(row: IdempotentOutcome, now: datetime) -> int | None:
+    """The status a dead claim gets: None (free), _RUNNING while its request is open, or 200 (used).
 
-    A request that was charged, but whose process died before its outcome was kept, counts as kept without a
-    body: a new try would be charged again.
+    If the request was charged but its process died before the outcome was stored, the key stays used without
+    a body, because a new try would be charged again. An open request is settled here, not left to the next
+    sweep: if it were settled after the new try began, the key could be charged twice.
     """
     if _was_charged(row.request_id) is None:
-        sweep(now)  # rather than wait: it must not be settled after the new try
+        sweep(now)
     match _was_charged(row.request_id):
         case None:
             return _RUNNING
@@ -191,52 +199,52 @@ def _clear_up(row: IdempotentOutcome, now: datetime) -> int | None:
 
 
 def _was_charged(request_id: str) -> bool | None:
-    """Whether the ledger has a cost, or a success, for it; None: it is open. Never begun: False."""
-    found = Request.objects.filter(pk=request_id).values_list("status", "cost_usd", "unpriced").first()
-    if found is None:
+    """True: it succeeded or cost something. None: it is still open. False: it cost nothing or never began."""
+    row = Request.objects.filter(pk=request_id).values_list("status", "cost_usd", "unpriced").first()
+    if row is None:
         return False
-    status, cost_usd, is_unpriced = found
+    status, cost_usd, is_unpriced = row
     if status == Request.Status.OPEN:
         return None
     return status == Request.Status.SUCCEEDED or is_unpriced or bool(cost_usd)
 
 
-def _kept(row: IdempotentOutcome) -> Outcome:
+def _stored(row: IdempotentOutcome) -> Outcome:
     assert row.status is not None
     body = None
     if row.body is not None:
         try:
             body = decrypt_bytes(bytes(row.body))
-        except CannotDecrypt as error:  # charged all the same: it must not run again
-            logger.error("the outcome of request %s cannot be told again: %s", row.request_id, error)
+        except CannotDecrypt as error:  # it was charged, so it must not run again
+            logger.error("the outcome of request %s cannot be replayed: %s", row.request_id, error)
     return Outcome(row.request_id, row.status, row.headers or {}, body)
 
 
-def _sealed(account_id: int, outcome: Outcome) -> bytes | None:
-    """None: more than we keep; then a second try is refused rather than charged again."""
+def _encrypted(account_id: int, outcome: Outcome) -> bytes | None:
+    """The body as it is stored; None if it is too large. A second try is then refused, not charged again."""
     if outcome.body is None or len(outcome.body) > MOST_BYTES:
         return None
     encrypted = encrypt_bytes(outcome.body)
-    return encrypted if _shelves.takes(account_id, len(encrypted)) else None
+    return encrypted if _quota.takes(account_id, len(encrypted)) else None
 
 
-class _Shelves:
-    """Roughly how much each account has kept, known to this process."""
+class _Quota:
+    """Roughly how many bytes each account has stored, as far as this process knows."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[float, int]] = {}
 
     def takes(self, account_id: int, size: int) -> bool:
-        until, kept = self._known.get(account_id, (0.0, 0))
+        until, stored = self._known.get(account_id, (0.0, 0))
         if until < time.monotonic():
             total = IdempotentOutcome.objects.filter(account_id=account_id).aggregate(n=Sum(Length("body")))
-            until, kept = time.monotonic() + _SIZE_KNOWN_S, total["n"] or 0
+            until, stored = time.monotonic() + _SIZE_KNOWN_S, total["n"] or 0
             if len(self._known) >= 10_000:
                 self._known.clear()
-        if kept + size > MOST_BYTES_OF_ACCOUNT:
+        if stored + size > MOST_BYTES_OF_ACCOUNT:
             return False
-        self._known[account_id] = until, kept + size
+        self._known[account_id] = until, stored + size
         return True
 
 
-_shelves = _Shelves()
+_quota = _Quota()

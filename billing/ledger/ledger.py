@@ -1,7 +1,7 @@
-"""The ledger: open a request with what it holds, settle it once with its attempts; the only door to its rows.
+"""The ledger: opens a request with its hold, settles it once with its attempts; only it writes these rows.
 
-Every write goes through the group writer, so "opened" and "settled" mean committed; the windows of money
-change in the same transaction (spec/ledger.md, Two tables; Holds and budgets).
+Every write goes through the group writer, so "opened" and "settled" mean committed. The windows change in the
+same transaction (docs/ledger.md).
 """
 
 import asyncio
@@ -21,16 +21,17 @@ from billing.ledger.writer import GroupWriter, Write
 from billing.models import Attempt, Request
 from billing.prices.prices import UnitPrices
 from billing.usage import Usage
+from billing.usage_columns import usage_fields
 from core.database import database_unavailable
 
 ZERO = Decimal(0)
-_IN_COMMIT_S = 2.0  # longer than any commit of a database that is well
+_IN_COMMIT_S = 2.0  # longer than a commit takes while the database works
 
 
 class OpenTerms(msgspec.Struct, frozen=True):
-    """On what a request may be opened: its payer, the caps on it, what it wishes to hold.
+    """The conditions for opening a request: its payer, its caps, and the hold it asks for.
 
-    `rates` are checked against the ledger itself, for when no counter is at hand.
+    `rates`: rules to check against the ledger's own rows, because the counters could not be reached.
     """
 
     payer: Payer
@@ -42,7 +43,7 @@ class OpenTerms(msgspec.Struct, frozen=True):
 class Settlement(msgspec.Struct, frozen=True):
     """How a request ended. USD amounts are exact to 1e-9; `cost_usd` None means unpriced.
 
-    `held_usd`: what an unpriced request goes on holding until it is priced.
+    `held_usd`: what an unpriced request continues to hold until it has a price.
     """
 
     request_id: str
@@ -79,20 +80,20 @@ class Ledger:
 
     def __init__(self, writer: GroupWriter) -> None:
         self._writer = writer
-        # By account; an entry is a few hundred bytes, and only accounts that ever waited have one.
+        # By account. An entry is a few hundred bytes, and only accounts that ever waited have one.
         self._turns: dict[int, asyncio.Lock] = {}
         self._freed: dict[int, asyncio.Event] = {}
 
     async def open(self, row: Request, terms: OpenTerms) -> Hold:
         """Commit the row, with its hold, before anything is sent upstream.
 
-        Raises Exhausted or RateLimited (nothing is written then), and ServiceUnavailable. A row whose
-        opening was cancelled or refused as unavailable may have been written all the same: `abandon` it.
+        Raises Exhausted or RateLimited, and then writes nothing, and ServiceUnavailable. After a cancellation
+        or ServiceUnavailable the row may or may not have been written: call `abandon`.
         """
-        opening = self._writer.write(_Open(row, terms))
+        write = self._writer.write(_Open(row, terms))
         try:
-            hold: Hold = await asyncio.wait_for(opening, self._writer.patience_s + _IN_COMMIT_S)
-        except TimeoutError:  # neither refused nor written: the database keeps the line open and says nothing
+            hold: Hold = await asyncio.wait_for(write, self._writer.patience_s + _IN_COMMIT_S)
+        except TimeoutError:  # the database keeps the connection open but does not answer
             raise database_unavailable() from None
         row.held_usd, row.held_tokens = hold.usd, hold.tokens
         return hold
@@ -107,9 +108,9 @@ class Ledger:
 
     @asynccontextmanager
     async def turn(self, account_id: int, wait_s: float) -> AsyncIterator[bool]:
-        """The account's turn to wait for money, first come first; False: not within `wait_s`.
+        """The account's turn to wait for held money, in order of arrival; False: not within `wait_s`.
 
-        Only who has the turn looks again and again, so that many who wait cost no more than one.
+        Only the request whose turn it is retries, so many waiting requests cost no more queries than one.
         """
         turn = self._turns.setdefault(account_id, asyncio.Lock())
         try:
@@ -123,14 +124,14 @@ class Ledger:
             turn.release()
 
     async def freed(self, account_id: int, wait_s: float) -> None:
-        """Wait until a request of the account ends in this process and frees its hold, or so long."""
+        """Wait until this process settles a request of the account, which may free money, or for `wait_s`."""
         event = self._freed.setdefault(account_id, asyncio.Event())
         event.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), wait_s)
 
     def abandon(self, row: Request, payer: Payer, settlement: Settlement) -> None:
-        """Settle a row that may have been opened or not; nobody waits for it."""
+        """Settle a row that may or may not have been opened, without waiting."""
         self.settle(row, payer, settlement).add_done_callback(_unread)
 
     def _wake(self, account_id: int) -> None:
@@ -140,7 +141,7 @@ class Ledger:
 
 def _unread(done: asyncio.Future[None]) -> None:
     if not done.cancelled():
-        done.exception()  # told in the log by the writer; asking for it keeps asyncio from telling it again
+        done.exception()  # already logged by the writer; reading it keeps asyncio from logging it again
 
 
 class _Open(Write):
@@ -158,40 +159,46 @@ class _Settle(Write):
 
 
 def apply(writes: Sequence[Write], again: bool) -> list[Any]:
-    """The group writer's work: openings first, then settlements, all inside its transaction."""
+    """Apply a group inside the writer's transaction: openings first, then settlements.
+
+    All windows are locked before any request row is written, the lock order of the whole ledger. Holds of the
+    same group see each other, because they change the same locked windows in memory, which are saved once at
+    the end. `again`: some openings may have been committed by a try whose acknowledgement was lost; these
+    return the hold they have. Settlements need no such check, since only an open row is updated.
+    """
     opens = [write for write in writes if isinstance(write, _Open)]
     settles = [write for write in writes if isinstance(write, _Settle)]
     locked = windows.lock(
-        [(one.payer, one.row.created_at) for one in settles],
-        new=[(one.terms.payer, one.row.created_at) for one in opens],
+        [(write.payer, write.row.created_at) for write in settles],
+        new=[(write.terms.payer, write.row.created_at) for write in opens],
     )
     results: dict[Write, Any] = {}
     known = _already_open(opens) if again else {}
     opened = []
     arrivals = rates.Arrivals()
-    for one in opens:
-        if one.row.pk in known:
-            results[one] = known[one.row.pk]
+    for write in opens:
+        if write.row.pk in known:
+            results[write] = known[write.row.pk]
             continue
-        results[one] = _hold(one, locked, arrivals)
-        if isinstance(results[one], Hold):
-            one.row.held_usd, one.row.held_tokens = results[one].usd, results[one].tokens
-            opened.append(one.row)
+        hold = results[write] = _hold(write, locked, arrivals)
+        if isinstance(hold, Hold):
+            write.row.held_usd, write.row.held_tokens = hold.usd, hold.tokens
+            opened.append(write.row)
     Request.objects.bulk_create(opened)
-    ended = [one for one in settles if _settled(one, locked)]
-    Attempt.objects.bulk_create([attempt for one in ended for attempt in one.attempts])
+    settled = [write for write in settles if _settle(write, locked)]
+    Attempt.objects.bulk_create([attempt for write in settled for attempt in write.attempts])
     locked.save()
     return [results.get(write) for write in writes]
 
 
 def _already_open(opens: Sequence[_Open]) -> dict[str, Hold]:
-    """Of openings that are tried again, those that were committed the first time."""
-    rows = Request.objects.filter(pk__in=[one.row.pk for one in opens])
+    """The holds of retried openings that an earlier try committed, by request id."""
+    rows = Request.objects.filter(pk__in=[write.row.pk for write in opens])
     return {pk: Hold(usd, tokens) for pk, usd, tokens in rows.values_list("pk", "held_usd", "held_tokens")}
 
 
-def _hold(one: _Open, locked: LockedWindows, arrivals: rates.Arrivals) -> Hold | Exception:
-    terms, row = one.terms, one.row
+def _hold(write: _Open, locked: LockedWindows, arrivals: rates.Arrivals) -> Hold | Exception:
+    terms, row = write.terms, write.row
     try:
         arrivals.check(terms.rates, row.created_at)
         hold = take(locked, terms.payer, row.created_at, terms.caps, terms.hold_request)
@@ -201,35 +208,27 @@ def _hold(one: _Open, locked: LockedWindows, arrivals: rates.Arrivals) -> Hold |
     return hold
 
 
-def _settled(one: _Settle, locked: LockedWindows) -> bool:
-    """Settle the row if it is open still; its windows get its cost for its hold."""
-    end = one.settlement
-    open_row = Request.objects.filter(pk=end.request_id, status=Request.Status.OPEN)
-    if not open_row.update(**_settled_fields(end)):
+def _settle(write: _Settle, locked: LockedWindows) -> bool:
+    """Settle the row and replace its hold by its cost in its windows. False: it is not open any more.
+
+    The condition on the status makes settlement idempotent: a retry after a lost commit, or the sweeper at
+    the same moment, updates no row and so changes no window either.
+    """
+    settlement = write.settlement
+    open_row = Request.objects.filter(pk=settlement.request_id, status=Request.Status.OPEN)
+    if not open_row.update(**_settled_fields(settlement)):
         return False
     locked.apply(
         Change(
-            one.payer,
-            one.row.created_at,
-            spent_usd=end.cost_usd or ZERO,
-            held_usd=end.held_usd - one.row.held_usd,
-            spent_tokens=end.usage.total_tokens,
-            held_tokens=-one.row.held_tokens,
+            write.payer,
+            write.row.created_at,
+            spent_usd=settlement.cost_usd or ZERO,
+            held_usd=settlement.held_usd - write.row.held_usd,
+            spent_tokens=settlement.usage.total_tokens,
+            held_tokens=-write.row.held_tokens,
         )
     )
     return True
-
-
-def usage_fields(usage: Usage) -> dict[str, int]:
-    """The token columns that Request and Attempt share."""
-    return {
-        "uncached_input_tokens": usage.uncached_input_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
 
 
 def _settled_fields(settlement: Settlement) -> dict[str, Any]:

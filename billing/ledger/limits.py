@@ -1,8 +1,8 @@
-"""Admission: may this caller send one more request now, and how much may it cost.
+"""Admission: whether a caller may send one more request now, and how much it may cost.
 
-Rates are counted by billing/ledger/rates.py; money by the windows of the ledger, which alone decide when the
-request is opened. The amounts read here are at most a few seconds old: they refuse a spent budget early, and
-give routing what is left, so that candidates that do not fit are removed before a caller is refused.
+Rates are counted by billing/ledger/rates.py. Money is decided when the request is opened, by the ledger's
+locked windows. The amounts read here are up to a second old: they refuse a spent budget early, and tell
+routing what is left, so that it prefers candidates that fit over refusing the caller.
 """
 
 import time
@@ -32,10 +32,10 @@ from core.errors import ApiError
 
 __all__ = ["Admission", "Limiter", "RateLimited", "over_limit"]
 
-_VIEW_S = 1.0  # how old a look at the windows may be
-_VIEWS_KEPT = 10_000
-_HELD_FOR_S = 5.0  # what to wait for when only requests under way hold what is needed
-_View = Mapping[tuple[str, int, str], Window]
+_WINDOWS_S = 1.0  # how long windows are used after they were read
+_WINDOWS_CACHED = 10_000
+_HELD_FOR_S = 5.0  # Retry-After when the needed amount is only held by requests under way
+_Windows = Mapping[tuple[str, int, str], Window]
 
 
 class QuotaExceeded(ApiError):
@@ -51,7 +51,7 @@ class DailyCostLimitExceeded(ApiError):
 
 
 def over_limit(spent: Exhausted, now: datetime) -> ApiError:
-    """The caller's 429: which limit, what is spent, held and left of it, and when it resets."""
+    """The 429 for a caller: which limit, what is spent, held and left of it, and when it resets."""
     cap, least = spent.cap, spent.least
     period = "today" if cap.period == Window.Period.DAY else "this month"
     wait_s = _HELD_FOR_S if spent.may_pass else (spent.ends_at - now).total_seconds()
@@ -80,7 +80,7 @@ def _amount(value: Decimal | int) -> str:
 
 
 class Admission:
-    """A request that was let in: its rate headers, what its limits leave, and its place in the rates."""
+    """An admitted request: its rate headers, what its limits leave, and its entry in the rate counters."""
 
     def __init__(
         self,
@@ -95,29 +95,29 @@ class Admission:
         self.payer = Payer(caller.account_id, caller.key_id, caller.time_zone)
         self.caps = caps
         self.tightest = left
-        self.uncounted: tuple[RateRule, ...] = ()  # the ledger has to check these
+        self.uncounted: tuple[RateRule, ...] = ()  # rules the ledger has to check
         self._request_id, self._rates, self._rules = request_id, rates, rules
 
     @property
     def budget_left_usd(self) -> Decimal | None:
-        """What the tightest USD cap leaves; None: there is none."""
+        """USD left under the tightest cap; None: there is no cap."""
         return None if self.tightest is None else Decimal(self.tightest.left)
 
     async def leave(self, tokens: int, now: datetime) -> None:
-        """The request ended, with that many tokens in all. What it held is the ledger's to give back."""
+        """Count the request out, with its total of tokens. The ledger releases its hold."""
         if self._rules:
             await self._rates.leave(self._request_id, self._rules, tokens, now.timestamp())
 
 
 class Limiter:
-    """Lets requests in, for one process."""
+    """Admits the requests of one process."""
 
     def __init__(self, rates: Rates, longest_request: timedelta) -> None:
         self._rates, self._longest = rates, longest_request
-        self._views: dict[tuple[int, int], tuple[float, _View]] = {}
+        self._cached: dict[tuple[int, int], tuple[float, _Windows]] = {}
 
     async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
-        """Let the request in, or raise a 429 with `Retry-After`."""
+        """Admit the request, or raise a 429 with `Retry-After`."""
         caps, rules = caps_of(caller), rules_of(caller)
         left = await self.left(caller, now)
         admission = Admission(request_id, caller, self._rates, rules, caps, left)
@@ -125,14 +125,14 @@ class Limiter:
             moment = now.timestamp()
             lease_until = moment + self._longest.total_seconds()
             try:
-                seen = await self._rates.enter(request_id, rules, moment, lease_until)
-                admission.headers = headers(rules, seen, moment)
+                figures = await self._rates.enter(request_id, rules, moment, lease_until)
+                admission.headers = headers(rules, figures, moment)
             except RatesUnavailable:
                 admission.uncounted = rules
         return admission
 
     async def check(self, caller: Caller, request_id: str, now: datetime) -> Admission:
-        """As `admit`, for what opens no request: it counts once and is over."""
+        """As `admit`, for calls that open no request: they count as requests a minute, not in flight."""
         admission = await self.admit(caller, request_id, now)
         if admission.uncounted:
             await from_database(_check, admission.uncounted, now)
@@ -143,7 +143,10 @@ class Limiter:
         await self._rates.close()
 
     async def left(self, caller: Caller, now: datetime) -> Exhausted | None:
-        """The tightest USD cap with its figures. Raises the 429 of a cap that is spent whatever is held."""
+        """The tightest USD cap with its amounts.
+
+        Raises the 429 of a cap that is spent, even without holds.
+        """
         caps = caps_of(caller)
         if not caps:
             return None
@@ -157,37 +160,37 @@ class Limiter:
                 raise over_limit(Exhausted(cap, window, "tokens", 0), now)
             if cap.usd is None:
                 continue
-            seen = Exhausted(cap, window, "usd", Decimal(0))
+            amounts = Exhausted(cap, window, "usd", Decimal(0))
             if window.spent_usd >= cap.usd:
-                raise over_limit(seen, now)
-            if tightest is None or seen.left < tightest.left:
-                tightest = seen
+                raise over_limit(amounts, now)
+            if tightest is None or amounts.left < tightest.left:
+                tightest = amounts
         return tightest
 
-    async def _windows(self, caller: Caller, now: datetime) -> _View:
+    async def _windows(self, caller: Caller, now: datetime) -> _Windows:
         key = caller.account_id, caller.key_id
-        seen_at, view = self._views.get(key, (0.0, {}))
-        if time.monotonic() > seen_at + _VIEW_S:
-            if len(self._views) >= _VIEWS_KEPT:
-                self._views.clear()
+        seen_at, windows = self._cached.get(key, (0.0, {}))
+        if time.monotonic() > seen_at + _WINDOWS_S:
+            if len(self._cached) >= _WINDOWS_CACHED:
+                self._cached.clear()
             began = time.monotonic()
-            view = await from_database(_current_windows, caller, now)
-            self._views[key] = began, view
-        return view
+            windows = await from_database(_current_windows, caller, now)
+            self._cached[key] = began, windows
+        return windows
 
 
-def _current_windows(caller: Caller, now: datetime) -> _View:
-    found = Window.objects.filter(
+def _current_windows(caller: Caller, now: datetime) -> _Windows:
+    windows = Window.objects.filter(
         Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.key_id),
         starts_at__lte=now,
         ends_at__gt=now,
         time_zone=caller.time_zone,
     )
-    return {(window.scope, window.scope_id, window.period): window for window in found}
+    return {(window.scope, window.scope_id, window.period): window for window in windows}
 
 
 def _unspent(cap: Cap, now: datetime, time_zone: str) -> Window:
-    """The window of a period in which nothing was asked yet."""
+    """The window of a period without requests so far."""
     span = next(span for span in spans(now, time_zone) if span.period == cap.period)
     return Window(
         scope=cap.scope,

@@ -1,7 +1,7 @@
-"""Web processes as owners of open requests: each shows signs of life, so that a dead one's are settled.
+"""Heartbeats of web processes, the owners of open requests: the sweeper settles the requests of dead ones.
 
-Silence alone proves nothing, because a database that was away silenced everyone: the sweeper calls a process
-dead when it finds it silent, and silent still some time later (billing/ledger/sweeper.py).
+One missed heartbeat proves nothing, because no process can write one while the database is away: see
+billing/ledger/sweeper.py.
 """
 
 import asyncio
@@ -21,43 +21,43 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """This process's sign of life while its event loop runs."""
+    """Writes this process's heartbeat while its event loop runs."""
 
     def __init__(self) -> None:
         self.owner = uuid.uuid4().hex
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await from_database(self._appear)
+        await from_database(self._write_heartbeat)
         self._task = asyncio.create_task(self._beat())
 
     async def stop(self) -> None:
-        """Sign off; requests that are still open then are left to the sweeper at once."""
+        """Delete the process's row, unless requests are open: the sweeper finds those by their owner."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         try:
-            await from_database(self._leave)
+            await from_database(self._delete_unless_owner)
         except ServiceUnavailable:
-            logger.warning("the process could not sign off; the sweeper will find it silent")
+            logger.warning("the process could not sign off; the sweeper will notice its missing heartbeats")
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(settings.HEARTBEAT_S)
             try:
-                await from_database(self._appear)
+                await from_database(self._write_heartbeat)
             except ServiceUnavailable:
-                logger.warning("no sign of life could be written: the database is away")
+                logger.warning("the heartbeat could not be written: the database is away")
 
-    def _appear(self) -> None:
+    def _write_heartbeat(self) -> None:
         now = database_now()
-        seen = {"seen_at": now, "ahead_s": (datetime.now(UTC) - now).total_seconds()}
+        heartbeat = {"seen_at": now, "ahead_s": (datetime.now(UTC) - now).total_seconds()}
         process = {"host": socket.gethostname()[:120], "pid": os.getpid(), "started_at": now}
         WebProcess.objects.update_or_create(
-            pk=self.owner, defaults=seen | {"missed_at": None}, create_defaults=process | seen
+            pk=self.owner, defaults=heartbeat | {"missed_at": None}, create_defaults=process | heartbeat
         )
 
-    def _leave(self) -> None:
+    def _delete_unless_owner(self) -> None:
         if not Request.objects.filter(owner=self.owner, status=Request.Status.OPEN).exists():
             WebProcess.objects.filter(pk=self.owner).delete()

@@ -1,8 +1,8 @@
 """Rates: requests and tokens in the last sixty seconds, and requests in flight, per key and account.
 
-Counted in this process, in Redis for several processes, or, while Redis is away, by the ledger's own rows
-inside the transaction that opens a request: slower, never open (spec/ledger.md, Holds and budgets). Counters
-that are missing start from the ledger.
+Counted in this process, or in Redis when there are several. While Redis is away, the ledger's own rows are
+counted inside the transaction that opens a request: slower, but the limits still hold (docs/ledger.md).
+Counters that are missing start from the ledger.
 """
 
 import math
@@ -14,8 +14,9 @@ import msgspec
 from django.db.models import Count, Min, QuerySet, Sum
 
 from accounts.caller import Caller
-from billing.ledger.windows import TOKENS, Payer
+from billing.ledger.windows import Payer
 from billing.models import Request
+from billing.usage_columns import TOKENS
 from core.database import from_database
 from core.errors import ApiError
 
@@ -28,7 +29,7 @@ class RateLimited(ApiError):
 
 
 class RatesUnavailable(Exception):
-    """The counters can't be reached; the ledger has to count."""
+    """The counters can't be reached, so the ledger has to count."""
 
 
 class RateRule(msgspec.Struct, frozen=True):
@@ -42,7 +43,10 @@ class RateRule(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What one scope has used, before this request. Times are seconds since the epoch."""
+    """Usage of one scope before this request.
+
+    Times are seconds since the epoch; `tokens` of settled requests.
+    """
 
     requests: int
     oldest_request: float | None
@@ -52,7 +56,10 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """One scope's last minute by the ledger: requests and times, tokens and times, in flight and leases."""
+    """One scope's last minute, from the ledger.
+
+    Each entry starts with a request id; times are epoch seconds.
+    """
 
     requests: list[tuple[str, float]]
     tokens: list[tuple[str, float, int]]
@@ -60,7 +67,7 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class Rates(Protocol):
-    """Counters of every scope. `now` and `lease_until` are seconds since the epoch."""
+    """The counters of all scopes. `now` and `lease_until` are seconds since the epoch."""
 
     async def enter(
         self, request_id: str, rules: tuple[RateRule, ...], now: float, lease_until: float
@@ -72,7 +79,7 @@ class Rates(Protocol):
         ...
 
     async def leave(self, request_id: str, rules: tuple[RateRule, ...], tokens: int, now: float) -> None:
-        """The request ended, having used that many tokens."""
+        """Count the request out, and the tokens it used."""
         ...
 
     async def close(self) -> None: ...
@@ -90,23 +97,23 @@ def rules_of(caller: Caller) -> tuple[RateRule, ...]:
     return tuple(rules)
 
 
-def refusal(rule: RateRule, seen: Figures, now: float) -> RateLimited | None:
-    """The error for one more request under this rule, if it forbids it."""
-    if rule.requests is not None and seen.requests >= rule.requests:
-        wait = _wait(seen.oldest_request, now)
+def refusal(rule: RateRule, figures: Figures, now: float) -> RateLimited | None:
+    """The error if this rule forbids one more request, else None."""
+    if rule.requests is not None and figures.requests >= rule.requests:
+        wait = _wait(figures.oldest_request, now)
         return RateLimited(
             f"This {rule.scope} may send {rule.requests} requests a minute. "
             f"Try again in {math.ceil(wait)} s.",
             headers=retry_after(wait) | _trio(rule.requests, 0, wait),
         )
-    if rule.tokens is not None and seen.tokens >= rule.tokens:
-        wait = _wait(seen.oldest_tokens, now)
+    if rule.tokens is not None and figures.tokens >= rule.tokens:
+        wait = _wait(figures.oldest_tokens, now)
         return RateLimited(
-            f"This {rule.scope} has used {seen.tokens:,} of {rule.tokens:,} tokens a minute. "
+            f"This {rule.scope} has used {figures.tokens:,} of {rule.tokens:,} tokens a minute. "
             f"Try again in {math.ceil(wait)} s.",
             headers=retry_after(wait),
         )
-    if rule.concurrent is not None and seen.in_flight >= rule.concurrent:
+    if rule.concurrent is not None and figures.in_flight >= rule.concurrent:
         return RateLimited(
             f"This {rule.scope} may have {rule.concurrent} requests in flight at a time. "
             "Wait for one to end.",
@@ -115,16 +122,16 @@ def refusal(rule: RateRule, seen: Figures, now: float) -> RateLimited | None:
     return None
 
 
-def headers(rules: tuple[RateRule, ...], seen: list[Figures], now: float) -> dict[str, str]:
-    """The X-RateLimit trio of the scope with the fewest requests left in its minute, this one counted."""
-    told = [
+def headers(rules: tuple[RateRule, ...], used: list[Figures], now: float) -> dict[str, str]:
+    """The X-RateLimit headers of the scope with the fewest requests left, this one counted."""
+    quotas = [
         (rule.requests - figures.requests - 1, rule.requests, _wait(figures.oldest_request, now))
-        for rule, figures in zip(rules, seen, strict=True)
+        for rule, figures in zip(rules, used, strict=True)
         if rule.requests is not None
     ]
-    if not told:
+    if not quotas:
         return {}
-    left, limit, reset = min(told)
+    left, limit, reset = min(quotas)
     return _trio(limit, left, reset)
 
 
@@ -133,7 +140,7 @@ def retry_after(seconds: float) -> dict[str, str]:
 
 
 def _wait(oldest: float | None, now: float) -> float:
-    """Seconds until the oldest leaves the minute."""
+    """Seconds until the oldest entry is a minute old."""
     return min(MINUTE_S, max(0.0, oldest + MINUTE_S - now)) if oldest is not None else MINUTE_S
 
 
@@ -146,7 +153,7 @@ def _trio(limit: int, remaining: int, reset_s: float) -> dict[str, str]:
 
 
 class MemoryRates:
-    """Counters of one process, for when there is only one."""
+    """Counters in memory, for a deployment with one web process."""
 
     def __init__(self) -> None:
         self._scopes: dict[tuple[str, int], _Scope] = {}
@@ -155,14 +162,14 @@ class MemoryRates:
         self, request_id: str, rules: tuple[RateRule, ...], now: float, lease_until: float
     ) -> list[Figures]:
         scopes = [await self._scope(rule, now) for rule in rules]
-        seen = [scope.figures(now) for scope in scopes]
-        for rule, figures in zip(rules, seen, strict=True):
+        used = [scope.figures(now) for scope in scopes]
+        for rule, figures in zip(rules, used, strict=True):
             if (error := refusal(rule, figures, now)) is not None:
                 raise error
         for scope in scopes:
             scope.requests.append(now)
             scope.in_flight[request_id] = lease_until
-        return seen
+        return used
 
     async def leave(self, request_id: str, rules: tuple[RateRule, ...], tokens: int, now: float) -> None:
         for rule in rules:
@@ -179,7 +186,7 @@ class MemoryRates:
         key = rule.scope, rule.scope_id
         if key not in self._scopes:
             recent = await from_ledger(*key, now)
-            self._scopes.setdefault(key, _Scope(recent))  # a neighbour may have asked at the same time
+            self._scopes.setdefault(key, _Scope(recent))  # a concurrent request may have created it meanwhile
         return self._scopes[key]
 
 
@@ -194,7 +201,7 @@ class _Scope:
             self.requests.popleft()
         while self.tokens and self.tokens[0][0] <= now - MINUTE_S:
             self.tokens.popleft()
-        self.in_flight = {one: lease for one, lease in self.in_flight.items() if lease > now}
+        self.in_flight = {pk: lease for pk, lease in self.in_flight.items() if lease > now}
         return Figures(
             requests=len(self.requests),
             oldest_request=self.requests[0] if self.requests else None,
@@ -205,7 +212,7 @@ class _Scope:
 
 
 class DatabaseRates:
-    """No counters: every request is counted by the ledger as it is opened."""
+    """No counters: the ledger counts each request as it is opened."""
 
     async def enter(
         self, request_id: str, rules: tuple[RateRule, ...], now: float, lease_until: float
@@ -220,33 +227,40 @@ class DatabaseRates:
 
 
 class Arrivals:
-    """Counts by the ledger's rows, and those about to be written in the same transaction."""
+    """Counts by the ledger's rows, plus the requests that are about to be written in the same transaction.
+
+    The requests of a group are inserted together at its end, so a query can't see them yet: without this
+    count, a whole group could pass a limit that leaves room for one.
+    """
 
     def __init__(self) -> None:
-        self._coming: dict[tuple[str, int], int] = {}
+        self._pending: dict[tuple[str, int], int] = {}
 
     def check(self, rules: tuple[RateRule, ...], moment: datetime) -> None:
-        """Raises RateLimited. The scopes' windows must be locked, so that nobody else opens meanwhile."""
+        """Raises RateLimited.
+
+        The scopes' windows must be locked, so that no other process opens a request meanwhile.
+        """
         now = moment.timestamp()
         for rule in rules:
-            seen = figures_of(rule, moment)
-            coming = self._coming.get((rule.scope, rule.scope_id), 0)
-            seen = msgspec.structs.replace(
-                seen, requests=seen.requests + coming, in_flight=seen.in_flight + coming
+            figures = figures_of(rule, moment)
+            pending = self._pending.get((rule.scope, rule.scope_id), 0)
+            figures = msgspec.structs.replace(
+                figures, requests=figures.requests + pending, in_flight=figures.in_flight + pending
             )
-            if (error := refusal(rule, seen, now)) is not None:
+            if (error := refusal(rule, figures, now)) is not None:
                 raise error
 
     def add(self, payer: Payer) -> None:
         for scope in payer.scopes:
-            self._coming[scope] = self._coming.get(scope, 0) + 1
+            self._pending[scope] = self._pending.get(scope, 0) + 1
 
 
 def figures_of(rule: RateRule, moment: datetime) -> Figures:
-    """What the ledger says a scope has used in the minute before that moment."""
+    """Usage of a scope in the minute before that moment, from the ledger's rows."""
     rows, minute = _rows(rule.scope, rule.scope_id), moment - timedelta(seconds=MINUTE_S)
     recent = rows.filter(created_at__gt=minute).aggregate(count=Count("pk"), oldest=Min("created_at"))
-    used = _lately_settled(rows, minute).aggregate(tokens=Sum(TOKENS), oldest=Min("settled_at"))
+    used = _settled_since(rows, minute).aggregate(tokens=Sum(TOKENS), oldest=Min("settled_at"))
     in_flight = rows.filter(status=Request.Status.OPEN, lease_until__gt=moment).count()
     return Figures(
         requests=recent["count"],
@@ -258,26 +272,26 @@ def figures_of(rule: RateRule, moment: datetime) -> Figures:
 
 
 async def from_ledger(scope: str, pk: int, now: float) -> Recent:
-    """The last minute of a scope, for counters that have lost it."""
+    """The last minute of a scope, to fill counters that are missing."""
     return await from_database(_recent, scope, pk, now)
 
 
 def _recent(scope: str, pk: int, now: float) -> Recent:
     rows, moment = _rows(scope, pk), datetime.fromtimestamp(now, UTC)
     minute = moment - timedelta(seconds=MINUTE_S)
-    used = _lately_settled(rows, minute).annotate(tokens=TOKENS)
+    used = _settled_since(rows, minute).annotate(tokens=TOKENS)
     in_flight = rows.filter(status=Request.Status.OPEN, lease_until__gt=moment)
     return Recent(
         requests=[
-            (one, at.timestamp())
-            for one, at in rows.filter(created_at__gt=minute).values_list("pk", "created_at")
+            (request_id, at.timestamp())
+            for request_id, at in rows.filter(created_at__gt=minute).values_list("pk", "created_at")
         ],
         tokens=[
-            (one, at.timestamp(), tokens)
-            for one, at, tokens in used.values_list("pk", "settled_at", "tokens")
+            (request_id, at.timestamp(), tokens)
+            for request_id, at, tokens in used.values_list("pk", "settled_at", "tokens")
             if at and tokens
         ],
-        in_flight=[(one, lease.timestamp()) for one, lease in in_flight.values_list("pk", "lease_until")],
+        in_flight=[(pk, lease.timestamp()) for pk, lease in in_flight.values_list("pk", "lease_until")],
     )
 
 
@@ -285,6 +299,9 @@ def _rows(scope: str, pk: int) -> QuerySet[Request]:
     return Request.objects.filter(**{f"{scope}_id": pk})
 
 
-def _lately_settled(rows: QuerySet[Request], since: datetime) -> QuerySet[Request]:
-    """No request lives longer than a few minutes, so a bound on its creation lets the index serve."""
+def _settled_since(rows: QuerySet[Request], since: datetime) -> QuerySet[Request]:
+    """Rows settled since.
+
+    A request lasts minutes at most; the bound on `created_at` lets the index be used.
+    """
     return rows.filter(created_at__gt=since - _LONGEST_LIFE, settled_at__gt=since)

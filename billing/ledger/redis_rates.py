@@ -1,8 +1,8 @@
 """Rate counters in Redis, shared by all web processes: checked and counted in one script.
 
-Three sorted sets a scope (requests by time, tokens by time, requests in flight by lease) and a mark that says
-they are complete. Without the mark they are filled from the ledger first; members are request ids, so filling
-twice changes nothing. Written here because the `limits` package checks one limit at a time and knows no
+Each scope has three sorted sets (requests by time, tokens by time, requests in flight by lease) and a marker
+that says they are complete. Without the marker they are filled from the ledger first; members are request
+ids, so filling is idempotent. The `limits` package does not serve: it checks one limit at a time and has no
 leases.
 """
 
@@ -13,7 +13,7 @@ from billing.ledger.rates import Figures, RateRule, RatesUnavailable, Recent, fr
 from core.shared_redis import RedisAway, SharedRedis
 
 _TIMEOUT_S = 0.25
-_KEPT_MS = 300_000  # sets that nobody touches go; the mark goes with them
+_EXPIRE_MS = 300_000  # unused sets expire, together with their marker
 
 _ENTER = """
 local now, lease, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -51,13 +51,16 @@ return {admitted, out}
 
 
 class RedisRates:
-    """The counters of all processes. Raises RatesUnavailable while Redis is away; never waits for it long."""
+    """The counters of all processes.
+
+    Raises RatesUnavailable while Redis is away, within a quarter of a second.
+    """
 
     def __init__(self, url: str, prefix: str) -> None:
         self._redis = SharedRedis(url, timeout_s=_TIMEOUT_S, meanwhile="the ledger counts requests")
         self._prefix = prefix
         self._script = self._redis.client.register_script(_ENTER)
-        self._stale: set[str] = set()  # marks of scopes whose requests Redis was not told about
+        self._stale: set[str] = set()  # markers of scopes that Redis has missed requests of
 
     async def enter(
         self, request_id: str, rules: tuple[RateRule, ...], now: float, lease_until: float
@@ -68,22 +71,24 @@ class RedisRates:
             for rule in rules
             for limit in (rule.requests, rule.tokens, rule.concurrent)
         ]
-        args = [round(now * 1000), round(lease_until * 1000), request_id, *limits, _KEPT_MS]
+        args = [round(now * 1000), round(lease_until * 1000), request_id, *limits, _EXPIRE_MS]
         try:
             while True:
-                said, found = await self._run(lambda: self._entered(keys, args))
-                if said >= 0:
+                # -1: scope number `result` has no marker. 0 refused, 1 admitted: `result` has a row per
+                # scope.
+                verdict, result = await self._call(lambda: self._enter(keys, args))
+                if verdict >= 0:
                     break
-                await self._fill(rules[found], now)
+                await self._fill(rules[result], now)
         except RatesUnavailable:
             self._stale.update(self._keys(rule)[3] for rule in rules)
             raise
-        seen = [_figures(row) for row in found]
-        if said:
-            return seen
+        used = [_figures(row) for row in result]
+        if verdict:
+            return used
         raise next(
             error
-            for rule, figures in zip(rules, seen, strict=True)
+            for rule, figures in zip(rules, used, strict=True)
             if (error := refusal(rule, figures, now)) is not None
         )
 
@@ -94,16 +99,16 @@ class RedisRates:
             pipe.zrem(in_flight, request_id)
             if tokens:
                 pipe.zadd(used, {f"{request_id}:{tokens}": round(now * 1000)})
-                pipe.pexpire(used, _KEPT_MS)
+                pipe.pexpire(used, _EXPIRE_MS)
         try:
-            await self._run(pipe.execute)
+            await self._call(pipe.execute)
         except RatesUnavailable:
             self._stale.update(self._keys(rule)[3] for rule in rules)
 
     async def close(self) -> None:
         await self._redis.close()
 
-    async def _entered(self, keys: list[str], args: list[Any]) -> Any:
+    async def _enter(self, keys: list[str], args: list[Any]) -> Any:
         if self._stale:
             stale = list(self._stale)
             await self._redis.client.delete(*stale)
@@ -111,19 +116,19 @@ class RedisRates:
         return await self._script(keys=keys, args=args)
 
     async def _fill(self, rule: RateRule, now: float) -> None:
-        """Tell Redis what the ledger knows of the scope's last minute, and mark it complete."""
+        """Copy the scope's last minute from the ledger, and set its marker."""
         recent = await from_ledger(rule.scope, rule.scope_id, now)
-        requests, used, in_flight, mark = self._keys(rule)
+        requests, used, in_flight, marker = self._keys(rule)
         pipe = self._redis.client.pipeline(transaction=True)
-        pipe.delete(in_flight)  # may name requests that ended while Redis was away
+        pipe.delete(in_flight)  # it may contain requests that ended while Redis was away
         for key, members in _members(recent, requests, used, in_flight):
             if members:
                 pipe.zadd(key, members)
-                pipe.pexpire(key, _KEPT_MS)
-        pipe.set(mark, 1, px=_KEPT_MS)
-        await self._run(pipe.execute)
+                pipe.pexpire(key, _EXPIRE_MS)
+        pipe.set(marker, 1, px=_EXPIRE_MS)
+        await self._call(pipe.execute)
 
-    async def _run(self, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def _call(self, work: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await self._redis.run(work)
         except RedisAway as error:
@@ -138,9 +143,9 @@ def _members(
     recent: Recent, requests: str, used: str, in_flight: str
 ) -> tuple[tuple[str, dict[str, int]], ...]:
     return (
-        (requests, {one: round(at * 1000) for one, at in recent.requests}),
-        (used, {f"{one}:{tokens}": round(at * 1000) for one, at, tokens in recent.tokens}),
-        (in_flight, {one: round(lease * 1000) for one, lease in recent.in_flight}),
+        (requests, {pk: round(at * 1000) for pk, at in recent.requests}),
+        (used, {f"{pk}:{tokens}": round(at * 1000) for pk, at, tokens in recent.tokens}),
+        (in_flight, {pk: round(lease * 1000) for pk, lease in recent.in_flight}),
     )
 
 

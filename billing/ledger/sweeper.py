@@ -1,7 +1,8 @@
-"""Settles what a dead process left open, so that no request stays without an outcome and no hold is left.
+"""Settles the open requests of dead processes, so that every request ends and every hold is released.
 
-A request is left when its lease is over, or when the process that owned it is dead: silent for a while, found
-silent, and silent still some time after that. Two looks, because a database that was away silences everyone.
+A request is abandoned when its lease has expired or when its owner is dead. A process is dead when it was
+found silent twice, some time apart. Once is not enough: while the database is away no process can show that
+it is alive, so right after an outage all of them look silent.
 """
 
 from datetime import datetime, timedelta
@@ -15,32 +16,34 @@ from billing.ledger import windows
 from billing.ledger.windows import Change, Payer
 from billing.models import Request, WebProcess
 
-_BATCH = 200  # requests a transaction
-_FORGOTTEN = timedelta(days=1)  # rows of dead processes go after that
+_BATCH = 200  # requests per transaction
+_KEEP_DEAD = timedelta(days=1)  # rows of dead processes are deleted after that
 
 
 def sweep(now: datetime) -> int:
-    """Expire what was left open; returns how many. Safe to run anywhere, any number of times.
+    """Expire abandoned requests; returns how many. Idempotent, and safe to run in several processes at once.
 
     `now` is the database's (core.database.database_now): a process's own clock may be hours off.
     """
     dead = _dead_processes(now)
-    left = Request.objects.filter(status=Request.Status.OPEN).filter(
+    abandoned = Request.objects.filter(status=Request.Status.OPEN).filter(
         Q(lease_until__lt=now) | Q(owner__in=dead)
     )
-    behind = _behind()
+    # A process computes leases by its own clock. If that is behind the database's, its leases end too early
+    # by the same amount; the SQL above compares without it, so the exact test is made here.
+    behind = _clocks_behind()
     pks = [
         pk
-        for pk, owner, lease_until in left.values_list("pk", "owner", "lease_until")
+        for pk, owner, lease_until in abandoned.values_list("pk", "owner", "lease_until")
         if owner in dead or lease_until + behind.get(owner, timedelta()) < now
     ]
     swept = sum(_expire(pks[start : start + _BATCH], now) for start in range(0, len(pks), _BATCH))
-    WebProcess.objects.filter(pk__in=dead, seen_at__lt=now - _FORGOTTEN).delete()
+    WebProcess.objects.filter(pk__in=dead, seen_at__lt=now - _KEEP_DEAD).delete()
     return swept
 
 
 def _dead_processes(now: datetime) -> list[str]:
-    """Those found silent earlier and silent since; others that are silent now are noted for the next look."""
+    """Processes found silent now and before; `missed_at` records when one was first found silent."""
     silence = timedelta(seconds=settings.PROCESS_SILENCE_S)
     silent = WebProcess.objects.filter(seen_at__lt=now - silence)
     dead = list(silent.filter(missed_at__lt=now - silence / 2).values_list("pk", flat=True))
@@ -48,13 +51,18 @@ def _dead_processes(now: datetime) -> list[str]:
     return dead
 
 
-def _behind() -> dict[str, timedelta]:
-    """Processes whose clock is behind the database's: the leases they wrote end that much later."""
+def _clocks_behind() -> dict[str, timedelta]:
+    """How far a process's clock is behind the database's, for those more than a second behind."""
     slow = WebProcess.objects.filter(ahead_s__lt=-1)
     return {pk: timedelta(seconds=-ahead_s) for pk, ahead_s in slow.values_list("pk", "ahead_s")}
 
 
 def _expire(pks: list[str], now: datetime) -> int:
+    """Settle the requests at no cost and release their holds, in one transaction.
+
+    The update is conditional on the status, because the owner may be alive after all and settle the request
+    at the same moment: the first one wins and the other changes nothing.
+    """
     rows = list(Request.objects.filter(pk__in=pks))
     swept = 0
     with transaction.atomic():

@@ -1,8 +1,9 @@
 """Windows of money: what an account and a key have spent and hold in a day and a month.
 
-A window is made by the first request of its period and changes in the very transaction that opens or settles
-a request, under a row lock: its sums are the ledger's by construction (spec/ledger.md, Holds and budgets).
-Whoever changes windows locks all it needs at once, in order of their keys, before it touches requests.
+The first request of a period creates its windows. They change in the transaction that opens or settles a
+request, under a row lock, so their sums always equal the ledger's (docs/ledger.md). To avoid deadlocks, every
+writer locks all the windows it needs in one query, in the order of their primary keys, before it touches
+requests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,22 +12,16 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q, Sum
 
 from billing.models import Request, Window
+from billing.usage_columns import TOKENS
 
 ZERO = Decimal(0)
-TOKENS = (  # of a request, all classes; reasoning is part of output
-    F("uncached_input_tokens")
-    + F("cache_read_tokens")
-    + F("cache_write_tokens")
-    + F("cache_write_1h_tokens")
-    + F("output_tokens")
-)
 
 
 class Payer(msgspec.Struct, frozen=True):
-    """Whose windows a request counts in, and the time zone their days begin in."""
+    """The account and key whose windows a request counts in, and the time zone in which their days begin."""
 
     account_id: int
     key_id: int
@@ -46,7 +41,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Added to every window of a payer that contains `moment`; USD and tokens, negative to take away."""
+    """Amounts to add to every window of a payer that contains `moment`; USD and tokens, may be negative."""
 
     payer: Payer
     moment: datetime
@@ -58,11 +53,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def spans(moment: datetime, time_zone: str) -> tuple[Span, Span]:
-    """The day and the month of a moment, as that time zone counts them, in UTC."""
+    """The day and the month of a moment in that time zone, with their limits in UTC."""
     local = moment.astimezone(ZoneInfo(time_zone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     first = midnight.replace(day=1)
-    tomorrow = (midnight + timedelta(days=1)).replace(fold=0)  # wall clock: 23 or 25 hours when clocks change
+    tomorrow = (midnight + timedelta(days=1)).replace(
+        fold=0
+    )  # the wall clock's: 23 or 25 hours away when clocks change
     next_first = (first + timedelta(days=32)).replace(day=1, fold=0)
     return (
         Span(Window.Period.DAY, midnight.astimezone(UTC), tomorrow.astimezone(UTC)),
@@ -71,14 +68,14 @@ def spans(moment: datetime, time_zone: str) -> tuple[Span, Span]:
 
 
 def current(scope: str, pk: int, period: str, now: datetime, time_zone: str) -> Window:
-    """The window an account or a key is in now; one that is not made yet shows what the ledger has."""
+    """The current window of an account or key; without a row, an unsaved one with the ledger's sums."""
     span = next(span for span in spans(now, time_zone) if span.period == period)
-    found = Window.objects.filter(scope=scope, scope_id=pk, period=period, starts_at=span.starts_at).first()
-    return found or _with_sums(_window(scope, pk, span, time_zone))
+    stored = Window.objects.filter(scope=scope, scope_id=pk, period=period, starts_at=span.starts_at).first()
+    return stored or _with_sums(_window(scope, pk, span, time_zone))
 
 
 class LockedWindows:
-    """The windows of some payers at some moments, locked until the transaction ends. Change, then `save`."""
+    """The windows of some payers at some moments, locked until the transaction ends. `apply`, then `save`."""
 
     def __init__(self, windows: Iterable[Window]) -> None:
         self._by_scope: dict[tuple[str, int], list[Window]] = {}
@@ -116,22 +113,26 @@ class LockedWindows:
 def lock(
     moments: Iterable[tuple[Payer, datetime]], *, new: Iterable[tuple[Payer, datetime]] = ()
 ) -> LockedWindows:
-    """Lock every window that contains one of these moments; those of `new` requests are made if missing.
+    """Lock every window that contains one of these moments; missing windows of `new` requests are created.
 
-    Call inside a transaction. A window that is made late starts with the sums the ledger has for its span.
+    Call it inside a transaction, once, before any other row is locked: the order is windows by primary key,
+    then requests. The filter covers the range from the earliest to the latest moment, so it may lock a window
+    that contains none of them; `LockedWindows.of` picks the right ones. Windows of time zones that the
+    account has left are locked and changed too, as long as they contain the moment: their sums are audited
+    like all others.
     """
-    coming = list(new)
-    asked = [*moments, *coming]
-    if not asked:
+    new = list(new)
+    all_moments = [*moments, *new]
+    if not all_moments:
         return LockedWindows(())
-    if coming:
-        _make_missing(coming)
-    scopes = {scope for payer, _ in asked for scope in payer.scopes}
-    times = [moment for _, moment in asked]
-    found = Window.objects.select_for_update().filter(
+    if new:
+        _create_missing(new)
+    scopes = {scope for payer, _ in all_moments for scope in payer.scopes}
+    times = [moment for _, moment in all_moments]
+    windows = Window.objects.select_for_update().filter(
         _of_scopes(scopes), starts_at__lte=max(times), ends_at__gt=min(times)
     )
-    return LockedWindows(found.order_by("pk"))
+    return LockedWindows(windows.order_by("pk"))
 
 
 def _of_scopes(scopes: Iterable[tuple[str, int]]) -> Q:
@@ -140,19 +141,21 @@ def _of_scopes(scopes: Iterable[tuple[str, int]]) -> Q:
     return Q(scope="account", scope_id__in=accounts) | Q(scope="key", scope_id__in=keys)
 
 
-def _make_missing(asked: list[tuple[Payer, datetime]]) -> None:
-    wanted: dict[tuple[str, int, str, datetime], Window] = {}
-    for payer, moment in asked:
+def _create_missing(moments: list[tuple[Payer, datetime]]) -> None:
+    missing: dict[tuple[str, int, str, datetime], Window] = {}
+    for payer, moment in moments:
         for span in spans(moment, payer.time_zone):
             for scope, pk in payer.scopes:
-                made = _window(scope, pk, span, payer.time_zone)
-                wanted.setdefault((scope, pk, span.period, span.starts_at), made)
-    scopes = {(scope, pk) for scope, pk, _, _ in wanted}
-    starts = {start for _, _, _, start in wanted}
+                window = _window(scope, pk, span, payer.time_zone)
+                missing.setdefault((scope, pk, span.period, span.starts_at), window)
+    scopes = {(scope, pk) for scope, pk, _, _ in missing}
+    starts = {start for _, _, _, start in missing}
     known = Window.objects.filter(_of_scopes(scopes), starts_at__in=starts)
     for key in known.values_list("scope", "scope_id", "period", "starts_at"):
-        wanted.pop(key, None)
-    for _, window in sorted(wanted.items()):  # another process may be making it: ours waits and does nothing
+        missing.pop(key, None)
+    # If another process is inserting the same window, this insert waits for its commit and then does nothing.
+    # Sorted, so that two processes never wait for each other.
+    for _, window in sorted(missing.items(), key=lambda entry: entry[0]):
         Window.objects.bulk_create([_with_sums(window)], ignore_conflicts=True)
 
 
@@ -168,7 +171,7 @@ def _window(scope: str, pk: int, span: Span, time_zone: str) -> Window:
 
 
 def _with_sums(window: Window) -> Window:
-    """A new window with what the ledger already says of its span."""
+    """Set a new window's sums to those of the ledger for its span: it may be created late."""
     rows = Request.objects.filter(
         **{f"{window.scope}_id": window.scope_id},
         created_at__gte=window.starts_at,

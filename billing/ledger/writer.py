@@ -1,9 +1,9 @@
 """Grouped durable commits: many writes share one transaction, one transaction is in flight at a time.
 
-A commit costs a disk flush, so requests that arrive together pay for one. Writes run in a thread of their own
-with its own database connection; whoever waits is woken only after the commit (spec/ledger.md, Two tables).
-When the database is away, what may be refused is refused after a short patience, and what must not be lost is
-kept and tried again until it is written (spec/reliability.md rows 22 and 25).
+A commit costs a disk flush, so requests that arrive together share one. Writes run in a thread of their own
+with its own database connection, and a caller's future resolves only after the commit (docs/ledger.md). While
+the database is away, writes that may be refused are refused after `patience_s`; the others are retried until
+they are written.
 """
 
 import asyncio
@@ -21,19 +21,20 @@ from core.database import AWAY, database_unavailable
 logger = logging.getLogger(__name__)
 
 _MAX_BATCH = 500  # keeps a transaction short enough that its first waiter is not held up by its last
-_MAX_BACKLOG = 20_000  # writes; beyond, what may be refused is refused at once
+_MAX_BACKLOG = 20_000  # writes; beyond that, writes that may be refused are refused at once
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-_CLOSING_S = 20.0  # how long a stopping process tries to write what it still has
+_CLOSING_S = 20.0  # how long a stopping process retries its remaining writes
 
 
 class Write:
-    """Something to be written. `apply_all` of its group decides the order."""
+    """Base class of what can be written; `Apply` decides the order within a group."""
 
     must_be_kept = True  # False: may be refused while the database is away
 
 
-# Applies a group inside one transaction; returns each write's result, or the exception that is its alone.
-# `again`: these writes were tried before and may have been committed without our being told.
+# Applies a group inside one transaction; returns, for each write, its result or the exception of that write.
+# `again`: the writes were tried before. They may have been committed if the connection broke after the
+# commit, so applying them must be idempotent.
 Apply = Callable[[Sequence[Any], bool], list[Any]]
 
 
@@ -61,7 +62,7 @@ class GroupWriter:
         return len(self._queue)
 
     def write(self, write: Write) -> asyncio.Future[Any]:
-        """Enqueue; the future is done when the write is durable, or carries why it can't be."""
+        """Enqueue; the future resolves when the write is durable, or fails with the reason it can't be."""
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if len(self._queue) >= _MAX_BACKLOG and not write.must_be_kept:
             done.set_exception(database_unavailable())
@@ -72,9 +73,9 @@ class GroupWriter:
         return done
 
     async def close(self) -> None:
-        """Wait until all that was enqueued is written, then give the connection back.
+        """Wait until everything enqueued is written, then close the connection.
 
-        With the database away that ends after some seconds; the sweeper settles what stays open.
+        While the database is away this gives up after 20 s; the sweeper settles what stays open.
         """
         self._closing_at = time.monotonic()
         while self._drain is not None and not self._drain.done():
@@ -83,42 +84,52 @@ class GroupWriter:
         self._thread.shutdown()
 
     async def _commit_groups(self) -> None:
+        """Commit until the queue is empty.
+
+        One group is in flight at a time; writes that arrive meanwhile form the next group, so groups grow
+        with the load and a write waits for two commits at most. A group that fails because the database is
+        away goes back to the front of the queue, in order, and is retried with growing pauses.
+        """
         pause_s = _FIRST_PAUSE_S
         while self._queue:
             group = self._next_group()
             if not group:
                 continue
             results = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._commit, [one.write for one in group], any(one.tried for one in group)
+                self._thread, self._commit, [item.write for item in group], any(item.tried for item in group)
             )
             if isinstance(results, list):
                 pause_s = _FIRST_PAUSE_S
-                for one, result in zip(group, results, strict=True):
-                    _tell(one.done, result)
+                for waiting, result in zip(group, results, strict=True):
+                    _resolve(waiting.done, result)
             elif self._closing_at is not None and time.monotonic() > self._closing_at + _CLOSING_S:
                 self._give_up(group, results)
             else:
-                self._keep(group)
+                self._requeue(group)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _next_group(self) -> list[_Waiting]:
-        """The next writes, without those whose caller has left before anything of them was tried."""
+        """The next writes. A write that was never tried is dropped if its caller has cancelled it."""
         group: list[_Waiting] = []
         while self._queue and len(group) < _MAX_BATCH:
-            one = self._queue.popleft()
-            if one.write.must_be_kept or one.tried or not one.done.cancelled():
-                group.append(one)
+            waiting = self._queue.popleft()
+            if waiting.write.must_be_kept or waiting.tried or not waiting.done.cancelled():
+                group.append(waiting)
         return group
 
     def _commit(self, writes: Sequence[Write], again: bool) -> list[Any] | Exception:
-        """Each write's result, or the error of a database that can't be written to now."""
+        """Commit one group; returns the result of each write, or the error if the database is away.
+
+        An error that is not the database's absence belongs to some write of the group: each write is then
+        committed alone, so that only the faulty one fails.
+        """
         try:
             close_old_connections()
             with transaction.atomic():
                 return self._apply(writes, again)
         except AWAY as error:
-            logger.warning("the ledger cannot be written, trying again: %s", error)
+            logger.warning("the ledger cannot be written, retrying: %s", error)
             connections.close_all()
             return error
         except Exception as error:
@@ -128,35 +139,35 @@ class GroupWriter:
         return self._commit_alone(writes, again)
 
     def _commit_alone(self, writes: Sequence[Write], again: bool) -> list[Any] | Exception:
-        """One transaction a write, so that one bad row fails alone."""
+        """One transaction per write, so that an invalid row fails alone."""
         results: list[Any] = []
         for write in writes:
             result = self._commit([write], again)
             if not isinstance(result, list):
-                return result  # those before are committed: trying them again changes nothing
+                return result  # the earlier ones are committed; applying them again changes nothing
             results += result
         return results
 
-    def _keep(self, group: list[_Waiting]) -> None:
-        """Put back what failed with the database, but refuse what has waited longer than its patience."""
-        kept = []
-        for one in group:
-            one.tried = True
-            if one.write.must_be_kept or time.monotonic() <= one.since + self.patience_s:
-                kept.append(one)
+    def _requeue(self, group: list[_Waiting]) -> None:
+        """Put a failed group back, except writes that may be refused and have waited `patience_s`."""
+        retried = []
+        for waiting in group:
+            waiting.tried = True
+            if waiting.write.must_be_kept or time.monotonic() <= waiting.since + self.patience_s:
+                retried.append(waiting)
             else:
-                _tell(one.done, database_unavailable())
-        self._queue.extendleft(reversed(kept))
+                _resolve(waiting.done, database_unavailable())
+        self._queue.extendleft(reversed(retried))
 
     def _give_up(self, group: list[_Waiting], error: Exception) -> None:
         lost = [*group, *self._queue]
         self._queue.clear()
-        logger.error("%d ledger writes were not made before the process ended: %s", len(lost), error)
-        for one in lost:
-            _tell(one.done, error)
+        logger.error("%d ledger writes were lost because the process ended: %s", len(lost), error)
+        for waiting in lost:
+            _resolve(waiting.done, error)
 
 
-def _tell(done: asyncio.Future[Any], result: Any) -> None:
+def _resolve(done: asyncio.Future[Any], result: Any) -> None:
     if done.done():
         return
     if isinstance(result, BaseException):

@@ -1,4 +1,4 @@
-"""The price book's rows: written once, loaded into a `PriceBook`, refreshed by adding."""
+"""Stores prices as rows that are only ever added, and loads them into a `PriceBook`."""
 
 import hashlib
 from collections import defaultdict
@@ -12,7 +12,7 @@ from billing.models import ModelPrice
 from billing.prices.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
 
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-DECLARED = "UPSTREAMS setting"  # source of prices that an operator declares
+DECLARED = "UPSTREAMS setting"  # source of prices declared in the setting
 OPERATOR = "operator"  # source of prices entered on the operator's page
 
 Tiers = tuple[tuple[int, dict[str, Decimal]], ...]  # (over_input_tokens, {token class: USD per Mtok})
@@ -35,9 +35,10 @@ class ListedPrice(msgspec.Struct, frozen=True):
 
 
 def add_prices(listed: Iterable[ListedPrice]) -> int:
-    """Add what differs from the latest of its period; rows are never touched. Returns how many were added.
+    """Add prices that differ from the latest of their period. Returns how many rows were added.
 
-    Prices that come back after others are a version of their own, so that the latest always wins.
+    Existing rows never change. Prices that return after others get a new version, so that the latest row
+    always wins.
     """
     known = _versions()
     rows = [
@@ -69,21 +70,21 @@ def load_price_book() -> PriceBook:
 
 
 def tiers_of(period: PricePeriod) -> Tiers:
-    """A period's prices as a source lists them, every class told."""
+    """A period's prices in the form of a source, with every token class."""
     return tuple((tier.over_input_tokens, msgspec.structs.asdict(tier.prices)) for tier in period.tiers)
 
 
 def _versions() -> dict[tuple[str, datetime], tuple[str, ...]]:
-    """By model and start of its period the versions there are, oldest first."""
+    """The versions of each (model, start of a period), oldest first."""
     rows = ModelPrice.objects.order_by("created_at", "id").values_list("model", "effective_from", "version")
-    found: dict[tuple[str, datetime], dict[str, None]] = defaultdict(dict)
+    versions: dict[tuple[str, datetime], dict[str, None]] = defaultdict(dict)
     for model, start, version in rows:
-        found[model, start][version] = None
-    return {period: tuple(versions) for period, versions in found.items()}
+        versions[model, start][version] = None
+    return {period: tuple(ordered) for period, ordered in versions.items()}
 
 
 def _new_version(price: ListedPrice, so_far: tuple[str, ...]) -> str | None:
-    """None when the latest of `so_far` says the same already."""
+    """None if the latest of `so_far` has the same prices."""
     same = [version for version in so_far if version.partition(".")[0] == price.version]
     if same and same[-1] == so_far[-1]:
         return None
@@ -106,7 +107,7 @@ def _period(rows: list[ModelPrice]) -> PricePeriod:
 
 
 def _units(prices: dict[str, Decimal]) -> UnitPrices:
-    """Classes a provider does not list cost what plain input does; a one-hour write what a short one does."""
+    """Classes without a listed price cost as much as plain input; a one-hour cache write as a short one."""
     uncached = prices["uncached_input"]
     cache_write = prices.get("cache_write", uncached)
     return UnitPrices(

@@ -1,4 +1,4 @@
-"""The form an operator enters a price by: USD per million tokens by token class, tier by tier."""
+"""The form for entering a model's price: USD per million tokens by token class and tier."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,7 +34,7 @@ def _usd(label: str, *, required: bool) -> forms.DecimalField:
 
 
 class PriceForm(forms.Form):
-    """The model, from when, and the prices of plain prompts. A 0 is a price; empty costs as input."""
+    """The model, the start date and the prices of short prompts. An empty price costs as input."""
 
     model = forms.CharField(
         max_length=120, widget=forms.TextInput(attrs={"list": "model-ids", "autocomplete": "off"})
@@ -69,11 +69,11 @@ class PriceForm(forms.Form):
 
     @property
     def prices(self) -> dict[str, Decimal]:
-        return _told(self.cleaned_data)
+        return _prices(self.cleaned_data)
 
 
 class TierForm(forms.Form):
-    """A long-prompt tier: its prices apply to the whole of a request with a longer input. Empty: none."""
+    """A long-prompt tier: its prices apply to all tokens of a request with a longer input. May stay empty."""
 
     over = forms.IntegerField(label="Input over (tokens)", required=False, min_value=1, max_value=2**31 - 1)
     uncached_input = _usd("Input", required=False)
@@ -84,13 +84,13 @@ class TierForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
-        prices = _told(values)
+        prices = _prices(values)
         if self.errors:
             return values
         if values.get("over") is None and prices:
-            raise ValidationError("Say over how many input tokens these prices apply.")
+            raise ValidationError("Enter the number of input tokens over which these prices apply.")
         if values.get("over") is not None and not {"uncached_input", "output"} <= set(prices):
-            raise ValidationError("A tier needs at least a price of input and one of output.")
+            raise ValidationError("A tier needs at least an input price and an output price.")
         return values
 
 
@@ -107,15 +107,15 @@ TierForms = forms.formset_factory(
 
 
 def tiers_of(form: PriceForm, more: "forms.BaseFormSet[TierForm]") -> Tiers:
-    """What both valid forms say, ascending."""
+    """The tiers of both valid forms, ascending."""
     tiers = [(0, form.prices)]
     tiers += [
-        (tier.cleaned_data["over"], _told(tier.cleaned_data))
+        (tier.cleaned_data["over"], _prices(tier.cleaned_data))
         for tier in more
         if tier.cleaned_data.get("over")
     ]
     return tuple(sorted(tiers, key=lambda tier: tier[0]))
 
 
-def _told(values: dict[str, Any]) -> dict[str, Decimal]:
+def _prices(values: dict[str, Any]) -> dict[str, Decimal]:
     return {name: values[name] for name in _CLASSES if values.get(name) is not None}

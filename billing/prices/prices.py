@@ -1,6 +1,6 @@
-"""The price book: what a token cost at a given time, and what a completion's usage comes to in USD.
+"""The price book: the price of a token at a given time, and the cost of a completion's usage in USD.
 
-Pure arithmetic on Decimal; the rows come from `billing.models.ModelPrice` (spec/ledger.md, Prices).
+Pure arithmetic on Decimal; the rows come from `billing.models.ModelPrice` (docs/ledger.md).
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import msgspec
 
 from billing.usage import Usage
 
-USD_QUANTUM = Decimal("0.000000001")  # money is exact to 1e-9 USD (spec/api.md)
+USD_QUANTUM = Decimal("0.000000001")  # money is exact to 1e-9 USD
 _MILLION = Decimal(1_000_000)
 
 
@@ -48,7 +48,7 @@ class PricePeriod(msgspec.Struct, frozen=True):
 
 
 class PriceBook:
-    """Effective-dated prices of all models. Immutable; a refresh makes a new one."""
+    """Effective-dated prices of all models. Immutable; a refresh creates a new book."""
 
     def __init__(self, periods: Iterable[PricePeriod]) -> None:
         self._periods: dict[str, list[PricePeriod]] = {}
@@ -67,7 +67,7 @@ def _start(period: PricePeriod) -> datetime:
 
 
 def unit_prices(tiers: tuple[PriceTier, ...], input_tokens: int) -> UnitPrices:
-    """The prices that apply to a request with that much input in all."""
+    """The prices that apply to a request with that many input tokens."""
     chosen = tiers[0]
     for tier in tiers[1:]:
         if input_tokens > tier.over_input_tokens:

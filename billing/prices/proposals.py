@@ -1,8 +1,8 @@
-"""Price proposals: what is too doubtful to apply by itself, and what a person makes of it.
+"""Price proposals: price changes that are too doubtful to apply automatically and wait for an operator.
 
-Raised by the refresh and by the first request without a price; decided on the operator's page
-(spec/ledger.md, Prices). One is pending per model and kind; it follows the list, and goes by itself when the
-list comes back to ours. What was decided is not asked again while nothing of it has changed.
+Created by the refresh and by the first request without a price; decided on the operator's page. At most one
+is pending per model and kind. It follows the price list, and is withdrawn when the list returns to our price.
+A decided proposal is not raised again while neither price changes.
 """
 
 from collections.abc import Iterable
@@ -25,18 +25,18 @@ _SUBJECTS = {
     Kind.UNPRICED: "{} answers without a known price",
 }
 _MESSAGES = {
-    Kind.MOVED: "The price list has another price of {} than our book, too different to be applied by itself."
-    " Ours stays in force until the new one is accepted on the operator's page.",
-    Kind.VANISHED: "The price list has {} no more. Our price stays in force; on the operator's page the "
-    "model can be switched off, its price kept or another one entered.",
-    Kind.UNPRICED: "Requests to {} have no price: their tokens are kept, their money is held at a ceiling, "
+    Kind.MOVED: "The price list has another price of {} than our book, too different to be applied "
+    "automatically. Ours stays in force until the new one is accepted on the operator's page.",
+    Kind.VANISHED: "The price list no longer has {}. Our price stays in force; on the operator's page you "
+    "can switch the model off, keep its price or enter another.",
+    Kind.UNPRICED: "Requests to {} have no price: their tokens are recorded, their cost is held at a ceiling "
     "and automatic routing leaves the model out. Enter its price on the operator's page, then re-price them.",
 }
-_UNPRICED_LOOKBACK = timedelta(days=30)  # older requests without a price are history, not news
+_UNPRICED_LOOKBACK = timedelta(days=30)  # older requests without a price raise no new proposal
 
 
 class AlreadyDecided(Exception):
-    """Somebody else, or the list itself, was quicker."""
+    """Another operator, or a change of the price list, has decided it already."""
 
 
 def propose(
@@ -48,9 +48,9 @@ def propose(
     now: datetime,
     effective_from: datetime | None = None,
 ) -> PriceProposal | None:
-    """Ask an operator; a pending question is brought up to date. None: the same was decided before.
+    """Create a proposal, or update the pending one. None: the same prices were decided before.
 
-    `effective_from`: when the list says it begins; None: it has begun.
+    `effective_from`: the start date in the price list; None: in force now.
     """
     ours, theirs = as_json(current), as_json(proposed)
     with transaction.atomic():
@@ -64,7 +64,7 @@ def propose(
         last = of_kind.exclude(decision="").order_by("-decided_at").first()
         if kind != Kind.UNPRICED and last and (last.current, last.proposed) == (ours, theirs):
             return None
-        made = PriceProposal.objects.create(
+        proposal = PriceProposal.objects.create(
             model=model,
             kind=kind,
             current=ours,
@@ -73,22 +73,23 @@ def propose(
             source=source,
             seen_at=now,
         )
-    _raise(made)
-    return made
+    _raise(proposal)
+    return proposal
 
 
 def withdraw(model: str, kinds: Iterable[Kind], now: datetime) -> None:
-    """What was asked is no question any more: decided by nobody, with no decision."""
+    """Close pending proposals whose cause is gone, without a decision."""
     for kind in kinds:
-        gone = PriceProposal.objects.filter(model=model, kind=kind, decided_at=None)
-        if gone.update(decided_at=now):
-            resolve_alert(_once(model, kind))
+        pending = PriceProposal.objects.filter(model=model, kind=kind, decided_at=None)
+        if pending.update(decided_at=now):
+            resolve_alert(_once_key(model, kind))
 
 
 def accept(proposal: PriceProposal, by: User, now: datetime, effective_from: datetime | None = None) -> int:
-    """Take over what the list says, in force from when it says or from a given time. Returns the rows added.
+    """Adopt the proposed price from its start date, or from `effective_from`; returns the rows added.
 
-    A vanished model has nothing to take over: accepting it only says so. Raises AlreadyDecided.
+    For a vanished model there is no price to adopt; accepting only closes the proposal. Raises
+    AlreadyDecided.
     """
     with transaction.atomic():
         locked = _pending(proposal)
@@ -111,7 +112,7 @@ def reject(proposal: PriceProposal, by: User, now: datetime) -> None:
 
 
 def enter_price(model: str, tiers: Tiers, effective_from: datetime, by: User | str, now: datetime) -> int:
-    """Add a price by hand; a 0 is a price. It answers what is asked about the model. Returns rows added."""
+    """Add a price by hand; 0 is a price. Decides the model's pending proposals. Returns the rows added."""
     with transaction.atomic():
         period = load_price_book().at(model, effective_from)
         until = period.effective_until if period else None
@@ -124,17 +125,17 @@ def enter_price(model: str, tiers: Tiers, effective_from: datetime, by: User | s
             {"effective_from": effective_from.isoformat(), "tiers": as_json(tiers), "rows": added},
         )
         for pending in PriceProposal.objects.select_for_update().filter(model=model, decided_at=None):
-            is_answered = pending.kind == Kind.UNPRICED
-            pending.current = as_json(tiers)  # the list is not heard again while it says what it says now
-            decision = PriceProposal.Decision.ACCEPTED if is_answered else PriceProposal.Decision.REJECTED
+            pending.current = as_json(tiers)  # no new proposal while the list stays as it is
+            is_unpriced = pending.kind == Kind.UNPRICED
+            decision = PriceProposal.Decision.ACCEPTED if is_unpriced else PriceProposal.Decision.REJECTED
             _decide(pending, decision, by, now, {"by": "price.entered"})
     return added
 
 
 def note_unpriced(now: datetime) -> list[str]:
-    """Ask for the price of every model that answered lately without one; returns those that have none."""
+    """Propose a price for every model that answered recently without one; returns these models."""
     book = load_price_book()
-    seen = (
+    models = (
         Attempt.objects.filter(
             request__unpriced=True,
             request__created_at__gte=now - _UNPRICED_LOOKBACK,
@@ -145,18 +146,18 @@ def note_unpriced(now: datetime) -> list[str]:
         .values_list("model", flat=True)
         .distinct()
     )
-    missing = [model for model in seen if book.at(model, now) is None]
-    asked = PriceProposal.objects.filter(kind=Kind.UNPRICED, decided_at=None)
-    for model in set(missing) - set(asked.values_list("model", flat=True)):
+    missing = [model for model in models if book.at(model, now) is None]
+    pending = PriceProposal.objects.filter(kind=Kind.UNPRICED, decided_at=None)
+    for model in set(missing) - set(pending.values_list("model", flat=True)):
         propose(model, Kind.UNPRICED, None, None, "requests", now)
-    for model in asked.values_list("model", flat=True):
+    for model in pending.values_list("model", flat=True):
         if book.at(model, now) is not None:
             withdraw(model, [Kind.UNPRICED], now)
     return missing
 
 
 def as_json(tiers: Tiers | None) -> list[Any] | None:
-    """As a proposal stores prices: exact decimals as text."""
+    """Prices as a proposal stores them: exact decimals as text."""
     if tiers is None:
         return None
     return [[over, {name: f"{usd.normalize():f}" for name, usd in prices.items()}] for over, prices in tiers]
@@ -174,7 +175,7 @@ def current_tiers(model: str, now: datetime) -> Tiers | None:
 def _pending(proposal: PriceProposal) -> PriceProposal:
     locked = PriceProposal.objects.select_for_update().filter(pk=proposal.pk, decided_at=None).first()
     if locked is None:
-        raise AlreadyDecided(f"The question about {proposal.model} is settled already.")
+        raise AlreadyDecided(f"The proposal for {proposal.model} is decided already.")
     return locked
 
 
@@ -188,9 +189,9 @@ def _decide(
     proposal.decision, proposal.decided_at = decision, now
     proposal.decided_by = by if isinstance(by, User) else None
     proposal.save(update_fields=["decision", "decided_at", "decided_by", "current"])
-    told = {"kind": proposal.kind, "current": proposal.current, "proposed": proposal.proposed}
-    record(None, by, f"price.{decision}", proposal.model, told | detail)
-    resolve_alert(_once(proposal.model, proposal.kind))
+    prices = {"kind": proposal.kind, "current": proposal.current, "proposed": proposal.proposed}
+    record(None, by, f"price.{decision}", proposal.model, prices | detail)
+    resolve_alert(_once_key(proposal.model, proposal.kind))
 
 
 def _raise(proposal: PriceProposal) -> None:
@@ -200,9 +201,9 @@ def _raise(proposal: PriceProposal) -> None:
         _SUBJECTS[kind].format(proposal.model),
         _MESSAGES[kind].format(proposal.model),
         detail={"model": proposal.model, "current": proposal.current, "proposed": proposal.proposed},
-        once_key=_once(proposal.model, kind),
+        once_key=_once_key(proposal.model, kind),
     )
 
 
-def _once(model: str, kind: str) -> str:
+def _once_key(model: str, kind: str) -> str:
     return f"price.{kind}.{model}"

@@ -1,7 +1,7 @@
-"""Brings the price book up to date from genai-prices: only adds rows, and leaves the doubtful to a person.
+"""Updates the price book from genai-prices: adds rows for small changes, proposes large ones to an operator.
 
-A price that moves by more than a fifth, or a model that is no longer listed, may be a mistake of the source:
-it becomes a proposal for an operator and is not applied (spec/ledger.md, Prices).
+A price that moves by more than a fifth, or a model that is no longer listed, may be a mistake of the source.
+It is not applied but becomes a proposal (billing/prices/proposals.py).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from billing.prices.prices import PriceBook, PricePeriod, PriceTier, UnitPrices
 from billing.prices.prices import unit_prices as prices_at
 from billing.prices.proposals import Kind, propose, withdraw
 
-SOURCE = "genai-prices"  # what the source of rows from it begins with
+SOURCE = "genai-prices"  # the beginning of `source` in rows from it
 LARGEST_MOVE = Decimal("0.2")
 # Our token class → genai-prices' field
 _FIELDS = {
@@ -31,7 +31,7 @@ _FIELDS = {
 
 @transaction.atomic
 def refresh(now: datetime, snapshot: DataSnapshot) -> int:
-    """Add what changed in the list, in force from now: all of it or, when anything is wrong, nothing.
+    """Add the prices that changed in the list, in force from now; all or, on any error, none.
 
     Returns how many rows were added.
     """
@@ -44,16 +44,16 @@ def refresh(now: datetime, snapshot: DataSnapshot) -> int:
             changed += _compared(model, current, _listed(snapshot, model, now), now) or _scheduled(
                 model, book, snapshot, now
             )
-    _answer_unpriced(snapshot, now)
+    _update_unpriced(snapshot, now)
     return add_prices(changed)
 
 
 def _compared(model: str, current: PricePeriod, listed: Tiers | None, now: datetime) -> list[ListedPrice]:
-    """The row to add when the list moved a little; a proposal when it moved far or lost the model."""
+    """The price to add after a small change; a proposal after a large one, or if the model is not listed."""
     ours = _as_listed(current.tiers)
     if listed is None:
         withdraw(model, [Kind.MOVED], now)
-        if current.source.startswith(SOURCE):  # others never were in it: entered by hand, or another list's
+        if current.source.startswith(SOURCE):  # others were never listed: entered by hand or declared
             propose(model, Kind.VANISHED, ours, None, SOURCE, now)
         return []
     withdraw(model, [Kind.VANISHED], now)
@@ -63,7 +63,7 @@ def _compared(model: str, current: PricePeriod, listed: Tiers | None, now: datet
             withdraw(model, [Kind.MOVED], now)
         return []
     tiers = _with_long_writes(listed, current.tiers)
-    if current.source == OPERATOR or _moves_far(ours, listed):  # nor does it overrule a person
+    if current.source == OPERATOR or _moves_far(ours, listed):  # an operator's price is never overruled
         propose(model, Kind.MOVED, ours, tiers, SOURCE, now)
         return []
     withdraw(model, [Kind.MOVED], now)
@@ -71,11 +71,11 @@ def _compared(model: str, current: PricePeriod, listed: Tiers | None, now: datet
 
 
 def _scheduled(model: str, book: PriceBook, snapshot: DataSnapshot, now: datetime) -> list[ListedPrice]:
-    """What the list announces for later and our book does not say: as now, small moves only by themselves."""
+    """Announced price changes that our book does not have: small ones are added, large ones proposed."""
     if PriceProposal.objects.filter(
         model=model, kind=Kind.MOVED, decided_at=None, effective_from=None
     ).exists():
-        return []  # first things first
+        return []  # the present price is decided first
     announced: list[ListedPrice] = []
     for start in _starts(snapshot, model, now):
         period, listed = book.at(model, start), _listed(snapshot, model, start)
@@ -91,24 +91,24 @@ def _scheduled(model: str, book: PriceBook, snapshot: DataSnapshot, now: datetim
 
 
 def _starts(snapshot: DataSnapshot, model: str, now: datetime) -> list[datetime]:
-    """The days to come on which the list has another price of the model, in order."""
+    """The future days on which the model's listed price changes, in order."""
     try:
         _, info = snapshot.find_provider_model(model, None, None, None)
     except LookupError:
         return []
     if not isinstance(info.prices, list):
         return []
-    days = {getattr(one.constraint, "start_date", None) for one in info.prices}
+    days = {getattr(price.constraint, "start_date", None) for price in info.prices}
     starts = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days if day is not None)
     return sorted(start for start in starts if start > now)
 
 
-def _answer_unpriced(snapshot: DataSnapshot, now: datetime) -> None:
-    """Models that are asked for without a price: the list may know one by now, for a person to accept."""
-    for asked in PriceProposal.objects.filter(kind=Kind.UNPRICED, decided_at=None):
-        listed = _listed(snapshot, asked.model, now)
+def _update_unpriced(snapshot: DataSnapshot, now: datetime) -> None:
+    """Add a price to proposals for unpriced models that are listed by now."""
+    for pending in PriceProposal.objects.filter(kind=Kind.UNPRICED, decided_at=None):
+        listed = _listed(snapshot, pending.model, now)
         if listed is not None:
-            propose(asked.model, Kind.UNPRICED, None, listed, SOURCE, now)
+            propose(pending.model, Kind.UNPRICED, None, listed, SOURCE, now)
 
 
 def _as_listed(tiers: tuple[PriceTier, ...]) -> Tiers:
@@ -120,7 +120,7 @@ def _classes(prices: UnitPrices) -> dict[str, Decimal]:
 
 
 def _with_long_writes(new: Tiers, old: tuple[PriceTier, ...]) -> Tiers:
-    """The list has no one-hour cache writes: they keep their ratio to the short ones."""
+    """The list has no one-hour cache writes; they keep their price ratio to short ones."""
     return tuple(
         (over, prices | {"cache_write_1h": prices["cache_write"] * _long_ratio(prices_at(old, over + 1))})
         for over, prices in new
@@ -132,7 +132,7 @@ def _long_ratio(prices: UnitPrices) -> Decimal:
 
 
 def _listed(snapshot: DataSnapshot, model: str, now: datetime) -> Tiers | None:
-    """What the list says of a model now, tier by tier; None when it is not listed."""
+    """The model's listed prices now, tier by tier; None if it is not listed."""
     try:
         _, info = snapshot.find_provider_model(model, None, None, None)
         prices = info.get_prices(now)
@@ -146,7 +146,7 @@ def _listed(snapshot: DataSnapshot, model: str, now: datetime) -> Tiers | None:
 
 
 def _at_tier(fields: Mapping[str, Any], start: int) -> dict[str, Decimal]:
-    """Classes that are not listed cost what plain input does."""
+    """Classes that are not listed cost as much as plain input."""
     uncached = _price_at(fields["uncached_input"], start)
     return {name: uncached if price is None else _price_at(price, start) for name, price in fields.items()}
 

@@ -1,9 +1,9 @@
-"""Re-pricing: gives settled requests the price the book has for their time; explicit, reversible, audited.
+"""Re-pricing: gives settled requests the book's price for their time; explicit, reversible, audited.
 
-History never changes by itself. A batch names a model and a span, keeps what every attempt and request was
-before, and moves the difference in the windows that count them; undoing it restores exactly that
-(spec/ledger.md, Prices). Work is done in transactions of bounded size, windows locked before requests: a
-batch that was interrupted can be run again, or undone as far as it came.
+A batch names a model and a time span. It stores the former price of every attempt and request, and adds the
+difference to the windows that count them; undoing it restores exactly the former values. The work is split
+into transactions of bounded size that lock windows before requests. An interrupted batch can be undone as far
+as it got, or run again: requests that already have the new price are not touched.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,12 @@ from billing.prices.prices import USD_QUANTUM, PriceBook
 from billing.prices.repricing_plan import NotReversible, Plan, Totals, plans
 from billing.reports.rollup import mark_stale
 
-CHUNK = 200  # requests a transaction
+CHUNK = 200  # requests per transaction
 ZERO = Decimal(0)
 
 
 def preview(model: str, since: datetime, until: datetime) -> Totals:
-    """What `reprice` would come to; nothing is written. Raises NotReversible as it would."""
+    """The totals `reprice` would have; writes nothing. Raises NotReversible as it would."""
     return _previewed(model, since, until, load_price_book())
 
 
@@ -49,7 +49,7 @@ def reprice(
     Raises NotReversible before anything is written.
     """
     if until > now or since >= until:
-        raise NotReversible("The span must end by now and after it began.")
+        raise NotReversible("The span must end after it begins, and not in the future.")
     book = load_price_book()
     _previewed(model, since, until, book)
     batch = Repricing.objects.create(
@@ -74,14 +74,17 @@ def reprice(
 
 
 def undo(batch: Repricing, *, by: str, now: datetime) -> Repricing:
-    """Restore exactly what the batch changed. Raises NotReversible when a later one changed it again."""
+    """Restore exactly what the batch changed.
+
+    Raises NotReversible if a later batch changed the same attempts.
+    """
     if batch.undone_at is not None:
-        raise NotReversible(f"Batch {batch.pk} is undone already.")
+        raise NotReversible(f"Batch {batch.pk} was undone already.")
     later = _later_batches(batch)
     if later:
         raise NotReversible(f"Undo batch {', '.join(map(str, later))} first: it changed the same attempts.")
-    left = batch.repriced_requests.filter(undone=False).order_by("request_id")
-    for pks in _chunks(left.values_list("request_id", flat=True)):
+    remaining = batch.repriced_requests.filter(undone=False).order_by("request_id")
+    for pks in _chunks(remaining.values_list("request_id", flat=True)):
         with transaction.atomic():
             rows, locked = _locked(pks)
             _restore(batch, {row.pk: row for row in rows}, locked)
@@ -93,7 +96,7 @@ def undo(batch: Repricing, *, by: str, now: datetime) -> Repricing:
 
 
 def _affected(model: str, since: datetime, until: datetime) -> Any:
-    """A queryset of the ids of settled requests that were charged for an attempt of the model."""
+    """Queryset of the ids of settled requests with a charged attempt of the model."""
     charged = Attempt.objects.filter(
         model=model, charged=True, request__created_at__gte=since, request__created_at__lt=until
     ).exclude(request__status=Request.Status.OPEN)
@@ -101,7 +104,7 @@ def _affected(model: str, since: datetime, until: datetime) -> Any:
 
 
 def _chunks(pks: Any) -> Iterator[list[str]]:
-    """Pages by key, so that neither memory nor the database's snapshot grows with the batch."""
+    """Pages of ids by key, so that neither memory nor a database snapshot grows with the batch."""
     after = ""
     while page := list(pks.filter(request_id__gt=after)[:CHUNK]):
         yield page
@@ -109,7 +112,12 @@ def _chunks(pks: Any) -> Iterator[list[str]]:
 
 
 def _locked(pks: Sequence[str]) -> tuple[list[Request], LockedWindows]:
-    """The lock order of the whole ledger: windows by key, then requests by key, then the hours of reports."""
+    """Lock the requests and all that counts them.
+
+    The order is that of the whole ledger, which prevents deadlocks: windows by key, then requests by key,
+    then the hours of reports. The requests are settled, so account, key and time, by which the windows are
+    chosen before the requests are locked, can't change in between.
+    """
     moments = [
         (Payer(account_id, key_id), created_at)
         for account_id, key_id, created_at in Request.objects.filter(pk__in=pks).values_list(
@@ -153,20 +161,26 @@ def _apply(plan: Plan, batch: Repricing, locked: LockedWindows) -> None:
 
 
 def _restore(batch: Repricing, rows: dict[str, Request], locked: LockedWindows) -> None:
-    kept = batch.attempts.filter(attempt__request_id__in=rows).select_related("attempt")
-    for one in kept:
-        if one.attempt.cost_usd != one.after_usd:
-            raise NotReversible(f"Attempt {one.attempt_id} was changed since by something else.")
-        Attempt.objects.filter(pk=one.attempt_id).update(
-            cost_usd=one.before_usd, unit_prices=one.before_unit_prices, price_version=one.before_version
+    repriced_attempts = batch.attempts.filter(attempt__request_id__in=rows).select_related("attempt")
+    for stored in repriced_attempts:
+        if stored.attempt.cost_usd != stored.after_usd:
+            raise NotReversible(f"Attempt {stored.attempt_id} was changed by something else since.")
+        Attempt.objects.filter(pk=stored.attempt_id).update(
+            cost_usd=stored.before_usd,
+            unit_prices=stored.before_unit_prices,
+            price_version=stored.before_version,
         )
-    of_rows = batch.repriced_requests.filter(request_id__in=rows, undone=False)
-    for was in of_rows:
-        request = rows[was.request_id]
+    repriced_requests = batch.repriced_requests.filter(request_id__in=rows, undone=False)
+    for former in repriced_requests:
         _write(
-            request, was.before_usd, was.before_held_usd, was.before_unit_prices, was.before_version, locked
+            rows[former.request_id],
+            former.before_usd,
+            former.before_held_usd,
+            former.before_unit_prices,
+            former.before_version,
+            locked,
         )
-    of_rows.update(undone=True)
+    repriced_requests.update(undone=True)
 
 
 def _write(
@@ -177,7 +191,7 @@ def _write(
     version: str,
     locked: LockedWindows,
 ) -> None:
-    """The request's price columns, and the difference in every window that counts it."""
+    """Write the request's price columns, and add the difference to every window that counts it."""
     Request.objects.filter(pk=request.pk).update(
         cost_usd=usd, unpriced=usd is None, held_usd=held_usd, unit_prices=prices, price_version=version
     )
@@ -192,18 +206,18 @@ def _write(
 
 
 def _later_batches(batch: Repricing) -> list[int]:
-    ours = batch.attempts.values("attempt_id")
+    attempts = batch.attempts.values("attempt_id")
     last = batch.attempts.order_by("-pk").values_list("pk", flat=True).first() or 0
-    later = RepricedAttempt.objects.filter(attempt_id__in=ours, pk__gt=last, batch__undone_at=None)
+    later = RepricedAttempt.objects.filter(attempt_id__in=attempts, pk__gt=last, batch__undone_at=None)
     return sorted(later.values_list("batch_id", flat=True).distinct())
 
 
 def _record(action: str, batch: Repricing, by: str) -> None:
-    """One entry for the operator, and one for each account whose money it moved."""
+    """Write an audit entry for the operator, and one for each account whose costs changed."""
     span = {"since": batch.since.isoformat(), "until": batch.until.isoformat()}
     detail = {"batch": batch.pk, "reason": batch.reason} | span
     figures = {name: getattr(batch, name) for name in ("requests", "usd_before", "usd_after")}
-    record(None, by, action, batch.model, detail | _told(figures))
+    record(None, by, action, batch.model, detail | _as_text(figures))
     by_account = (
         batch.repriced_requests.values("request__account_id")
         .order_by("request__account_id")
@@ -216,10 +230,10 @@ def _record(action: str, batch: Repricing, by: str) -> None:
     accounts = Account.objects.in_bulk([row["request__account_id"] for row in by_account])
     for row in by_account:
         figures = {name: row[name] for name in ("requests", "usd_before", "usd_after")}
-        record(accounts[row["request__account_id"]], by, action, batch.model, detail | _told(figures))
+        record(accounts[row["request__account_id"]], by, action, batch.model, detail | _as_text(figures))
 
 
-def _told(figures: dict[str, Any]) -> dict[str, Any]:
+def _as_text(figures: dict[str, Any]) -> dict[str, Any]:
     return {
         name: f"{value.quantize(USD_QUANTUM):f}" if isinstance(value, Decimal) else value
         for name, value in figures.items()

@@ -1,6 +1,6 @@
-"""What a re-pricing makes of each request: its attempts at the book's prices for its time, and their sum.
+"""Computes a re-pricing: each request's attempts at the book's prices for its time, and their sum.
 
-Reads and computes only; billing/prices/repricing.py writes it down.
+Only reads and computes; billing/prices/repricing.py writes the result.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,17 +11,16 @@ import msgspec
 
 from billing.models import Attempt, Request
 from billing.prices.prices import PriceBook, cost, unit_prices
-from billing.usage import Usage
 
 ZERO = Decimal(0)
 
 
 class NotReversible(Exception):
-    """The batch can't be made, or undone, in a way that could be taken back exactly; says why."""
+    """The batch can't be run, or undone, so that it could be reversed exactly; the message says why."""
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What a re-pricing would come to. USD over the requests it changes, unpriced ones counting 0."""
+    """Totals of a re-pricing. USD are sums over the requests it changes; unpriced ones count 0."""
 
     requests: int = 0
     attempts: int = 0
@@ -41,7 +40,7 @@ class AttemptPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One request and what becomes of it. `usd` None: another of its attempts has no price still."""
+    """One request with its new price. `usd` None: another of its attempts still has no price."""
 
     request: Request
     attempts: tuple[AttemptPlan, ...]
@@ -77,10 +76,10 @@ def plans(requests: Iterable[Request], model: str, book: PriceBook) -> Iterator[
 
 
 def _plan(request: Request, attempts: Sequence[Attempt], model: str, book: PriceBook) -> Plan:
-    ours = [attempt for attempt in attempts if attempt.model == model]
-    changed = [new for attempt in ours if (new := _repriced(request, attempt, book)) is not None]
+    of_model = [attempt for attempt in attempts if attempt.model == model]
+    changed = [new for attempt in of_model if (new := _repriced(request, attempt, book)) is not None]
     after = {new.attempt.pk: new for new in changed}
-    costs = [after[one.pk].usd if one.pk in after else one.cost_usd for one in attempts]
+    costs = [after[row.pk].usd if row.pk in after else row.cost_usd for row in attempts]
     last = after.get(attempts[-1].pk)
     return Plan(
         request=request,
@@ -92,8 +91,8 @@ def _plan(request: Request, attempts: Sequence[Attempt], model: str, book: Price
 
 
 def _repriced(request: Request, attempt: Attempt, book: PriceBook) -> AttemptPlan | None:
-    """None: the book says what the attempt says, or knows no price either."""
-    usage = usage_of(attempt)
+    """None: the attempt has the book's price, or neither has a price."""
+    usage = attempt.usage
     period = book.at(attempt.model, request.created_at)
     if period is None:
         if attempt.cost_usd is None or not usage.total_tokens:
@@ -107,14 +106,3 @@ def _repriced(request: Request, attempt: Attempt, book: PriceBook) -> AttemptPla
     if (attempt.cost_usd, attempt.price_version, attempt.unit_prices) == (usd, period.version, frozen):
         return None
     return AttemptPlan(attempt, usd, frozen, period.version)
-
-
-def usage_of(attempt: Attempt) -> Usage:
-    return Usage(
-        uncached_input_tokens=attempt.uncached_input_tokens,
-        cache_read_tokens=attempt.cache_read_tokens,
-        cache_write_tokens=attempt.cache_write_tokens,
-        cache_write_1h_tokens=attempt.cache_write_1h_tokens,
-        output_tokens=attempt.output_tokens,
-        reasoning_tokens=attempt.reasoning_tokens,
-    )

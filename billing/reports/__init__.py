@@ -1,1 +1,1 @@
-"""What an account sees of its ledger: exports, rollups by hour, usage reports."""
+"""An account's view of its ledger: exports, hourly rollups, usage reports."""

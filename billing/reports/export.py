@@ -1,7 +1,7 @@
-"""Requests as CSV or lines of JSON, a chunk of text at a time, so that memory does not grow with the log.
+"""Exports requests as CSV or lines of JSON, in chunks, so that memory does not grow with the log.
 
-Chunks are read by key, newest first: no cursor and no transaction stays open between two of them. Money has
-nine decimals, and no cell of the CSV begins what a spreadsheet would run as a formula.
+Chunks are read by key, newest first, so no cursor or transaction stays open between them. Money has nine
+decimals, and no CSV cell can be run as a formula by a spreadsheet.
 """
 
 import csv
@@ -13,16 +13,17 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from billing.models import Request
+from billing.usage_columns import INPUT_TOKENS
 
-BATCH = 1_000  # rows a chunk: some 300 KB of text
+BATCH = 1_000  # rows per chunk: about 300 KB of text
 # What makes Excel, LibreOffice and Google Sheets read a cell as a formula (OWASP, CSV Injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NINE = Decimal("0.000000001")
 
-# The names outside, and where the ledger has them.
+# Column names in the export, and the ledger's fields.
 COLUMNS = {
     "id": "id",
     "created_at": "created_at",
@@ -60,10 +61,7 @@ COLUMNS = {
     "error_code": "error_code",
     "metadata": "metadata",
 }
-_INPUT = (
-    F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_1h_tokens")
-)
-_json = msgspec.json.Encoder(decimal_format="number")  # all nine digits, and yet a number
+_json = msgspec.json.Encoder(decimal_format="number")  # a JSON number with all nine digits
 
 
 class Format(StrEnum):
@@ -76,7 +74,7 @@ class Format(StrEnum):
 
 
 def chunks(rows: QuerySet[Request], how: Format) -> Iterator[bytes]:
-    """The rows (filtered, of one account) as text, newest first; CSV begins with a line of names."""
+    """The rows (filtered, of one account) as text, newest first; CSV begins with a header line."""
     if how is Format.CSV:
         yield csv_text([tuple(COLUMNS)])
     for batch in _batches(rows):
@@ -84,14 +82,14 @@ def chunks(rows: QuerySet[Request], how: Format) -> Iterator[bytes]:
 
 
 def csv_text(lines: Iterable[Iterable[Any]]) -> bytes:
-    """Lines of CSV in which no text is a formula and money is written digit for digit."""
+    """Lines of CSV in which no text is a formula and money has nine decimals."""
     text = io.StringIO()
     csv.writer(text).writerows(tuple(map(_cell, line)) for line in lines)
     return text.getvalue().encode()
 
 
 def neutral(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """The text, quoted if a spreadsheet would run it as a formula."""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
@@ -101,12 +99,12 @@ def nine(usd: Decimal) -> Decimal:
 
 
 def _batches(rows: QuerySet[Request]) -> Iterator[list[tuple[Any, ...]]]:
-    lines = rows.annotate(input_=_INPUT).order_by("-created_at", "-id").values_list(*COLUMNS.values())
+    lines = rows.annotate(input_=INPUT_TOKENS).order_by("-created_at", "-id").values_list(*COLUMNS.values())
     batch = list(lines[:BATCH])
     while batch:
         yield batch
         last_id, last_at = batch[-1][:2]
-        # The first condition is implied, but the one an index range can start from.
+        # The first condition is redundant, but lets the database start its index scan there.
         older = Q(created_at__lte=last_at) & (Q(created_at__lt=last_at) | Q(id__lt=last_id))
         batch = list(lines.filter(older)[:BATCH])
 

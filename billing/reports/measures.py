@@ -1,4 +1,4 @@
-"""The measures of a report, as the ledger's rows and the rollups' rows are summed to them."""
+"""The measures of a report, and how rows of the ledger and of rollups are summed to them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,13 +10,14 @@ from django.db.models.functions import Cast, Coalesce, Round
 
 from billing.models import Request
 from billing.reports.models import HourUsage
+from billing.usage_columns import TOKEN_COLUMNS
 
 NANO = 10**9
 DIMENSIONS = ("key_id", "served_model", "provider", "strategy", "query_type", "status")
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """What some requests came to together. `_nano`: billionths of a USD; latency: the sum of ms."""
+    """Sums over a group of requests. `_nano`: billionths of a USD; `latency_ms`: the sum."""
 
     requests: int = 0
     unpriced: int = 0
@@ -64,10 +65,6 @@ class Sums(msgspec.Struct, frozen=True):
     def wasted_usd(self) -> Decimal:
         return usd(self.wasted_nano)
 
-    @property
-    def mean_latency_ms(self) -> int | None:
-        return round(self.latency_ms / self.timed) if self.timed else None
-
 
 MEASURES = Sums.__struct_fields__
 
@@ -78,13 +75,13 @@ def usd(nano: int) -> Decimal:
 
 
 def nano_sum(column: str, **options: Any) -> Any:
-    """The exact sum of a money column in billionths, on SQLite too, whose own sum is a float."""
+    """The exact sum of a money column, in billionths of a USD; SQLite's own sum is a float."""
     scaled = ExpressionWrapper(F(column) * Value(NANO), output_field=FloatField())
     return Coalesce(Sum(Cast(Round(scaled), BigIntegerField()), **options), 0, output_field=BigIntegerField())
 
 
 def of_ledger(rows: QuerySet[Request], *by: str) -> dict[tuple[Any, ...], Sums]:
-    """Sums of ledger rows by the columns; without columns one group, if there are rows."""
+    """Sums of ledger rows by these columns; without columns one group, or none if there are no rows."""
     return _grouped(rows, _LEDGER, by)
 
 
@@ -97,11 +94,11 @@ def _grouped(
 ) -> dict[tuple[Any, ...], Sums]:
     named = {f"{name}_": expression for name, expression in sums.items()}
     if not by:
-        found = rows.aggregate(**named)
-        total = Sums(*(int(found[name] or 0) for name in named))
+        values = rows.aggregate(**named)
+        total = Sums(*(int(values[name] or 0) for name in named))
         return {(): total} if total.requests else {}
     lines = rows.order_by().values_list(*by).annotate(**named).values_list(*by, *named)
-    return {line[: len(by)]: Sums(*(int(it or 0) for it in line[len(by) :])) for line in lines}
+    return {line[: len(by)]: Sums(*(int(value or 0) for value in line[len(by) :])) for line in lines}
 
 
 _COMPARED = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
@@ -109,7 +106,7 @@ _FORECAST = _COMPARED & Q(baseline_version=Request.BASELINE_FROM_FORECAST)
 _LEDGER: dict[str, Any] = {
     "requests": Count("id"),
     "unpriced": Count("id", filter=Q(unpriced=True)),
-    **{name: Sum(name) for name in MEASURES[2:8]},
+    **{name: Sum(name) for name in TOKEN_COLUMNS},
     "cost_nano": nano_sum("cost_usd"),
     "wasted_nano": nano_sum("wasted_usd"),
     "compared": Count("id", filter=_COMPARED),

@@ -1,6 +1,6 @@
-"""Sums of closed hours, and how far they reach.
+"""Tables of the sums of closed hours, and of the time up to which there are any.
 
-Money is in integers of a billionth of a USD, the ledger's last digit: SQLite adds decimals as floats.
+Money is stored as integers, billionths of a USD, because SQLite adds decimals as floats.
 """
 
 from typing import ClassVar
@@ -9,10 +9,11 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Account, ApiKey
+from billing.usage_columns import SummedUsageColumns
 
 
 class RolledUntil(models.Model):
-    """One row: every request made before `until` is in an AccountHour."""
+    """A single row: every request created before `until` belongs to an AccountHour."""
 
     until = models.DateTimeField()
 
@@ -21,7 +22,7 @@ class RolledUntil(models.Model):
 
 
 class AccountHour(models.Model):
-    """An hour (UTC) in which an account made requests. While it is stale, reports read the ledger itself."""
+    """An hour (UTC) with requests of an account. While it is stale, reports read the ledger instead."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField()
@@ -42,8 +43,8 @@ class AccountHour(models.Model):
         return f"account {self.account_id}, {self.hour:%Y-%m-%d %H:%M}"
 
 
-class HourUsage(models.Model):
-    """What the requests of an account's hour that are alike in all dimensions came to together."""
+class HourUsage(SummedUsageColumns):
+    """Sums of the requests of an account's hour that share all dimensions."""
 
     of = models.ForeignKey(AccountHour, on_delete=models.CASCADE, related_name="usage")
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
@@ -54,17 +55,11 @@ class HourUsage(models.Model):
     status = models.CharField(max_length=12)
     requests = models.PositiveIntegerField()
     unpriced = models.PositiveIntegerField(default=0)
-    uncached_input_tokens = models.PositiveBigIntegerField(default=0)
-    cache_read_tokens = models.PositiveBigIntegerField(default=0)
-    cache_write_tokens = models.PositiveBigIntegerField(default=0)
-    cache_write_1h_tokens = models.PositiveBigIntegerField(default=0)
-    output_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0)
     cost_nano = models.BigIntegerField(default=0)
     wasted_nano = models.BigIntegerField(default=0)
     compared = models.PositiveIntegerField(default=0)  # requests with a cost and a baseline
     compared_nano = models.BigIntegerField(default=0)  # their cost
-    baseline_nano = models.BigIntegerField(default=0)  # what they would have cost
+    baseline_nano = models.BigIntegerField(default=0)  # their cost at the baseline model
     timed = models.PositiveIntegerField(default=0)  # requests with a latency
     latency_ms = models.PositiveBigIntegerField(default=0)  # their sum
     forecast_compared = models.PositiveIntegerField(

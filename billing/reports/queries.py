@@ -1,7 +1,7 @@
-"""Reading a report: rollups for the hours that have them, the ledger for all else; the sum is the ledger's.
+"""Reads reports: from rollups for hours that have them, else from the ledger; the sums equal the ledger's.
 
-What is fresh is decided once, before anything is summed: an hour is then read from one of the two, whatever
-the rollup does meanwhile.
+Which hours are read from which is decided once, before anything is summed, so a concurrent rollup can't make
+an hour count twice or not at all.
 """
 
 from collections import defaultdict
@@ -20,17 +20,17 @@ from billing.reports.models import AccountHour, HourUsage
 from billing.reports.rollup import HOUR, floor_hour, rolled_until
 from billing.reports.summary import Summary, merged, summarise
 
-_RANGES = 100  # told to the database in one query
+_RANGES = 100  # time ranges per query
 Span = tuple[datetime, datetime]  # until is exclusive
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where an account's requests are to be read from, as it was at one moment."""
+    """Which of an account's hours are read from rollups, decided at one moment."""
 
     account_id: int
-    until: datetime | None  # rollups reach so far; None: there are none
-    stale: tuple[datetime, ...]  # but for these hours, in order
+    until: datetime | None  # end of the rollups; None: there are none
+    stale: tuple[datetime, ...]  # hours before it without a valid rollup, in order
 
     @classmethod
     def now(cls, account_id: int, since: datetime, until: datetime) -> "Sources":
@@ -43,31 +43,31 @@ class Sources:
         return cls(account_id, reach, tuple(hours.order_by("hour").values_list("hour", flat=True)))
 
     def sums(self, since: datetime, until: datetime, *by: str) -> dict[tuple[Any, ...], Sums]:
-        """Of requests made in [since, until), by columns of DIMENSIONS or by "day", a date of UTC."""
+        """Sums of requests created in [since, until), by columns of DIMENSIONS or by "day", a UTC date."""
         total: dict[tuple[Any, ...], Sums] = defaultdict(Sums)
         hours, spans = self._split(since, until)
         dated = TruncDate("created_at", tzinfo=UTC)
-        found = [of_ledger(rows.annotate(day=dated), *by) for rows in self._ledger(spans)]
+        parts = [of_ledger(rows.annotate(day=dated), *by) for rows in self._ledger(spans)]
         if hours:
-            found += _of_hours(self._rolled(hours), by)
-        for groups in found:
+            parts += _of_hours(self._rolled(hours), by)
+        for groups in parts:
             for place, sums in groups.items():
                 total[place] += sums
         return dict(total)
 
     def summary(self, since: datetime, until: datetime) -> Summary:
-        """How the requests made in [since, until) went."""
+        """Summary of the requests created in [since, until)."""
         hours, spans = self._split(since, until)
-        found = [summarise(rows) for rows in self._ledger(spans)]
+        parts = [summarise(rows) for rows in self._ledger(spans)]
         if hours:
-            kept = self._rolled(hours).filter(summary__isnull=False)
-            # As text: a month is 720 documents, which msgspec reads ten times as fast as the field would.
-            texts = kept.values_list(Cast("summary", TextField()), flat=True)
-            found += [_summary.decode(text) for text in texts]
-        return merged(found)
+            rolled = self._rolled(hours).filter(summary__isnull=False)
+            # As text: a month is 720 documents, and msgspec parses them ten times as fast as the JSON field.
+            texts = rolled.values_list(Cast("summary", TextField()), flat=True)
+            parts += [_summary.decode(text) for text in texts]
+        return merged(parts)
 
     def _split(self, since: datetime, until: datetime) -> tuple[Span | None, list[Span]]:
-        """The whole hours that rollups reach, and the spans to read from the ledger."""
+        """The range of whole hours to read from rollups, and the spans to read from the ledger."""
         first = floor_hour(since) if since == floor_hour(since) else floor_hour(since) + HOUR
         last = min(floor_hour(until), self.until) if self.until else first
         if last <= first:
@@ -92,7 +92,7 @@ _summary = msgspec.json.Decoder(Summary)
 
 
 def _of_hours(hours: QuerySet[AccountHour], by: tuple[str, ...]) -> Iterator[dict[tuple[Any, ...], Sums]]:
-    """Sums of rolled hours; for days an hour each, which is as the rows lie and far quicker than by date."""
+    """Sums of rolled-up hours; by day they are grouped by hour, which the index serves, and not by date."""
     rows = HourUsage.objects.filter(of__in=hours)
     if "day" not in by:
         yield of_rollups(rows, *by)
@@ -104,15 +104,15 @@ def _of_hours(hours: QuerySet[AccountHour], by: tuple[str, ...]) -> Iterator[dic
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:
-    """Spans in order, those that touch as one."""
-    held: Span | None = None
+    """Merge adjacent spans; they come in order."""
+    joined: Span | None = None
     for start, end in spans:
-        if held is None:
-            held = (start, end)
-        elif start <= held[1]:
-            held = (held[0], max(end, held[1]))
+        if joined is None:
+            joined = (start, end)
+        elif start <= joined[1]:
+            joined = (joined[0], max(end, joined[1]))
         else:
-            yield held
-            held = (start, end)
-    if held is not None:
-        yield held
+            yield joined
+            joined = (start, end)
+    if joined is not None:
+        yield joined

@@ -1,9 +1,9 @@
-"""Rolling up closed hours, so that a report reads a few thousand rows instead of a million.
+"""Rolls up closed hours, so that a report reads a few thousand rows instead of a million.
 
-An hour is noted when it is closed and rolled up when none of its requests is open; from then on only a
-re-pricing can change them, and that marks the hour stale in its own transaction (`mark_stale`). Opening a
-request takes seconds at most; the last noted hours are counted again all the same, for one that took longer.
-Every step takes a lock before it reads, so two runs at once do the work once.
+An hour is registered when it is closed, and rolled up when none of its requests is open. After that only a
+re-pricing can change them, and it marks the hour stale in its own transaction (`mark_stale`). Opening a
+request takes seconds at most; the last registered hours are counted again in case one took longer. Every step
+takes a lock before it reads, so concurrent runs do the work once.
 """
 
 import time
@@ -22,21 +22,22 @@ from billing.reports.models import AccountHour, HourUsage, RolledUntil
 from billing.reports.summary import summarise
 
 HOUR = timedelta(hours=1)
-GRACE = timedelta(minutes=10)  # after its end an hour is closed: far longer than an opening may take
+# An hour is closed that long after its end: far longer than opening a request takes.
+GRACE = timedelta(minutes=10)
 _RECOUNTED = 2 * HOUR
-_STRIDE = 24 * HOUR  # noted in one transaction
+_STRIDE = 24 * HOUR  # registered per transaction
 
 
 def roll_up(now: datetime, seconds: float = 240.0) -> int:
-    """Note what closed and roll up what can be, for so long at most; returns how many hours were rolled."""
+    """Register closed hours and roll up what can be, within `seconds`; returns how many were rolled up."""
     until = time.monotonic() + seconds
-    while _note_closed(now) and time.monotonic() < until:
+    while _register_closed(now) and time.monotonic() < until:
         pass
-    noted = rolled_until()
-    if noted is None:
+    registered = rolled_until()
+    if registered is None:
         return 0
     rolled = 0
-    stale = AccountHour.objects.filter(stale=True, hour__lt=noted).order_by("hour", "pk")
+    stale = AccountHour.objects.filter(stale=True, hour__lt=registered).order_by("hour", "pk")
     for pk in list(stale.values_list("pk", flat=True)):
         if time.monotonic() > until:
             break
@@ -49,9 +50,9 @@ def rolled_until() -> datetime | None:
 
 
 def mark_stale(moments: Iterable[tuple[int, datetime]]) -> None:
-    """Within a transaction that changes settled requests: (account, created_at) of each.
+    """Mark the hours of (account, created_at) stale; call it in the transaction that changes these requests.
 
-    An hour that is not noted yet is written too, so that a rollup under way waits for this transaction.
+    Hours that are not registered yet are written too, so that a concurrent rollup waits for the transaction.
     """
     hours = sorted({(account_id, floor_hour(at)) for account_id, at in moments})
     AccountHour.objects.bulk_create(
@@ -67,8 +68,8 @@ def floor_hour(at: datetime) -> datetime:
 
 
 @transaction.atomic
-def _note_closed(now: datetime) -> bool:
-    """Write down the hours that closed since the last time, a day's at most; whether there are more."""
+def _register_closed(now: datetime) -> bool:
+    """Register the hours that closed since the last run, at most a day's. True: there are more."""
     closed = floor_hour(now - GRACE)
     mark = RolledUntil.objects.select_for_update().first() or _first_mark(closed)
     if mark is None or mark.until >= closed:
@@ -83,7 +84,7 @@ def _note_closed(now: datetime) -> bool:
         .annotate(count_=Count("id"))
     }
     known = AccountHour.objects.filter(hour__gte=mark.until - _RECOUNTED, hour__lt=end, stale=False)
-    complete = {(one.account_id, one.hour): one.requests for one in known}
+    complete = {(row.account_id, row.hour): row.requests for row in known}
     mark_stale(place for place, count in counted.items() if complete.get(place) != count)
     mark.until = end
     mark.save(update_fields=["until"])
@@ -91,7 +92,7 @@ def _note_closed(now: datetime) -> bool:
 
 
 def _first_mark(closed: datetime) -> RolledUntil | None:
-    """At the first request there is, or now where that is of this hour; None: there is none."""
+    """Start the mark at the first request, or at `closed` if that is earlier; None: there is no request."""
     first = Request.objects.aggregate(at=Min("created_at"))["at"]
     if first is None:
         return None
@@ -101,24 +102,30 @@ def _first_mark(closed: datetime) -> RolledUntil | None:
 
 @transaction.atomic
 def _roll(pk: int, now: datetime) -> bool:
-    """False: another run has done it, or a request of the hour is still open."""
-    one = AccountHour.objects.select_for_update().filter(pk=pk, stale=True).first()
-    if one is None:
+    """Roll up an hour of an account.
+
+    False: another run has done it, or a request of the hour is still open.
+    """
+    account_hour = AccountHour.objects.select_for_update().filter(pk=pk, stale=True).first()
+    if account_hour is None:
         return False
     rows = Request.objects.filter(
-        account_id=one.account_id, created_at__gte=one.hour, created_at__lt=one.hour + HOUR
+        account_id=account_hour.account_id,
+        created_at__gte=account_hour.hour,
+        created_at__lt=account_hour.hour + HOUR,
     )
     if rows.filter(status=Request.Status.OPEN).exists():
         return False
     groups = of_ledger(rows, *DIMENSIONS)
-    one.usage.all().delete()
+    account_hour.usage.all().delete()
     HourUsage.objects.bulk_create(
-        HourUsage(of=one, **_columns(place), **msgspec.structs.asdict(sums)) for place, sums in groups.items()
+        HourUsage(of=account_hour, **_columns(place), **msgspec.structs.asdict(sums))
+        for place, sums in groups.items()
     )
-    one.summary = msgspec.to_builtins(summarise(rows), str_keys=True)
-    one.requests = sum(sums.requests for sums in groups.values())
-    one.stale, one.rolled_at = False, now
-    one.save()
+    account_hour.summary = msgspec.to_builtins(summarise(rows), str_keys=True)
+    account_hour.requests = sum(sums.requests for sums in groups.values())
+    account_hour.stale, account_hour.rolled_at = False, now
+    account_hour.save()
     return True
 
 

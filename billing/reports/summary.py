@@ -1,7 +1,7 @@
-"""How an account's requests of a time went: what Home shows, as a value that can be added to another.
+"""Summary of an account's requests in a time span: what Home shows, as a value that can be merged.
 
-Latencies are counted by their first digits, true to 1 %, so that percentiles can be told of any union; the
-slowest and the most expensive requests are kept by id.
+Latencies are counted rounded to 1 %, so that percentiles can be computed for any union of summaries. The
+slowest and the most expensive requests are listed by id.
 """
 
 import math
@@ -14,19 +14,13 @@ from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Whe
 
 from billing.models import Request
 from billing.reports.measures import nano_sum, usd
+from billing.usage_columns import TOKENS
 
-LISTED = 5  # slowest and most expensive requests kept
-_TOKENS = (
-    F("uncached_input_tokens")
-    + F("cache_read_tokens")
-    + F("cache_write_tokens")
-    + F("cache_write_1h_tokens")
-    + F("output_tokens")
-)
+LISTED = 5  # slowest and most expensive requests
 
 
 class Part(msgspec.Struct, array_like=True):
-    """Requests alike in served model, provider and status. Money in billionths of a USD."""
+    """Sums of requests with the same served model, provider and status. Money in billionths of a USD."""
 
     model: str
     provider: str
@@ -36,14 +30,17 @@ class Part(msgspec.Struct, array_like=True):
     unpriced: int = 0
     tokens: int = 0
     cost: int = 0
-    compared: int = 0  # cost of those with a baseline
+    compared: int = 0  # cost of the requests with a baseline
     baseline: int = 0
     with_baseline: int = 0
     by_forecast: int = 0  # of those, by the baseline's forecast tokens (baseline_version 2)
 
 
 class Extreme(msgspec.Struct, array_like=True, order=True, frozen=True):
-    """A request by what it is extreme in: ms or billionths of a USD; of equals the later one, by its id."""
+    """A request by its latency (ms) or cost (billionths of a USD).
+
+    Of equal ones the later sorts last, by id.
+    """
 
     value: int
     id: str
@@ -62,7 +59,7 @@ class Summary(msgspec.Struct):
 
 
 def summarise(rows: QuerySet[Request]) -> Summary:
-    """Of ledger rows, in four queries."""
+    """Summary of ledger rows, in four queries."""
     compared = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
     parts = (
         rows.order_by()
@@ -71,7 +68,7 @@ def summarise(rows: QuerySet[Request]) -> Summary:
             n_=Count("id"),
             fell_=Count("id", filter=Q(fallback_used=True)),
             unpriced_=Count("id", filter=Q(unpriced=True)),
-            tokens_=Sum(_TOKENS),
+            tokens_=Sum(TOKENS),
             cost_=nano_sum("cost_usd"),
             compared_=nano_sum("cost_usd", filter=compared),
             baseline_=nano_sum("baseline_usd", filter=compared),
@@ -93,19 +90,19 @@ def summarise(rows: QuerySet[Request]) -> Summary:
 
 
 def merged(summaries: Iterable[Summary]) -> Summary:
-    """The summary of all their requests; they have none in common."""
+    """The summary of all requests of disjoint summaries."""
     parts: dict[tuple[str, str, str], Part] = {}
     latencies: Counter[int] = Counter()
     slowest: list[Extreme] = []
     most_expensive: list[Extreme] = []
-    for one in summaries:
-        for part in one.parts:
+    for summary in summaries:
+        for part in summary.parts:
             place = (part.model, part.provider, part.status)
             parts[place] = _added(parts[place], part) if place in parts else part
-        for ms, count in one.latencies.items():
+        for ms, count in summary.latencies.items():
             latencies[ms] += count
-        slowest += one.slowest
-        most_expensive += one.most_expensive
+        slowest += summary.slowest
+        most_expensive += summary.most_expensive
     return Summary(
         parts=list(parts.values()),
         latencies=dict(latencies),
@@ -115,7 +112,7 @@ def merged(summaries: Iterable[Summary]) -> Summary:
 
 
 def percentiles(latencies: dict[int, int], shares: Sequence[float]) -> list[int | None]:
-    """Latencies in ms below which those shares lie, by nearest rank, true to 1 %."""
+    """Latency percentiles in ms, by nearest rank, accurate to 1 %. `shares`: of 1."""
     total = sum(latencies.values())
     counts = sorted(latencies.items())
     return [_at_rank(counts, math.ceil(share * total)) if total else None for share in shares]
@@ -133,9 +130,9 @@ def _latencies(rows: QuerySet[Request]) -> dict[int, int]:
     return dict(counted.annotate(rounded=rounded).values_list("rounded").annotate(count=Count("id")))
 
 
-def _added(one: Part, other: Part) -> Part:
-    numbers = zip(msgspec.structs.astuple(one)[3:], msgspec.structs.astuple(other)[3:], strict=True)
-    return Part(one.model, one.provider, one.status, *(a + b for a, b in numbers))
+def _added(first: Part, other: Part) -> Part:
+    numbers = zip(msgspec.structs.astuple(first)[3:], msgspec.structs.astuple(other)[3:], strict=True)
+    return Part(first.model, first.provider, first.status, *(a + b for a, b in numbers))
 
 
 def _at_rank(counts: Sequence[tuple[int, int]], rank: int) -> int:

@@ -1,1 +1,1 @@
-"""Monthly statements: what an account used in a month, frozen; what changes later is on the next one."""
+"""Monthly statements: an account's usage of a month, frozen; later changes appear on the next statement."""

@@ -1,9 +1,9 @@
-"""Makes the statements that are due: for each account's ended months in which nothing is open any more.
+"""Generates the statements that are due: for each account's ended months without open requests.
 
-A statement is a copy of the ledger's sums. What the ledger says of a month afterwards can differ, by a price
-that was found or taken back; the difference to what has been billed for that month, by its statement and the
-corrections of later ones, is a correction on the next statement. So all statements together come to what the
-ledger came to when the last was made, for every month they are about.
+A statement is a copy of the ledger's sums. A re-pricing can change these sums later. The difference to what
+has been billed for that month, by its statement and the corrections on later ones, becomes a correction on
+the next statement. So all statements together equal the ledger at the time of the latest one, for every month
+they cover.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,24 +19,22 @@ from billing.reports.measures import Sums, nano_sum, of_ledger, usd
 from billing.reports.rollup import GRACE
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import Month, month_start, months
+from billing.usage_columns import TOKEN_COLUMNS
 
-_TOKENS = (
-    "uncached_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-    "output_tokens", "reasoning_tokens",
-)  # fmt: skip
 ZERO = Decimal(0)
 
 
 def generate_statements(now: datetime) -> int:
-    """Make what is due; returns how many were made. Twice at once or again later makes nothing twice."""
-    asked = Request.objects.filter(account=OuterRef("pk"))
-    accounts = Account.objects.filter(Exists(asked)).order_by("pk").values_list("pk", flat=True)
+    """Generate what is due; returns how many. Idempotent, also when it runs twice at once."""
+    requests = Request.objects.filter(account=OuterRef("pk"))
+    accounts = Account.objects.filter(Exists(requests)).order_by("pk").values_list("pk", flat=True)
     return sum(_generate(pk, now) for pk in accounts.iterator())
 
 
 @transaction.atomic
 def _generate(account_id: int, now: datetime) -> int:
-    # One run at a time for an account; requests, which refer to it, are opened meanwhile.
+    # One run at a time per account. NO KEY UPDATE still lets requests, which refer to the account, be
+    # inserted.
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     before = list(Statement.objects.filter(account=account).order_by("starts_at"))
     if before:
@@ -45,22 +43,22 @@ def _generate(account_id: int, now: datetime) -> int:
         oldest = Request.objects.filter(account=account).order_by("created_at").first()
         assert oldest is not None
         first = month_start(oldest.created_at, account.time_zone)
-    made = 0
+    generated = 0
     for month in months(first, account.time_zone, now - GRACE):
         rows = _rows(account.pk, month.starts_at, month.ends_at)
         if rows.filter(status=Request.Status.OPEN).exists():
-            break  # it is swept in time; the months after it wait, so that numbers follow each other
+            break  # until it is settled or swept; later months wait, because statements follow each other
         statement = _statement(account, month, rows, before, now)
         if statement is not None:
             before.append(statement)
-            made += 1
-    return made
+            generated += 1
+    return generated
 
 
 def _statement(
     account: Account, month: Month, rows: QuerySet[Request], before: list[Statement], now: datetime
 ) -> Statement | None:
-    """None when there is nothing to say of the month."""
+    """None if the month has neither usage nor corrections."""
     usage = of_ledger(rows, "key_id", "provider", "served_model")
     corrections = list(_differences(before))
     if not usage and not corrections:
@@ -91,20 +89,20 @@ def _statement(
             requests=sums.requests,
             unpriced=sums.unpriced,
             cost_usd=sums.cost_usd,
-            **{name: getattr(sums, name) for name in _TOKENS},
+            **{name: getattr(sums, name) for name in TOKEN_COLUMNS},
         )
         for (key_id, provider, model), sums in sorted(usage.items())
     ]
     lines += [
-        StatementLine(statement=statement, corrects=one, cost_usd=difference)
-        for one, difference in corrections
+        StatementLine(statement=statement, corrects=earlier, cost_usd=difference)
+        for earlier, difference in corrections
     ]
     StatementLine.objects.bulk_create(lines)
     return statement
 
 
 def _differences(before: Sequence[Statement]) -> Iterator[tuple[Statement, Decimal]]:
-    """Statements for whose time the ledger has another sum now than was billed, and what is missing there."""
+    """Earlier statements whose month's sum in the ledger differs from what was billed, and by how much."""
     lines = StatementLine.objects.filter(corrects__in=before).order_by().values_list("corrects")
     corrected = dict(lines.annotate(nano_=nano_sum("cost_usd")).values_list("corrects", "nano_"))
     for statement in before:
@@ -115,7 +113,7 @@ def _differences(before: Sequence[Statement]) -> Iterator[tuple[Statement, Decim
 
 
 def _spent(statement: Statement) -> Decimal:
-    """What the ledger has: from the month's window if there is one, whose sum is the ledger's."""
+    """The ledger's sum for the statement's month; read from the month's window if there is one."""
     window = Window.objects.filter(
         scope=Window.Scope.ACCOUNT,
         scope_id=statement.account_id,

@@ -1,4 +1,4 @@
-"""Statements and their lines; written once, never changed."""
+"""Tables of statements and their lines; rows are written once and never changed."""
 
 from datetime import date
 from typing import ClassVar
@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import Account, ApiKey
+from billing.usage_columns import SummedUsageColumns
 
 
 class Statement(models.Model):
@@ -19,7 +20,7 @@ class Statement(models.Model):
     ends_at = models.DateTimeField()  # exclusive
     made_at = models.DateTimeField()
     requests = models.PositiveBigIntegerField()
-    unpriced = models.PositiveBigIntegerField(default=0)  # of them without a price when it was made
+    unpriced = models.PositiveBigIntegerField(default=0)  # requests without a price at that time
     usage_usd = models.DecimalField(max_digits=18, decimal_places=9)
     corrections_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
     total_usd = models.DecimalField(max_digits=18, decimal_places=9)
@@ -42,25 +43,19 @@ class Statement(models.Model):
         return f"{date.fromisoformat(f'{self.number[:7]}-01'):%B %Y}"
 
 
-class StatementLine(models.Model):
-    """Usage of one key and model, or what an earlier statement turned out to differ by (`corrects`)."""
+class StatementLine(SummedUsageColumns):
+    """Usage of one key and model, or the correction of an earlier statement (`corrects`)."""
 
     statement = models.ForeignKey(Statement, on_delete=models.CASCADE, related_name="lines")
     corrects = models.ForeignKey(
         Statement, null=True, blank=True, on_delete=models.PROTECT, related_name="corrections"
     )
     key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    key_name = models.CharField(max_length=120, blank=True)  # as it was called then
+    key_name = models.CharField(max_length=120, blank=True)  # at that time
     provider = models.CharField(max_length=60, blank=True)
-    model = models.CharField(max_length=120, blank=True)  # "": nothing answered
+    model = models.CharField(max_length=120, blank=True)  # empty: no model answered
     requests = models.PositiveBigIntegerField(default=0)
     unpriced = models.PositiveBigIntegerField(default=0)
-    uncached_input_tokens = models.PositiveBigIntegerField(default=0)
-    cache_read_tokens = models.PositiveBigIntegerField(default=0)
-    cache_write_tokens = models.PositiveBigIntegerField(default=0)
-    cache_write_1h_tokens = models.PositiveBigIntegerField(default=0)
-    output_tokens = models.PositiveBigIntegerField(default=0)  # includes reasoning_tokens
-    reasoning_tokens = models.PositiveBigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=9)
 
     class Meta:

@@ -1,7 +1,7 @@
-"""The months statements are about: they follow each other without a gap, whatever the account's zone becomes.
+"""The months of statements: they follow each other without a gap, even if the account's time zone changes.
 
-A month ends where the account's zone says when it is made. An account that moves to another zone gets one
-month that is up to a day longer or shorter: no moment is in two statements, and none in neither.
+A month ends by the account's time zone when its statement is generated. After a change of zone one month is
+up to a day longer or shorter, so that no moment is in two statements or in none.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import msgspec
 from billing.ledger.windows import spans
 from billing.models import Window
 
-# No month is that long, and every month that begins within a day of its first has this day.
+# Added to a month's start, which may be a day off in another zone, it always gives a time within that month.
 _WELL_WITHIN = timedelta(days=15)
 
 
@@ -26,7 +26,7 @@ class Month(msgspec.Struct, frozen=True):
 
 
 def months(first: datetime, time_zone: str, until: datetime) -> Iterator[Month]:
-    """Those that ended by `until`, the first beginning at `first`: where a month began in some zone."""
+    """The months that ended by `until`. `first`: start of the first one, in whatever zone it was computed."""
     while True:
         within = first + _WELL_WITHIN
         ends_at = _month_of(within, time_zone)[1]

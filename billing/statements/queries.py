@@ -8,32 +8,32 @@ import msgspec
 from django.db.models import QuerySet
 
 from billing.reports.export import csv_text, nine
-from billing.reports.measures import Sums
 from billing.statements.models import Statement, StatementLine
+from billing.usage_columns import TOKEN_COLUMNS
 
 ZERO = Decimal(0)
-_TOKENS = Sums.__struct_fields__[2:8]
 CSV_COLUMNS = (
-    "statement", "kind", "key", "provider", "model", "corrects", "requests", "unpriced", *_TOKENS, "cost_usd",
+    "statement", "kind", "key", "provider", "model", "corrects", "requests", "unpriced",
+    *TOKEN_COLUMNS, "cost_usd",
 )  # fmt: skip
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Usage under one name, e.g. a model's. Money in USD; output includes reasoning."""
+    """Usage of one model or key. Money in USD; output includes reasoning."""
 
     name: str
     provider: str
     requests: int
     unpriced: int
     input_tokens: int
-    cached_tokens: int  # of the input, read from a cache
+    cached_tokens: int  # part of the input, read from a cache
     output_tokens: int
     reasoning_tokens: int
     cost_usd: Decimal
 
 
 class StatementDetail(msgspec.Struct, frozen=True):
-    """One statement, both groupings most expensive first. `corrections`: number and USD."""
+    """One statement; models and keys are sorted by cost, highest first. `corrections`: number and USD."""
 
     statement: Statement
     models: list[Line]
@@ -42,7 +42,7 @@ class StatementDetail(msgspec.Struct, frozen=True):
 
 
 def account_statements(account_id: int) -> QuerySet[Statement]:
-    """Newest first."""
+    """The account's statements, newest first."""
     return Statement.objects.filter(account_id=account_id)
 
 
@@ -58,7 +58,7 @@ def statement_detail(statement: Statement) -> StatementDetail:
 
 
 def header_fields(statement: Statement) -> dict[str, Any]:
-    """As the API and the JSON file have it; money with nine decimals."""
+    """The fields that the API and the JSON file show of every statement; money with nine decimals."""
     return {
         "number": statement.number,
         "from": statement.starts_at,
@@ -84,7 +84,7 @@ def detail_fields(detail: StatementDetail) -> dict[str, Any]:
 
 
 def as_csv(statement: Statement) -> bytes:
-    """A row a line: usage by key and model, then corrections."""
+    """CSV with a row per line: usage by key and model, then corrections."""
     return csv_text(
         [
             CSV_COLUMNS,
@@ -97,7 +97,7 @@ def as_csv(statement: Statement) -> bytes:
 
 
 def _csv_row(statement: Statement, line: StatementLine) -> list[Any]:
-    tokens = [getattr(line, name) for name in _TOKENS]
+    tokens = [getattr(line, name) for name in TOKEN_COLUMNS]
     kind, corrects = ("correction", line.corrects.number) if line.corrects else ("usage", "")
     names = [statement.number, kind, line.key_name, line.provider, line.model, corrects]
     return [*names, line.requests, line.unpriced, *tokens, nine(line.cost_usd)]
@@ -119,19 +119,13 @@ def _grouped(lines: list[StatementLine], name_of: Callable[[StatementLine], tupl
     groups: dict[tuple[str, str], list[StatementLine]] = {}
     for line in lines:
         groups.setdefault(name_of(line), []).append(line)
-    found = [
+    summed = [
         Line(
             name=name,
             provider=provider,
             requests=sum(line.requests for line in group),
             unpriced=sum(line.unpriced for line in group),
-            input_tokens=sum(
-                line.uncached_input_tokens
-                + line.cache_read_tokens
-                + line.cache_write_tokens
-                + line.cache_write_1h_tokens
-                for line in group
-            ),
+            input_tokens=sum(line.usage.input_tokens for line in group),
             cached_tokens=sum(line.cache_read_tokens for line in group),
             output_tokens=sum(line.output_tokens for line in group),
             reasoning_tokens=sum(line.reasoning_tokens for line in group),
@@ -139,4 +133,4 @@ def _grouped(lines: list[StatementLine], name_of: Callable[[StatementLine], tupl
         )
         for (provider, name), group in groups.items()
     ]
-    return sorted(found, key=lambda line: (-line.cost_usd, line.name))
+    return sorted(summed, key=lambda line: (-line.cost_usd, line.name))

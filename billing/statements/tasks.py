@@ -1,4 +1,4 @@
-"""Celery task of statements: make those that are due."""
+"""Celery task that generates due statements."""
 
 import logging
 from datetime import UTC, datetime
@@ -12,6 +12,6 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def make_due_statements() -> None:
-    made = generate_statements(datetime.now(UTC))
-    if made:
-        logger.info("made %d statements", made)
+    count = generate_statements(datetime.now(UTC))
+    if count:
+        logger.info("generated %d statements", count)

@@ -1,1 +1,1 @@
-"""Stripe metered billing, off unless STRIPE_SECRET_KEY is set: Stripe is told what the ledger has."""
+"""Stripe metered billing, off unless STRIPE_SECRET_KEY is set: reports the ledger's usage to Stripe."""

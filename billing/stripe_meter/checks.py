@@ -1,4 +1,4 @@
-"""System check: Stripe is set whole or not at all."""
+"""System check: all of the Stripe settings are set, or none."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ def check_stripe(**_: Any) -> list[CheckMessage]:
     missing = [name for name in NEEDED if not getattr(settings, name)]
     if not missing or len(missing) == len(NEEDED):
         return []
-    hint = "Set all four, or none for no Stripe (docs/stripe.md)."
+    hint = "Set all four, or none to use no Stripe (docs/stripe.md)."
     return [
-        Error(f"Stripe is set by half: {', '.join(missing)} is missing.", hint=hint, id="stripe_meter.E001")
+        Error(
+            f"The Stripe settings are incomplete: {', '.join(missing)} is missing.",
+            hint=hint,
+            id="stripe_meter.E001",
+        )
     ]

@@ -1,6 +1,6 @@
-"""Stripe's official client, made when it is first needed, and its errors sorted by what to do next.
+"""Stripe's official client, created when first needed, and its errors classified by what to do next.
 
-Retries are ours, by the state an event is in: the library makes none.
+The library makes no retries; metering.py retries by the state of each event.
 """
 
 from functools import cache
@@ -15,15 +15,15 @@ TIMEOUT_S = 10.0
 
 
 class CallRefused(Exception):
-    """Stripe refused the call; trying it again would not help. The text is Stripe's."""
+    """Stripe refused the call, and a retry would not help. The text is Stripe's."""
 
 
 class NoAnswer(Exception):
-    """No answer, or one that does not say whether the call was taken."""
+    """No answer, or one that leaves open whether the call took effect."""
 
 
 class TryLater(Exception):
-    """Stripe has not taken it and says so: too many calls, or a key it does not know."""
+    """The call did not take effect and may succeed later: too many calls, or an unknown API key."""
 
 
 def is_enabled() -> bool:
@@ -36,7 +36,7 @@ def client() -> "stripe.StripeClient":
 
 @cache
 def _client(key: str, base: str) -> "stripe.StripeClient":
-    import stripe  # 0.2 s and some memory that only those who use it pay
+    import stripe  # imported here: it costs 0.2 s and memory, only where Stripe is used
 
     return stripe.StripeClient(
         key,
@@ -47,15 +47,15 @@ def _client(key: str, base: str) -> "stripe.StripeClient":
 
 
 def classified_error(error: Exception) -> Exception:
-    """What a Stripe error means to the caller; any other error as it is."""
+    """A Stripe error as CallRefused, NoAnswer or TryLater; any other error unchanged."""
     import stripe
 
     if isinstance(error, stripe.RateLimitError | stripe.AuthenticationError | stripe.PermissionError):
-        return TryLater(_said(error))
+        return TryLater(_text(error))
     if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError | stripe.CardError):
-        return CallRefused(_said(error))
-    return NoAnswer(_said(error)) if isinstance(error, stripe.StripeError) else error
+        return CallRefused(_text(error))
+    return NoAnswer(_text(error)) if isinstance(error, stripe.StripeError) else error
 
 
-def _said(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return str(getattr(error, "user_message", None) or error)[:300]

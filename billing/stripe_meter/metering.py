@@ -1,11 +1,11 @@
-"""Tells Stripe what subscribed accounts use, in whole millionths of a USD.
+"""Reports the usage of subscribed accounts to Stripe, in whole millionths of a USD.
 
-What is due is one subtraction: what the ledger has for the subscription's time, less everything ever put into
-an event for it. What is less than a millionth stays due, and when a re-pricing makes the ledger's sum smaller
-nothing is told until it has grown beyond what was told: Stripe takes no negative usage.
+The amount due is one subtraction: the ledger's sum for the subscription's time, less the sum of all events
+ever created for it. Amounts below a millionth stay due. If a re-pricing reduces the ledger's sum, nothing is
+reported until the sum exceeds what was reported, because Stripe accepts no negative usage.
 
-An event goes out under one identifier for good. Stripe counts an identifier once within a day, so one whose
-fate is not known is sent again within that day only; after it an operator decides.
+An event keeps its identifier at every try. Stripe counts an identifier once within 24 hours, so an event
+whose result is unknown is sent again within that time only; after it an operator decides.
 """
 
 import logging
@@ -26,87 +26,92 @@ logger = logging.getLogger(__name__)
 State = MeterEvent.State
 
 NANO_A_MICRO = 1000
-REPEATABLE = timedelta(hours=23)  # of the 24 in which Stripe knows an identifier again
-SENDING_AT_MOST = timedelta(minutes=10)  # a try takes seconds: the process that made it has ended
+REPEATABLE = timedelta(hours=23)  # Stripe recognises an identifier for 24
+SENDING_AT_MOST = timedelta(minutes=10)  # a try takes seconds: after that the process that sent it has died
 OLDEST = timedelta(days=34)  # of the 35 days back that Stripe bills
-BATCH = 500  # events a run
-_ALREADY = "already exists with identifier"  # Stripe's words for an event it has
+BATCH = 500  # events per run
+_ALREADY = "already exists with identifier"  # in Stripe's message for an event it has
 
 
 def meter(now: datetime) -> int:
-    """Write down what is due; returns how many events were made."""
-    made = 0
+    """Create events for the usage that is due; returns how many."""
+    created = 0
     for pk in Subscription.objects.order_by("pk").values_list("pk", flat=True):
-        made += _meter(pk, now)
-    return made
+        created += _meter(pk, now)
+    return created
 
 
 @transaction.atomic
 def _meter(pk: int, now: datetime) -> int:
-    one = Subscription.objects.select_for_update().select_related("customer").get(pk=pk)
-    micro = due_nano(one, now) // NANO_A_MICRO
+    subscription = Subscription.objects.select_for_update().select_related("customer").get(pk=pk)
+    micro = due_nano(subscription, now) // NANO_A_MICRO
     if micro <= 0:
         return 0
-    used_at = now if one.until is None else min(now, one.until - timedelta(seconds=1))
+    ended_at = subscription.until
+    used_at = now if ended_at is None else min(now, ended_at - timedelta(seconds=1))
     event = MeterEvent.objects.create(
-        subscription=one, identifier=f"routeplex-{uuid4()}", micro_usd=micro, used_at=used_at
+        subscription=subscription, identifier=f"routeplex-{uuid4()}", micro_usd=micro, used_at=used_at
     )
     if now - used_at > OLDEST:
-        _give_up(event, "Stripe bills nothing that old")
+        _give_up(event, "Stripe does not bill usage that old")
     return 1
 
 
-def due_nano(one: Subscription, now: datetime) -> int:
-    """Billionths of a USD that no event has yet; negative after the ledger became less."""
-    until = now if one.until is None else min(now, one.until)
+def due_nano(subscription: Subscription, now: datetime) -> int:
+    """Billionths of a USD that are in no event yet; negative if a re-pricing reduced the ledger's sum."""
+    since, ended_at = subscription.since, subscription.until
+    until = now if ended_at is None else min(now, ended_at)
     used = 0
-    if until > one.since:
-        sums = Sources.now(one.customer.account_id, one.since, until).sums(one.since, until)
+    if until > since:
+        sums = Sources.now(subscription.customer.account_id, since, until).sums(since, until)
         used = sum(group.cost_nano for group in sums.values())
-    told = one.events.aggregate(micro=Coalesce(Sum("micro_usd"), 0))["micro"]
-    return used - int(told) * NANO_A_MICRO
+    reported = subscription.events.aggregate(micro=Coalesce(Sum("micro_usd"), 0))["micro"]
+    return used - int(reported) * NANO_A_MICRO
 
 
 def send(now: datetime) -> int:
-    """Tell Stripe what is pending and, within the day, what it may not have heard: how many arrived."""
+    """Send pending events, and again those it may not have received; returns how many arrived."""
     sent = 0
     for pk in _waiting(now):
         event = _claim(pk, now)
         if event is not None:
             try:
-                sent += _tell(event, now)
+                sent += _send(event)
             except TryLater as error:
-                _left(event, State.PENDING, str(error))
-                logger.warning("Stripe takes no events now: %s", error)
+                _set_state(event, State.PENDING, str(error))
+                logger.warning("Stripe accepts no events at the moment: %s", error)
                 raise_alert(
                     "stripe.refused",
-                    "Stripe takes no usage from us",
-                    f"{error} Nothing is lost: events wait and are sent when it takes them again.",
+                    "Stripe accepts no usage",
+                    f"{error} Nothing is lost: events wait and are sent when Stripe accepts them again.",
                     severity="critical",
                     once_key="stripe.refused",
                 )
                 break
     if sent:
         resolve_alert("stripe.refused")
-    for event in MeterEvent.objects.filter(_unsure(now), first_try_at__lte=now - REPEATABLE):
+    for event in MeterEvent.objects.filter(_uncertain(now), first_try_at__lte=now - REPEATABLE):
         _ask_operator(event)
     return sent
 
 
-def _unsure(now: datetime) -> Q:
+def _uncertain(now: datetime) -> Q:
     return Q(state=State.UNKNOWN) | Q(state=State.SENDING, tried_at__lt=now - SENDING_AT_MOST)
 
 
 def _waiting(now: datetime) -> list[int]:
-    repeatable = _unsure(now) & Q(first_try_at__gt=now - REPEATABLE)
-    found = MeterEvent.objects.filter(Q(state=State.PENDING) | repeatable).order_by("pk")
-    return list(found.values_list("pk", flat=True)[:BATCH])
+    repeatable = _uncertain(now) & Q(first_try_at__gt=now - REPEATABLE)
+    events = MeterEvent.objects.filter(Q(state=State.PENDING) | repeatable).order_by("pk")
+    return list(events.values_list("pk", flat=True)[:BATCH])
 
 
 @transaction.atomic
 def _claim(pk: int, now: datetime) -> MeterEvent | None:
-    """Marked as being sent before it is: whoever dies in between leaves it to be sent again. None: taken."""
-    waiting = Q(state=State.PENDING) | (_unsure(now) & Q(first_try_at__gt=now - REPEATABLE))
+    """Mark the event as being sent, before it is. None: another process has it.
+
+    If this process dies in between, the event counts as uncertain after ten minutes and is sent again.
+    """
+    waiting = Q(state=State.PENDING) | (_uncertain(now) & Q(first_try_at__gt=now - REPEATABLE))
     skip = connection.features.has_select_for_update_skip_locked
     event = MeterEvent.objects.select_for_update(skip_locked=skip).filter(waiting, pk=pk).first()
     if event is None:
@@ -117,7 +122,7 @@ def _claim(pk: int, now: datetime) -> MeterEvent | None:
     return event if changed else None
 
 
-def _tell(event: MeterEvent, now: datetime) -> bool:
+def _send(event: MeterEvent) -> bool:
     customer = StripeCustomer.objects.get(subscriptions=event.subscription_id)
     try:
         client().v1.billing.meter_events.create(
@@ -131,30 +136,30 @@ def _tell(event: MeterEvent, now: datetime) -> bool:
     except Exception as error:
         known = classified_error(error)
         if isinstance(known, CallRefused) and _ALREADY in str(known):
-            _left(event, State.SENT)
+            _set_state(event, State.SENT)
             return True
         if isinstance(known, CallRefused):
             _give_up(event, str(known))
         elif isinstance(known, NoAnswer):
-            _left(event, State.UNKNOWN, str(known))
+            _set_state(event, State.UNKNOWN, str(known))
         else:
             raise known from error
         return False
-    _left(event, State.SENT)
+    _set_state(event, State.SENT)
     return True
 
 
-def _left(event: MeterEvent, state: str, error: str = "") -> None:
+def _set_state(event: MeterEvent, state: str, error: str = "") -> None:
     MeterEvent.objects.filter(pk=event.pk).update(state=state, error=error[:300])
 
 
-def _give_up(event: MeterEvent, why: str) -> None:
-    _left(event, State.FAILED, why)
+def _give_up(event: MeterEvent, reason: str) -> None:
+    _set_state(event, State.FAILED, reason)
     raise_alert(
         "stripe.event_failed",
         "Stripe refused usage",
-        f"Event {event.identifier} of {event.micro_usd} millionths of a USD was refused: {why}. "
-        "Bill it by hand, or `manage.py stripe_events again` after the cause is gone.",
+        f"Event {event.identifier} of {event.micro_usd} millionths of a dollar was refused: {reason}. "
+        "Bill it by hand, or run `manage.py stripe_events again` when the cause is gone.",
         severity="critical",
         once_key=f"stripe.event.{event.pk}",
     )
@@ -163,9 +168,9 @@ def _give_up(event: MeterEvent, why: str) -> None:
 def _ask_operator(event: MeterEvent) -> None:
     raise_alert(
         "stripe.event_unknown",
-        "Whether Stripe has some usage is not known",
-        f"No answer came for event {event.identifier} of {event.micro_usd} millionths of a USD within a day, "
-        "in which it could be sent twice without being counted twice. Look it up at Stripe, then say "
+        "Unknown whether Stripe has received some usage",
+        f"Stripe did not confirm event {event.identifier} ({event.micro_usd} millionths of a dollar) within "
+        "a day, the time in which Stripe ignores duplicates. Look it up at Stripe, then run "
         "`manage.py stripe_events sent` or `again` with its identifier.",
         severity="critical",
         once_key=f"stripe.event.{event.pk}",

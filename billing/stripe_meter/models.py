@@ -1,4 +1,4 @@
-"""Who pays by Stripe, what it was told, and which of its messages we have read."""
+"""Tables of Stripe customers, subscriptions, reported usage, and handled webhook messages."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -10,7 +10,7 @@ from accounts.models import Account
 
 
 class StripeCustomer(models.Model):
-    """An account as Stripe knows it; made before the first checkout."""
+    """An account's customer at Stripe, created before the first checkout."""
 
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="stripe")
     customer_id = models.CharField(max_length=64, unique=True)
@@ -20,11 +20,11 @@ class StripeCustomer(models.Model):
 
 
 class Subscription(models.Model):
-    """A subscription to the metered price: what is used from `since` until before `until` is told."""
+    """A subscription to the metered price: usage from `since` until before `until` is reported."""
 
     customer = models.ForeignKey(StripeCustomer, on_delete=models.PROTECT, related_name="subscriptions")
     subscription_id = models.CharField(max_length=64, unique=True)
-    status = models.CharField(max_length=24)  # as Stripe says: active, past_due, canceled, …
+    status = models.CharField(max_length=24)  # Stripe's: active, past_due, canceled, …
     since = models.DateTimeField()
     until = models.DateTimeField(null=True, blank=True)
 
@@ -33,14 +33,14 @@ class Subscription(models.Model):
 
 
 class MeterEvent(models.Model):
-    """Usage that Stripe is told once, under an identifier that is the same at every try."""
+    """Usage to report to Stripe once, under an identifier that is the same at every try."""
 
     class State(models.TextChoices):
         PENDING = "pending"
-        SENDING = "sending"  # being told now, or the process that did so ended
+        SENDING = "sending"  # being sent, or the process that did so died
         SENT = "sent"
-        UNKNOWN = "unknown"  # told, without an answer that says it arrived
-        FAILED = "failed"  # refused; an operator has been told
+        UNKNOWN = "unknown"  # sent, but Stripe did not confirm it
+        FAILED = "failed"  # refused; the operator was alerted
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="events")
     identifier = models.CharField(max_length=64, unique=True)
@@ -65,7 +65,7 @@ class MeterEvent(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """A message of Stripe's that was acted on; the same again is answered and left."""
+    """A webhook message of Stripe that was handled; duplicates are acknowledged and ignored."""
 
     event_id = models.CharField(max_length=64, primary_key=True)
     kind = models.CharField(max_length=80)

@@ -1,6 +1,7 @@
-"""Customers and subscriptions: made at Stripe on demand, and read from it whenever it says one changed.
+"""Customers and subscriptions: created at Stripe on demand, and read from it after each webhook message.
 
-What a message says is never taken over: messages come late, twice and out of order. It only makes us look.
+The content of a message is never used, because messages arrive late, twice and out of order. A message only
+triggers a read.
 """
 
 from datetime import UTC, datetime
@@ -17,13 +18,13 @@ LIVE = ("active", "trialing", "past_due", "unpaid", "paused")
 
 
 def current(account: Account) -> Subscription | None:
-    """The subscription that is metered now."""
-    found = Subscription.objects.filter(customer__account=account, until=None, status__in=LIVE)
-    return found.order_by("-since").first()
+    """The account's live subscription."""
+    live = Subscription.objects.filter(customer__account=account, until=None, status__in=LIVE)
+    return live.order_by("-since").first()
 
 
 def checkout_url(account: Account, email: str, back: str) -> str:
-    """Where the account enters how it pays. Raises CallRefused, NoAnswer, TryLater."""
+    """URL where the account enters its payment method. Raises CallRefused, NoAnswer, TryLater."""
     customer = _customer(account, email)
     try:
         session = client().v1.checkout.sessions.create(
@@ -42,7 +43,7 @@ def checkout_url(account: Account, email: str, back: str) -> str:
 
 
 def portal_url(customer: StripeCustomer, back: str) -> str:
-    """Where invoices, cards and the cancellation are. Raises CallRefused, NoAnswer, TryLater."""
+    """URL of the portal for invoices, cards and cancellation. Raises CallRefused, NoAnswer, TryLater."""
     try:
         session = client().v1.billing_portal.sessions.create(
             {"customer": customer.customer_id, "return_url": back}
@@ -53,41 +54,41 @@ def portal_url(customer: StripeCustomer, back: str) -> str:
 
 
 def refresh(customer: StripeCustomer) -> None:
-    """Make our subscriptions of the customer what Stripe's are. Raises CallRefused, NoAnswer, TryLater."""
+    """Update the customer's subscriptions to those at Stripe. Raises CallRefused, NoAnswer, TryLater."""
     try:
         listed = client().v1.subscriptions.list(
             {"customer": customer.customer_id, "status": "all", "limit": 100}
         )
-        found = [one for one in listed.auto_paging_iter() if _is_metered(one)]
+        metered = [item for item in listed.auto_paging_iter() if _is_metered(item)]
     except Exception as error:
         raise classified_error(error) from error
     with transaction.atomic():
         StripeCustomer.objects.select_for_update().get(pk=customer.pk)
-        for one in found:
+        for item in metered:
             Subscription.objects.update_or_create(
-                subscription_id=one["id"],
+                subscription_id=item["id"],
                 defaults={
                     "customer": customer,
-                    "status": one["status"],
-                    "since": _moment(one["start_date"]),
-                    "until": _moment(one["ended_at"]) if one["ended_at"] else None,
+                    "status": item["status"],
+                    "since": _moment(item["start_date"]),
+                    "until": _moment(item["ended_at"]) if item["ended_at"] else None,
                 },
             )
 
 
 def _customer(account: Account, email: str) -> StripeCustomer:
-    """Asked for twice at once it is one: Stripe answers the same under the same idempotency key."""
+    """The account's customer, created if needed; the idempotency key prevents a second one at Stripe."""
     known = StripeCustomer.objects.filter(account=account).first()
     if known is not None:
         return known
     try:
-        made = client().v1.customers.create(
+        customer = client().v1.customers.create(
             {"name": account.name, "email": email, "metadata": {"routeplex_account": str(account.pk)}},
             {"idempotency_key": f"routeplex-customer-{account.pk}"},
         )
     except Exception as error:
         raise classified_error(error) from error
-    return StripeCustomer.objects.get_or_create(account=account, defaults={"customer_id": made.id})[0]
+    return StripeCustomer.objects.get_or_create(account=account, defaults={"customer_id": customer.id})[0]
 
 
 def _is_metered(subscription: Any) -> bool:

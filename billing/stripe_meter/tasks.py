@@ -1,4 +1,4 @@
-"""Celery task of metered billing: write down what is due, then tell Stripe."""
+"""Celery task of metered billing: creates events for usage that is due, then sends them to Stripe."""
 
 from datetime import UTC, datetime
 

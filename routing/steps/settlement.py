@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from billing.ledger.ledger import Settlement, usage_fields
+from billing.ledger.ledger import Settlement
 from billing.models import Attempt, Request
 from billing.prices.prices import PriceBook, cost
 from billing.usage import Usage
+from billing.usage_columns import usage_fields
 from core.errors import ApiError, ServiceUnavailable
 from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fallback_used
 from routing.execute.chain import Execution

@@ -1,9 +1,12 @@
 """`manage.py create_key`: prints a key that works, and nothing else."""
 
+import subprocess
+import sys
 from decimal import Decimal
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from accounts.caller import Limits
@@ -32,7 +35,7 @@ def test_it_prints_only_the_key_and_the_key_works() -> None:
     assert caller.scopes == {"chat", "read"}
 
 
-def test_the_key_gets_exactly_the_limits_given() -> None:
+def test_the_key_has_exactly_the_limits_of_the_options() -> None:
     secret = create_key(
         "--email", "ci@example.com", "--name", "nightly", "--daily-usd", "2.5", "--rpm", "60"
     ).strip()
@@ -41,14 +44,14 @@ def test_the_key_gets_exactly_the_limits_given() -> None:
     assert caller.key_limits == Limits(daily_usd=Decimal("2.5"), requests_per_minute=60)
 
 
-def test_it_uses_the_account_there_is() -> None:
+def test_an_existing_account_is_used() -> None:
     first = find_caller_sync(create_key("--email", "ci@example.com").strip(), None)
     second = find_caller_sync(create_key("--email", "CI@example.com").strip(), None)
     assert first.account_id == second.account_id
     assert User.objects.filter(email__iexact="ci@example.com").count() == 1
 
 
-def test_the_plan_of_an_account_changes_only_when_given() -> None:
+def test_the_plan_changes_only_with_the_option() -> None:
     create_key("--email", "ci@example.com", "--plan", "usage")
     create_key("--email", "ci@example.com")
     assert Account.objects.get(name="ci").plan_id == "usage"
@@ -59,18 +62,33 @@ def test_the_plan_of_an_account_changes_only_when_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--email", "nobody"], "not an e-mail address"),
-        (["--email", "ci@example.com", "--plan", "gold"], "evaluation, unlimited, usage"),
-        (["--email", "ci@example.com", "--daily-usd", "-1"], "not an amount"),
-        (["--email", "ci@example.com", "--daily-usd", "nan"], "not an amount"),
-        (["--email", "ci@example.com", "--daily-usd", "a lot"], "not an amount"),
-        (["--email", "ci@example.com", "--rpm", "0"], "not a number"),
-        (["--email", "ci@example.com", "--rpm", "1.5"], "not a number"),
-        (["--email", "ci@example.com", "--name", " "], "1 to 80"),
+        (["--email", "not-an-address"], "--email: .* not an e-mail address"),
+        (["--email", ""], "--email: .* not an e-mail address"),
+        (["--email", f"{'a' * 250}@example.com"], "--email: .* not an e-mail address"),
+        (["--email", "ci@example.com", "--plan", "gold"], "--plan: .* evaluation, unlimited, usage"),
+        (["--email", "ci@example.com", "--plan", ""], "--plan: .* evaluation, unlimited, usage"),
+        (["--email", "ci@example.com", "--daily-usd", "-1"], "--daily-usd: .* not an amount"),
+        (["--email", "ci@example.com", "--daily-usd", "nan"], "--daily-usd: .* not an amount"),
+        (["--email", "ci@example.com", "--daily-usd", "a lot"], "--daily-usd: .* not an amount"),
+        (["--email", "ci@example.com", "--rpm", "0"], "--rpm: .* not a number"),
+        (["--email", "ci@example.com", "--rpm", "1.5"], "--rpm: .* not a number"),
+        (["--email", "ci@example.com", "--rpm", "9" * 5000], "--rpm: .* not a number"),
+        (["--email", "ci@example.com", "--daily-usd", "1e999999"], "--daily-usd: .* not an amount"),
+        (["--email", "ci@example.com", "--name", " "], "--name: .* 1 to 80"),
         ([], "--email"),
     ],
 )
-def test_wrong_arguments_say_what_is_wrong_and_make_nothing(arguments: list[str], message: str) -> None:
-    with pytest.raises(CommandError, match=message):
+def test_an_invalid_option_is_named_and_nothing_is_created(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message) as refusal:
         create_key(*arguments)
-    assert not User.objects.filter(email="ci@example.com").exists()
+    assert refusal.value.returncode == 1
+    assert not User.objects.exists()
+
+
+def test_an_invalid_option_exits_with_1_and_without_a_traceback() -> None:
+    command = [sys.executable, "manage.py", "create_key", "--email", "not-an-address"]
+    run = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.strip() == (
+        "CommandError: --email: 'not-an-address' is not an e-mail address, such as you@example.com."
+    )

@@ -7,15 +7,15 @@ from django.core.cache.backends.db import DatabaseCache
 from django.test import Client
 
 from accounts.models import Remembered, User
-from accounts.retention import forget_ended
+from accounts.tasks import delete_expired
 
 NOW = datetime.now(UTC)
 
 
 def test_a_session_is_forgotten_when_it_ended(browser: Client, person: User) -> None:
-    assert forget_ended(NOW + timedelta(days=13)) == 0
+    assert delete_expired(NOW + timedelta(days=13)) == 0
     assert browser.get("/keys/").status_code == 200
-    assert forget_ended(NOW + timedelta(days=15)) == 1
+    assert delete_expired(NOW + timedelta(days=15)) == 1
     assert not Session.objects.exists()
     assert browser.get("/keys/").status_code == 302
 
@@ -24,5 +24,5 @@ def test_a_count_is_forgotten_when_it_is_over(db: None) -> None:
     cache = DatabaseCache("accounts_remembered", {})
     cache.set("short", 1, 60)
     cache.set("long", 1, 3600)
-    assert forget_ended(NOW + timedelta(minutes=10)) == 1
+    assert delete_expired(NOW + timedelta(minutes=10)) == 1
     assert Remembered.objects.get().cache_key.endswith("long")

@@ -7,8 +7,8 @@ from accounts.models import Account
 from billing.alerts.delivery import deliver_due
 from billing.alerts.models import Alert, Delivery
 from billing.alerts.publish import raise_alert, resolve_alert
-from billing.retention import forget_old
 from billing.stripe_meter.models import WebhookEvent
+from billing.tasks import delete_old_alerts
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -28,8 +28,8 @@ def test_an_alert_that_is_over_goes_with_its_deliveries_after_its_time(
     raised(account)  # one that is never resolved
     deliver_due(datetime.now(UTC))
     resolve_alert("resolved")
-    assert forget_old(NOW + 29 * DAY) == 0
-    assert forget_old(NOW + 31 * DAY) == 2
+    assert delete_old_alerts(NOW + 29 * DAY) == 0
+    assert delete_old_alerts(NOW + 31 * DAY) == 2
     assert not Alert.objects.exists()
     assert not Delivery.objects.exists()
 
@@ -37,13 +37,13 @@ def test_an_alert_that_is_over_goes_with_its_deliveries_after_its_time(
 def test_an_open_alert_stays_however_old(account: Account) -> None:
     raised(account, "open")
     deliver_due(datetime.now(UTC))
-    assert forget_old(NOW + 9999 * DAY) == 0
+    assert delete_old_alerts(NOW + 9999 * DAY) == 0
     assert raise_alert("a", "subject", "message", account=account, once_key="open") is None
 
 
 def test_an_alert_on_its_way_stays(account: Account) -> None:
     raised(account)
-    assert forget_old(NOW + 9999 * DAY) == 0
+    assert delete_old_alerts(NOW + 9999 * DAY) == 0
     assert Delivery.objects.filter(status=Delivery.Status.PENDING).count() == 1
 
 
@@ -52,6 +52,6 @@ def test_more_than_a_batch_is_forgotten(db: None) -> None:
         WebhookEvent(event_id=f"evt_{number}", kind="a", received_at=NOW - number * DAY / 10)
         for number in range(1_600)
     )
-    assert forget_old(NOW) == 699  # older than 90 days
+    assert delete_old_alerts(NOW) == 699  # older than 90 days
     assert WebhookEvent.objects.count() == 901
-    assert forget_old(NOW) == 0
+    assert delete_old_alerts(NOW) == 0

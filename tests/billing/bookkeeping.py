@@ -11,12 +11,13 @@ from django.db import transaction
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan
 from billing.ledger.holds import HoldRequest
-from billing.ledger.ledger import OpenTerms, Settlement, _Open, _Settle, apply, usage_fields
+from billing.ledger.ledger import OpenTerms, Settlement, _Open, _Settle, apply
 from billing.ledger.windows import Payer
 from billing.models import Attempt, Request
 from billing.prices.book import load_price_book
 from billing.prices.prices import UnitPrices, cost, unit_prices
 from billing.usage import Usage
+from billing.usage_columns import usage_fields
 from routing.language.ids import new_request_id
 
 CEILING = UnitPrices(*[Decimal(600)] * 5)

@@ -16,7 +16,7 @@ from django.db.models import F
 
 from accounts.models import Plan
 from billing.alerts.models import Alert
-from billing.checks.audit import alert_broken, audit, consistent_view, last_audit, store_audit
+from billing.checks.audit import alert_violations, audit, consistent_view, last_audit, store_audit
 from billing.checks.invariants import INVARIANTS
 from billing.checks.provider_usage import compare
 from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Window
@@ -209,12 +209,12 @@ def test_an_alert_is_taken_back_by_a_whole_audit_only(books: Books) -> None:
 
     held = _of(books).get(unpriced=True).held_usd
     _of(books).filter(unpriced=True).update(held_usd=0)
-    alert_broken(audit(NOW, account_id=books.account.pk))
+    alert_violations(audit(NOW, account_id=books.account.pk))
     assert is_open()
     _of(books).filter(unpriced=True).update(held_usd=held)
-    alert_broken(audit(NOW, NOW, books.account.pk))
+    alert_violations(audit(NOW, NOW, books.account.pk))
     assert is_open(), "what was not looked at may be broken still"
-    alert_broken(audit(NOW, account_id=books.account.pk))
+    alert_violations(audit(NOW, account_id=books.account.pk))
     assert not is_open()
 
 
@@ -255,7 +255,7 @@ def test_what_was_served_is_what_we_counted(http: httpx.Client, simulator: Any) 
         models[call["model"]] = models.get(call["model"], 0) + _tokens(usage)
     assert set(served) == {"openai", "anthropic", "google"}
     for one in compare(served, began):
-        assert one.ours > 0
+        assert one.counted > 0
         assert one.by_model == {}
 
 

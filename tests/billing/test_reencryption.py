@@ -57,7 +57,7 @@ def secrets(account: Account) -> list[str]:
 
 def test_afterwards_the_old_key_may_go(sealed: Account, settings: Any) -> None:
     codes = Authenticator.objects.get(type="recovery_codes").wrap().generate_codes()
-    assert "webhook secrets: 5 encrypted anew, 0 under" in reencrypt()
+    assert "webhook secrets: 5 encrypted anew, 0 use" in reencrypt()
     settings.SECRET_KEY_FALLBACKS = []
     assert secrets(sealed) == [f"whsec_{number}" for number in range(5)]
     assert decrypt(Authenticator.objects.get(type="totp").data["secret"].encode()) == "JBSWY3DPEHPK3PXP"
@@ -92,8 +92,8 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
         reencrypt()
     monkeypatch.setattr(reencryption, "reencrypt", real)
     said = reencrypt()
-    assert "webhook secrets: 1 encrypted anew, 4 under" in said
-    assert "second factors: 2 encrypted anew, 0 under" in said
+    assert "webhook secrets: 1 encrypted anew, 4 use" in said
+    assert "second factors: 2 encrypted anew, 0 use" in said
     settings.SECRET_KEY_FALLBACKS = []
     assert len(secrets(sealed)) == 5
 
@@ -101,7 +101,7 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
 def test_twice_is_as_once(sealed: Account) -> None:
     reencrypt()
     before = list(AlertChannel.objects.order_by("pk").values_list("secret", flat=True))
-    assert "webhook secrets: 0 encrypted anew, 5 under" in reencrypt()
+    assert "webhook secrets: 0 encrypted anew, 5 use" in reencrypt()
     assert list(map(bytes, filter(None, before))) == [
         bytes(secret)
         for secret in AlertChannel.objects.order_by("pk").values_list("secret", flat=True)

@@ -1,11 +1,10 @@
-"""Makes an API key for scripts and benchmarks and prints nothing else on stdout."""
+"""`manage.py create_key`: creates an API key for scripts and prints nothing else on stdout."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts.audit import record
@@ -14,24 +13,24 @@ from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan, User
 from accounts.registration import open_account
 
-_PLAN_OF_NEW_ACCOUNTS = "unlimited"  # no limit on such a key but those given
+_PLAN_OF_NEW_ACCOUNTS = "unlimited"  # the key has no limits but those of the options
+_MOST_RPM = 2**31 - 1  # of the column
 
 
 class Command(BaseCommand):
-    help = "Creates an API key, and the person and account if there are none, and prints only the key."
+    help = "Creates an API key, and the person and account if they do not exist, and prints only the key."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--email", required=True, type=_email, help="whose account the key belongs to")
-        parser.add_argument("--name", default="command line", type=_name, help="what the key is called")
-        parser.add_argument("--plan", help="the account's plan; a new account without is unlimited")
-        parser.add_argument("--daily-usd", type=_usd, metavar="X", help="USD the key may spend a day (UTC)")
-        parser.add_argument("--rpm", type=_rpm, metavar="N", help="requests the key may send a minute")
+        # Values are checked in `handle`: an error raised by a `type` function would end in a traceback.
+        parser.add_argument("--email", required=True, help="whose account the key belongs to")
+        parser.add_argument("--name", default="command line", help="name of the key")
+        parser.add_argument("--plan", help="the account's plan; unlimited if the account is new")
+        parser.add_argument("--daily-usd", metavar="X", help="USD the key may spend a day")
+        parser.add_argument("--rpm", metavar="N", help="requests the key may send a minute")
 
-    def handle(self, *, email: str, name: str, plan: str | None, **options: Any) -> None:
-        if plan is not None and not Plan.objects.filter(pk=plan).exists():
-            plans = ", ".join(Plan.objects.order_by("name").values_list("name", flat=True))
-            raise CommandError(f"There is no plan {plan!r}. The plans are: {plans}.")
-        limits = Limits(daily_usd=options["daily_usd"], requests_per_minute=options["rpm"])
+    def handle(self, **options: Any) -> None:
+        email, name, plan = _email(options["email"]), _name(options["name"]), _plan(options["plan"])
+        limits = Limits(daily_usd=_usd(options["daily_usd"]), requests_per_minute=_rpm(options["rpm"]))
         with transaction.atomic():
             user = User.objects.filter(email__iexact=email).first() or User.objects.create_user(email)
             account = _account(user, plan)
@@ -52,20 +51,29 @@ def _account(user: User, plan: str | None) -> Account:
 
 def _email(text: str) -> str:
     try:
-        validate_email(text)
+        email: str = User._meta.get_field("email").clean(text.strip(), None)
     except ValidationError:
-        raise CommandError(f"--email: {text!r} is not an e-mail address.") from None
-    return text
+        raise CommandError(f"--email: {text!r} is not an e-mail address, such as you@example.com.") from None
+    return email
 
 
 def _name(text: str) -> str:
     longest = ApiKey._meta.get_field("name").max_length or 0
     if not 0 < len(text.strip()) <= longest:
-        raise CommandError(f"--name: a name has 1 to {longest} characters.")
+        raise CommandError(f"--name: a name has 1 to {longest} characters, such as nightly.")
     return text.strip()
 
 
-def _usd(text: str) -> Decimal:
+def _plan(text: str | None) -> str | None:
+    if text is not None and not Plan.objects.filter(pk=text).exists():
+        plans = ", ".join(Plan.objects.order_by("name").values_list("name", flat=True))
+        raise CommandError(f"--plan: there is no plan {text!r}. The plans are: {plans}.")
+    return text
+
+
+def _usd(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
     try:
         usd = Decimal(text)
     except InvalidOperation:
@@ -75,7 +83,10 @@ def _usd(text: str) -> Decimal:
     return usd
 
 
-def _rpm(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+def _rpm(text: str | None) -> int | None:
+    if text is None:
+        return None
+    # At most ten digits: Python refuses to parse thousands of them.
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= _MOST_RPM):
         raise CommandError(f"--rpm: {text!r} is not a number of requests, such as 60.")
     return int(text)

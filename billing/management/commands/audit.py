@@ -1,4 +1,4 @@
-"""`manage.py audit`: check the promises of the ledger; exit code 1 when one is broken."""
+"""`manage.py audit`: checks the ledger's invariants; exit code 1 if one is violated."""
 
 from argparse import ArgumentParser
 from datetime import datetime
@@ -9,28 +9,28 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.checks.audit import Audit, alert_broken, audit, store_audit
+from billing.checks.audit import Audit, alert_violations, audit, store_audit
 from billing.checks.provider_usage import TOLERANCE, Compared, compare
-from billing.management.timestamps import moment
+from billing.management.arguments import moment
 
 
 class Command(BaseCommand):
-    help = "Check the invariants of the ledger on one consistent view of it; traffic may go on."
+    help = "Check the invariants of the ledger on one consistent snapshot, under traffic."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.add_argument(
             "--since",
             type=moment,
-            help="only requests made since (ISO 8601); then only days are added up, no months",
+            help="only requests created since (ISO 8601); monthly sums are then left out",
         )
         parser.add_argument("--account", type=int, help="only requests of that account")
         parser.add_argument(
             "--provider-report",
             type=Path,
-            help='JSON: {"provider": {"model": tokens}}; compared with attempts since --since until --until',
+            help='JSON: {"provider": {"model": tokens}}; compared with attempts from --since until --until',
         )
-        parser.add_argument("--until", type=moment, help="where the provider's report ends")
+        parser.add_argument("--until", type=moment, help="end of the provider's report")
         parser.add_argument(
             "--tolerance",
             type=float,
@@ -42,26 +42,26 @@ class Command(BaseCommand):
         result = audit(timezone.now(), options["since"], options["account"])
         if options["account"] is None:
             store_audit(result)
-            alert_broken(result)
+            alert_violations(result)
         compared = _compared(options["provider_report"], options["since"], options["until"])
-        off = [one for one in compared if one.off_by > options["tolerance"]]
+        off = [usage for usage in compared if usage.off_by > options["tolerance"]]
         if options["json"]:
             report = {**msgspec.to_builtins(result), "providers": msgspec.to_builtins(compared)}
             self.stdout.write(msgspec.json.encode(report).decode())
         else:
-            self._tell(result, compared, options["tolerance"])
+            self._print(result, compared, options["tolerance"])
         if result.violations or off:
             raise CommandError("The ledger breaks its promises, see above.", returncode=1)
 
-    def _tell(self, result: Audit, compared: list[Compared], tolerance: float) -> None:
+    def _print(self, result: Audit, compared: list[Compared], tolerance: float) -> None:
         self.stdout.write(", ".join(f"{name} {value}" for name, value in result.figures.items()))
         for check in result.checks:
-            words = f"{check.violations} broken: {', '.join(check.first)}" if check.violations else "holds"
-            self.stdout.write(f"{check.name:32} {words}")
-        for one in compared:
-            words = "holds" if one.off_by <= tolerance else "broken"
-            told = f"{words}: {one.ours} tokens here, {one.theirs} there ({one.off_by:.3%})"
-            self.stdout.write(f"{'tokens of ' + one.provider:32} {told}")
+            verdict = f"{check.violations} broken: {', '.join(check.first)}" if check.violations else "holds"
+            self.stdout.write(f"{check.name:32} {verdict}")
+        for usage in compared:
+            verdict = "holds" if usage.off_by <= tolerance else "broken"
+            difference = f"{usage.counted} tokens here, {usage.reported} there ({usage.off_by:.3%})"
+            self.stdout.write(f"{'tokens of ' + usage.provider:32} {verdict}: {difference}")
         self.stdout.write(f"checked in {result.took_ms} ms")
 
 

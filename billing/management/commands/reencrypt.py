@@ -1,36 +1,29 @@
-"""`manage.py reencrypt`: encrypt stored secrets anew under the present SECRET_KEY."""
+"""`manage.py reencrypt`: encrypts stored secrets again with the current SECRET_KEY."""
 
-import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from billing.management.arguments import actor
 from billing.reencryption import reencrypt_all
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypt what lies encrypted in the database anew under the present SECRET_KEY; after that those in "
-        "SECRET_KEY_FALLBACKS may go. May be cut off and run again, and run while the product serves."
+        "Encrypt the secrets in the database again with the current SECRET_KEY; after that the keys in "
+        "SECRET_KEY_FALLBACKS can be removed. Can be interrupted and repeated, and run under traffic."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         unreadable = 0
-        for one in reencrypt_all(by=_actor()):
+        for counts in reencrypt_all(by=actor()):
             self.stdout.write(
-                f"{one.name}: {one.anew} encrypted anew, {one.already} under the present key already"
-                + (f", {one.unreadable} UNREADABLE" if one.unreadable else "")
+                f"{counts.name}: {counts.anew} encrypted anew, {counts.already} use the current key already"
+                + (f", {counts.unreadable} UNREADABLE" if counts.unreadable else "")
             )
-            unreadable += one.unreadable
+            unreadable += counts.unreadable
         if unreadable:
             raise CommandError(
-                f"{unreadable} were encrypted with a SECRET_KEY that is neither the present one nor among "
-                "SECRET_KEY_FALLBACKS. They were left as they are: add that key and run this again."
+                f"{unreadable} secrets use a SECRET_KEY that is neither the current one nor among "
+                "SECRET_KEY_FALLBACKS. They were not changed: add that key and run this again."
             )
-
-
-def _actor() -> str:
-    try:
-        return f"manage.py ({getpass.getuser()})"
-    except (OSError, KeyError):  # a container's user may have no name
-        return "manage.py"

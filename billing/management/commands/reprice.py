@@ -1,6 +1,5 @@
-"""`manage.py reprice`: give settled requests the price the book has for their time, or undo such a batch."""
+"""`manage.py reprice`: gives settled requests the book's price for their time, or undoes such a batch."""
 
-import getpass
 from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.management.timestamps import moment
+from billing.management.arguments import actor, moment
 from billing.models import Repricing
 from billing.prices.repricing import preview, reprice, undo
 from billing.prices.repricing_plan import NotReversible, Totals
@@ -22,10 +21,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model", help="catalog id")
-        parser.add_argument("--since", type=moment, help="ISO 8601, UTC unless it says otherwise; inclusive")
-        parser.add_argument("--until", type=moment, help="exclusive; now when left out")
-        parser.add_argument("--reason", default="", help="kept with the batch and in the audit log")
-        parser.add_argument("--dry-run", action="store_true", help="only tell what it would come to")
+        parser.add_argument("--since", type=moment, help="ISO 8601, UTC without an offset; inclusive")
+        parser.add_argument("--until", type=moment, help="exclusive; default: now")
+        parser.add_argument("--reason", default="", help="stored with the batch and in the audit log")
+        parser.add_argument("--dry-run", action="store_true", help="only print the totals")
         parser.add_argument("--undo", type=int, metavar="BATCH", help="restore what that batch changed")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,14 +42,14 @@ class Command(BaseCommand):
         self, model: str | None, since: datetime | None, until: datetime | None, reason: str, dry_run: bool
     ) -> None:
         if not (model and since and (reason or dry_run)):
-            raise CommandError("Say --model, --since and --reason; or --undo BATCH.")
+            raise CommandError("Give --model, --since and --reason, or --undo BATCH.")
         now = timezone.now()
         totals = preview(model, since, until or now)
-        self.stdout.write(_words(totals))
+        self.stdout.write(_text(totals))
         if dry_run or not totals.requests:
             self.stdout.write("Nothing was changed.")
             return
-        batch = reprice(model, since, until or now, reason=reason, by=_actor(), now=now)
+        batch = reprice(model, since, until or now, reason=reason, by=actor(), now=now)
         self.stdout.write(
             f"Batch {batch.pk}: {batch.requests} requests changed. Undo: manage.py reprice --undo {batch.pk}"
         )
@@ -59,18 +58,11 @@ class Command(BaseCommand):
         batch = Repricing.objects.filter(pk=pk).first()
         if batch is None:
             raise CommandError(f"There is no batch {pk}.")
-        undo(batch, by=_actor(), now=timezone.now())
-        self.stdout.write(f"Batch {pk} is undone: {batch.requests} requests have their former price again.")
+        undo(batch, by=actor(), now=timezone.now())
+        self.stdout.write(f"Batch {pk} was undone: {batch.requests} requests have their former price again.")
 
 
-def _actor() -> str:
-    try:
-        return f"manage.py ({getpass.getuser()})"
-    except (OSError, KeyError):  # a container's user may have no name
-        return "manage.py"
-
-
-def _words(totals: Totals) -> str:
+def _text(totals: Totals) -> str:
     return (
         f"{totals.requests} requests ({totals.attempts} attempts), {totals.newly_priced} of them unpriced "
         f"until now: {totals.usd_before:f} USD becomes {totals.usd_after:f} USD."

@@ -1,4 +1,4 @@
-"""`manage.py stripe_events`: meter events that need a person, and what that person found at Stripe."""
+"""`manage.py stripe_events`: lists meter events that need a person, and records what that person decides."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,26 +12,24 @@ OPEN = (MeterEvent.State.UNKNOWN, MeterEvent.State.FAILED, MeterEvent.State.SEND
 
 
 class Command(BaseCommand):
-    help = "List meter events whose fate is not known or that were refused, or say what became of one."
+    help = "List meter events that Stripe refused or did not confirm, or record what became of one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("verb", nargs="?", choices=("list", "sent", "again"), default="list")
-        parser.add_argument("identifier", nargs="?", help="of the event, as the list shows it")
+        parser.add_argument("identifier", nargs="?", help="of the event, as in the list")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "list":
-            for one in MeterEvent.objects.filter(state__in=OPEN).order_by("pk"):
-                words = f"{one.micro_usd} millionths of a USD, used {one.used_at:%Y-%m-%d}: {one.error}"
-                self.stdout.write(f"{one.identifier} {one.state} {words}")
+            for event in MeterEvent.objects.filter(state__in=OPEN).order_by("pk"):
+                usage = f"{event.micro_usd} millionths of a dollar, used {event.used_at:%Y-%m-%d}"
+                self.stdout.write(f"{event.identifier} {event.state} {usage}: {event.error}")
             return
-        event = MeterEvent.objects.filter(identifier=options["identifier"], state__in=OPEN).first()
-        if event is None:
-            raise CommandError(
-                "There is no such event that needs a word; `stripe_events list` shows those that do."
-            )
+        chosen = MeterEvent.objects.filter(identifier=options["identifier"], state__in=OPEN).first()
+        if chosen is None:
+            raise CommandError("No open event has this identifier. `stripe_events list` shows the open ones.")
         sent = options["verb"] == "sent"
-        event.state = MeterEvent.State.SENT if sent else MeterEvent.State.PENDING
-        event.first_try_at, event.error = None, ""
-        event.save(update_fields=["state", "first_try_at", "error"])
-        resolve_alert(f"stripe.event.{event.pk}")
-        self.stdout.write(f"{event.identifier} is {event.state}.")
+        chosen.state = MeterEvent.State.SENT if sent else MeterEvent.State.PENDING
+        chosen.first_try_at, chosen.error = None, ""
+        chosen.save(update_fields=["state", "first_try_at", "error"])
+        resolve_alert(f"stripe.event.{chosen.pk}")
+        self.stdout.write(f"{chosen.identifier} is {chosen.state}.")

@@ -24,7 +24,7 @@ from billing.ledger import idempotency
 from billing.ledger.idempotency import (
     MOST_BYTES,
     Claim,
-    Found,
+    ClaimResult,
     IdempotencyInProgress,
     IdempotencyNotReplayable,
     Outcome,
@@ -150,14 +150,14 @@ class _Run:
     ) -> None:
         self._claim, self._respond, self._on_error, self._release = claim, respond, on_error, release
         # The response as soon as it starts; without the claim, what the database holds for the key.
-        self.result: asyncio.Future[HttpResponseBase | Outcome | Found] = (
+        self.result: asyncio.Future[HttpResponseBase | Outcome | ClaimResult] = (
             asyncio.get_running_loop().create_future()
         )
 
     async def go(self) -> None:
         try:
-            state = await from_database(idempotency.claim, self._claim)
-            if state is Found.CLAIMED:
+            state = await from_database(idempotency.acquire, self._claim)
+            if state is ClaimResult.CLAIMED:
                 await self._answer()
             else:
                 self.result.set_result(state)
@@ -201,7 +201,7 @@ class _Run:
     async def _store(self, response: HttpResponseBase, body: bytes | None) -> None:
         outcome = Outcome(self._claim.request_id, response.status_code, dict(response.headers.items()), body)
         try:
-            await from_database(idempotency.end, self._claim, outcome)
+            await from_database(idempotency.finish, self._claim, outcome)
         except ServiceUnavailable:  # charged and delivered anyway; the claim ends with its lease
             logger.error("could not store the outcome of request %s", self._claim.request_id)
         self._release()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.management.timestamps import moment
+from billing.management.arguments import moment
 from routing.catalog.live import catalog
 from routing.language.chat import Strategy
 from routing.replay.stored import Mismatch, latest, logged, replayed

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import current_person, staff_required
 from accounts.models import AuditEntry
 from billing.alerts.job_runs import job_states
-from billing.checks.audit import LATELY, alert_broken, audit, last_audit, store_audit
+from billing.checks.audit import LATELY, alert_violations, audit, last_audit, store_audit
 from billing.models import PriceProposal, Repricing
 from billing.prices.forms import PriceForm, TierForms, tiers_of
 from billing.prices.proposals import AlreadyDecided, accept, current_tiers, enter_price, from_json, reject
@@ -61,7 +61,7 @@ def audit_now(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     result = audit(now, now - LATELY)
     store_audit(result)
-    alert_broken(result)
+    alert_violations(result)
     if result.violations:
         messages.error(request, f"{result.violations} violations of ledger invariants, see below.")
     else:
