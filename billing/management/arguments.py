@@ -1,4 +1,4 @@
-"""What the commands of this app share: how they parse times, and whom the audit log names for them."""
+"""Shared by this app's commands: parsing of times, and the name the audit log gets for the person."""
 
 import getpass
 from datetime import UTC, datetime

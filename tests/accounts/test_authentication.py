@@ -103,13 +103,13 @@ def test_without_a_good_key_the_door_stays_shut(values: dict[str, str], code: st
     assert response["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_key_without_the_scope_is_told_which(person: User) -> None:
+def test_a_key_without_the_scope_is_refused(person: User) -> None:
     _, secret = create_key(person.accounts.get(), "laptop", scopes=["read"])
     response = call(Door, Authorization=f"Bearer {secret}")
     assert (response.status_code, response.data["code"]) == (403, "permission_denied")
 
 
-def test_a_bad_key_is_ignored_at_a_free_door(person: User) -> None:
+def test_an_invalid_key_is_ignored_at_a_public_endpoint(person: User) -> None:
     _, secret = create_key(person.accounts.get(), "laptop")
     assert call(FreeDoor, Authorization=f"Bearer {secret}").data == {"known": True}
     for value in (f"Bearer {new_secret()}", "Bearer x", "Basic eDp5"):
@@ -117,17 +117,17 @@ def test_a_bad_key_is_ignored_at_a_free_door(person: User) -> None:
 
 
 async def test_the_async_way_says_the_same(account: Any, api_key: str) -> None:
-    good = RequestFactory().get("/", headers={"Authorization": f"Bearer {api_key}"})
-    bad = RequestFactory().get("/", headers={"x-api-key": new_secret()})
-    found = await KeyAuthentication().aauthenticate(good)
-    assert found is not None
-    principal, caller = found
+    valid = RequestFactory().get("/", headers={"Authorization": f"Bearer {api_key}"})
+    invalid = RequestFactory().get("/", headers={"x-api-key": new_secret()})
+    authenticated = await KeyAuthentication().aauthenticate(valid)
+    assert authenticated is not None
+    principal, caller = authenticated
     assert principal.is_authenticated
     assert caller.account_id == account.pk
     assert caller == await find_caller(api_key, None)
     with pytest.raises(InvalidApiKey):
-        await KeyAuthentication().aauthenticate(bad)
-    assert await OptionalKeyAuthentication().aauthenticate(bad) is None
+        await KeyAuthentication().aauthenticate(invalid)
+    assert await OptionalKeyAuthentication().aauthenticate(invalid) is None
     assert await KeyAuthentication().aauthenticate(RequestFactory().get("/")) is None
 
 
@@ -147,10 +147,10 @@ def test_the_openapi_document_says_how_to_send_a_key() -> None:
 
 
 def test_permissions_raise_our_errors() -> None:
-    class Nobody:
+    class WithoutKey:
         auth = None
 
     with pytest.raises(Unauthenticated, match="Authorization: Bearer"):
-        HasKey().has_permission(Nobody(), None)
+        HasKey().has_permission(WithoutKey(), None)
     with pytest.raises(Unauthenticated):
-        HasScope("read")().has_permission(Nobody(), None)
+        HasScope("read")().has_permission(WithoutKey(), None)

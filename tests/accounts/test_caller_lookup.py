@@ -46,7 +46,7 @@ def test_a_malformed_key_is_refused_without_a_query(
         find_caller_sync(secret, None)
 
 
-def test_an_unknown_key_is_refused_and_asked_for_once(django_assert_num_queries: Any, db: None) -> None:
+def test_an_unknown_key_is_refused_with_one_query(django_assert_num_queries: Any, db: None) -> None:
     secret = new_secret()
     with django_assert_num_queries(1):
         for _ in range(3):
@@ -194,8 +194,8 @@ async def test_many_who_come_at_once_ask_the_database_once(
         return load(digest)
 
     monkeypatch.setattr(callers, "_load", counted)
-    found = await asyncio.gather(*(find_caller(api_key, None) for _ in range(50)))
-    assert {caller.account_id for caller in found} == {account.pk}
+    same = await asyncio.gather(*(find_caller(api_key, None) for _ in range(50)))
+    assert {caller.account_id for caller in same} == {account.pk}
     assert loads == 1
 
 

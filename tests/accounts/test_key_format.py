@@ -1,4 +1,4 @@
-"""What an API key looks like."""
+"""The format of API keys."""
 
 import re
 

@@ -41,8 +41,8 @@ def ask(browser: Client, email: str = "grace.hopper@example.com", role: str = "a
 
 def link(email: str = "grace.hopper@example.com") -> str:
     """The path in the newest invitation to that address."""
-    bodies = [str(one.body) for one in reversed(mail.outbox) if one.to == [email]]
-    return next(found.group(1) for body in bodies if (found := re.search(r"(/members/join/\S+)", body)))
+    bodies = [str(message.body) for message in reversed(mail.outbox) if message.to == [email]]
+    return next(match.group(1) for body in bodies if (match := re.search(r"(/members/join/\S+)", body)))
 
 
 class TestJoining:
@@ -51,10 +51,10 @@ class TestJoining:
         newcomer = Client()
         page = newcomer.get(link()).content.decode()
         assert "ada@example.com invites you as admin" in page
-        found = re.search(r'href="(/accounts/signup/[^"]+)"', page)
-        assert found is not None
+        match = re.search(r'href="(/accounts/signup/[^"]+)"', page)
+        assert match is not None
         answer = newcomer.post(
-            found.group(1).replace("&amp;", "&"),
+            match.group(1).replace("&amp;", "&"),
             {"email": "grace.hopper@example.com", "password1": PASSWORD, "next": link()},
         )
         assert answer.url == link()
@@ -62,8 +62,8 @@ class TestJoining:
         grace = Member.objects.get(user__email="grace.hopper@example.com")  # and no account of her own
         assert (grace.account, grace.role) == (owner.account, "admin")
         assert newcomer.get("/keys/new/").status_code == 200
-        told = AuditEntry.objects.filter(account=owner.account).order_by("pk")
-        assert [entry.action for entry in told] == ["member.invited", "member.joined"]
+        entries = AuditEntry.objects.filter(account=owner.account).order_by("pk")
+        assert [entry.action for entry in entries] == ["member.invited", "member.joined"]
 
     def test_who_has_an_account_sees_the_new_one_and_can_go_back(
         self, browser: Client, owner: Member, stranger: User
@@ -139,18 +139,18 @@ class TestJoining:
             invite(owner, "one-more@example.com", "viewer", NOW)
         invite(owner, "one-more@example.com", "viewer", NOW + LIFE)  # the old ones are over
 
-    def test_a_mail_that_cannot_be_sent_is_told_with_the_link(self, browser: Client, settings: Any) -> None:
+    def test_a_mail_that_fails_shows_the_link_instead(self, browser: Client, settings: Any) -> None:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # nobody listens
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # no server listens there
         answer = ask(browser)
         assert "The mail could not be sent" in answer.content.decode()
         assert Client().get(link_shown(answer)).status_code == 200
 
 
 def link_shown(answer: Any) -> str:
-    found = re.search(r"(/members/join/[\w-]+/)", answer.content.decode())
-    assert found is not None
-    return found.group(1)
+    match = re.search(r"(/members/join/[\w-]+/)", answer.content.decode())
+    assert match is not None
+    return match.group(1)
 
 
 class TestRoles:

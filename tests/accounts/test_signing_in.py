@@ -20,9 +20,9 @@ def sign_up(client: Client, email: str = "grace.hopper@example.com", **fields: s
 
 
 def link_in(message: Any) -> str:
-    found = re.search(r"https?://[^/\s]+(/\S+)", message.body)
-    assert found is not None
-    return found.group(1)
+    match = re.search(r"https?://[^/\s]+(/\S+)", message.body)
+    assert match is not None
+    return match.group(1)
 
 
 def test_signing_up_opens_an_account_and_leads_to_the_first_run_page(client: Client, settings: Any) -> None:
@@ -71,7 +71,7 @@ def test_an_unknown_time_zone_is_utc(client: Client) -> None:
         ("", PASSWORD, "This field is required"),
     ],
 )
-def test_a_bad_sign_up_says_why_and_opens_nothing(
+def test_an_invalid_sign_up_says_why_and_opens_nothing(
     client: Client, email: str, password: str, message: str
 ) -> None:
     accounts = Account.objects.count()
@@ -105,7 +105,7 @@ def test_signing_in_begins_a_new_session(client: Client, person: User) -> None:
 
 def test_a_wrong_password_is_refused_in_words_that_tell_nothing(client: Client, person: User) -> None:
     wrong = client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
-    unknown = client.post("/accounts/login/", {"login": "nobody@example.com", "password": "wrong"})
+    unknown = client.post("/accounts/login/", {"login": "unknown@example.com", "password": "wrong"})
     words = "The email address and/or password you specified are not correct."
     assert words in wrong.content.decode()
     assert words in unknown.content.decode()
@@ -133,7 +133,7 @@ def test_a_used_or_invented_reset_link_says_so(client: Client) -> None:
 
 
 def test_asking_for_an_unknown_address_tells_nothing(client: Client) -> None:
-    response = client.post("/accounts/password/reset/", {"email": "nobody@example.com"}, follow=True)
+    response = client.post("/accounts/password/reset/", {"email": "unknown@example.com"}, follow=True)
     assert "Look into your mail" in response.content.decode()
 
 

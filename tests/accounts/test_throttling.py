@@ -61,10 +61,10 @@ def _web_process(port: int, var: Path) -> subprocess.Popen[bytes]:
 
 
 def _database_url() -> str:
-    told = connection.settings_dict
+    database = connection.settings_dict
     if connection.vendor == "sqlite":
-        return f"sqlite:///{told['NAME']}"
-    return f"postgres://{told['USER']}:{told['PASSWORD']}@{told['HOST']}:{told['PORT']}/{told['NAME']}"
+        return f"sqlite:///{database['NAME']}"
+    return f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
 
 
 def _await_ready(address: str) -> None:
@@ -81,9 +81,9 @@ def sign_in(address: str, email: str, password: str) -> httpx.Response:
     """As a browser of its own does."""
     with httpx.Client(base_url=address, timeout=30) as browser:
         form = browser.get("/accounts/login/").text
-        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
-        assert found is not None
-        fields = {"csrfmiddlewaretoken": found.group(1), "login": email, "password": password}
+        match = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+        assert match is not None
+        fields = {"csrfmiddlewaretoken": match.group(1), "login": email, "password": password}
         return browser.post("/accounts/login/", data=fields)
 
 

@@ -29,11 +29,11 @@ def secret(client: Client) -> str:
     EmailAddress.objects.filter(email=EMAIL).update(verified=True)  # or someone could lock out its owner
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     page = client.get("/accounts/2fa/totp/activate/").content.decode()
-    found = re.search(r"<code>([A-Z2-7]{16,})</code>", page)
-    assert found is not None
-    answer = client.post("/accounts/2fa/totp/activate/", {"code": code_now(found.group(1))})
+    match = re.search(r"<code>([A-Z2-7]{16,})</code>", page)
+    assert match is not None
+    answer = client.post("/accounts/2fa/totp/activate/", {"code": code_now(match.group(1))})
     assert answer.status_code == 302
-    return found.group(1)
+    return match.group(1)
 
 
 def sign_in(client: Client) -> Any:

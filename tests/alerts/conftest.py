@@ -77,7 +77,7 @@ def spend() -> Callable[..., None]:
 
 
 class Receiver:
-    """Keeps what arrives and answers as told; `verified` checks with the library of the specification."""
+    """Records what arrives and answers as set; `verified` checks with the specification's library."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hooks"

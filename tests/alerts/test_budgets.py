@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 Spend = Callable[..., None]
 
 
-def look(at: datetime | None = None) -> list[str]:
+def raised_kinds(at: datetime | None = None) -> list[str]:
     """The kinds of alerts that one more run of the job raises."""
     before = set(Alert.objects.values_list("pk", flat=True))
     raise_due(at or datetime.now(UTC))
@@ -37,25 +37,25 @@ def look(at: datetime | None = None) -> list[str]:
         ("12", ["budget.day.100"]),
     ],
 )
-def test_a_threshold_is_told_when_it_is_reached(
+def test_a_reached_threshold_raises_an_alert(
     account: Account, spend: Spend, usd: str, kinds: list[str]
 ) -> None:
     spend(account, usd=usd)
-    assert look() == kinds
-    assert look() == []
+    assert raised_kinds() == kinds
+    assert raised_kinds() == []
 
 
-def test_each_threshold_is_told_on_the_way_and_once(account: Account, spend: Spend) -> None:
-    told = []
+def test_each_threshold_is_alerted_once(account: Account, spend: Spend) -> None:
+    kinds = []
     for usd in ("1", "5", "6", "8", "9", "10", "10"):
         spend(account, usd=usd)
-        told += look()
-    assert told == ["budget.day.50", "budget.day.80", "budget.day.100"]
+        kinds += raised_kinds()
+    assert kinds == ["budget.day.50", "budget.day.80", "budget.day.100"]
 
 
-def test_the_alert_says_what_is_spent_left_and_when_it_starts_anew(account: Account, spend: Spend) -> None:
+def test_the_alert_says_what_is_spent_left_and_when_it_resets(account: Account, spend: Spend) -> None:
     spend(account, usd="8.25", held="0.5")
-    look()
+    raised_kinds()
     alert = Alert.objects.get()
     window = Window.objects.get(period="day")
     assert alert.account == account
@@ -70,15 +70,15 @@ def test_the_alert_says_what_is_spent_left_and_when_it_starts_anew(account: Acco
     }  # fmt: skip
 
 
-def test_a_new_day_and_a_new_limit_start_anew(account: Account, spend: Spend) -> None:
+def test_a_new_day_and_a_new_limit_raise_new_alerts(account: Account, spend: Spend) -> None:
     spend(account, usd=8)
-    assert look() == ["budget.day.80"]
+    assert raised_kinds() == ["budget.day.80"]
     account.daily_usd = Decimal(16)
     account.save()
-    assert look() == ["budget.day.50"]
+    assert raised_kinds() == ["budget.day.50"]
     spend(account, usd=0)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    assert look(tomorrow) == []
+    assert raised_kinds(tomorrow) == []
     assert not Alert.objects.filter(resolved_at=None).exists()
 
 
@@ -89,7 +89,7 @@ def test_every_kind_of_limit_is_looked_at(account: Account, key: ApiKey, spend: 
     ApiKey.objects.filter(pk=key.pk).update(daily_tokens=100, monthly_usd=1)
     spend(account, usd=5, tokens=1000)
     spend(key, usd="0.8", tokens=100)
-    assert look() == [
+    assert raised_kinds() == [
         "budget.day.100", "budget.day.100", "budget.month.50", "budget.month.50", "budget.month.80",
     ]  # fmt: skip
     assert Alert.objects.filter(subject__startswith="The key production (…").count() == 2
@@ -98,19 +98,19 @@ def test_every_kind_of_limit_is_looked_at(account: Account, key: ApiKey, spend: 
 def test_a_plans_limits_count_where_the_account_has_none(spend: Spend) -> None:
     account = make_account("newcomer", plan="evaluation")  # 0.17 USD and 20,000 tokens a day
     spend(account, usd="0.16", tokens=10_000)
-    assert look() == ["budget.day.50", "budget.day.80"]
+    assert raised_kinds() == ["budget.day.50", "budget.day.80"]
 
 
-def test_windows_of_a_time_zone_that_was_left_are_not_told(account: Account, spend: Spend) -> None:
+def test_windows_of_a_former_time_zone_raise_no_alert(account: Account, spend: Spend) -> None:
     spend(account, usd=9)
     Account.objects.filter(pk=account.pk).update(time_zone="Asia/Tokyo")
-    assert look() == []
+    assert raised_kinds() == []
 
 
 def test_a_limit_of_nothing_and_no_limit_are_quiet(spend: Spend) -> None:
     spend(make_account("closed", daily_usd=Decimal(0)), usd=1)
     spend(make_account("free"), usd=1000)
-    assert look() == []
+    assert raised_kinds() == []
 
 
 def test_many_windows_take_few_queries(spend: Spend, django_assert_max_num_queries: Any) -> None:

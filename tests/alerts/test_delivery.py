@@ -34,9 +34,9 @@ def hooked(account: Account, receiver: Receiver) -> tuple[AlertChannel, str]:
 
 
 def alert(account: Account | None = None, **fields: Any) -> Alert:
-    made = raise_alert("budget.day.80", "Much is spent", "80 % is spent.", account=account, **fields)
-    assert made is not None
-    return made
+    raised = raise_alert("budget.day.80", "Much is spent", "80 % is spent.", account=account, **fields)
+    assert raised is not None
+    return raised
 
 
 def test_a_webhook_arrives_signed_and_says_what_happened(account: Account, receiver: Receiver) -> None:
@@ -110,7 +110,7 @@ def test_the_pauses_are_10_s_1_min_5_min_30_min_2_h_and_then_it_has_failed(
     while (delivery := Delivery.objects.get()).status == "pending":
         deliver_due(max(moment, delivery.next_try_at))
         pauses.append(round((Delivery.objects.get().next_try_at - now()).total_seconds()))
-    assert pauses[:5] == [10, 60, 300, 1800, 7200] == [round(one.total_seconds()) for one in PAUSES]
+    assert pauses[:5] == [10, 60, 300, 1800, 7200] == [round(pause.total_seconds()) for pause in PAUSES]
     assert (delivery.status, delivery.tries) == ("failed", 6)
     assert len(receiver.arrived) == 6
 
@@ -246,8 +246,8 @@ def test_a_worker_that_died_leaves_its_deliveries_to_the_next(account: Account, 
         ("http://example.com/hooks", "", ["alerts.E001", "alerts.E002"]),
     ],
 )
-def test_a_wrong_operators_webhook_is_told_at_the_start(
+def test_an_invalid_operator_webhook_fails_the_system_check(
     settings: Any, url: str, secret: str, ids: list[str]
 ) -> None:
     settings.OPERATOR_WEBHOOK_URL, settings.OPERATOR_WEBHOOK_SECRET = url, secret
-    assert [found.id for found in check_operator_webhook()] == ids
+    assert [error.id for error in check_operator_webhook()] == ids

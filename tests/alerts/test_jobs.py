@@ -14,13 +14,13 @@ NAME = "billing.alerts.tasks.deliver_alerts"
 
 
 def state(at: datetime | None = None) -> JobState:
-    return next(one for one in job_states(at) if one.name == NAME)
+    return next(job for job in job_states(at) if job.name == NAME)
 
 
 def test_every_job_of_the_schedule_is_shown_and_stale_before_any_worker_ran(settings: Any) -> None:
     names = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
-    assert {one.name for one in job_states()} == names
-    assert all(one.stale for one in job_states())
+    assert {job.name for job in job_states()} == names
+    assert all(job.stale for job in job_states())
 
 
 def test_every_job_of_the_schedule_exists(settings: Any) -> None:
@@ -39,10 +39,10 @@ def test_jobs_that_pile_up_while_no_worker_runs_are_done_once(settings: Any) -> 
 def test_a_run_is_written_down() -> None:
     before = datetime.now(UTC)
     jobs.deliver_alerts.apply()
-    seen = state()
-    assert seen.last_success is not None
-    assert seen.last_success >= before
-    assert (seen.ok, seen.stale, seen.every) == (True, False, timedelta(seconds=10))
+    job = state()
+    assert job.last_success is not None
+    assert job.last_success >= before
+    assert (job.ok, job.stale, job.every) == (True, False, timedelta(seconds=10))
     assert state(before + timedelta(seconds=80)).stale is False  # three periods and a minute
     assert state(before + timedelta(seconds=95)).stale is True
 
@@ -56,21 +56,21 @@ def test_a_failed_run_keeps_the_last_success_and_says_why(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(jobs, "deliver_due", fail)
     jobs.deliver_alerts.apply()
-    seen = state()
-    assert (seen.ok, seen.error) == (False, "RuntimeError: the disk is full")
-    assert seen.last_success == success
+    job = state()
+    assert (job.ok, job.error) == (False, "RuntimeError: the disk is full")
+    assert job.last_success == success
 
 
 def test_a_job_that_never_ran_is_late_by_the_first_that_did() -> None:
     jobs.deliver_alerts.apply()
     now = datetime.now(UTC)
     daily = "billing.tasks.refresh_prices"
-    assert not next(one for one in job_states(now) if one.name == daily).stale
+    assert not next(job for job in job_states(now) if job.name == daily).stale
     late = now + timedelta(days=4)
-    assert next(one for one in job_states(late) if one.name == daily).stale
+    assert next(job for job in job_states(late) if job.name == daily).stale
 
 
-def test_the_operator_is_told_once_of_a_job_that_is_late_and_it_is_taken_back() -> None:
+def test_a_late_job_alerts_the_operator_once_until_it_succeeds() -> None:
     jobs.deliver_alerts.apply()
     JobRun.objects.update(succeeded_at=datetime.now(UTC) - timedelta(hours=1))
     for _ in range(2):

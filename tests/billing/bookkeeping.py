@@ -66,7 +66,7 @@ class Books:
         """A request charged for an attempt by each (model, usage), at the book's prices; `failed` is not."""
         row = self.opened(when)
         attempts = [_attempt(row, 1, *failed, charged=False)] if failed else []
-        attempts += [_attempt(row, len(attempts) + n, *one) for n, one in enumerate(spent, start=1)]
+        attempts += [_attempt(row, len(attempts) + n, *spending) for n, spending in enumerate(spent, start=1)]
         charged = [attempt for attempt in attempts if attempt.charged]
         usage = sum((used for _, used in spent), Usage())
         costs = [attempt.cost_usd for attempt in charged]

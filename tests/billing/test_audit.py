@@ -43,7 +43,7 @@ def books(db: None) -> Books:
     books.settled(NOON, ("m", USAGE), failed=("m", USAGE))
     books.settled(NOON, ("m", USAGE), ("m", USAGE))
     books.settled(NOON, ("free", USAGE))
-    books.settled(NOON, ("nobody-knows", USAGE))
+    books.settled(NOON, ("unlisted", USAGE))
     books.opened(NOON + timedelta(minutes=59))
     return books
 
@@ -151,9 +151,9 @@ def test_each_figure_of_a_window_is_added_up(books: Books, column: str) -> None:
 def test_what_is_broken_is_counted_and_the_first_rows_are_named(books: Books) -> None:
     _of(books).exclude(status="open").update(held_tokens=1)
     checks = audit(NOW, account_id=books.account.pk).checks
-    found = next(check for check in checks if check.name == "settled_holds_nothing")
+    first = next(check for check in checks if check.name == "settled_holds_nothing")
     pks = list(_of(books).exclude(status="open").values_list("pk", flat=True))
-    assert (found.violations, list(found.first)) == (5, pks)
+    assert (first.violations, list(first.first)) == (5, pks)
 
 
 def test_a_free_models_tokens_cost_nothing_and_that_is_no_fault(books: Books) -> None:
@@ -176,8 +176,8 @@ def test_the_command_fails_when_a_promise_is_broken(books: Books, capsys: pytest
     with pytest.raises(CommandError) as refused:
         call_command("audit", "--account", account, "--json")
     assert refused.value.returncode == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [check["name"] for check in told["checks"] if check["violations"]] == [
+    output = json.loads(capsys.readouterr().out)
+    assert [check["name"] for check in output["checks"] if check["violations"]] == [
         "unpriced_is_held",
         "account_windows_add_up",
         "key_windows_add_up",
@@ -186,9 +186,9 @@ def test_the_command_fails_when_a_promise_is_broken(books: Books, capsys: pytest
 
 def test_the_last_result_is_kept_and_those_of_long_ago_are_not(books: Books) -> None:
     LedgerAudit.objects.create(at=NOW - timedelta(days=91), took_ms=1, result={})
-    kept = store_audit(audit(NOW, account_id=books.account.pk))
-    assert last_audit() == kept
-    assert kept.result["figures"]["accepted"] == 6
+    stored = store_audit(audit(NOW, account_id=books.account.pk))
+    assert last_audit() == stored
+    assert stored.result["figures"]["accepted"] == 6
     assert LedgerAudit.objects.filter(at__lt=NOW).count() == 0
 
 
@@ -196,11 +196,11 @@ def test_the_job_keeps_its_result_and_alerts_the_operator_once(books: Books) -> 
     _of(books).filter(status="open").update(created_at=datetime.now(UTC), lease_until=NOON)
     audit_lately()
     audit_lately()
-    kept = last_audit()
-    assert kept is not None
-    assert kept.violations
-    (told,) = Alert.objects.filter(kind="invariant.open_within_lease")
-    assert (told.severity, told.account, told.detail["violations"]) == ("critical", None, 1)
+    stored = last_audit()
+    assert stored is not None
+    assert stored.violations
+    (alert,) = Alert.objects.filter(kind="invariant.open_within_lease")
+    assert (alert.severity, alert.account, alert.detail["violations"]) == ("critical", None, 1)
 
 
 def test_an_alert_is_taken_back_by_a_whole_audit_only(books: Books) -> None:
@@ -220,7 +220,7 @@ def test_an_alert_is_taken_back_by_a_whole_audit_only(books: Books) -> None:
 
 def test_a_providers_report_is_compared_model_by_model(books: Books, tmp_path: Path) -> None:
     tokens = USAGE.total_tokens
-    ours = {"m": 5 * tokens, "free": tokens, "nobody-knows": tokens}  # the failed attempt was served too
+    ours = {"m": 5 * tokens, "free": tokens, "unlisted": tokens}  # the failed attempt was served too
     (same,) = compare({"books": ours}, NOON)
     assert (same.off_by, same.by_model) == (0, {})
     (off,) = compare({"books": {**ours, "free": 0}}, NOON)
@@ -254,9 +254,9 @@ def test_what_was_served_is_what_we_counted(http: httpx.Client, simulator: Any) 
         models, usage = served.setdefault(call["provider"], {}), call["usage"]
         models[call["model"]] = models.get(call["model"], 0) + _tokens(usage)
     assert set(served) == {"openai", "anthropic", "google"}
-    for one in compare(served, began):
-        assert one.counted > 0
-        assert one.by_model == {}
+    for usage in compare(served, began):
+        assert usage.counted > 0
+        assert usage.by_model == {}
 
 
 def _tokens(usage: dict[str, int]) -> int:
@@ -264,7 +264,7 @@ def _tokens(usage: dict[str, int]) -> int:
 
 
 @pytest.mark.usefixtures("live_db")
-def test_an_audit_sees_one_moment_and_holds_nobody_up() -> None:
+def test_an_audit_reads_one_snapshot_and_blocks_no_writer() -> None:
     title = "before"
     Plan.objects.update_or_create(name="seen", defaults={"title": title})
 
@@ -277,6 +277,6 @@ def test_an_audit_sees_one_moment_and_holds_nobody_up() -> None:
         thread = threading.Thread(target=write)
         thread.start()
         thread.join(timeout=10)
-        assert not thread.is_alive(), "a writer waits for nobody"
+        assert not thread.is_alive(), "the writer does not wait"
         assert Plan.objects.get(name="seen").title == title
     assert Plan.objects.get(name="seen").title == "after"

@@ -1,4 +1,4 @@
-"""The ledger's promises: written before, settled once, grouped, swept (spec/ledger.md, Two tables)."""
+"""The ledger's promises: written before, settled once, grouped, swept (docs/ledger.md)."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -98,11 +98,14 @@ async def test_tokens_without_a_price_are_unpriced_not_free(ledger: Ledger, new_
 async def test_windows_say_what_is_held_and_then_what_was_spent(ledger: Ledger, new_row: NewRow) -> None:
     row = new_row()
     await opened(ledger, row, usd="0.02", tokens=50)
-    assert [(one.requests, one.held_usd, one.held_tokens) for one in windows_of(row)] == [
+    assert [(window.requests, window.held_usd, window.held_tokens) for window in windows_of(row)] == [
         (1, Decimal("0.02"), 50)
     ] * 4
     await settled(ledger, row, cost_usd=CENT)
-    after = [(one.spent_usd, one.held_usd, one.spent_tokens, one.held_tokens) for one in windows_of(row)]
+    after = [
+        (window.spent_usd, window.held_usd, window.spent_tokens, window.held_tokens)
+        for window in windows_of(row)
+    ]
     assert after == [(CENT, 0, 14, 0)] * 4
 
 
@@ -147,16 +150,18 @@ async def test_writes_that_arrive_together_share_a_commit_and_all_arrive(
     await asyncio.gather(*(opened(ledger, row, usd="0.001") for row in rows))
     await asyncio.gather(*(settled(ledger, row, cost_usd=CENT) for row in rows))
     assert Request.objects.filter(pk__in=[row.pk for row in rows], status="succeeded").count() == 200
-    assert [(one.requests, one.spent_usd, one.held_usd) for one in windows_of(rows[0])] == [(200, 2, 0)] * 4
+    assert [(window.requests, window.spent_usd, window.held_usd) for window in windows_of(rows[0])] == [
+        (200, 2, 0)
+    ] * 4
 
 
-async def test_one_bad_row_fails_alone(ledger: Ledger, new_row: NewRow) -> None:
-    good, bad = new_row(), new_row(cost_usd=Decimal(-1))
-    results = await asyncio.gather(opened(ledger, good), opened(ledger, bad), return_exceptions=True)
+async def test_an_invalid_row_fails_alone(ledger: Ledger, new_row: NewRow) -> None:
+    valid, invalid = new_row(), new_row(cost_usd=Decimal(-1))
+    results = await asyncio.gather(opened(ledger, valid), opened(ledger, invalid), return_exceptions=True)
     assert isinstance(results[0], Hold)
     assert isinstance(results[1], IntegrityError)
-    assert Request.objects.filter(pk=good.pk).exists()
-    assert windows_of(good)[0].requests == 1
+    assert Request.objects.filter(pk=valid.pk).exists()
+    assert windows_of(valid)[0].requests == 1
 
 
 async def test_attempts_are_committed_with_their_requests_settlement(ledger: Ledger, new_row: NewRow) -> None:
@@ -245,20 +250,22 @@ async def test_a_commit_that_was_made_unheard_is_not_made_twice(live_db: None, n
     database.failures = 1
     await settled(ledger, row, cost_usd=CENT)
     await writer.close()
-    assert [(one.requests, one.spent_usd, one.held_usd) for one in windows_of(row)] == [(1, CENT, 0)] * 4
+    assert [(window.requests, window.spent_usd, window.held_usd) for window in windows_of(row)] == [
+        (1, CENT, 0)
+    ] * 4
 
 
 async def test_an_abandoned_opening_leaves_neither_a_row_open_nor_a_hold(
     ledger: Ledger, new_row: NewRow
 ) -> None:
     row = new_row()
-    opening = asyncio.ensure_future(opened(ledger, row, usd="0.02"))
+    attempt = asyncio.ensure_future(opened(ledger, row, usd="0.02"))
     await asyncio.sleep(0)  # enqueued, perhaps already on its way
-    opening.cancel()
+    attempt.cancel()
     ledger.abandon(row, payer_of(row), settlement_of(row, status=Request.Status.ABORTED, cost_usd=Decimal(0)))
     await opened(ledger, new_row())  # whatever came before is committed by then
-    found = Request.objects.filter(pk=row.pk).first()
-    assert found is None or found.status == Request.Status.ABORTED
+    stored = Request.objects.filter(pk=row.pk).first()
+    assert stored is None or stored.status == Request.Status.ABORTED
     assert windows_of(new_row())[0].held_usd == 0
 
 
@@ -278,7 +285,7 @@ async def test_a_settlement_after_the_sweep_changes_nothing(ledger: Ledger, new_
     await opened(ledger, row, usd="0.02")
     sweep(datetime.now(UTC))
     assert (await settled(ledger, row, cost_usd=CENT)).status == Request.Status.EXPIRED
-    assert [(one.spent_usd, one.held_usd) for one in windows_of(row)] == [(0, 0)] * 4
+    assert [(window.spent_usd, window.held_usd) for window in windows_of(row)] == [(0, 0)] * 4
 
 
 async def test_what_a_dead_process_left_is_swept_long_before_its_lease(

@@ -1,6 +1,4 @@
-"""Who is let in by budgets: refusals with their code, figures and Retry-After (spec/ledger.md, Holds and
-budgets).
-"""
+"""Admission by budgets: refusals with their code, amounts and Retry-After (docs/ledger.md)."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -56,9 +54,7 @@ async def spend(ledger: Ledger, row: Request, usd: str, tokens: int) -> None:
     await ledger.settle(row, payer_of(row), end)
 
 
-async def test_without_limits_everyone_is_let_in_and_no_rate_is_told(
-    limiter: Limiter, new_row: NewRow
-) -> None:
+async def test_without_limits_every_request_is_admitted(limiter: Limiter, new_row: NewRow) -> None:
     caller = caller_of(new_row())
     admissions = [await limiter.admit(caller, f"req_{i}", datetime.now(UTC)) for i in range(100)]
     assert all(admission.headers == {} for admission in admissions)
@@ -85,10 +81,10 @@ async def test_a_spent_budget_refuses_until_its_window_ends(
     error = refused.value
     window = spans(now, "UTC")[0 if "daily" in next(iter(limits)) else 1]
     assert int(error.headers["Retry-After"]) == pytest.approx((window.ends_at - now).total_seconds(), abs=2)
-    told = error.details
-    assert Decimal(told["spent"]) == Decimal(told["limit"])
-    assert (Decimal(told["held"]), Decimal(told["left"])) == (0, 0)
-    assert told["resets_at"] == f"{window.ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    details = error.details
+    assert Decimal(details["spent"]) == Decimal(details["limit"])
+    assert (Decimal(details["held"]), Decimal(details["left"])) == (0, 0)
+    assert details["resets_at"] == f"{window.ends_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 async def test_what_is_left_counts_what_others_hold(

@@ -47,9 +47,9 @@ class TheList:
 
     def drops(self, model: str) -> Any:
         for provider in self.snapshot.providers:
-            kept = [info for info in provider.models if info.id != model]
-            if len(kept) < len(provider.models):
-                provider.models = kept
+            others = [info for info in provider.models if info.id != model]
+            if len(others) < len(provider.models):
+                provider.models = others
 
 
 @pytest.fixture
@@ -76,15 +76,15 @@ def output_of(model: str, moment: datetime = NOW + DAY) -> Decimal | None:
     return period.tiers[0].prices.output if period else None
 
 
-def test_a_large_move_is_asked_once_and_follows_the_list(the_list: TheList) -> None:
+def test_a_large_move_is_proposed_once_and_follows_the_list(the_list: TheList) -> None:
     the_list.says("gpt-4o", output_mtok="20")
     refresh(NOW, the_list.snapshot)
     the_list.says("gpt-4o", output_mtok="30")
     refresh(NOW + DAY, the_list.snapshot)
     assert pending() == [("gpt-4o", "moved")]
-    asked = PriceProposal.objects.get()
-    assert (asked.current[0][1]["output"], asked.proposed[0][1]["output"]) == ("10", "30")
-    assert asked.seen_at == NOW, "when it was first seen"
+    proposal = PriceProposal.objects.get()
+    assert (proposal.current[0][1]["output"], proposal.proposed[0][1]["output"]) == ("10", "30")
+    assert proposal.seen_at == NOW, "when it was first seen"
     assert output_of("gpt-4o") == 10
 
 
@@ -107,12 +107,12 @@ def test_a_list_that_comes_back_takes_its_question_back(the_list: TheList) -> No
     refresh(NOW + DAY, the_list.snapshot)
     assert pending() == []
     assert alerts() == []
-    asked = PriceProposal.objects.get()
-    assert (asked.decided_at, asked.decision, asked.decided_by) == (NOW + DAY, "", None)
-    assert AuditEntry.objects.count() == 0, "nobody did anything"
+    proposal = PriceProposal.objects.get()
+    assert (proposal.decided_at, proposal.decision, proposal.decided_by) == (NOW + DAY, "", None)
+    assert AuditEntry.objects.count() == 0, "no person acted"
 
 
-def test_a_model_that_vanishes_and_returns_is_asked_and_forgotten(the_list: TheList) -> None:
+def test_a_vanished_model_is_proposed_until_it_returns(the_list: TheList) -> None:
     full = copy.deepcopy(the_list.snapshot)
     the_list.drops("gpt-4o")
     refresh(NOW, the_list.snapshot)
@@ -122,7 +122,7 @@ def test_a_model_that_vanishes_and_returns_is_asked_and_forgotten(the_list: TheL
     assert pending() == []
 
 
-def test_what_was_rejected_is_not_asked_again_until_it_moves_again(the_list: TheList, operator: User) -> None:
+def test_a_rejected_price_is_proposed_again_only_after_a_move(the_list: TheList, operator: User) -> None:
     the_list.says("gpt-4o", output_mtok="20")
     refresh(NOW, the_list.snapshot)
     reject(PriceProposal.objects.get(), operator, NOW)
@@ -204,7 +204,7 @@ def test_the_list_does_not_overrule_a_price_entered_by_hand(the_list: TheList, o
     assert output_of("gpt-4o") == Decimal("9.5")
 
 
-def test_a_price_entered_by_hand_answers_what_was_asked(the_list: TheList, operator: User) -> None:
+def test_a_price_entered_by_hand_decides_proposals(the_list: TheList, operator: User) -> None:
     the_list.says("gpt-4o", output_mtok="20")
     refresh(NOW, the_list.snapshot)
     flat = {"uncached_input": Decimal("2.5"), "cache_read": Decimal("1.25"), "output": Decimal(15)}
@@ -233,15 +233,13 @@ def test_a_refresh_that_fails_in_the_middle_changes_nothing(
     assert pending() == []
 
 
-def test_the_first_request_without_a_price_is_asked_about_until_there_is_one(operator: User) -> None:
-    Books().settled(NOW, ("nobody-knows", Usage(uncached_input_tokens=5)))
-    assert note_unpriced(NOW) == ["nobody-knows"]
-    assert note_unpriced(NOW + DAY) == ["nobody-knows"]
-    assert pending() == [("nobody-knows", "unpriced")]
+def test_an_unpriced_model_is_proposed_until_it_has_a_price(operator: User) -> None:
+    Books().settled(NOW, ("unlisted", Usage(uncached_input_tokens=5)))
+    assert note_unpriced(NOW) == ["unlisted"]
+    assert note_unpriced(NOW + DAY) == ["unlisted"]
+    assert pending() == [("unlisted", "unpriced")]
     assert alerts() == ["price.unpriced"]
-    enter_price(
-        "nobody-knows", ((0, {"uncached_input": Decimal(0), "output": Decimal(0)}),), NOW, operator, NOW
-    )
+    enter_price("unlisted", ((0, {"uncached_input": Decimal(0), "output": Decimal(0)}),), NOW, operator, NOW)
     assert note_unpriced(NOW + DAY) == []
     assert pending() == []
     assert PriceProposal.objects.get().decision == "accepted"
@@ -249,16 +247,16 @@ def test_the_first_request_without_a_price_is_asked_about_until_there_is_one(ope
 
 
 def test_the_job_asks_for_the_price() -> None:
-    Books().settled(datetime.now(UTC), ("nobody-knows", Usage(uncached_input_tokens=5)))
+    Books().settled(datetime.now(UTC), ("unlisted", Usage(uncached_input_tokens=5)))
     ask_for_prices()
-    assert pending() == [("nobody-knows", "unpriced")]
+    assert pending() == [("unlisted", "unpriced")]
 
 
 def test_a_price_that_came_otherwise_takes_the_question_back() -> None:
-    Books().settled(NOW, ("nobody-knows", Usage(uncached_input_tokens=5)))
+    Books().settled(NOW, ("unlisted", Usage(uncached_input_tokens=5)))
     note_unpriced(NOW)
     prices = {"uncached_input": Decimal(1), "output": Decimal(1)}
-    add_prices([ListedPrice("nobody-knows", SINCE_EVER, None, ((0, prices),), "tests")])
+    add_prices([ListedPrice("unlisted", SINCE_EVER, None, ((0, prices),), "tests")])
     assert note_unpriced(NOW) == []
     assert pending() == []
 
@@ -268,7 +266,7 @@ def test_a_list_that_learns_an_unpriced_models_price_proposes_it(the_list: TheLi
     Books().settled(NOW, ("gpt-4o", Usage(uncached_input_tokens=5)))
     note_unpriced(NOW)
     refresh(NOW, the_list.snapshot)
-    asked = PriceProposal.objects.get(model="gpt-4o", kind="unpriced")
+    proposal = PriceProposal.objects.get(model="gpt-4o", kind="unpriced")
     assert output_of("gpt-4o") is None, "a name that matches may be another's model"
-    accept(asked, operator, NOW, SINCE_EVER)
+    accept(proposal, operator, NOW, SINCE_EVER)
     assert output_of("gpt-4o") == 10

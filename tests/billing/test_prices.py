@@ -1,4 +1,4 @@
-"""What usage costs: classes, tiers, periods, to the last digit by hand."""
+"""The cost of usage: classes, tiers, periods, to the last digit by hand."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -60,16 +60,16 @@ def test_a_price_changes_on_its_date_and_not_before() -> None:
 
 @pytest.mark.django_db
 def test_an_unknown_model_has_no_price_rather_than_a_price_of_nothing() -> None:
-    assert load_price_book().at("nobody-knows", NOW) is None
+    assert load_price_book().at("unlisted", NOW) is None
 
 
 PRICES = UnitPrices(*(Decimal(value) for value in ("2", "10", "0.1", "2.5", "4")))
 
 
 @given(usages, usages)
-def test_cost_is_additive_to_the_quantum(one: Usage, other: Usage) -> None:
-    together = cost(one + other, PRICES)
-    assert abs(together - cost(one, PRICES) - cost(other, PRICES)) <= Decimal("1e-9")
+def test_cost_is_additive_to_the_quantum(first: Usage, other: Usage) -> None:
+    together = cost(first + other, PRICES)
+    assert abs(together - cost(first, PRICES) - cost(other, PRICES)) <= Decimal("1e-9")
 
 
 @given(usages)

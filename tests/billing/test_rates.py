@@ -1,6 +1,4 @@
-"""Rates by each of the three counters: this process, Redis, the ledger itself (spec/ledger.md, Holds and
-budgets).
-"""
+"""Rates with each of the three counters: memory, Redis, the ledger itself (docs/ledger.md)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -64,13 +62,13 @@ class Gate:
 
 @pytest.fixture(params=["memory", "redis", "ledger"])
 async def rates(request: pytest.FixtureRequest, live_db: None) -> AsyncIterator[Rates]:
-    made: Rates
+    counters: Rates
     if request.param == "redis":
-        made = RedisRates(request.getfixturevalue("own_redis").url, "tests")
+        counters = RedisRates(request.getfixturevalue("own_redis").url, "tests")
     else:
-        made = MemoryRates() if request.param == "memory" else DatabaseRates()
-    yield made
-    await made.close()
+        counters = MemoryRates() if request.param == "memory" else DatabaseRates()
+    yield counters
+    await counters.close()
 
 
 @pytest.fixture
@@ -104,24 +102,24 @@ async def test_tokens_per_minute_count_when_a_request_ends(gate: Gate) -> None:
 
 
 async def test_concurrent_requests_are_given_back_when_they_end(gate: Gate) -> None:
-    one = Limits(concurrent_requests=1)
-    await gate.enter(NOON, one)
+    limits = Limits(concurrent_requests=1)
+    await gate.enter(NOON, limits)
     with pytest.raises(RateLimited, match="in flight"):
-        await gate.enter(NOON + timedelta(seconds=1), one)
+        await gate.enter(NOON + timedelta(seconds=1), limits)
     await gate.leave(NOON + timedelta(seconds=2))
-    await gate.enter(NOON + timedelta(seconds=3), one)
+    await gate.enter(NOON + timedelta(seconds=3), limits)
 
 
 async def test_a_request_whose_lease_is_over_is_no_longer_in_flight(gate: Gate) -> None:
-    one = Limits(concurrent_requests=1)
-    await gate.enter(NOON, one)
-    await gate.enter(NOON + timedelta(minutes=2, seconds=1), one)
+    limits = Limits(concurrent_requests=1)
+    await gate.enter(NOON, limits)
+    await gate.enter(NOON + timedelta(minutes=2, seconds=1), limits)
 
 
 async def test_of_many_at_once_exactly_as_many_as_allowed_get_in(gate: Gate) -> None:
     limits = Limits(requests_per_minute=7)
     came = await asyncio.gather(*(gate.enter(NOON, limits) for _ in range(40)), return_exceptions=True)
-    assert sum(not isinstance(one, RateLimited) for one in came) == 7
+    assert sum(not isinstance(result, RateLimited) for result in came) == 7
 
 
 async def test_a_refused_request_counts_for_nothing(gate: Gate) -> None:
@@ -135,8 +133,8 @@ async def test_a_refused_request_counts_for_nothing(gate: Gate) -> None:
 
 @pytest.mark.parametrize("rates", ["memory", "redis"], indirect=True)
 async def test_the_trio_tells_of_the_tightest_scope(gate: Gate) -> None:
-    told = await gate.enter(NOON, Limits(requests_per_minute=9), Limits(requests_per_minute=3))
-    assert told == {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2", "X-RateLimit-Reset": "60"}
+    headers = await gate.enter(NOON, Limits(requests_per_minute=9), Limits(requests_per_minute=3))
+    assert headers == {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2", "X-RateLimit-Reset": "60"}
 
 
 @pytest.mark.parametrize("kind", ["memory", "redis"])
@@ -157,7 +155,7 @@ async def test_new_counters_start_from_the_ledger(
 async def test_redis_gone_and_back_never_lets_in_more(
     ledger: Ledger, new_row: NewRow, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 23 of spec/reliability.md: slower, limits still hold, recovers by itself."""
+    """Row 23 of docs/reliability.md: slower, limits still hold, and recovers automatically."""
     monkeypatch.setattr("core.shared_redis.PAUSE_S", 0.05)
     rates = RedisRates(own_redis.url, "tests")
     gate, limits = Gate(rates, ledger, new_row), Limits(requests_per_minute=4)
@@ -167,8 +165,8 @@ async def test_redis_gone_and_back_never_lets_in_more(
     await gate.enter(NOON + timedelta(seconds=2), limits)
     own_redis.start()
     await asyncio.sleep(0.1)
-    told = await gate.enter(NOON + timedelta(seconds=3), limits)
-    assert told["X-RateLimit-Remaining"] == "0", "back in Redis, with what the ledger counted meanwhile"
+    headers = await gate.enter(NOON + timedelta(seconds=3), limits)
+    assert headers["X-RateLimit-Remaining"] == "0", "back in Redis, with what the ledger counted meanwhile"
     with pytest.raises(RateLimited):
         await gate.enter(NOON + timedelta(seconds=4), limits)
     own_redis.stop()
@@ -182,10 +180,10 @@ async def test_two_processes_share_their_counts_in_redis(
     ledger: Ledger, new_row: NewRow, own_redis: RedisServer
 ) -> None:
     limits = Limits(requests_per_minute=5)
-    one, other = (Gate(RedisRates(own_redis.url, "tests"), ledger, new_row) for _ in range(2))
+    first, other = (Gate(RedisRates(own_redis.url, "tests"), ledger, new_row) for _ in range(2))
     came = await asyncio.gather(
-        *(gate.enter(NOON, limits) for gate in (one, other) for _ in range(10)), return_exceptions=True
+        *(gate.enter(NOON, limits) for gate in (first, other) for _ in range(10)), return_exceptions=True
     )
     assert sum(not isinstance(got, Exception) for got in came) == 5
-    await one.limiter.close()
+    await first.limiter.close()
     await other.limiter.close()

@@ -27,7 +27,7 @@ def reencrypt() -> str:
 
 
 @pytest.fixture
-def sealed(db: None, settings: Any) -> Account:
+def stored_secrets(db: None, settings: Any) -> Account:
     """An account with a secret of each kind, sealed with what is then the old SECRET_KEY."""
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
     account = Account.objects.create(name="sealed", plan=Plan.objects.get(pk="unlimited"))
@@ -55,24 +55,24 @@ def secrets(account: Account) -> list[str]:
     return [decrypt(bytes(channel.secret or b"")) for channel in channels]
 
 
-def test_afterwards_the_old_key_may_go(sealed: Account, settings: Any) -> None:
+def test_afterwards_the_old_key_may_go(stored_secrets: Account, settings: Any) -> None:
     codes = Authenticator.objects.get(type="recovery_codes").wrap().generate_codes()
     assert "webhook secrets: 5 encrypted anew, 0 use" in reencrypt()
     settings.SECRET_KEY_FALLBACKS = []
-    assert secrets(sealed) == [f"whsec_{number}" for number in range(5)]
+    assert secrets(stored_secrets) == [f"whsec_{number}" for number in range(5)]
     assert decrypt(Authenticator.objects.get(type="totp").data["secret"].encode()) == "JBSWY3DPEHPK3PXP"
     assert Authenticator.objects.get(type="recovery_codes").wrap().generate_codes() == codes
     assert decrypt_bytes(bytes(IdempotentOutcome.objects.get().body or b"")) == b"\xff\x00 compressed"
 
 
-def test_without_it_the_old_key_may_not_go(sealed: Account, settings: Any) -> None:
+def test_without_it_the_old_key_may_not_go(stored_secrets: Account, settings: Any) -> None:
     settings.SECRET_KEY_FALLBACKS = []
     with pytest.raises(CannotDecrypt):
-        secrets(sealed)
+        secrets(stored_secrets)
 
 
 def test_a_run_that_was_cut_off_is_gone_on_with(
-    sealed: Account, monkeypatch: pytest.MonkeyPatch, settings: Any
+    stored_secrets: Account, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     class Cut(Exception): ...
 
@@ -91,14 +91,14 @@ def test_a_run_that_was_cut_off_is_gone_on_with(
     with pytest.raises(Cut):
         reencrypt()
     monkeypatch.setattr(reencryption, "reencrypt", real)
-    said = reencrypt()
-    assert "webhook secrets: 1 encrypted anew, 4 use" in said
-    assert "second factors: 2 encrypted anew, 0 use" in said
+    output = reencrypt()
+    assert "webhook secrets: 1 encrypted anew, 4 use" in output
+    assert "second factors: 2 encrypted anew, 0 use" in output
     settings.SECRET_KEY_FALLBACKS = []
-    assert len(secrets(sealed)) == 5
+    assert len(secrets(stored_secrets)) == 5
 
 
-def test_twice_is_as_once(sealed: Account) -> None:
+def test_twice_is_as_once(stored_secrets: Account) -> None:
     reencrypt()
     before = list(AlertChannel.objects.order_by("pk").values_list("secret", flat=True))
     assert "webhook secrets: 0 encrypted anew, 5 use" in reencrypt()
@@ -110,13 +110,13 @@ def test_twice_is_as_once(sealed: Account) -> None:
     assert AuditEntry.objects.filter(action="secrets.resealed").count() == 1
 
 
-def test_what_cannot_be_read_is_told_and_left(sealed: Account, settings: Any) -> None:
+def test_unreadable_stored_secretsare_reported_and_left(stored_secrets: Account, settings: Any) -> None:
     lost = AlertChannel.objects.filter(kind="webhook").order_by("pk")[0]
     settings.SECRET_KEY = "lost" * 15
     lost.secret = encrypt("whsec_lost")
     lost.save()
     settings.SECRET_KEY = NEW
-    with pytest.raises(CommandError, match="1 were encrypted with a SECRET_KEY"):
+    with pytest.raises(CommandError, match="1 secrets use a SECRET_KEY"):
         reencrypt()
     settings.SECRET_KEY = "lost" * 15
     assert decrypt(bytes(AlertChannel.objects.get(pk=lost.pk).secret or b"")) == "whsec_lost"

@@ -206,11 +206,11 @@ def test_a_batch_larger_than_a_transaction_changes_all_and_takes_all_back(
     assert state(books) == was
 
 
-def test_it_is_told_in_the_audit_log_of_the_operator_and_of_each_account() -> None:
+def test_operator_and_accounts_get_audit_log_entries() -> None:
     listed("m", "1")
     books, others = Books(), Books()
-    for one in (books, others):
-        one.settled(NOON, ("m", THOUSAND))
+    for account_books in (books, others):
+        account_books.settled(NOON, ("m", THOUSAND))
     listed("m", "2", NOON - DAY)
     batch = batch_of()
     undo(batch, by="tests", now=NOW)
@@ -220,9 +220,9 @@ def test_it_is_told_in_the_audit_log_of_the_operator_and_of_each_account() -> No
         for action in ("prices.repriced", "prices.repricing_undone")
         for account in (None, books.account.pk, others.account.pk)
     ]
-    told = AuditEntry.objects.filter(account=books.account).first()
-    assert told is not None
-    assert told.detail["usd_after"] == "0.002200000"
+    entry = AuditEntry.objects.filter(account=books.account).first()
+    assert entry is not None
+    assert entry.detail["usd_after"] == "0.002200000"
 
 
 usages = st.builds(

@@ -1,4 +1,4 @@
-"""Re-pricing while requests are settled: nobody waits for ever, and no window loses a cent."""
+"""Re-pricing while requests are settled: no writer waits forever, and no window loses a cent."""
 
 import threading
 import uuid
@@ -14,7 +14,7 @@ from tests.billing.test_repricing import DAY, NOON, NOW, THOUSAND, batch_of, bro
 
 @pytest.mark.usefixtures("live_db")
 def test_traffic_goes_on_meanwhile_and_the_books_stay_in_order() -> None:
-    model = f"busy-{uuid.uuid4().hex[:8]}"  # these rows are committed: they are nobody else's
+    model = f"busy-{uuid.uuid4().hex[:8]}"  # these rows are committed, so other tests must not share them
     listed(model, "1")
     books = Books()
     for _ in range(5):

@@ -17,7 +17,7 @@ from core import outbound
 from core.outbound import OutboundError, RefusedUrl, TooLarge, TooSlow, Unreachable, fetch, post
 from core.public_addresses import is_public
 
-ALONE = "127.84.71.3"  # an address of this machine that nobody else listens on
+ALONE = "127.84.71.3"  # an address of this machine that no other server listens on
 
 
 class Server:
@@ -63,15 +63,17 @@ async def start() -> AsyncIterator[Start]:
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
     """A DNS of our own: by name, the addresses it gives the first time, the second time, and ever after."""
     table: dict[str, list[list[str]]] = {}
-    asked = socket.getaddrinfo
+    real_getaddrinfo = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         answers = table.get(host.decode() if isinstance(host, bytes) else host)
         if answers is None:
-            return asked(host, port, *args, **kwargs)
-        given = answers.pop(0) if len(answers) > 1 else answers[0]
+            return real_getaddrinfo(host, port, *args, **kwargs)
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
         family = {True: socket.AF_INET6, False: socket.AF_INET}
-        return [(family[":" in one], socket.SOCK_STREAM, 6, "", (one, int(port))) for one in given]
+        return [
+            (family[":" in address], socket.SOCK_STREAM, 6, "", (address, int(port))) for address in addresses
+        ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return table
@@ -176,7 +178,7 @@ async def test_a_name_that_changes_its_answer_gains_nothing(
 ) -> None:
     settings.OUTBOUND_ALLOW_HTTP = True
     server = await start(ALONE, 8080)
-    # 192.31.196.1 is public by the registry and belongs to nobody (AS112); a network may answer for it.
+    # 192.31.196.1 is public by the registry but no host's (AS112); a network may answer for it.
     names["rebinds.example"] = [["192.31.196.1"], [ALONE]]
     with suppress(OutboundError):
         await fetch("http://rebinds.example:8080/", most_bytes=100_000, within_s=1)
@@ -210,7 +212,7 @@ async def test_an_operators_host_is_called_by_its_name_at_the_checked_address(
 ) -> None:
     server = await start(ALONE)
     settings.OUTBOUND_ALLOWED_HOSTS = [f"hooks.example:{server.port}"]
-    names["hooks.example"] = [["127.84.71.9", ALONE]]  # nobody listens on the first
+    names["hooks.example"] = [["127.84.71.9", ALONE]]  # no server listens on the first
     answer = await post(f"http://hooks.example:{server.port}/in?a=1", b"{}", {"x-a": "1"}, within_s=2)
     assert (answer.status, answer.body) == (200, b"ok")
     assert server.heard[0].startswith("POST /in?a=1 HTTP/1.1\r\n")
@@ -226,7 +228,7 @@ def _certificate_for(name: str, folder: Path) -> tuple[Path, Path]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    made = (
+    certificate = (
         x509.CertificateBuilder(who, who, key.public_key(), x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - timedelta(days=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
@@ -235,7 +237,7 @@ def _certificate_for(name: str, folder: Path) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     pem, private = folder / "cert.pem", folder / "key.pem"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -134,8 +134,8 @@ def test_days_of_utc_are_the_ledgers_too(books: Books) -> None:
         for row in Request.objects.filter(account=books.account, created_at__gte=since, created_at__lt=until)
     )
     roll_up(START + 50 * HOUR)  # the rest is read from the ledger
-    found = Sources.now(books.account.pk, since, until).sums(since, until, "day", "served_model")
-    assert {place: sums.requests for place, sums in found.items()} == wanted
+    report = Sources.now(books.account.pk, since, until).sums(since, until, "day", "served_model")
+    assert {place: sums.requests for place, sums in report.items()} == wanted
     assert len(wanted) == 3
 
 
@@ -145,8 +145,8 @@ def test_summaries_of_hours_add_up_to_that_of_the_ledger(books: Books) -> None:
         Request.objects.filter(pk=row.pk).update(latency_ms=minute * 31)
     roll_up(LATER)
     whole = summarise(Request.objects.filter(account=books.account))
-    found = Sources.now(books.account.pk, START, LATER).summary(START, LATER)
-    assert (found.parts, found.latencies, found.slowest, found.most_expensive) == (
+    summary = Sources.now(books.account.pk, START, LATER).summary(START, LATER)
+    assert (summary.parts, summary.latencies, summary.slowest, summary.most_expensive) == (
         merged([whole]).parts,
         whole.latencies,
         whole.slowest,

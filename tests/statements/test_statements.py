@@ -61,10 +61,10 @@ class TestOneMonth:
         books.settled(OCTOBER + DAY, ("m", SOME))
         assert generate_statements(NOVEMBER) == 0
         assert generate_statements(NOVEMBER + GRACE) == 1
-        (one,) = statements(books)
-        assert one.number == f"2026-10-{books.account.pk:06d}"
-        assert (one.starts_at, one.ends_at, one.requests) == (OCTOBER, NOVEMBER, 1)
-        assert one.total_usd == one.usage_usd == ledger(books, NOVEMBER)
+        (statement,) = statements(books)
+        assert statement.number == f"2026-10-{books.account.pk:06d}"
+        assert (statement.starts_at, statement.ends_at, statement.requests) == (OCTOBER, NOVEMBER, 1)
+        assert statement.total_usd == statement.usage_usd == ledger(books, NOVEMBER)
 
     def test_its_lines_say_which_key_and_model_used_what(self, books: Books) -> None:
         for model in ("m", "n", "n"):
@@ -91,7 +91,7 @@ class TestOneMonth:
         books.settled(OCTOBER + DAY, ("m", SOME))
         books.settled(DECEMBER + DAY, ("m", SOME))
         assert generate_statements(JANUARY + HOUR) == 2
-        assert [one.number[:7] for one in statements(books)] == ["2026-10", "2026-12"]
+        assert [statement.number[:7] for statement in statements(books)] == ["2026-10", "2026-12"]
 
     def test_it_keeps_the_name_a_key_had(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
@@ -125,10 +125,10 @@ class TestCorrections:
         generate_statements(DECEMBER + HOUR)
         undo(batch, by="me", now=DECEMBER + DAY)
         generate_statements(JANUARY + HOUR)
-        corrections = [one.corrections_usd for one in statements(books)]
+        corrections = [statement.corrections_usd for statement in statements(books)]
         assert corrections[0] == 0
         assert corrections[1] == -corrections[2] > 0
-        assert sum(one.total_usd for one in statements(books)) == ledger(books, JANUARY)
+        assert sum(statement.total_usd for statement in statements(books)) == ledger(books, JANUARY)
 
     def test_what_had_no_price_is_charged_when_it_has_one(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("unknown", SOME))
@@ -146,12 +146,12 @@ class TestMonths:
     def test_they_follow_each_other_whatever_zones_an_account_goes_through(self, zones: list[str]) -> None:
         first, labels = month_start(OCTOBER + 3 * DAY, zones[0]), []
         for zone in zones:
-            one = next(iter(months(first, zone, first + 90 * DAY)))
-            assert one.starts_at == first
-            assert 26 * DAY < one.ends_at - first < 33 * DAY
-            assert one.ends_at.astimezone(ZoneInfo(zone)).day == 1
-            labels.append(one.label)
-            first = one.ends_at
+            month = next(iter(months(first, zone, first + 90 * DAY)))
+            assert month.starts_at == first
+            assert 26 * DAY < month.ends_at - first < 33 * DAY
+            assert month.ends_at.astimezone(ZoneInfo(zone)).day == 1
+            labels.append(month.label)
+            first = month.ends_at
         assert len(set(labels)) == len(labels)
 
     @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ class TestMonths:
     )
 )
 def test_all_statements_together_are_the_ledger(books: Books, steps: list[tuple[int, str, int]]) -> None:
-    """Whatever was spent, priced anew, taken back and made, in whatever order time brings it."""
+    """Spending, price changes, re-pricing, undoing and statements, in any order."""
     fresh = Books()
     now = OCTOBER
     for days, what, number in sorted(steps, key=lambda step: step[0]):
@@ -213,7 +213,7 @@ def test_all_statements_together_are_the_ledger(books: Books, steps: list[tuple[
 
 class TestTheAudit:
     @pytest.fixture(autouse=True)
-    def made(self, books: Books) -> None:
+    def month_with_a_statement(self, books: Books) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
         generate_statements(NOVEMBER + HOUR)
         assert broken(books) == set()
@@ -229,10 +229,10 @@ class TestTheAudit:
         assert broken(books) == {"statements_are_the_ledger"}
 
     def test_it_finds_two_statements_of_the_same_time(self, books: Books) -> None:
-        (one,) = statements(books)
-        one.pk, one.number, one.starts_at = None, "twin", OCTOBER + DAY
-        one.requests, one.usage_usd, one.total_usd = 0, Decimal(0), Decimal(0)
-        one.save(force_insert=True)
+        (statement,) = statements(books)
+        statement.pk, statement.number, statement.starts_at = None, "twin", OCTOBER + DAY
+        statement.requests, statement.usage_usd, statement.total_usd = 0, Decimal(0), Decimal(0)
+        statement.save(force_insert=True)
         assert "statements_follow_each_other" in broken(books)
 
     def test_a_correction_that_is_to_come_is_in_order(self, books: Books) -> None:
@@ -256,23 +256,23 @@ class TestPages:
     def test_the_list_and_one(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
         generate_statements(NOVEMBER + HOUR)
-        (one,) = statements(books)
+        (statement,) = statements(books)
         text = page.get("/statements/").content.decode()
-        assert one.number in text
+        assert statement.number in text
         assert "October 2026" in text
-        text = page.get(f"/statements/{one.number}/").content.decode()
-        assert str(one.total_usd) in text
+        text = page.get(f"/statements/{statement.number}/").content.decode()
+        assert str(statement.total_usd) in text
         assert "books" in text
 
     def test_as_csv_and_json(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))
         generate_statements(NOVEMBER + HOUR)
-        (one,) = statements(books)
-        _, row = page.get(f"/statements/{one.number}.csv").content.decode().splitlines()
-        assert row == f"{one.number},usage,books,books,m,,1,0,1234,7,0,0,89,9,{one.total_usd}"
-        found = page.get(f"/statements/{one.number}.json")
-        assert found.json()["by_model"][0]["model"] == "m"
-        assert f'"total_usd":{one.total_usd}' in found.content.decode()
+        (statement,) = statements(books)
+        _, row = page.get(f"/statements/{statement.number}.csv").content.decode().splitlines()
+        assert row == f"{statement.number},usage,books,books,m,,1,0,1234,7,0,0,89,9,{statement.total_usd}"
+        response = page.get(f"/statements/{statement.number}.json")
+        assert response.json()["by_model"][0]["model"] == "m"
+        assert f'"total_usd":{statement.total_usd}' in response.content.decode()
 
     def test_anothers_are_not_found(self, books: Books, page: Client) -> None:
         stranger = Books()

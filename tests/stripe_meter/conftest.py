@@ -1,4 +1,4 @@
-"""A stub of Stripe on a real socket: it keeps what it was told, and fails as it is asked to."""
+"""A stub of Stripe on a real socket: it records events, and fails as a test sets it to."""
 
 import json
 import threading
@@ -44,8 +44,8 @@ class Stripe:
         if isinstance(fault, int) and fault != 200:
             return fault, {"error": {"type": "api_error", "message": f"made to fail with {fault}"}}
         if path == "/v1/billing/meter_events":
-            said = self._event(form)
-            return None if fault == "lost" else said
+            reply = self._event(form)
+            return None if fault == "lost" else reply
         if path == "/v1/customers":
             return 200, {"id": "cus_" + form["metadata[routeplex_account]"], "object": "customer"}
         if path == "/v1/checkout/sessions":
@@ -57,7 +57,11 @@ class Stripe:
                 "url": "https://billing.stripe.com/p",
             }
         if path == "/v1/subscriptions":
-            data = [one for one in self.subscriptions if one["customer"] == form["customer"]]
+            data = [
+                subscription
+                for subscription in self.subscriptions
+                if subscription["customer"] == form["customer"]
+            ]
             return 200, {"object": "list", "data": data, "has_more": False, "url": path}
         return 404, {"error": {"type": "invalid_request_error", "message": f"no such path: {path}"}}
 
@@ -66,12 +70,12 @@ class Stripe:
         if identifier in self.events:
             words = f"An event already exists with identifier {identifier}."
             return 400, {"error": {"type": "invalid_request_error", "message": words}}
-        told = {"value": form["payload[value]"], "customer": form["payload[stripe_customer_id]"]}
-        self.events[identifier] = told | {"name": form["event_name"], "at": int(form["timestamp"])}
+        event = {"value": form["payload[value]"], "customer": form["payload[stripe_customer_id]"]}
+        self.events[identifier] = event | {"name": form["event_name"], "at": int(form["timestamp"])}
         return 200, {"object": "billing.meter_event", "identifier": identifier}
 
     def subscribe(self, customer: str, number: int = 1, **fields: Any) -> dict[str, Any]:
-        one = {
+        subscription = {
             "id": f"sub_{customer}_{number}",
             "object": "subscription",
             "customer": customer,
@@ -80,8 +84,10 @@ class Stripe:
             "ended_at": None,
             "items": {"object": "list", "data": [{"price": {"id": PRICE}}]},
         } | fields
-        self.subscriptions = [known for known in self.subscriptions if known["id"] != one["id"]] + [one]
-        return one
+        self.subscriptions = [known for known in self.subscriptions if known["id"] != subscription["id"]] + [
+            subscription
+        ]
+        return subscription
 
 
 @pytest.fixture
@@ -91,20 +97,20 @@ def stripe(settings: Any) -> Iterator[Stripe]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            self._say(urlsplit(self.path).path, self.rfile.read(length).decode())
+            self._reply(urlsplit(self.path).path, self.rfile.read(length).decode())
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)
-            self._say(split.path, split.query)
+            self._reply(split.path, split.query)
 
-        def _say(self, path: str, form: str) -> None:
+        def _reply(self, path: str, form: str) -> None:
             assert self.headers["Authorization"] == f"Bearer {SECRET}"
-            said = stub.answer(path, {name: values[0] for name, values in parse_qs(form).items()})
-            if said is None:
+            reply = stub.answer(path, {name: values[0] for name, values in parse_qs(form).items()})
+            if reply is None:
                 self.close_connection = True
                 return
-            body = json.dumps(said[1]).encode()
-            self.send_response(said[0])
+            body = json.dumps(reply[1]).encode()
+            self.send_response(reply[0])
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

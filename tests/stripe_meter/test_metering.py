@@ -1,4 +1,4 @@
-"""Stripe is told exactly what the ledger has: once, whatever gets lost on the way."""
+"""Stripe gets exactly the usage the ledger has: once, even if calls or answers are lost."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -22,8 +22,8 @@ from tests.billing.bookkeeping import Books
 from tests.stripe_meter.conftest import HOUR, START, Stripe, subscribed, tokens
 
 
-def states(one: Subscription) -> list[str]:
-    return list(one.events.order_by("pk").values_list("state", flat=True))
+def states(subscription: Subscription) -> list[str]:
+    return list(subscription.events.order_by("pk").values_list("state", flat=True))
 
 
 def ledger_micro(books: Books) -> Decimal:
@@ -31,45 +31,45 @@ def ledger_micro(books: Books) -> Decimal:
     return sum((row.cost_usd or Decimal(0) for row in rows), Decimal(0)) * 1_000_000
 
 
-def told(one: Subscription, now: Any) -> int:
+def metered(subscription: Subscription, now: Any) -> int:
     meter(now)
     return send(now)
 
 
-class TestWhatIsTold:
+class TestWhatIsSent:
     def test_what_was_used_since_the_subscription_began(self, books: Books, stripe: Stripe) -> None:
         books.settled(START - HOUR, ("m", tokens(5_000_000)))
-        one = subscribed(books)
+        subscription = subscribed(books)
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
-        assert told(one, START + 2 * HOUR) == 1
+        assert metered(subscription, START + 2 * HOUR) == 1
         (event,) = stripe.events.values()
         assert event == {
             "value": "1000700",
-            "customer": one.customer.customer_id,
+            "customer": subscription.customer.customer_id,
             "name": "usage",
             "at": int((START + 2 * HOUR).timestamp()),
         }
 
     def test_nothing_twice(self, books: Books, stripe: Stripe) -> None:
-        one = subscribed(books)
+        subscription = subscribed(books)
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
-        assert [told(one, START + 2 * HOUR), told(one, START + 3 * HOUR)] == [1, 0]
+        assert [metered(subscription, START + 2 * HOUR), metered(subscription, START + 3 * HOUR)] == [1, 0]
 
     def test_what_is_less_than_a_millionth_waits_until_it_is_one(self, books: Books, stripe: Stripe) -> None:
-        one = subscribed(books)
+        subscription = subscribed(books)
         for n in range(1, 5):
             books.settled(START + n * HOUR, ("m", tokens(333)))  # 333.2331 millionths
-            told(one, START + n * HOUR + HOUR / 2)
+            metered(subscription, START + n * HOUR + HOUR / 2)
         assert [int(event["value"]) for event in stripe.events.values()] == [333, 333, 333, 333]
         books.settled(START + 5 * HOUR, ("m", tokens(333)))
-        told(one, START + 6 * HOUR)
+        metered(subscription, START + 6 * HOUR)
         assert stripe.total == 1666 == int(ledger_micro(books))
 
     def test_after_its_end_nothing_more(self, books: Books, stripe: Stripe) -> None:
-        one = subscribed(books, until=START + 2 * HOUR, status="canceled")
+        subscription = subscribed(books, until=START + 2 * HOUR, status="canceled")
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
         books.settled(START + 3 * HOUR, ("m", tokens(1_000_000)))
-        told(one, START + 4 * HOUR)
+        metered(subscription, START + 4 * HOUR)
         (event,) = stripe.events.values()
         assert event["value"] == "1000700"
         assert event["at"] == int((START + 2 * HOUR).timestamp()) - 1
@@ -77,9 +77,9 @@ class TestWhatIsTold:
     def test_a_ledger_that_became_less_is_set_off_against_what_is_used_next(
         self, books: Books, stripe: Stripe
     ) -> None:
-        one = subscribed(books)
+        subscription = subscribed(books)
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
-        told(one, START + 2 * HOUR)
+        metered(subscription, START + 2 * HOUR)
         add_prices(
             [
                 ListedPrice(
@@ -92,87 +92,89 @@ class TestWhatIsTold:
             ]
         )
         reprice("m", START, START + 2 * HOUR, reason="typo", by="me", now=START + 3 * HOUR)
-        assert due_nano(one, START + 3 * HOUR) == -500_700_000
+        assert due_nano(subscription, START + 3 * HOUR) == -500_700_000
         books.settled(START + 3 * HOUR, ("m", tokens(1_000_000)))
-        assert told(one, START + 4 * HOUR) == 0
+        assert metered(subscription, START + 4 * HOUR) == 0
         books.settled(START + 4 * HOUR, ("m", tokens(1_000_000)))
-        told(one, START + 5 * HOUR)
+        metered(subscription, START + 5 * HOUR)
         assert stripe.total == ledger_micro(books) == 1_500_000
 
     def test_what_is_older_than_stripe_bills_goes_to_an_operator(self, books: Books, stripe: Stripe) -> None:
-        one = subscribed(books, until=START + 2 * HOUR, status="canceled")
+        subscription = subscribed(books, until=START + 2 * HOUR, status="canceled")
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
-        told(one, START + 2 * HOUR + OLDEST + HOUR)
-        assert (states(one), stripe.events) == (["failed"], {})
+        metered(subscription, START + 2 * HOUR + OLDEST + HOUR)
+        assert (states(subscription), stripe.events) == (["failed"], {})
         assert Alert.objects.get(kind="stripe.event_failed", resolved_at=None).severity == "critical"
 
 
 class TestWhenStripeFails:
     @pytest.fixture
-    def one(self, books: Books, stripe: Stripe) -> Subscription:
-        one = subscribed(books)
+    def subscription(self, books: Books, stripe: Stripe) -> Subscription:
+        subscription = subscribed(books)
         books.settled(START + HOUR, ("m", tokens(1_000_000)))
-        return one
+        return subscription
 
     @pytest.mark.parametrize("fault", [500, 503, "silent", "lost"])
     def test_what_may_not_have_arrived_is_sent_again_under_its_name(
-        self, one: Subscription, stripe: Stripe, fault: int | str
+        self, subscription: Subscription, stripe: Stripe, fault: int | str
     ) -> None:
         stripe.then = [fault]
-        told(one, START + 2 * HOUR)
-        assert states(one) == ["unknown"]
-        assert told(one, START + 3 * HOUR) == 1
-        assert (states(one), stripe.total) == (["sent"], 1_000_700)
+        metered(subscription, START + 2 * HOUR)
+        assert states(subscription) == ["unknown"]
+        assert metered(subscription, START + 3 * HOUR) == 1
+        assert (states(subscription), stripe.total) == (["sent"], 1_000_700)
         first, second = [form["identifier"] for path, form in stripe.calls if "meter" in path]
         assert first == second
 
-    def test_after_a_day_an_operator_decides(self, one: Subscription, stripe: Stripe) -> None:
+    def test_after_a_day_an_operator_decides(self, subscription: Subscription, stripe: Stripe) -> None:
         stripe.then = ["lost"]
-        told(one, START + 2 * HOUR)
-        assert told(one, START + 2 * HOUR + REPEATABLE) == 0
+        metered(subscription, START + 2 * HOUR)
+        assert metered(subscription, START + 2 * HOUR + REPEATABLE) == 0
         assert len(stripe.calls) == 1
-        event = one.events.get()
+        event = subscription.events.get()
         assert event.identifier in Alert.objects.get(kind="stripe.event_unknown", resolved_at=None).message
         call_command("stripe_events", "sent", event.identifier)
-        assert states(one) == ["sent"]
+        assert states(subscription) == ["sent"]
         assert not Alert.objects.filter(kind="stripe.event_unknown", resolved_at=None).exists()
 
     @pytest.mark.parametrize("status", [401, 403, 429])
-    def test_a_door_that_is_shut_loses_nothing(self, one: Subscription, stripe: Stripe, status: int) -> None:
+    def test_a_door_that_is_shut_loses_nothing(
+        self, subscription: Subscription, stripe: Stripe, status: int
+    ) -> None:
         stripe.then = [status]
-        told(one, START + 2 * HOUR)
-        assert states(one) == ["pending"]
+        metered(subscription, START + 2 * HOUR)
+        assert states(subscription) == ["pending"]
         assert Alert.objects.filter(kind="stripe.refused", resolved_at=None).count() == 1
-        assert told(one, START + 3 * HOUR) == 1
+        assert metered(subscription, START + 3 * HOUR) == 1
         assert not Alert.objects.filter(kind="stripe.refused", resolved_at=None).exists()
 
-    def test_what_is_refused_is_kept_and_told(
-        self, one: Subscription, stripe: Stripe, capsys: pytest.CaptureFixture[str]
+    def test_a_refused_event_is_stored_and_listed(
+        self, subscription: Subscription, stripe: Stripe, capsys: pytest.CaptureFixture[str]
     ) -> None:
         stripe.then = [400]
-        told(one, START + 2 * HOUR)
-        assert states(one) == ["failed"]
+        metered(subscription, START + 2 * HOUR)
+        assert states(subscription) == ["failed"]
         call_command("stripe_events")
         identifier = capsys.readouterr().out.split()[0]
         call_command("stripe_events", "again", identifier)
-        assert told(one, START + 3 * HOUR) == 1
-        with pytest.raises(CommandError, match="no such event"):
+        assert metered(subscription, START + 3 * HOUR) == 1
+        with pytest.raises(CommandError, match="No open event"):
             call_command("stripe_events", "again", identifier)
 
     def test_a_process_that_dies_while_sending_leaves_it_to_the_next(
-        self, one: Subscription, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+        self, subscription: Subscription, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def dies(*_: Any) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr("billing.stripe_meter.metering._left", dies)
+            patched.setattr("billing.stripe_meter.metering._set_state", dies)
             with pytest.raises(KeyboardInterrupt):
-                told(one, START + 2 * HOUR)
-        assert states(one) == ["sending"]
-        assert told(one, START + 2 * HOUR + SENDING_AT_MOST / 2) == 0
-        assert told(one, START + 2 * HOUR + 2 * SENDING_AT_MOST) == 1
-        assert (states(one), stripe.total) == (["sent"], 1_000_700)
+                metered(subscription, START + 2 * HOUR)
+        assert states(subscription) == ["sending"]
+        assert metered(subscription, START + 2 * HOUR + SENDING_AT_MOST / 2) == 0
+        assert metered(subscription, START + 2 * HOUR + 2 * SENDING_AT_MOST) == 1
+        assert (states(subscription), stripe.total) == (["sent"], 1_000_700)
 
 
 FAULTS: list[int | str] = [200, 200, 200, 500, "silent", "lost", 429]
@@ -189,7 +191,7 @@ def test_what_stripe_has_is_what_the_ledger_has(
     books: Books, stripe: Stripe, steps: list[tuple[str, int, int | str]]
 ) -> None:
     fresh, now = Books(), START
-    one = subscribed(fresh)
+    subscription = subscribed(fresh)
     stripe.events.clear()
     for what, number, fault in steps:
         now += timedelta(minutes=20)
@@ -197,22 +199,26 @@ def test_what_stripe_has_is_what_the_ledger_has(
             fresh.settled(now, ("m", tokens(number)))
         else:
             stripe.then = [] if fault == 200 else [fault]
-            told(one, now)
+            metered(subscription, now)
         mine = sum(
-            int(e["value"]) for e in stripe.events.values() if e["customer"] == one.customer.customer_id
+            int(e["value"])
+            for e in stripe.events.values()
+            if e["customer"] == subscription.customer.customer_id
         )
         assert mine <= ledger_micro(fresh)
     stripe.then = []
     for _ in range(2):
         now += HOUR
-        told(one, now)
-    mine = sum(int(e["value"]) for e in stripe.events.values() if e["customer"] == one.customer.customer_id)
+        metered(subscription, now)
+    mine = sum(
+        int(e["value"]) for e in stripe.events.values() if e["customer"] == subscription.customer.customer_id
+    )
     assert 0 <= ledger_micro(fresh) - mine < 1
     assert audit(now, None, fresh.account.pk).violations == 0
-    Subscription.objects.filter(pk=one.pk).update(
+    Subscription.objects.filter(pk=subscription.pk).update(
         until=START
     )  # so that the next example meters its own alone
-    MeterEvent.objects.filter(subscription=one).delete()
+    MeterEvent.objects.filter(subscription=subscription).delete()
 
 
 class TestSettings:
