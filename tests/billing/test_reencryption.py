@@ -110,7 +110,7 @@ def test_twice_is_as_once(stored_secrets: Account) -> None:
     assert AuditEntry.objects.filter(action="secrets.resealed").count() == 1
 
 
-def test_unreadable_stored_secretsare_reported_and_left(stored_secrets: Account, settings: Any) -> None:
+def test_unreadable_secrets_are_reported_and_left(stored_secrets: Account, settings: Any) -> None:
     lost = AlertChannel.objects.filter(kind="webhook").order_by("pk")[0]
     settings.SECRET_KEY = "lost" * 15
     lost.secret = encrypt("whsec_lost")

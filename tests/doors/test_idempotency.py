@@ -369,7 +369,7 @@ def test_without_a_database_no_provider_is_called(
         raise OperationalError("the database is away")
 
     monkeypatch.setattr(settings, "DATABASE_PATIENCE_S", 0.1)
-    monkeypatch.setattr(idempotency, "claim", away)
+    monkeypatch.setattr(idempotency, "acquire", away)
     refused = call.ask()
     assert (refused.status_code, call.door.code(refused)) == (503, "service_unavailable")
     assert int(refused.headers["retry-after"]) > 0
