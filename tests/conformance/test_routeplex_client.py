@@ -63,7 +63,7 @@ def test_a_retired_model_is_answered_by_its_successor_and_says_so(client: RouteP
     answer = client.chat(QUESTION, model="gpt-4.1-nano")
     assert answer.output == ANSWER
     assert answer.model_used != "gpt-4.1-nano"
-    assert any("gpt-4.1-nano is retired" in note for note in answer.raw["data"]["routing"]["notes"])
+    assert any("gpt-4.1-nano was retired" in note for note in answer.raw["data"]["routing"]["notes"])
 
 
 def test_test_mode_stays_with_default_models(client: RoutePlex) -> None:
