@@ -1,4 +1,4 @@
-"""Errors of the Messages API."""
+"""Classifies errors of the Messages API. `FailureKind` says which kinds are retried or sent to the next arm."""
 
 from typing import Any
 
