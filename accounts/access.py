@@ -46,7 +46,7 @@ def choose_account(request: HttpRequest, account_id: int) -> None:
 
 
 def may_change(request: HttpRequest) -> bool:
-    """Whether the person may change the account, not only view it."""
+    """Return True if the person may change the account and not only view it."""
     return _membership(request).role in _MAY_CHANGE
 
 

@@ -23,7 +23,7 @@ def new_secret() -> str:
 
 
 def well_formed(secret: str) -> bool:
-    """Whether length, prefix, alphabet and checksum are valid."""
+    """Return True if length, prefix, alphabet and checksum are valid."""
     if len(secret) != SECRET_LENGTH or not secret.startswith(PREFIX) or not secret.isascii():
         return False
     body, checksum = secret[:-_CHECK_LENGTH], secret[-_CHECK_LENGTH:]

@@ -75,7 +75,7 @@ def invitation_of(secret: str, now: datetime) -> Invitation | None:
 
 
 def pending_for(email: str, pk: int, now: datetime) -> bool:
-    """Whether this invitation, to this address, can still be accepted."""
+    """Return True if this invitation to this address can still be accepted."""
     return Invitation.objects.filter(pk=pk, email__iexact=email, ended_at=None, expires_at__gt=now).exists()
 
 

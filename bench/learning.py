@@ -19,7 +19,7 @@ from bench.routing.tables import EVALUATE_ONLY, Table, read
 from bench.routing.workloads import Judged, category_scores, described, judged, pool
 from routing.decide.decision import load
 from routing.decide.prediction import artefact, features, skills
-from routing.decide.preferences import EXPLORE_MARGIN, EXPLORE_SHARE
+from routing.decide.strategy_weights import EXPLORE_MARGIN, EXPLORE_SHARE
 from routing.learning.posteriors import BOUND, Sign, posteriors, shifts
 
 Matrix = npt.NDArray[np.float64]

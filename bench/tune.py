@@ -1,7 +1,7 @@
 """The trade of `auto` at each value of a right answer: `python -m bench.tune --data DIR` prints the table.
 
 Predicted success and cost on the published catalog, over everyday prompts and a sample of the benchmark
-prompts, beside the best fixed model. `routing/decide/preferences.py` takes its AUTO_VALUE from here.
+prompts, beside the best fixed model. `routing/decide/strategy_weights.py` takes its AUTO_VALUE from here.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from bench.fit_decide import SHIPPABLE, everyday_prompts
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
-from routing.decide import preferences, strategies
+from routing.decide import strategies, strategy_weights
 from routing.decide.decision import DecisionInput, load
 from routing.decide.scores import Scores, score
 from routing.language.chat import ChatRequest, Message, Role, Strategy, Text
@@ -52,11 +52,11 @@ def main() -> None:
     _print("best fixed", best, success, usd, np.full(len(all_scores), np.nan))
     for strategy in Strategy:
         _print(strategy.value, best, *_chosen(all_scores, strategy))
-    chosen = preferences.AUTO_VALUE
+    chosen = strategy_weights.AUTO_VALUE
     for value in VALUES:
-        preferences.AUTO_VALUE = float(value)
+        strategy_weights.AUTO_VALUE = float(value)
         _print(f"auto, value {value}", best, *_chosen(all_scores, Strategy.AUTO))
-    preferences.AUTO_VALUE = chosen
+    strategy_weights.AUTO_VALUE = chosen
 
 
 def prompts(folder: Path) -> list[str]:

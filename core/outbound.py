@@ -126,7 +126,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def _is_listed(host: str, port: int) -> bool:
-    """Whether OUTBOUND_ALLOWED_HOSTS lists this host, with this port or without one."""
+    """Return True if OUTBOUND_ALLOWED_HOSTS lists this host, with this port or without one."""
     names = {name.strip().lower() for name in settings.OUTBOUND_ALLOWED_HOSTS}
     shown = f"[{host}]" if ":" in host else host
     return bool(names & {host.lower(), shown.lower(), f"{shown}:{port}".lower()})

@@ -30,7 +30,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in t
 
 
 def is_public(text: str) -> bool:
-    """Whether this IPv4 or IPv6 address may belong to a public host."""
+    """Return True if this IPv4 or IPv6 address may belong to a public host."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

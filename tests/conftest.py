@@ -100,7 +100,7 @@ def simulator(_simulator_process: Simulator) -> Iterator[Simulator]:
 def _patient_redis() -> Iterator[None]:
     """Give Redis calls more time than in production, so that a busy machine causes no apparent outage."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("billing.ledger.redis_rates._TIMEOUT_S", 3.0)
+        patched.setattr("billing.ledger.redis_rate_limits._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.conversations._TIMEOUT_S", 3.0)
         yield

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
@@ -92,7 +93,8 @@ def _raise(account: Account, name: str, status: LimitStatus, threshold: int) -> 
     period = "today" if status.period == Window.Period.DAY else "this month"
     unit = "USD" if status.unit == "usd" else "tokens"
     spent, limit = map("{:,}".format if status.unit == "tokens" else _plain, (status.spent, status.limit))
-    until = f"{status.ends_at:%Y-%m-%d %H:%M} UTC"
+    resets_at = status.ends_at.astimezone(ZoneInfo(account.time_zone))
+    until = f"{resets_at:%Y-%m-%d %H:%M} ({account.time_zone})"
     consequence = (
         f"Requests are refused until the limit resets at {until}, or is raised."
         if threshold == 100

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, Sum
@@ -228,19 +229,20 @@ def _encrypted(account_id: int, outcome: Outcome) -> bytes | None:
     return encrypted if _quota.takes(account_id, len(encrypted)) else None
 
 
+_ACCOUNTS_KNOWN = 10_000
+
+
 class _Quota:
     """Roughly how many bytes each account has stored, as far as this process knows."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[float, int]] = {}
+        self._known: LRUCache[int, tuple[float, int]] = LRUCache(_ACCOUNTS_KNOWN)
 
     def takes(self, account_id: int, size: int) -> bool:
         until, stored = self._known.get(account_id, (0.0, 0))
         if until < time.monotonic():
             total = IdempotentOutcome.objects.filter(account_id=account_id).aggregate(n=Sum(Length("body")))
             until, stored = time.monotonic() + _SIZE_KNOWN_S, total["n"] or 0
-            if len(self._known) >= 10_000:
-                self._known.clear()
         if stored + size > MOST_BYTES_OF_ACCOUNT:
             return False
         self._known[account_id] = until, stored + size

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from billing.ledger import rates, windows
+from billing.ledger import rate_limits, windows
 from billing.ledger.holds import Cap, Exhausted, Hold, HoldRequest, take
-from billing.ledger.rates import RateRule
+from billing.ledger.rate_limits import RateRule
 from billing.ledger.windows import Change, LockedWindows, Payer
 from billing.ledger.writer import GroupWriter, Write
 from billing.models import Attempt, Request
@@ -175,7 +175,7 @@ def apply(writes: Sequence[Write], again: bool) -> list[Any]:
     results: dict[Write, Any] = {}
     known = _already_open(opens) if again else {}
     opened = []
-    arrivals = rates.Arrivals()
+    arrivals = rate_limits.Arrivals()
     for write in opens:
         if write.row.pk in known:
             results[write] = known[write.row.pk]
@@ -197,12 +197,12 @@ def _already_open(opens: Sequence[_Open]) -> dict[str, Hold]:
     return {pk: Hold(usd, tokens) for pk, usd, tokens in rows.values_list("pk", "held_usd", "held_tokens")}
 
 
-def _hold(write: _Open, locked: LockedWindows, arrivals: rates.Arrivals) -> Hold | Exception:
+def _hold(write: _Open, locked: LockedWindows, arrivals: rate_limits.Arrivals) -> Hold | Exception:
     terms, row = write.terms, write.row
     try:
         arrivals.check(terms.rates, row.created_at)
         hold = take(locked, terms.payer, row.created_at, terms.caps, terms.hold_request)
-    except (Exhausted, rates.RateLimited) as refusal:
+    except (Exhausted, rate_limits.RateLimited) as refusal:
         return refusal
     arrivals.add(terms.payer)
     return hold

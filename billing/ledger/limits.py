@@ -1,8 +1,8 @@
 """Admission: whether a caller may send one more request now, and how much it may cost.
 
-Rates are counted by billing/ledger/rates.py. Money is decided when the request is opened, by the ledger's
-locked windows. The amounts read here are up to a second old: they refuse a spent budget early, and tell
-routing what is left, so that it prefers candidates that fit over refusing the caller.
+Rates are counted by rate_limits.py. Money is decided when the request is opened, by the ledger's locked
+windows. The amounts read here are up to a second old: they refuse a spent budget early, and tell routing what
+is left, so that it prefers candidates that fit over refusing the caller.
 """
 
 import time
@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from cachetools import LRUCache
 from django.db.models import Q
 
 from accounts.caller import Caller
 from billing.ledger.holds import Cap, Exhausted, caps_of
-from billing.ledger.rates import (
+from billing.ledger.rate_limits import (
     RateLimited,
     RateRule,
     Rates,
@@ -114,7 +115,7 @@ class Limiter:
 
     def __init__(self, rates: Rates, longest_request: timedelta) -> None:
         self._rates, self._longest = rates, longest_request
-        self._cached: dict[tuple[int, int], tuple[float, _Windows]] = {}
+        self._cached: LRUCache[tuple[int, int], tuple[float, _Windows]] = LRUCache(_WINDOWS_CACHED)
 
     async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
         """Admit the request, or raise a 429 with `Retry-After`."""
@@ -171,8 +172,6 @@ class Limiter:
         key = caller.account_id, caller.key_id
         seen_at, windows = self._cached.get(key, (0.0, {}))
         if time.monotonic() > seen_at + _WINDOWS_S:
-            if len(self._cached) >= _WINDOWS_CACHED:
-                self._cached.clear()
             began = time.monotonic()
             windows = await from_database(_current_windows, caller, now)
             self._cached[key] = began, windows

@@ -19,7 +19,7 @@ from billing.alerts.channels import default_channel
 from billing.alerts.delivery import PAUSES
 from billing.alerts.limit_status import LimitStatus, limit_statuses
 from billing.alerts.models import Alert, AlertChannel, Delivery
-from billing.ledger.rates import RateRule, figures_of
+from billing.ledger.rate_limits import RateRule, figures_of
 from billing.models import Request
 
 _KEYS_SHOWN = 50

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide import preferences, trace_builder
+from routing.decide import strategy_weights, trace_builder
 from routing.decide.arm_table import nearest_effort
 from routing.decide.chain import fallback_chain
 from routing.decide.filters import Reason, Removal
@@ -117,18 +117,15 @@ def _explore(choice: Choice, draw: float) -> Choice:
     near = near_ties(choice.ranking, value_usd(choice.candidates))
     if not near:
         return choice
-    if draw < 1 - preferences.EXPLORE_SHARE:
-        return msgspec.structs.replace(choice, probability=1 - preferences.EXPLORE_SHARE)
-    place = near[
-        min(
-            int((draw - 1 + preferences.EXPLORE_SHARE) / preferences.EXPLORE_SHARE * len(near)), len(near) - 1
-        )
-    ]
+    if draw < 1 - strategy_weights.EXPLORE_SHARE:
+        return msgspec.structs.replace(choice, probability=1 - strategy_weights.EXPLORE_SHARE)
+    share = strategy_weights.EXPLORE_SHARE
+    place = near[min(int((draw - 1 + share) / share * len(near)), len(near) - 1)]
     row = choice.rows[place]
     return msgspec.structs.replace(
         choice,
         order=[row, *(other for other in choice.order if other != row)],
-        probability=preferences.EXPLORE_SHARE / len(near),
+        probability=strategy_weights.EXPLORE_SHARE / len(near),
         explored=True,
     )
 

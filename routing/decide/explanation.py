@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from routing.decide import preferences
+from routing.decide import strategy_weights
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.decide.strategies import Candidates, Ranking, winners
 from routing.decide.trace import Candidate
@@ -125,7 +125,7 @@ def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, strea
     if not other.competent:
         return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
     match strategy:
-        case Strategy.QUALITY if chosen.believed - other.believed <= preferences.QUALITY_TIE:
+        case Strategy.QUALITY if chosen.believed - other.believed <= strategy_weights.QUALITY_TIE:
             return f"{would} if it cost less than {usd(chosen.cost_usd)}: it is within half a point."
         case Strategy.QUALITY:
             gap = (chosen.believed - other.believed) * 100

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from routing.decide import preferences
+from routing.decide import strategy_weights
 from routing.language.chat import Strategy
 
 Row = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def near_ties(ranking: Ranking, value: float) -> list[int]:
     """
     best = int(ranking.order[0])
     close = ranking.competent & (
-        ranking.utility >= ranking.utility[best] - preferences.EXPLORE_MARGIN * value
+        ranking.utility >= ranking.utility[best] - strategy_weights.EXPLORE_MARGIN * value
     )
     return [int(i) for i in np.flatnonzero(close) if int(i) != best]
 
@@ -82,17 +82,17 @@ def value_usd(candidates: Candidates) -> float:
     prompt and the cheapest for every long one.
     """
     priced = np.sort(candidates.cost_usd[~np.isnan(candidates.cost_usd)])
-    return preferences.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
+    return strategy_weights.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
 
 
 def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
     # The floor is relative to the best healthy candidate: the same share then fits easy prompts, where all
     # succeed, and hard ones, where none does. When no candidate is healthy, health does not matter.
-    healthy = candidates.p_up >= preferences.HEALTHY
+    healthy = candidates.p_up >= strategy_weights.HEALTHY
     if not healthy.any():
         healthy = np.ones_like(healthy)
     good: npt.NDArray[np.bool_] = (
-        candidates.believed >= preferences.COMPETENCE_FLOOR * candidates.believed[healthy].max()
+        candidates.believed >= strategy_weights.COMPETENCE_FLOOR * candidates.believed[healthy].max()
     )
     return good & healthy
 
@@ -111,7 +111,7 @@ def _parts(
         case Strategy.BALANCED:
             return _balanced(candidates, competent)
         case Strategy.AUTO:
-            late = preferences.AUTO_PER_SECOND * candidates.latency_ms / 1000
+            late = strategy_weights.AUTO_PER_SECOND * candidates.latency_ms / 1000
             return value_usd(candidates) * (candidates.believed * candidates.p_up - late), _cost_or_inf(
                 candidates
             )
@@ -124,7 +124,7 @@ def _cost_or_inf(candidates: Candidates) -> Row:
 def _quality(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
     """P(success); candidates within QUALITY_TIE of the best get its value, and cost decides among them."""
     best = candidates.believed[competent].max()
-    return np.where(candidates.believed >= best - preferences.QUALITY_TIE, best, candidates.believed)
+    return np.where(candidates.believed >= best - strategy_weights.QUALITY_TIE, best, candidates.believed)
 
 
 def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
@@ -133,8 +133,8 @@ def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple
     speed = _scaled(np.log(np.maximum(candidates.latency_ms, 1)), competent)
     cost = _scaled(np.log(np.maximum(_cost_or_inf(candidates), 1e-12)), competent)
     return (
-        preferences.BALANCED_QUALITY * quality - preferences.BALANCED_SPEED * speed,
-        preferences.BALANCED_COST * cost,
+        strategy_weights.BALANCED_QUALITY * quality - strategy_weights.BALANCED_SPEED * speed,
+        strategy_weights.BALANCED_COST * cost,
     )
 
 

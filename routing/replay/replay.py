@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from routing.decide import preferences
+from routing.decide import strategy_weights
 from routing.decide.chain import fallback_chain
 from routing.decide.strategies import Candidates, Ranking, near_ties, rank, value_usd
 from routing.decide.trace import Candidate, Trace
@@ -86,9 +86,9 @@ def _chance(trace: Trace, entries: list[Candidate], candidates: Candidates, rank
         if trace.explored and trace.chain[0] not in near:
             return [f"{trace.chain[0]} was tried by chance, but is no near tie"]
         if trace.explored:
-            probability = preferences.EXPLORE_SHARE / len(near)
+            probability = strategy_weights.EXPLORE_SHARE / len(near)
         else:
-            probability = 1 - preferences.EXPLORE_SHARE if near else 1.0
+            probability = 1 - strategy_weights.EXPLORE_SHARE if near else 1.0
     if probability == trace.selection_probability:
         return []
     return [f"the probability of the choice is {probability}, stored is {trace.selection_probability}"]

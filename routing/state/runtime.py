@@ -13,8 +13,8 @@ from accounts import caller_lookup as callers
 from billing.ledger.ledger import Ledger, apply
 from billing.ledger.limits import Limiter
 from billing.ledger.processes import Heartbeat
-from billing.ledger.rates import DatabaseRates, MemoryRates, Rates
-from billing.ledger.redis_rates import RedisRates
+from billing.ledger.rate_limits import DatabaseRates, MemoryRates, Rates
+from billing.ledger.redis_rate_limits import RedisRates
 from billing.ledger.writer import GroupWriter
 from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog

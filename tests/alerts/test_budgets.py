@@ -1,5 +1,6 @@
 """Budget alerts: at 50, 80 and 100 % of every limit, once a threshold, window and limit."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -105,6 +106,14 @@ def test_windows_of_a_former_time_zone_raise_no_alert(account: Account, spend: S
     spend(account, usd=9)
     Account.objects.filter(pk=account.pk).update(time_zone="Asia/Tokyo")
     assert raised_kinds() == []
+
+
+def test_the_reset_time_is_in_the_accounts_time_zone(spend: Spend) -> None:
+    account = make_account("kiwis", daily_usd=Decimal(10), time_zone="Pacific/Auckland")
+    spend(account, usd=10)
+    raise_due(datetime.now(UTC))
+    alert = Alert.objects.get(kind="budget.day.100")
+    assert re.search(r"resets at \d{4}-\d\d-\d\d 00:00 \(Pacific/Auckland\)", alert.message)
 
 
 def test_a_limit_of_nothing_and_no_limit_are_quiet(spend: Spend) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounts.caller import Caller, Limits
 from billing.ledger.ledger import Ledger, OpenTerms, Settlement
 from billing.ledger.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
-from billing.ledger.rates import MemoryRates
+from billing.ledger.rate_limits import MemoryRates
 from billing.ledger.windows import spans
 from billing.models import Request
 from billing.usage import Usage

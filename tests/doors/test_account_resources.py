@@ -248,7 +248,7 @@ def test_learning_adds_feedback_up_and_forgets(http: httpx.Client, ledger: Calla
         {"model": "model-a", "query_type": "code", "count": 2, "mean_score": 0.75},
         {"model": "model-b", "query_type": "math", "count": 1, "mean_score": 0.0},
     ]
-    assert learnt["learnt"] == []  # nobody predicted these models
+    assert learnt["learnt"] == []  # there is no prediction for these models
     assert learnt["influence"]["applied"] is False
     assert "feedback" in learnt["influence"]["message"].lower()
     assert _ok(http.delete("/api/v1/insights/learning")) == {"forgotten": 3}

@@ -1,4 +1,4 @@
-"""Classifies errors of the Messages API. `FailureKind` says which kinds are retried or sent to the next arm."""
+"""Classifies errors of the Messages API; `FailureKind` says which of them are retried on the next arm."""
 
 from typing import Any
 

@@ -1,9 +1,10 @@
 """Prompt caching as providers do it: a prefix seen by the same model within five minutes is cheaper."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
+
+from cachetools import TTLCache
 
 _TTL_S = 300.0
 _BLOCK = 512  # characters a link of the hash chain covers
@@ -14,27 +15,20 @@ class PromptCache:
     """Remembers prompt prefixes by a chain of hashes over blocks of 512 characters."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._expiries: OrderedDict[bytes, float] = OrderedDict()
+        self._links_cached: TTLCache[bytes, bool] = TTLCache(_MOST_ENTRIES, _TTL_S, timer=clock)
 
     def matched(self, owner: str, text: str) -> int:
         """Characters at the start of `text` that `owner` (a model, perhaps with a key) has seen."""
-        now = self._clock()
         length = 0
         for end, link in self._links(owner, text):
-            expires = self._expiries.get(link)
-            if expires is None or expires < now:
+            if link not in self._links_cached:
                 break
             length = end
         return length
 
     def remember(self, owner: str, text: str) -> None:
-        expires = self._clock() + _TTL_S
         for _, link in self._links(owner, text):
-            self._expiries[link] = expires
-            self._expiries.move_to_end(link)
-        while len(self._expiries) > _MOST_ENTRIES:
-            self._expiries.popitem(last=False)
+            self._links_cached[link] = True
 
     def _links(self, owner: str, text: str) -> list[tuple[int, bytes]]:
         """Ends and hashes of whole blocks; a last short block counts when the text ends there."""

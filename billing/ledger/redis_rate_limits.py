@@ -9,7 +9,7 @@ leases.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from billing.ledger.rates import Figures, RateRule, RatesUnavailable, Recent, from_ledger, refusal
+from billing.ledger.rate_limits import Figures, RateRule, RatesUnavailable, Recent, from_ledger, refusal
 from core.shared_redis import RedisAway, SharedRedis
 
 _TIMEOUT_S = 0.25

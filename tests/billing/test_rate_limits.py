@@ -10,8 +10,8 @@ import pytest
 from accounts.caller import Caller, Limits
 from billing.ledger.ledger import Ledger, OpenTerms, Settlement
 from billing.ledger.limits import Limiter, RateLimited
-from billing.ledger.rates import DatabaseRates, MemoryRates, Rates
-from billing.ledger.redis_rates import RedisRates
+from billing.ledger.rate_limits import DatabaseRates, MemoryRates, Rates
+from billing.ledger.redis_rate_limits import RedisRates
 from billing.models import Request
 from billing.usage import Usage
 from tests.billing.conftest import payer_of
