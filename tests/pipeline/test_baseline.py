@@ -1,4 +1,4 @@
-"""What the baseline would have cost: its own forecast tokens, scaled by the length of the answer."""
+"""The baseline's cost: its own forecast tokens, scaled by the length of the answer."""
 
 from math import exp
 from typing import Any
