@@ -46,7 +46,9 @@ class NameBook:
 
     def __init__(self, named: Iterable[Named], retired: Iterable[Retired], today: date) -> None:
         named = tuple(named)
-        self._retired = {entry.id: entry for entry in retired if entry.retired <= today}
+        announced = {entry.id: entry for entry in retired}
+        self._retired = {model: entry for model, entry in announced.items() if entry.retired <= today}
+        self._announced = announced
         self._providers = {entry.id: entry.provider for entry in self._retired.values()}
         self._providers |= {entry.id: entry.provider for entry in named}
         self._exact = {alias: entry.id for entry in named for alias in entry.rules.get("equals", ())}
@@ -66,6 +68,14 @@ class NameBook:
                 with self._lock:
                     self._cache[name] = known
         return known
+
+    def successor_of(self, model: str) -> str | None:
+        """Return the documented successor of a model that is retired, or will be."""
+        visited, successor = {model}, self._announced[model].successor if model in self._announced else None
+        while successor in self._retired and successor not in visited:
+            visited.add(successor)
+            successor = self._retired[successor].successor
+        return successor if successor in self._ids and successor != model else None
 
     def _resolve(self, name: str) -> Resolved:
         prefix = _PREFIX.match(name)
@@ -94,12 +104,9 @@ class NameBook:
         return best[1] if best[0] else None
 
     def _successor(self, retired: Retired) -> Resolved:
-        """Follow successors, which may be retired themselves, to a current model."""
-        visited, successor = {retired.id}, retired.successor
-        while successor in self._retired and successor not in visited:
-            visited.add(successor)
-            successor = self._retired[successor].successor
-        if successor is None or successor not in self._ids:
+        """A current model; successors may be retired themselves."""
+        successor = self.successor_of(retired.id)
+        if successor is None:
             return self._unknown(retired.id)
         note = f"{retired.id} was retired on {retired.retired:%Y-%m-%d}; its successor {successor} answers"
         return Resolved(successor, replaced_from=retired.id, note=note)

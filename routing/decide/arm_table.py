@@ -71,6 +71,7 @@ class ArmTable(msgspec.Struct, frozen=True):
     max_output: Row
     tier_over: float  # input tokens up to which `base_prices` hold for every model
     base_prices: Prices
+    shutdown: Row  # the day the model is retired, as a proleptic ordinal; infinite: not announced
     best_fixed: int | None  # row of the most able model with a price, at its default effort
 
     def prices(self, input_tokens: Row) -> Prices:
@@ -185,6 +186,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         max_output=limits[:, 2],
         tier_over=min((tier.over_input_tokens for model in tiers for tier in model[1:]), default=np.inf),
         base_prices=base_prices,
+        shutdown=np.array([np.inf if f.shutdown is None else f.shutdown.toordinal() for f in facts], float),
         best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
     )
 

@@ -30,7 +30,8 @@ def reason(
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
     if len(ranked) == 1:
         return f"{prompt}: {title(chosen)} is the only model that can answer it."
-    return f"{prompt}: {_because(strategy, ranked, stream=stream)}."
+    rivals = [entry for entry in ranked if chosen.retires or not entry.retires]
+    return f"{prompt}: {_because(strategy, rivals, stream=stream)}.{_retirement(ranked)}"
 
 
 def pinned_reason(chosen: Candidate) -> str:
@@ -72,7 +73,13 @@ def flip(
             if entries[other].model != entries[winner].model:
                 return f"{title(entries[other])} would have been chosen if cost weighed {_change(weight)}."
         return "No weight of cost between a tenth and ten times its present one would have changed the model."
-    runner = next(int(i) for i in ranking.order[1:] if entries[int(i)].model != entries[winner].model)
+    others_in_order = [int(i) for i in ranking.order if entries[int(i)].model != entries[winner].model]
+    runner = next((i for i in others_in_order if ranking.preferred[i]), others_in_order[0])
+    if entries[runner].retires and not entries[winner].retires:
+        would = (
+            f"{title(entries[runner])} would have been chosen if {title(entries[winner])} could not answer"
+        )
+        return f"{would}: it is retired on {entries[runner].retires}."
     return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
 
 
@@ -102,6 +109,26 @@ def _because(strategy: Strategy, ranked: list[Candidate], *, stream: bool) -> st
             return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
         case Strategy.AUTO:
             return _auto(ranked, chosen)
+
+
+def _retirement(ranked: list[Candidate]) -> str:
+    """A further sentence when the coming retirement of a model decided, or did not."""
+    chosen = ranked[0]
+    if chosen.retires:
+        return f" It is retired on {chosen.retires}, but no other model is good enough."
+    better = [
+        entry for entry in ranked if entry.retires and entry.competent and _place(entry) < _place(chosen)
+    ]
+    if not better:
+        return ""
+    best = min(better, key=_place)
+    return f" {title(best)} would have been preferred, but is retired on {best.retires}."
+
+
+def _place(entry: Candidate) -> tuple[float, float, float]:
+    """The place in the ranking of competent candidates, as `strategies.rank` sorts them; lower is better."""
+    utility = -np.inf if entry.utility is None else entry.utility
+    return -utility, np.inf if entry.cost_usd is None else entry.cost_usd, entry.latency_ms
 
 
 def _auto(ranked: list[Candidate], chosen: Candidate) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
-from routing.decide import explanation, filters, forecast
+from routing.decide import explanation, filters, forecast, strategy_weights
 from routing.decide.arm_table import ArmTable, arm_table_of
 from routing.decide.filters import Removal
 from routing.decide.inputs import DecisionInput
@@ -52,6 +52,7 @@ class Scores(msgspec.Struct, frozen=True):
     cost_usd: Row
     latency_ms: Row
     ttft_ms: Row
+    retiring: npt.NDArray[np.bool_]  # the model is retired within RETIRING_DAYS
     removed: list[Removal | None]
     notes: tuple[str, ...]
 
@@ -64,6 +65,7 @@ class Scores(msgspec.Struct, frozen=True):
             ttft_ms=self.ttft_ms[rows],
             p_up=self.arm_table.p_up[rows],
             scored=self.arm_table.scored[rows],
+            retiring=self.retiring[rows],
         )
 
 
@@ -110,6 +112,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         cost_usd=cost,
         latency_ms=np.round(forecast.latency_ms(arm_table, out), 1),
         ttft_ms=np.round(arm_table.ttft_ms, 1),
+        retiring=arm_table.shutdown <= decision_input.at.toordinal() + strategy_weights.RETIRING_DAYS,
         removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
         notes=(*decision_input.notes, *_notes(prompt, size, cached)),
     )

@@ -6,6 +6,8 @@
 - balanced: weighted mean of quality, cost and speed, scaled over the candidates.
 - auto: expected value of a right answer in USD, minus its cost and a charge for time.
 
+In every strategy a model that is retired soon ranks behind all competent ones that are not.
+
 All take the same arrays, so a stored trace can be ranked again, also under another strategy.
 """
 
@@ -29,6 +31,7 @@ class Candidates(msgspec.Struct, frozen=True):
     ttft_ms: Row
     p_up: Row
     scored: npt.NDArray[np.bool_]  # the model has published scores
+    retiring: npt.NDArray[np.bool_] | None = None  # the model is retired within RETIRING_DAYS; None: none is
 
     @property
     def believed(self) -> Row:
@@ -38,38 +41,46 @@ class Candidates(msgspec.Struct, frozen=True):
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """`order`: best first, then candidates under the competence floor. `utility`: in the strategy's unit."""
+    """`order`: the preferred, best first; then other competent ones; then those under the competence floor.
+
+    `utility`: in the strategy's unit.
+    """
 
     order: npt.NDArray[np.intp]
     utility: Row
     competent: npt.NDArray[np.bool_]
+    preferred: npt.NDArray[np.bool_]  # competent and not retired soon; all competent ones if none is left
 
 
 def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking:
-    """Rank by competence, then utility. Equal utilities go to the cheaper, then to the faster candidate."""
+    """Rank by competence, then retirement, then utility.
+
+    Equal utilities go to the cheaper, then to the faster candidate.
+    """
     competent = _competent(candidates)
-    worth, price = _parts(strategy, candidates, competent, stream=stream)
+    preferred = _preferred(candidates, competent)
+    worth, price = _parts(strategy, candidates, preferred, stream=stream)
     utility = worth - price
-    cost = _cost_or_inf(candidates)
-    order = np.lexsort((candidates.latency_ms, cost, -utility, ~competent))  # the last key sorts first
-    return Ranking(order=order, utility=utility, competent=competent)
+    keys = (candidates.latency_ms, _cost_or_inf(candidates), -utility, ~preferred, ~competent)
+    order = np.lexsort(keys)  # the last key sorts first
+    return Ranking(order=order, utility=utility, competent=competent, preferred=preferred)
 
 
 def winners(strategy: Strategy, candidates: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
     """Return the place of the winner for each of `cost_weights`, which multiply the weight of cost."""
-    competent = _competent(candidates)
-    worth, price = _parts(strategy, candidates, competent, stream=stream)
-    utility = np.where(competent, worth - cost_weights[:, None] * price, -np.inf)
+    preferred = _preferred(candidates, _competent(candidates))
+    worth, price = _parts(strategy, candidates, preferred, stream=stream)
+    utility = np.where(preferred, worth - cost_weights[:, None] * price, -np.inf)
     return [int(best) for best in utility.argmax(axis=1)]
 
 
 def near_ties(ranking: Ranking, value: float) -> list[int]:
-    """Return the competent candidates whose utility is within the exploration margin of the winner's.
+    """Return the preferred candidates whose utility is within the exploration margin of the winner's.
 
     `value`: V of `auto` in USD, see `value_usd`.
     """
     best = int(ranking.order[0])
-    close = ranking.competent & (
+    close = ranking.preferred & (
         ranking.utility >= ranking.utility[best] - strategy_weights.EXPLORE_MARGIN * value
     )
     return [int(i) for i in np.flatnonzero(close) if int(i) != best]
@@ -95,6 +106,13 @@ def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
         candidates.believed >= strategy_weights.COMPETENCE_FLOOR * candidates.believed[healthy].max()
     )
     return good & healthy
+
+
+def _preferred(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    if candidates.retiring is None:
+        return competent
+    staying: npt.NDArray[np.bool_] = competent & ~candidates.retiring
+    return staying if staying.any() else competent
 
 
 def _parts(

@@ -5,6 +5,7 @@
 # Without it `cost` and `speed` would choose models that nearly always fail. From `python -m bench.tune`.
 COMPETENCE_FLOOR = 0.70
 HEALTHY = 0.5  # P(up) below which a candidate is chosen only when no other is left: most attempts fail
+RETIRING_DAYS = 14  # a model that is retired within so many days ranks behind all competent ones that are not
 
 # auto maximises V·P(success)·P(up) − E[cost] − μ·E[latency], where V = AUTO_VALUE × the median candidate's
 # cost. 30 is the lowest value that keeps 95 % of the best fixed model's success on all prompts (97.8 %) and

@@ -29,6 +29,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     competent: bool = True  # False: under the competence floor, chosen only when no other is left
     learned: float = 0.0  # the shift of p_success from the account's own outcomes
     removed: Removal | None = None
+    retires: str | None = None  # the day (ISO) its model is retired, when that is within RETIRING_DAYS
 
     @property
     def believed(self) -> float:

@@ -100,6 +100,9 @@ def _entries(scores: Scores, choice: Choice) -> dict[int, Candidate]:
         scores.output.astype(int).tolist(), arm_table.scored.tolist(), strict=True,
     ))  # fmt: skip
     learned = scores.learned.tolist()
+    retires: dict[int, str] = {
+        row: str(arm_table.facts[row].shutdown) for row in np.flatnonzero(scores.retiring).tolist()
+    }
     entries: dict[int, Candidate] = {}
     for row, removal in enumerate(scores.removed):
         if row in compared:
@@ -109,11 +112,13 @@ def _entries(scores: Scores, choice: Choice) -> dict[int, Candidate]:
                 *compared[row],
                 learned[row],
                 removal,
+                retires.get(row),
             )
         elif removal is None or row in arm_table.shadowed:
             continue
         else:
-            known = (*arm_table.labels[row], *columns[row], None, True, learned[row], removal)
+            unranked = (None, True, learned[row], removal, retires.get(row))
+            known = (*arm_table.labels[row], *columns[row], *unranked)
         entries[row] = Candidate(*known)
     return entries
 

@@ -107,4 +107,5 @@ def _columns(entries: Sequence[Candidate]) -> Candidates:
     rows = [(e.p_success, e.low, e.cost_usd, e.latency_ms, e.ttft_ms, e.p_up) for e in entries]
     p_success, low, cost_usd, latency_ms, ttft_ms, p_up = np.array(rows, float).reshape(-1, 6).T
     scored = np.array([entry.scored for entry in entries], bool)
-    return Candidates(p_success, low, cost_usd, latency_ms, ttft_ms, p_up, scored)
+    retiring = np.array([entry.retires is not None for entry in entries], bool)
+    return Candidates(p_success, low, cost_usd, latency_ms, ttft_ms, p_up, scored, retiring=retiring)

@@ -1,5 +1,7 @@
 """Decide: the chain of arms for an admitted request within a budget, and refusals in the caller's terms."""
 
+from datetime import timedelta
+
 import msgspec
 
 from core.errors import ApiError
@@ -7,6 +9,7 @@ from routing.catalog.snapshot import Snapshot
 from routing.decide.decision import Decision, DecisionInput, NoCandidate
 from routing.decide.decision import decide as best_chain
 from routing.decide.filters import Reason
+from routing.decide.strategy_weights import RETIRING_DAYS
 from routing.language.chat import Mode, Strategy
 from routing.language.errors import (
     BudgetTooLow,
@@ -55,7 +58,7 @@ def _decision_input(admitted: Admitted, budget: Budget) -> DecisionInput:
     is_manual, is_cut = steering.mode is Mode.MANUAL, budget.phase is Phase.CHEAPEST_CUT
     fallback = caller.fallback if is_manual else True
     strategy = steering.strategy or Strategy(caller.strategy)
-    notes = filter(None, (models.note, _CUT_NOTE if is_cut else None))
+    notes = filter(None, (models.note, _retirement_note(admitted), _CUT_NOTE if is_cut else None))
     return DecisionInput(
         request=incoming.request,
         mode=steering.mode,
@@ -72,6 +75,16 @@ def _decision_input(admitted: Admitted, budget: Budget) -> DecisionInput:
         at=incoming.at,
         notes=tuple(notes),
     )
+
+
+def _retirement_note(admitted: Admitted) -> str | None:
+    """A sentence for the trace when the pinned model is retired soon."""
+    models, facts = admitted.models, admitted.snapshot.models.get(admitted.models.pinned or "")
+    last_day = admitted.incoming.at.date() + timedelta(days=RETIRING_DAYS)
+    if facts is None or facts.shutdown is None or facts.shutdown > last_day:
+        return None
+    note = f"{facts.id} is retired on {facts.shutdown}"
+    return f"{note}; its documented successor is {models.successor}" if models.successor else note
 
 
 def _would_work_unblocked(decision_input: DecisionInput, snapshot: Snapshot) -> bool:

@@ -12,12 +12,14 @@ from routing.language.errors import InvalidModel
 class ResolvedModels(msgspec.Struct, frozen=True):
     """Catalog ids. `pinned`: the model of manual mode; `allowed`: the candidate pool, empty for all models.
 
-    `note`: a sentence for the trace when a retired model is replaced.
+    `note`: a sentence for the trace when a retired model is replaced. `successor`: the documented successor
+    of the pinned model, if its retirement is announced.
     """
 
     pinned: str | None
     allowed: frozenset[str]
     note: str | None
+    successor: str | None = None
 
 
 def resolve(steering: Steering, caller: Caller, names: NameBook) -> ResolvedModels:
@@ -27,6 +29,7 @@ def resolve(steering: Steering, caller: Caller, names: NameBook) -> ResolvedMode
         pinned=pinned.id if pinned else None,
         allowed=_allowed(steering, caller, names),
         note=pinned.note if pinned else None,
+        successor=names.successor_of(pinned.id) if pinned else None,
     )
 
 

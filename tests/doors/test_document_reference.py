@@ -44,6 +44,16 @@ INTENDED = [
         "description",
         "Descriptions of answers in plainer words.",
     ),
+    (
+        r"\.post /api/v1/route\.responses\.200\..*\.properties\.candidates\.items\.properties",
+        "retires",
+        "A candidate has the date of a coming retirement.",
+    ),
+    (
+        r"\.post /api/v1/route\.responses\.200\..*\.properties\.candidates\.items",
+        "required",
+        "A candidate has the date of a coming retirement.",
+    ),
     *(
         (
             r"\.(get /api/v1/requests/\{request_id\}|post /api/v1/route)\.responses\.200\..*"

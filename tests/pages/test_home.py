@@ -231,6 +231,29 @@ def test_a_used_model_about_to_retire_needs_attention(account: Account, make_req
     assert f"{model.pk}, which you used this week, is retired on" in texts(account)
 
 
+def test_a_named_model_about_to_retire_is_reported_with_its_successor(
+    account: Account, make_request: MakeRequest
+) -> None:
+    days = (timezone.now().date() + timedelta(days=n) for n in (14, 20))
+    for number, (model, day) in enumerate(zip(("gpt-5-nano", "gpt-4.1"), days, strict=True)):
+        Model.objects.filter(pk=model).update(shutdown=day)
+        make_request(number, mode="manual", requested_model=f"openai/{model}", served_model="small")
+    now = timezone.now()
+    reported = findings(account, catalog.snapshot, queries.budget_today(account, now), now)
+    by_tone = {finding.tone: finding.text for finding in reported if "retired" in finding.text}
+    assert "gpt-5-nano, which your requests name, is retired on" in by_tone["warn"]
+    assert by_tone["warn"].endswith("Its documented successor is gpt-6-luna.")
+    assert "gpt-4.1, which your requests name" in by_tone["info"]
+
+
+def test_a_model_that_only_smart_routing_was_offered_is_not_reported(
+    account: Account, make_request: MakeRequest
+) -> None:
+    Model.objects.filter(pk="gpt-5-nano").update(shutdown=timezone.now().date() + timedelta(days=9))
+    make_request(1, requested_model="", served_model="small")
+    assert "retired" not in texts(account)
+
+
 def test_unpriced_requests_need_attention(account: Account, make_request: MakeRequest) -> None:
     make_request(1, unpriced=True, cost_usd=None)
     assert "without a known price" in texts(account)

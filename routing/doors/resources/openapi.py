@@ -20,6 +20,7 @@ class Candidate(Struct):
     cost_usd: Annotated[float, doc("Expected; null: unpriced.")] | None
     latency_ms: float
     utility: Annotated[float, doc("In the strategy's own unit.")] | None
+    retires: Annotated[date, doc("When that is within 14 days: it then ranks last.")] | None
 
 
 class Removed(Struct):

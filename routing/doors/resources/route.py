@@ -76,6 +76,7 @@ def _candidate(entry: Candidate) -> dict[str, Any]:
         "cost_usd": entry.cost_usd,
         "latency_ms": entry.latency_ms,
         "utility": entry.utility,
+        "retires": entry.retires,
     }
 
 

@@ -15,13 +15,17 @@ from accounts.keys import EXPIRING_SOON
 from accounts.models import Account, ApiKey
 from billing.models import Request
 from billing.reports.queries import Sources
+from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
+from routing.decide.strategy_weights import RETIRING_DAYS
+from routing.language.chat import Mode
 from routing.pages.home.queries import Budget
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 _RETIRING_SOON = timedelta(days=30)
+_NEWEST = 5_000  # requests searched for the models they name: these few columns take about 20 ms
 # Fewer requests than this say nothing about a rate. The shares above which to warn are chosen, not measured.
 _ENOUGH = 20
 _FAILED_SHARE, _FELL_BACK_SHARE = 0.05, 0.2
@@ -139,12 +143,28 @@ def _keys(account: Account, now: datetime) -> Iterator[Finding]:
 
 
 def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
-    """Models this account used in the last week that are retired within the next 30 days."""
+    """Models this account named or used in the last week that are retired within the next 30 days."""
     ending = Model.objects.filter(shutdown__gte=now.date(), shutdown__lte=(now + _RETIRING_SOON).date())
-    dates = dict(ending.values_list("id", "shutdown"))
+    dates = {model: day for model, day in ending.values_list("id", "shutdown") if day is not None}
     if not dates:
         return
+    pinned = _pinned(account, now) & dates.keys()
+    for model in sorted(pinned):
+        successor = catalog.names.successor_of(model)
+        text = f"{model}, which your requests name, is retired on {dates[model]:%-d %B %Y}." + (
+            f" Its documented successor is {successor}." if successor else ""
+        )
+        tone = "warn" if dates[model] <= (now + timedelta(days=RETIRING_DAYS)).date() else "info"
+        yield Finding(tone, text, f"{reverse('models')}?q={model}", "The model")
     week = Sources.now(account.pk, now - _WEEK, now).sums(now - _WEEK, now, "served_model")
-    for model in sorted(model for (model,) in week if model in dates):
+    for model in sorted({model for (model,) in week if model in dates} - pinned):
         text = f"{model}, which you used this week, is retired on {dates[model]:%-d %B %Y}."
         yield Finding("info", text, f"{reverse('models')}?q={model}", "The model")
+
+
+def _pinned(account: Account, now: datetime) -> set[str]:
+    """Catalog ids of the models that the newest requests of the last week name."""
+    rows = Request.objects.filter(account=account, created_at__gte=now - _WEEK)
+    newest = rows.order_by("-created_at", "-id").values_list("mode", "requested_model")[:_NEWEST]
+    named = {name for mode, name in newest if mode == Mode.MANUAL}
+    return {catalog.names.resolve(name).id for name in named}

@@ -41,6 +41,7 @@ class Candidate(msgspec.Struct, frozen=True):
     competent: bool = True
     learned: float = 0.0
     removed: Removed | None = None
+    retires: str | None = None
 
 
 class Features(msgspec.Struct, frozen=True):
