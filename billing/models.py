@@ -72,6 +72,10 @@ class Request(UsageColumns):
     strategy = models.CharField(max_length=16)
     streamed = models.BooleanField(default=False)
     query_type = models.CharField(max_length=32, blank=True)
+    difficulty = models.FloatField(null=True, blank=True)  # logits
+    # Of the routed arm, before corrections from traffic. NULL: answer lengths are not learnt from this row.
+    forecast_visible_tokens = models.PositiveIntegerField(null=True, blank=True)
+    forecast_reasoning_tokens = models.PositiveIntegerField(null=True, blank=True)
     requested_model = models.CharField(max_length=120, blank=True)  # manual mode: as the caller wrote it
     routed_model = models.CharField(max_length=120)
     routed_effort = models.CharField(max_length=12, blank=True)

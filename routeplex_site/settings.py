@@ -202,6 +202,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ask-for-prices": {"task": "billing.tasks.ask_for_prices", "schedule": 60.0},
     "audit-lately": {"task": "billing.tasks.audit_lately", "schedule": 3600.0},
     "gather-outcomes": {"task": "routing.tasks.gather_outcomes", "schedule": 300.0},
+    "learn-answer-lengths": {"task": "routing.tasks.learn_answer_lengths", "schedule": 600.0},
     "watch-distribution": {"task": "routing.tasks.watch_distribution", "schedule": 3600.0},
     "audit-ledger": {"task": "billing.tasks.audit_ledger", "schedule": 24 * 3600.0},
     "raise-budget-alerts": {"task": "billing.alerts.tasks.raise_budget_alerts", "schedule": 30.0},

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from routing.catalog.measure import measure
-from routing.learning import distribution, outcomes
+from routing.learning import answer_lengths, distribution, outcomes
 
 
 @shared_task
@@ -16,6 +16,11 @@ def measure_health() -> None:
 @shared_task
 def gather_outcomes() -> None:
     outcomes.gather(datetime.now(UTC))
+
+
+@shared_task
+def learn_answer_lengths() -> None:
+    answer_lengths.learn_answer_lengths(datetime.now(UTC))
 
 
 @shared_task

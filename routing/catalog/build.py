@@ -1,4 +1,4 @@
-"""Builds the snapshot, the name book and the price book from the tables, in five queries."""
+"""Builds the snapshot, the name book and the price book from the tables, in six queries."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,11 @@ import msgspec
 from billing.prices.book import load_price_book
 from billing.prices.prices import PriceBook
 from routing.catalog.facts import facts_of
-from routing.catalog.models import Measurement, Model, RetiredModel
+from routing.catalog.length_ratios import Level
+from routing.catalog.models import AnswerLength, Measurement, Model, RetiredModel
 from routing.catalog.names import NameBook, Named, Retired
 from routing.catalog.priors import ENOUGH_SAMPLES, latency_prior
-from routing.catalog.snapshot import Latency, PublishedScore, Snapshot
+from routing.catalog.snapshot import Latency, OutputRatio, PublishedScore, Snapshot
 from routing.language.arms import Arm, ModelFacts
 
 
@@ -59,6 +60,7 @@ def build(now: datetime, providers: Iterable[Mapping[str, str]]) -> Built:
             for row in rows
             if row.id in models and row.scores
         },
+        output_tokens=_output_tokens(),
     )
     version = _version(snapshot)
     retired = [
@@ -104,6 +106,14 @@ def _p_up(models: Mapping[str, ModelFacts], measured: Iterable[Measurement]) -> 
     return p_up
 
 
+def _output_tokens() -> dict[str, OutputRatio]:
+    rows = AnswerLength.objects.values_list("arm", "skill", "band", "visible_ratio", "reasoning_ratio")
+    return {
+        Level(arm, skill, band).key: OutputRatio(visible, reasoning)
+        for arm, skill, band, visible, reasoning in rows
+    }
+
+
 def _version(snapshot: Snapshot) -> str:
     """A hash of everything a decision reads, so that equal content has the same version in every process."""
     content = [
@@ -112,5 +122,6 @@ def _version(snapshot: Snapshot) -> str:
         sorted((arm.name, measurement) for arm, measurement in snapshot.latency.items()),
         sorted(snapshot.p_up.items()),
         sorted(snapshot.scores.items()),
+        sorted(snapshot.output_tokens.items()),
     ]
     return hashlib.sha256(msgspec.msgpack.encode(content, order="deterministic")).hexdigest()[:12]

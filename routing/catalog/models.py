@@ -60,3 +60,21 @@ class Measurement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} {self.effort}"
+
+
+class AnswerLength(models.Model):
+    """How long answers are compared with their forecast, at one level; written by a Celery task.
+
+    Empty `arm` and `skill`: all of them, as is `band` NULL. Ratios are relative to the level above
+    (`length_ratios.py`).
+    """
+
+    arm = models.CharField(max_length=140, blank=True)
+    skill = models.CharField(max_length=32, blank=True)
+    band = models.PositiveSmallIntegerField(null=True, blank=True)  # of difficulty, 0 the easiest
+    visible_ratio = models.FloatField()
+    reasoning_ratio = models.FloatField()
+    learned_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.arm} {self.skill} {self.band}"

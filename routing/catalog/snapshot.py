@@ -33,6 +33,13 @@ class Latency(msgspec.Struct, frozen=True):
     samples: int = 0
 
 
+class OutputRatio(msgspec.Struct, frozen=True):
+    """Actual over forecast tokens in traffic, at one level of `catalog/length_ratios.py`."""
+
+    visible: float
+    reasoning: float
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything a decision knows about models. Mappings are by catalog id unless noted."""
 
@@ -45,4 +52,4 @@ class Snapshot(msgspec.Struct, frozen=True):
     p_up: dict[str, float]  # decayed share of attempts that did not fail
     blocked: dict[str, str]  # models that must not be called, with the reason in words: breaker open …
     scores: dict[str, tuple[PublishedScore, ...]]
-    output_tokens: dict[str, float] = {}  # "arm name|skill" → mean output tokens in traffic
+    output_tokens: dict[str, OutputRatio] = {}  # corrections of their forecast, by `length_ratios.Level.key`

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from billing.prices.prices import PriceTier, unit_prices
+from routing.catalog.length_ratios import BANDS, MOST_REASONING, MOST_VISIBLE, Level
 from routing.catalog.snapshot import Latency, Snapshot
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.decide.prediction import item_response, skill_table
 from routing.decide.prediction.artefact import fitted
+from routing.decide.prediction.skills import SKILLS
 from routing.language.arms import Arm, Effort, ModelFacts
 
 Row = npt.NDArray[np.float64]
@@ -61,6 +63,8 @@ class ArmTable(msgspec.Struct, frozen=True):
     general: Row  # θ, the model's general ability
     effort: tuple[Effort | None, ...]  # the effort the arm runs at; a model's default is filled in
     reasoning: Row  # tokens at that effort on a benchmark-hard prompt
+    visible_ratio: Row  # (n, n_skills, BANDS) actual over forecast tokens in traffic
+    reasoning_ratio: Row  # likewise
     ttft_ms: Row
     tokens_per_second: Row
     p_up: Row
@@ -151,6 +155,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         [(f.max_input_tokens, f.context_window, f.max_output_tokens) for f in facts], float
     ).reshape(-1, 3)
     base_prices = _prices(tiers, np.zeros(len(arms)))
+    ratios = _length_ratios(snapshot, arms)
     scored = np.array([abilities[f.id].scored for f in facts], bool)
     general = np.array([abilities[f.id].general for f in facts], float)
     rows = {arm: row for row, arm in enumerate(arms)}
@@ -176,6 +181,8 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         general=general,
         effort=efforts,
         reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),
+        visible_ratio=np.clip(ratios[..., 0], 1 / MOST_VISIBLE, MOST_VISIBLE),
+        reasoning_ratio=np.clip(ratios[..., 1], 1 / MOST_REASONING, MOST_REASONING),
         ttft_ms=np.array([entry.ttft_p50_ms for entry in latency]),
         tokens_per_second=np.maximum([entry.tokens_per_second for entry in latency], 0.1),
         p_up=np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float),
@@ -224,6 +231,33 @@ def _latency(snapshot: Snapshot, arm: Arm) -> Latency:
         default=None,
     )
     return UNKNOWN_LATENCY if nearest is None else snapshot.latency[nearest]
+
+
+def _length_ratios(snapshot: Snapshot, arms: tuple[Arm, ...]) -> Row:
+    """`(n, n_skills, BANDS, 2)`: the ratios of visible and reasoning tokens, all levels multiplied.
+
+    A skill and band without traffic has the ratio of all traffic; an arm or cell without traffic adds 1.
+    """
+    known = snapshot.output_tokens
+
+    def pair(level: Level) -> Row:
+        ratio = known.get(level.key)
+        return np.array((1.0, 1.0) if ratio is None else (ratio.visible, ratio.reasoning))
+
+    table = np.ones((len(arms), len(SKILLS), BANDS, 2))
+    if not known:
+        return table
+    table *= pair(Level("", "", None))
+    for column, skill in enumerate(SKILLS):
+        for band in range(BANDS):
+            if Level("", skill, band).key in known:
+                table[:, column, band] = pair(Level("", skill, band))
+            for row, arm in enumerate(arms):
+                if (cell := Level(arm.name, skill, band)).key in known:
+                    table[row, column, band] *= pair(cell)
+    for row, arm in enumerate(arms):
+        table[row] *= pair(Level(arm.name, "", None))
+    return table
 
 
 def _prices(tiers: Iterable[tuple[PriceTier, ...]], input_tokens: Row) -> Prices:

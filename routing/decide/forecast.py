@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from routing.catalog.length_ratios import OFFSET, band_of
 from routing.decide.arm_table import ArmTable
 from routing.decide.prediction.artefact import Array
 from routing.decide.prediction.difficulty import ORDINARY
@@ -14,7 +15,7 @@ from routing.language.arms import Arm
 
 Row = npt.NDArray[np.float64]
 
-# Starting values until traffic replaces them (`Snapshot.output_tokens`). VISIBLE: tokens of an ordinary
+# Starting values, which traffic corrects (`Snapshot.output_tokens`). VISIBLE: tokens of an ordinary
 # visible answer by skill, from the mean output of the dev data (MMLU-Pro 230, GSM8K 190, code 120), raised
 # because today's chat models write more. THINKING: factor on `arm_table.REASONING` by skill.
 VISIBLE = {
@@ -56,6 +57,8 @@ class Output(msgspec.Struct, frozen=True):
     total: Row
     finished: Row
     limit: Row
+    starting_visible: Row  # before the corrections from traffic and the limit, which are learnt against these
+    starting_reasoning: Row
 
 
 def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None) -> Output:
@@ -67,8 +70,16 @@ def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None
     weights = mix.astype(np.float64)
     visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
     thinking = float(weights @ [THINKING[s] for s in SKILLS]) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
-    reasoning = arm_table.reasoning * thinking
-    total = _from_traffic(arm_table, mix, reasoning + visible)
+    starting_visible, starting_reasoning = (
+        np.full(len(arm_table.arms), visible),
+        arm_table.reasoning * thinking,
+    )
+    cell = (slice(None), int(mix.argmax()), band_of(difficulty))
+    visible = _corrected(starting_visible, arm_table.visible_ratio[cell])
+    reasoning = np.where(
+        starting_reasoning > 0, _corrected(starting_reasoning, arm_table.reasoning_ratio[cell]), 0.0
+    )
+    total = reasoning + visible
     cap = arm_table.max_output if limit is None else np.minimum(arm_table.max_output, limit)
     room = cap - ANSWER_SHARE * np.minimum(visible, cap)
     return Output(
@@ -77,6 +88,8 @@ def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None
         finished=1
         / (1 + (np.maximum(reasoning, 1e-6) / room) ** (1.7 / SPREAD)),  # logistic form of the tail
         limit=cap,
+        starting_visible=starting_visible,
+        starting_reasoning=starting_reasoning,
     )
 
 
@@ -130,10 +143,6 @@ def _geometric(weights: Row, table: dict[Skill, int]) -> float:
     return float(np.exp(weights @ np.log([table[skill] for skill in SKILLS])))
 
 
-def _from_traffic(arm_table: ArmTable, mix: Array, guess: Row) -> Row:
-    """The mean output tokens that traffic of the main skill showed; `guess` where there was no traffic."""
-    measured = arm_table.snapshot.output_tokens
-    if not measured:
-        return guess
-    skill = SKILLS[int(mix.argmax())]
-    return np.array([measured.get(f"{name}|{skill}", guess[row]) for row, name in enumerate(arm_table.names)])
+def _corrected(tokens: Row, ratio: Row) -> Row:
+    """Tokens times what traffic showed of such answers, as `length_ratios.ratios` learnt it."""
+    return np.asarray(np.maximum((tokens + OFFSET) * ratio - OFFSET, 1.0))

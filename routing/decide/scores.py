@@ -45,6 +45,8 @@ class Scores(msgspec.Struct, frozen=True):
     output: Row
     visible: Row  # of the output, without reasoning
     most_output: Row  # the arm's and the request's limit
+    starting_visible: Row  # forecast before the corrections from traffic, see forecast.Output
+    starting_reasoning: Row
     p_success: Row
     low: Row
     high: Row
@@ -105,6 +107,8 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         output=np.round(out.total),
         visible=np.asarray(np.round(np.minimum(out.visible, out.total)), np.float64),
         most_output=out.limit,
+        starting_visible=np.round(out.starting_visible),
+        starting_reasoning=np.round(out.starting_reasoning),
         p_success=_share(p * out.finished + learned),
         low=_share(low * out.finished + learned),
         high=_share(high * out.finished + learned),

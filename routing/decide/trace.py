@@ -93,3 +93,5 @@ class Forecast(msgspec.Struct, frozen=True):
     output_tokens: int
     latency_ms: float
     ttft_ms: float
+    starting_visible_tokens: int = 0  # before the corrections from traffic, which are learnt against these
+    starting_reasoning_tokens: int = 0

@@ -78,6 +78,8 @@ def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
             output_tokens=int(scores.output[row]),
             latency_ms=float(scores.latency_ms[row]),
             ttft_ms=float(scores.ttft_ms[row]),
+            starting_visible_tokens=int(scores.starting_visible[row]),
+            starting_reasoning_tokens=int(scores.starting_reasoning[row]),
         )
         for row in rows
     )

@@ -66,6 +66,8 @@ def _row(incoming: IncomingRequest, decision: Decision, owner: str) -> Request:
     """The open row. It contains no text of the request."""
     trace, first = decision.trace, decision.chain[0]
     request, steering, caller = incoming.request, incoming.steering, incoming.caller
+    teaches_length = request.n == 1 and not steering.test_mode
+    expected = decision.forecast[0] if teaches_length else None
     return Request(
         id=incoming.request_id,
         owner=owner,
@@ -78,6 +80,9 @@ def _row(incoming: IncomingRequest, decision: Decision, owner: str) -> Request:
         strategy=trace.strategy,
         streamed=steering.stream,
         query_type=trace.query_type,
+        difficulty=trace.difficulty,
+        forecast_visible_tokens=expected.starting_visible_tokens if expected else None,
+        forecast_reasoning_tokens=expected.starting_reasoning_tokens if expected else None,
         requested_model=steering.model or "",
         routed_model=first.model,
         routed_effort=first.effort or "",

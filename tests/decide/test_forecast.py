@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from bench.published import NOW
-from routing.catalog.snapshot import Latency, Snapshot
+from routing.catalog.length_ratios import BANDS, MOST_VISIBLE, OFFSET, band_of
+from routing.catalog.snapshot import Latency, OutputRatio, Snapshot
 from routing.decide.decision import Conversation
 from routing.decide.trace import Candidate
 from routing.language.arms import Arm, Effort
@@ -47,10 +48,46 @@ def test_a_hard_prompt_takes_more_thought_than_an_easy_one(ask: Ask) -> None:
     assert easy.output_tokens < entry(ask, "gpt-6-luna@high").output_tokens / 3
 
 
-def test_traffic_replaces_the_forecast(ask: Ask, catalog: Snapshot) -> None:
-    changed = msgspec.structs.replace(catalog, output_tokens={"gpt-6-luna@none|humanities": 42.0})
-    arm = entry(ask, "gpt-6-luna@none", "What is the capital of France?", catalog=changed)
-    assert arm.output_tokens == 42
+LUNA = "gpt-6-luna@none"
+FRANCE = "What is the capital of France?"
+
+
+def with_ratios(catalog: Snapshot, **ratios: float) -> Snapshot:
+    """The catalog with visible ratios by `Level.key`."""
+    learnt = {key: OutputRatio(visible=ratio, reasoning=1.0) for key, ratio in ratios.items()}
+    return msgspec.structs.replace(catalog, output_tokens=learnt)
+
+
+def test_traffic_corrects_the_forecast_of_its_arm_skill_and_band(ask: Ask, catalog: Snapshot) -> None:
+    trace = ask(FRANCE).trace
+    cell = f"{LUNA}|{trace.query_type}|{band_of(trace.difficulty)}"
+    other_band = f"{LUNA}|{trace.query_type}|{(band_of(trace.difficulty) + 1) % BANDS}"
+    before = entry(ask, LUNA, FRANCE)
+    corrected = entry(ask, LUNA, FRANCE, catalog=with_ratios(catalog, **{cell: 0.5, other_band: 4.0}))
+    assert corrected.output_tokens == pytest.approx((before.output_tokens + OFFSET) / 2 - OFFSET, abs=1)
+    assert corrected.cost_usd < before.cost_usd
+    assert corrected.latency_ms < before.latency_ms
+
+
+def test_an_arm_without_traffic_profits_from_that_of_others(ask: Ask, catalog: Snapshot) -> None:
+    changed = with_ratios(catalog, **{"||": 3.0, "gpt-6-luna@low||": 2.0})
+    before, after = entry(ask, LUNA, FRANCE), entry(ask, LUNA, FRANCE, catalog=changed)
+    assert after.output_tokens == pytest.approx((before.output_tokens + OFFSET) * 3 - OFFSET, abs=3)
+
+
+def test_reasoning_is_corrected_by_its_own_ratio(ask: Ask, catalog: Snapshot) -> None:
+    ratio = OutputRatio(visible=1.0, reasoning=0.25)
+    changed = msgspec.structs.replace(catalog, output_tokens={"||": ratio})
+    before, after = (entry(ask, "gpt-6-luna@high", catalog=known) for known in (catalog, changed))
+    assert after.output_tokens < before.output_tokens / 2
+    assert after.latency_ms == before.latency_ms  # time to first token has the reasoning that was measured
+    assert entry(ask, LUNA, catalog=changed).output_tokens == entry(ask, LUNA).output_tokens
+
+
+def test_a_correction_is_bounded(ask: Ask, catalog: Snapshot) -> None:
+    changed = with_ratios(catalog, **{"||": 7.0, f"{LUNA}||": 7.0})
+    before, after = entry(ask, LUNA, FRANCE), entry(ask, LUNA, FRANCE, catalog=changed)
+    assert after.output_tokens <= (before.output_tokens + 1 + OFFSET) * MOST_VISIBLE
 
 
 def test_cost_is_tokens_times_prices(ask: Ask, catalog: Snapshot) -> None:
