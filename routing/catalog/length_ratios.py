@@ -50,6 +50,12 @@ class Level(NamedTuple):
     def key(self) -> str:
         return f"{self.arm}|{self.skill}|{'' if self.band is None else self.band}"
 
+    @classmethod
+    def parse(cls, key: str) -> "Level":
+        """Return the level of a key; an arm's name may contain the separator, if its model's id does."""
+        arm, skill, band = key.rsplit("|", 2)
+        return cls(arm, skill, int(band) if band else None)
+
 
 def band_of(difficulty: float) -> int:
     """Return the difficulty band, 0 the easiest. `difficulty` in logits."""
