@@ -29,7 +29,8 @@ class Caller(msgspec.Struct, frozen=True):
     key_limits: Limits
     account_limits: Limits
     scopes: frozenset[str] = frozenset({"chat"})
-    models: frozenset[str] = frozenset()  # allow-list of catalog ids; empty means all
+    models: frozenset[str] = frozenset()  # rules: ids or provider/*, with a leading - to exclude; empty: all
+    account_models: frozenset[str] = frozenset()  # rules of the account, which hold too
     ip_networks: tuple[str, ...] = ()
     expires_at: datetime | None = None
     strategy: str = "auto"  # the key's default, else the account's

@@ -184,6 +184,7 @@ def _caller_from(key: ApiKey) -> Caller:
         account_limits=limits_in_force(account),
         scopes=frozenset(key.scopes),
         models=frozenset(key.allowed_models),
+        account_models=frozenset(account.allowed_models),
         ip_networks=tuple(key.ip_networks),
         expires_at=key.expires_at,
         strategy=key.strategy or account.strategy,

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection
 from difflib import get_close_matches
 
 _source: Callable[[], Collection[str]] | None = None
+_providers: Callable[[], Collection[str]] | None = None
 
 
-def offer(source: Callable[[], Collection[str]]) -> None:
-    """Accept the ids that `source` returns when a form is checked."""
-    global _source
-    _source = source
+def offer(source: Callable[[], Collection[str]], providers: Callable[[], Collection[str]]) -> None:
+    """Accept the ids that `source` returns when a form is checked, and these providers' wildcards."""
+    global _source, _providers
+    _source, _providers = source, providers
 
 
 def offered() -> list[str]:
@@ -23,3 +24,19 @@ def unknown(ids: Collection[str]) -> dict[str, list[str]]:
     if not known:
         return {}
     return {name: get_close_matches(name, known, n=3) for name in ids if name not in known}
+
+
+def unknown_rules(entries: Collection[str]) -> dict[str, list[str]]:
+    """The unknown ones of these model rules, each with similar known ones.
+
+    A rule is an id or a wildcard `provider/*`, with a leading `-` to exclude.
+    """
+    known = offered()
+    if not known:
+        return {}
+    names = [*known, *(f"{provider}/*" for provider in (_providers() if _providers is not None else ()))]
+    return {
+        entry: get_close_matches(entry.removeprefix("-"), names, n=3)
+        for entry in entries
+        if entry.removeprefix("-") not in names
+    }

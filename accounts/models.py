@@ -75,6 +75,7 @@ class Account(LimitFields):
     members = models.ManyToManyField(User, through="Member", related_name="accounts")
     strategy = models.CharField(max_length=16, default="auto")
     baseline_model = models.CharField(max_length=120, blank=True)  # empty: the best fixed model
+    allowed_models = models.JSONField(default=list, blank=True)  # rules, as those of a key
     fallback = models.BooleanField(default=True)  # False: a pinned model is strict
     rescue = models.BooleanField(default=True)  # continue a cut stream with the next arm
     time_zone = models.CharField(max_length=64, default="UTC")  # days and months of limits and reports
@@ -113,7 +114,7 @@ class ApiKey(LimitFields):
     digest = models.CharField(max_length=64, unique=True)
     last_four = models.CharField(max_length=4)
     scopes = models.JSONField(default=list)
-    allowed_models = models.JSONField(default=list, blank=True)  # allow-list of catalog ids; empty: all
+    allowed_models = models.JSONField(default=list, blank=True)  # ids, provider/*; with - excluded
     ip_networks = models.JSONField(default=list, blank=True)
     strategy = models.CharField(max_length=16, blank=True)  # empty: the account's
     fallback = models.BooleanField(null=True, blank=True)  # NULL: the account's

@@ -1,6 +1,6 @@
 """Choices and checks that several forms share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
@@ -15,6 +15,11 @@ STRATEGIES = [  # docs/strategies.md explains the five strategies
     ("speed", "Speed: the fastest answer"),
 ]
 
+MODEL_RULES_HELP = (
+    "Catalog ids, or provider/* for all models of a provider. A leading - excludes: -gpt-5-nano, -openai/*. "
+    "Without an entry that includes: all models that are not excluded."
+)
+
 _OLD_NAMES = ("Etc/", "SystemV/", "US/", "posix/", "right/")
 
 
@@ -26,9 +31,19 @@ def time_zones() -> list[tuple[str, str]]:
 
 def check_model_ids(ids: Iterable[str]) -> None:
     """Raises ValidationError with one message for each id the catalog doesn't have."""
+    _refuse(model_ids.unknown(list(ids)))
+
+
+def check_model_rules(entries: Iterable[str]) -> None:
+    """Raises ValidationError with one message for each rule about an unknown model or provider."""
+    _refuse(model_ids.unknown_rules(list(entries)))
+
+
+def _refuse(unknown: Mapping[str, list[str]]) -> None:
     errors = []
-    for name, near in model_ids.unknown(list(ids)).items():
+    for name, near in unknown.items():
         meant = f" Did you mean {', '.join(near)}?" if near else ""
-        errors.append(f"There is no model “{name}”.{meant}")
+        what = "provider" if name.endswith("/*") else "model"
+        errors.append(f"There is no {what} “{name.removeprefix('-')}”.{meant}")
     if errors:
         raise ValidationError(errors)

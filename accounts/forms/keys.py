@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.caller import Limits
-from accounts.forms.choices import STRATEGIES, check_model_ids
+from accounts.forms.choices import MODEL_RULES_HELP, STRATEGIES, check_model_rules
 from accounts.keys import SCOPES
 from accounts.models import ApiKey
 
@@ -27,6 +27,12 @@ class ListField(forms.CharField):
     def __init__(self, *, entry: Callable[[str], str] = str, **options: Any) -> None:
         super().__init__(required=False, max_length=20_000, **options)
         self.entry = entry
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
 
     def clean(self, value: Any) -> list[str]:
         texts = [text for text in re.split(r"[\s,]+", super().clean(value)) if text]
@@ -74,7 +80,7 @@ class KeyForm(forms.Form):
     strategy = forms.ChoiceField(
         label="Default strategy", required=False, choices=[("", "As the account"), *STRATEGIES]
     )
-    allowed_models = ListField(label="Allowed models", help_text="Catalog ids. Empty: all models.")
+    allowed_models = ListField(label="Models", help_text=MODEL_RULES_HELP)
     ip_networks = ListField(
         label="Allowed networks",
         entry=_network,
@@ -100,7 +106,7 @@ class KeyForm(forms.Form):
 
     def clean_allowed_models(self) -> list[str]:
         ids: list[str] = self.cleaned_data["allowed_models"]
-        check_model_ids(ids)
+        check_model_rules(ids)
         return ids
 
     def options(self) -> dict[str, Any]:

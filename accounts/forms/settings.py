@@ -2,7 +2,14 @@
 
 from django import forms
 
-from accounts.forms.choices import STRATEGIES, check_model_ids, time_zones
+from accounts.forms.choices import (
+    MODEL_RULES_HELP,
+    STRATEGIES,
+    check_model_ids,
+    check_model_rules,
+    time_zones,
+)
+from accounts.forms.keys import ListField
 from accounts.models import Account, User
 
 
@@ -20,9 +27,14 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.Select(attrs={"id": "account-time-zone"}),
     )
 
+    allowed_models = ListField(label="Models", help_text=f"{MODEL_RULES_HELP} Holds for all keys.")
+
     class Meta:
         model = Account
-        fields = ("name", "strategy", "time_zone", "baseline_model", "fallback", "rescue", "replace_retired")
+        fields = (
+            "name", "strategy", "allowed_models", "time_zone", "baseline_model", "fallback", "rescue",
+            "replace_retired",
+        )  # fmt: skip
         labels = {
             "baseline_model": "Baseline model",
             "fallback": "Fall back in manual mode",
@@ -41,6 +53,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {
             "baseline_model": forms.TextInput(attrs={"list": "model-ids", "autocomplete": "off"}),
         }
+
+    def clean_allowed_models(self) -> list[str]:
+        entries: list[str] = self.cleaned_data["allowed_models"]
+        check_model_rules(entries)
+        return entries
 
     def clean_baseline_model(self) -> str:
         name: str = self.cleaned_data["baseline_model"]

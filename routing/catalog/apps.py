@@ -12,4 +12,8 @@ class CatalogConfig(AppConfig):
         from routing.catalog import checks as _checks  # noqa: F401  # registers itself
         from routing.catalog.models import Model
 
-        model_ids.offer(lambda: list(Model.objects.filter(enabled=True).values_list("id", flat=True)))
+        enabled = Model.objects.filter(enabled=True)
+        model_ids.offer(
+            lambda: list(enabled.values_list("id", flat=True)),
+            lambda: list(enabled.order_by("provider").values_list("provider", flat=True).distinct()),
+        )

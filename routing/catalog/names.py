@@ -55,6 +55,11 @@ class NameBook:
         self._exact |= {name: name for name in (*(entry.id for entry in named), *self._retired)}
         self._patterns = [(entry.id, _Pattern(entry.rules)) for entry in named]
         self._ids = {entry.id for entry in named} - self._retired.keys()
+        self._by_provider: dict[str, frozenset[str]] = {}
+        for entry in named:
+            if entry.id in self._ids:
+                others = self._by_provider.get(entry.provider, frozenset())
+                self._by_provider[entry.provider] = others | {entry.id}
         self._cache: LRUCache[str, Resolved] = LRUCache(_MAX_CACHED)
         self._lock = Lock()
 
@@ -68,6 +73,14 @@ class NameBook:
                 with self._lock:
                     self._cache[name] = known
         return known
+
+    @property
+    def providers(self) -> list[str]:
+        return sorted(self._by_provider)
+
+    def models_of(self, provider: str) -> frozenset[str]:
+        """Return the current ids of a provider; empty for an unknown one."""
+        return self._by_provider.get(provider, frozenset())
 
     def successor_of(self, model: str) -> str | None:
         """Return the documented successor of a model that is retired, or will be."""

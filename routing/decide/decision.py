@@ -168,6 +168,13 @@ _REFUSALS = (
 )
 
 
+_EXCLUSIONS = {
+    "account": "Models in the account's settings",
+    "key": "the key's models",
+    "request": "`models` of the request",
+}
+
+
 def _refusal_of(removals: list[Removal], message: str | None, removed: dict[str, Removal]) -> NoCandidate:
     codes = {removal.code for removal in removals}
     for reasons, code, words in _REFUSALS:
@@ -177,4 +184,10 @@ def _refusal_of(removals: list[Removal], message: str | None, removed: dict[str,
     words = "No model this request may use is available to it."
     if named:
         words = f"No available model can do what this request needs: each {' or '.join(named)}."
+    excluders = sorted({removal.words for removal in removals if removal.code is Reason.EXCLUDED})
+    if excluders:
+        places = [_EXCLUSIONS[words.rpartition(" ")[2]] for words in excluders]
+        only = codes <= {Reason.EXCLUDED, Reason.NOT_ALLOWED}
+        words = "No model is left." if only else words
+        words += f" {'Models' if only else 'Other models'} are excluded: change {' or '.join(places)}."
     return NoCandidate("no_capable_model", message or words, removed)

@@ -21,6 +21,7 @@ Row = npt.NDArray[np.float64]
 
 class Reason(StrEnum):
     NOT_ALLOWED = "not_allowed"
+    EXCLUDED = "excluded"
     PIN_ONLY = "pin_only"
     LIMITED_ACCESS = "limited_access"
     TEST_MODE = "test_mode"
@@ -44,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     needed: dict[Capability, str]  # with the words for a model that lacks it
     allowed: frozenset[str]
+    excluded: Mapping[str, str]  # by model, who excludes it
     test_mode: bool
     max_cost_usd: float | None
     budget_left_usd: float | None
@@ -125,6 +127,8 @@ def _or_inf(limit: float | None) -> float:
 
 
 def _model_removal(arm_table: ArmTable, rules: Rules, facts: ModelFacts) -> Removal | None:
+    if facts.id in rules.excluded:
+        return Removal(Reason.EXCLUDED, f"is excluded by the {rules.excluded[facts.id]}")
     if rules.allowed and facts.id not in rules.allowed:
         return Removal(Reason.NOT_ALLOWED, "is not among the models this request may use")
     if facts.shutdown is not None and facts.shutdown <= rules.today:

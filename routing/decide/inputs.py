@@ -1,5 +1,6 @@
 """The input of a decision: the request and everything else it depends on besides the snapshot."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,6 +19,7 @@ class DecisionInput(msgspec.Struct, frozen=True):
     pinned: str | None = None  # a catalog id (aliases and retired ids are resolved); manual mode only
     fallback: bool = True  # False: the chain has one arm
     allowed: frozenset[str] = frozenset()  # catalog ids that key, account and request allow; empty: all
+    excluded: Mapping[str, str] = {}  # by catalog id, who excludes it: request, key or account
     test_mode: bool = False
     max_cost_usd: float | None = None
     budget_left_usd: float | None = None

@@ -157,6 +157,7 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
         needed=filters.needed(decision_input.request)
         | (filters.preferred(decision_input.request) if smart else {}),
         allowed=decision_input.allowed,
+        excluded=decision_input.excluded,
         test_mode=decision_input.test_mode and smart,  # no effect in manual mode
         max_cost_usd=decision_input.max_cost_usd,
         budget_left_usd=decision_input.budget_left_usd,

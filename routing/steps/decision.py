@@ -66,6 +66,7 @@ def _decision_input(admitted: Admitted, budget: Budget) -> DecisionInput:
         pinned=models.pinned,
         fallback=fallback if steering.fallback is None else steering.fallback,
         allowed=models.allowed,
+        excluded=models.excluded,
         test_mode=steering.test_mode and not is_manual,
         max_cost_usd=steering.max_cost_usd,
         budget_left_usd=None if budget.left_usd is None else float(budget.left_usd),

@@ -25,6 +25,7 @@ DEFAULTS = {
 @pytest.fixture(autouse=True)
 def _catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_ids, "_source", lambda: ["gpt-4.1", "gpt-4.1-mini"])
+    monkeypatch.setattr(model_ids, "_providers", lambda: ["openai"])
 
 
 def test_the_accounts_defaults_reach_its_callers(browser: Client, person: User) -> None:
@@ -45,6 +46,8 @@ def test_the_accounts_defaults_reach_its_callers(browser: Client, person: User) 
         ("name", "", "This field is required"),
         ("strategy", "best", "Select a valid choice"),
         ("baseline_model", "gpt-4.1-mimi", "Did you mean gpt-4.1-mini"),
+        ("allowed_models", "-gpt-4.1-mimi", "Did you mean gpt-4.1-mini"),
+        ("allowed_models", "-openia/*", "There is no provider “openia/*”. Did you mean openai/*"),
     ],
 )
 def test_a_bad_default_is_named_and_nothing_saved(
@@ -110,3 +113,11 @@ def test_an_unknown_address_shows_the_404_page(browser: Client) -> None:
     response = browser.get("/no/such/page/")
     assert response.status_code == 404
     assert "There is nothing here" in response.content.decode()
+
+
+def test_model_rules_of_the_account_reach_its_callers_and_show_again(browser: Client, person: User) -> None:
+    rules = {"allowed_models": "openai/*, -gpt-4.1"}
+    assert browser.post("/settings/", DEFAULTS | rules).status_code == 302
+    caller = find_caller_sync(create_key(person.accounts.get(), "laptop")[1], None)
+    assert caller.account_models == {"openai/*", "-gpt-4.1"}
+    assert "openai/*\n-gpt-4.1</textarea>" in browser.get("/settings/").content.decode()

@@ -45,6 +45,16 @@ INTENDED = [
         "Descriptions of answers in plainer words.",
     ),
     (
+        rf"\.post /api/v1/(chat|route){_BODY}\.properties\.models",
+        "description",
+        "The rules for candidates.",
+    ),
+    (
+        r"\.post /v1/[\w/]+\.parameters\.X-RoutePlex-Models",
+        "description",
+        "The rules for candidates.",
+    ),
+    (
         r"\.post /api/v1/route\.responses\.200\..*\.properties\.candidates\.items\.properties",
         "retires",
         "A candidate has the date of a coming retirement.",

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.audit import record
 from accounts.caller import Limits
+from accounts.forms.choices import check_model_rules
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan, User
 from accounts.registration import open_account
@@ -27,14 +28,20 @@ class Command(BaseCommand):
         parser.add_argument("--plan", help="the account's plan; unlimited if the account is new")
         parser.add_argument("--daily-usd", metavar="X", help="USD the key may spend a day")
         parser.add_argument("--rpm", metavar="N", help="requests the key may send a minute")
+        parser.add_argument(
+            "--models",
+            metavar="RULES",
+            help="ids or provider/* the key may use, separated by commas; -ID excludes (--models=-ID)",
+        )
 
     def handle(self, **options: Any) -> None:
         email, name, plan = _email(options["email"]), _name(options["name"]), _plan(options["plan"])
         limits = Limits(daily_usd=_usd(options["daily_usd"]), requests_per_minute=_rpm(options["rpm"]))
+        rules = _models(options["models"])
         with transaction.atomic():
             user = User.objects.filter(email__iexact=email).first() or User.objects.create_user(email)
             account = _account(user, plan)
-            key, secret = create_key(account, name, created_by=user, limits=limits)
+            key, secret = create_key(account, name, created_by=user, limits=limits, allowed_models=rules)
             record(account, "manage.py create_key", "key.created", str(key))
         self.stdout.write(secret)
 
@@ -90,3 +97,12 @@ def _rpm(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= _MOST_RPM):
         raise CommandError(f"--rpm: {text!r} is not a number of requests, such as 60.")
     return int(text)
+
+
+def _models(text: str | None) -> list[str]:
+    rules = [rule.strip() for rule in (text or "").split(",") if rule.strip()]
+    try:
+        check_model_rules(rules)
+    except ValidationError as error:
+        raise CommandError(f"--models: {' '.join(error.messages)}") from None
+    return rules

@@ -22,7 +22,7 @@ from routing.language.arms import ModelFacts
 from routing.language.chat import ChatRequest, Mode, Strategy
 from routing.language.errors import InvalidModel, NoCapableModel
 from routing.state.runtime import Runtime, running
-from routing.steps.resolve import resolve_model
+from routing.steps.model_rules import resolve_model
 
 
 class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,13 +2,14 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
+from accounts.caller import Caller
 from routing.catalog.measure import health_word
 from routing.catalog.snapshot import Snapshot
 from routing.doors.shared.async_view import PublicAPIView
@@ -16,6 +17,7 @@ from routing.doors.shared.native.envelope import OBJECT_RESPONSES, enveloped
 from routing.language.arms import Capability, ModelFacts
 from routing.language.errors import NotFound
 from routing.state.runtime import Runtime, running
+from routing.steps.model_rules import rules_of_caller
 
 SMART_MODEL = "routeplex-ai"
 
@@ -26,7 +28,7 @@ class ModelsView(PublicAPIView):
         runtime = await running()
         snapshot = runtime.catalog.snapshot
         blocked = _blocked(runtime)
-        listed = [_model(facts, snapshot, blocked) for facts in snapshot.models.values()]
+        listed = [_model(facts, snapshot, blocked) for facts in _usable(request, runtime)]
         return enveloped(request._request, listed)
 
 
@@ -38,7 +40,7 @@ class OpenAIModelsView(PublicAPIView):
         auth=[],
     )
     async def get(self, request: Request) -> HttpResponse:
-        models = (await running()).catalog.snapshot.models.values()
+        models = _usable(request, await running())
         if _speaks_messages(request):
             page = [_MESSAGES_SMART, *map(_messages_model, models)]
             ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]}
@@ -54,11 +56,21 @@ class OpenAIModelView(PublicAPIView):
     async def get(self, request: Request, model: str) -> HttpResponse:
         if model == SMART_MODEL:
             return _json(_MESSAGES_SMART if _speaks_messages(request) else _SMART)
-        catalog = (await running()).catalog
-        facts = catalog.snapshot.models.get(catalog.names.resolve(model).id)
+        runtime = await running()
+        named = runtime.catalog.names.resolve(model).id
+        facts = next((facts for facts in _usable(request, runtime) if facts.id == named), None)
         if facts is None:
             raise ModelNotFound(f"There is no model {model[:100]!r}. See GET /v1/models.", param="model")
         return _json(_messages_model(facts) if _speaks_messages(request) else _openai_model(facts))
+
+
+def _usable(request: Request, runtime: Runtime) -> list[ModelFacts]:
+    """The models that the key and its account may use; without a key, all."""
+    models, caller = runtime.catalog.snapshot.models.values(), cast(Caller | None, request.auth)
+    if caller is None or not (caller.models or caller.account_models):
+        return list(models)
+    rules = rules_of_caller(caller, runtime.catalog.names)
+    return [facts for facts in models if rules.permits(facts.id)]
 
 
 class ModelNotFound(NotFound):

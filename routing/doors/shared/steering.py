@@ -21,7 +21,11 @@ HEADERS = [
     _header("X-RoutePlex-Strategy", str, "How to choose.", [str(strategy) for strategy in Strategy]),
     _header("X-RoutePlex-Test-Mode", bool, "Only models of the default tier."),
     _header("X-RoutePlex-Enhance", bool, "Rewrite the last user message first."),
-    _header("X-RoutePlex-Models", str, "The candidates, separated by commas."),
+    _header(
+        "X-RoutePlex-Models",
+        str,
+        "The candidates, separated by commas: ids or provider/*; a leading - excludes.",
+    ),
     _header("X-RoutePlex-Max-Cost-USD", float, "Leave out candidates expected to cost more."),
     _header("X-RoutePlex-Fallback", bool, "false: one model only, its error is the answer."),
     _header("X-RoutePlex-Rescue", bool, "Whether the next model continues a stream that is cut."),

@@ -53,7 +53,17 @@ class NativeChat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Seed | None = None
     user: UserName | None = None
     metadata: Pairs | None = None
-    models: Annotated[list[ModelName], Meta(min_length=1, max_length=MAX_POOL)] | None = None
+    models: (
+        Annotated[
+            list[ModelName],
+            Meta(
+                min_length=1,
+                max_length=MAX_POOL,
+                description="The candidates: ids, aliases or provider/*; a leading - excludes.",
+            ),
+        ]
+        | None
+    ) = None
     fallback: bool | None = None
     rescue: bool | None = None
     reasoning_effort: Effort | None = None
