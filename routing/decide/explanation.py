@@ -1,5 +1,7 @@
 """A decision in words: why this arm was chosen, and what would have changed the choice."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from routing.decide import strategy_weights
@@ -55,6 +57,28 @@ def usd(amount: float | None) -> str:
         return "$0"
     digits = max(2, 1 - int(np.floor(np.log10(abs(amount)))))
     return f"${amount:.{digits}f}"
+
+
+def amounts(first: float, second: float) -> tuple[str, str]:
+    """Return two amounts in USD with as many digits as show that they differ."""
+    least = min(first, second)
+    digits = max(2, 1 - int(np.floor(np.log10(least)))) if least > 0 else 2
+    return _apart(first, second, lambda amount, extra: f"${amount:.{digits + extra}f}")
+
+
+def percents(first: float, second: float) -> tuple[str, str]:
+    """Return two shares with as many digits as show that they differ; only 1 is "100%"."""
+
+    def words(share: float, digits: int) -> str:
+        rounded = f"{share:.{digits}%}"
+        return "99.9%" if rounded.startswith("100") and share < 1 else rounded
+
+    return _apart(first, second, words)
+
+
+def times(first_ms: float, second_ms: float) -> tuple[str, str]:
+    """Return two times with as many digits as show that they differ."""
+    return _apart(first_ms, second_ms, lambda ms, digits: f"{ms / 1000:.{digits + 1}f} s")
 
 
 def flip(
@@ -147,22 +171,53 @@ def _auto(ranked: list[Candidate], chosen: Candidate) -> str:
     return f"{success}, compared with {rest}, which is worth its price of {usd(chosen.cost_usd)}"
 
 
+def _apart(first: float, second: float, word: Callable[[float, int], str]) -> tuple[str, str]:
+    for digits in range(10):
+        if word(first, digits) != word(second, digits):
+            return word(first, digits), word(second, digits)
+    return word(first, 0), word(second, 0)
+
+
 def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, stream: bool) -> str:
     would = f"{title(other)} would have been chosen"
     if not other.competent:
         return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
     match strategy:
         case Strategy.QUALITY if chosen.believed - other.believed <= strategy_weights.QUALITY_TIE:
-            return f"{would} if it cost less than {usd(chosen.cost_usd)}: it is within half a point."
+            return _of_equals(would, "it is within half a point", chosen, other)
         case Strategy.QUALITY:
             gap = (chosen.believed - other.believed) * 100
             return f"{would} if it were expected to succeed {gap:.1f} points more often."
+        case Strategy.COST if _is_cheaper(chosen, other):
+            own, rival = amounts(other.cost_usd or 0.0, chosen.cost_usd or 0.0)
+            return f"{would} if it cost less than {rival}: it costs {own}."
         case Strategy.COST:
-            less = 1 - (chosen.cost_usd or 0) / (other.cost_usd or np.inf)
-            return f"{would} if it were more than {less:.0%} cheaper."
+            return _of_equals(would, "both cost the same", chosen, other)
         case _:
-            gap = other.ttft_ms - chosen.ttft_ms if stream else other.latency_ms - chosen.latency_ms
-            return f"{would} if it were more than {max(gap, 0):.0f} ms faster."
+            own_ms, rival_ms = (
+                (other.ttft_ms, chosen.ttft_ms) if stream else (other.latency_ms, chosen.latency_ms)
+            )
+            when = "start" if stream else "finish"
+            if own_ms > rival_ms:
+                own, rival = times(own_ms, rival_ms)
+                return f"{would} if it were expected to {when} in less than {rival}: it needs {own}."
+            return _of_equals(would, f"both are expected to {when} at the same time", chosen, other)
+
+
+def _of_equals(would: str, equal: str, chosen: Candidate, other: Candidate) -> str:
+    """The flip of two candidates that are equal in what the strategy counts: cost, then time decided."""
+    if _is_cheaper(chosen, other):
+        own, rival = amounts(other.cost_usd or 0.0, chosen.cost_usd or 0.0)
+        return f"{would} if it cost less than {rival}: {equal}, and it costs {own}."
+    if other.latency_ms > chosen.latency_ms:
+        own, rival = times(other.latency_ms, chosen.latency_ms)
+        return f"{would} if it took less than {rival}: {equal}, at the same price, and it takes {own}."
+    return f"{would} if its name came first: {equal}, at the same price and speed."
+
+
+def _is_cheaper(chosen: Candidate, other: Candidate) -> bool:
+    """Return whether both have a price, and the chosen one's is lower."""
+    return chosen.cost_usd is not None and other.cost_usd is not None and other.cost_usd > chosen.cost_usd
 
 
 def _sure(entry: Candidate) -> str:

@@ -29,6 +29,11 @@ def compared(trace: Trace) -> list[Candidate]:
     return _by_name(entry for entry in trace.candidates if entry.removed is None or entry.arm == trace.pinned)
 
 
+def columns(trace: Trace, entries: Sequence[Candidate]) -> Candidates:
+    """Return the numbers of `entries` as the trace's strategy compared them."""
+    return _columns(entries)
+
+
 def rerank(trace: Trace, strategy: Strategy) -> Replayed:
     """Return the ranking another strategy would have given, without pin and exploration."""
     eligible = _by_name(entry for entry in trace.candidates if entry.removed is None)

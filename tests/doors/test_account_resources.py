@@ -133,12 +133,16 @@ def test_route_decides_as_chat_does_without_a_call(http: httpx.Client, simulator
     assert _rows(http) == []
     best = decision["candidates"][0]
     assert best.keys() == {
-        "arm", "model", "effort", "provider", "p_success", "cost_usd", "latency_ms", "utility"
+        "arm", "model", "effort", "provider", "p_success", "cost_usd", "latency_ms", "utility", "retires"
     }  # fmt: skip
     assert (best["model"], best["arm"]) == (decision["model"], decision["chain"][0])
     assert decision["estimated"]["cost_usd"] > 0
     assert decision["reason"]
     assert decision["flip"]
+    assert {role for alternative in decision["alternatives"] for role in alternative["roles"]} >= {
+        "runner_up"
+    }
+    assert all(alternative["facts"] for alternative in decision["alternatives"])
     assert decision["query_type"]
     assert 0 <= decision["complexity"] <= 1
     assert _chat(http, strategy="cost")["model_used"] == decision["model"]
@@ -263,6 +267,8 @@ def test_one_request_tells_all_that_is_known(http: httpx.Client, simulator: Simu
     assert entry["metadata"] == {"team": "a"}
     assert entry["decision"]["reason"] == answer["routing"]["reason"]
     assert entry["decision"]["candidates"]
+    assert all(alternative["reason"].endswith(".") for alternative in entry["alternatives"])
+    assert entry["alternatives"]
     assert [attempt["outcome"] for attempt in entry["attempts"]] == ["ok"]
     assert entry["baseline"]["cost_usd"] is not None
     used, prices = entry["usage_by_class"], entry["unit_prices"]

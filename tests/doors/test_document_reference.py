@@ -87,6 +87,15 @@ INTENDED = [
             "visible_tokens",
         )
     ),
+    *(
+        (
+            r"\.(get /api/v1/requests/\{request_id\}|post /api/v1/route)\.responses\.200\..*"
+            r"\.properties\.data(\.properties)?",
+            keyword,
+            "A decision says why the obvious alternatives were not chosen.",
+        )
+        for keyword in ("alternatives", "required")
+    ),
     (
         rf"\.post /v1/(messages|messages/count_tokens|responses|responses/input_tokens){_BODY}"
         r"\.properties\.(context_management|diagnostics|fallbacks|speed|user_profile_id|store|truncation"

@@ -32,6 +32,28 @@ class Removed(Struct):
     reason: str
 
 
+class Alternative(Struct):
+    """A candidate that was not chosen, and why."""
+
+    arm: str
+    roles: Annotated[
+        list[str],
+        doc(
+            "best: the likeliest to succeed. cheapest. runner_up. cheaper_and_likelier: than the chosen one; "
+            "every such candidate is listed."
+        ),
+    ]
+    facts: Annotated[
+        list[str],
+        doc(
+            "What decided against it: pinned, chance, retirement, competence, no_scores, availability, "
+            "counts_as_equal, success, cost, latency, order (all else is equal) or rules "
+            "(the record is older than today's)."
+        ),
+    ]
+    reason: Annotated[str, doc("The same in one sentence, with the numbers that were compared.")]
+
+
 class Expected(Struct):
     cost_usd: float | None
     input_tokens: int
@@ -64,6 +86,7 @@ class RouteData(Struct):
     strategy: str
     reason: str
     flip: Annotated[str, doc("What would have changed the choice.")]
+    alternatives: Annotated[list[Alternative], doc("Why not that one? In the order of the ranking.")]
     query_type: str
     complexity: Annotated[float, doc("Predicted failure of the median arm, 0 to 1.")]
     estimated: Expected
@@ -243,6 +266,9 @@ class LogEntry(LogLine):
     attempts: list[LoggedAttempt]
     feedback: list[FeedbackEntry]
     fidelity: Annotated[dict[str, Any], doc("What became of each parameter; null without an answer.")] | None
+    alternatives: Annotated[
+        list[Alternative], doc("Why not that one? From the trace, in the order of its ranking.")
+    ]
     decision: Annotated[dict[str, Any], doc("The full trace of the decision.")]
 
 

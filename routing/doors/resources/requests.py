@@ -27,6 +27,7 @@ from routing.doors.shared.async_view import AsyncAPIView
 from routing.doors.shared.errors import validation_error
 from routing.doors.shared.native.envelope import enveloped
 from routing.language.errors import NotFound
+from routing.replay import alternatives
 
 # The index has only the account and the time. Other filters test at most this many rows for a page, so a page
 # can hold fewer rows than its limit although there is a next page.
@@ -267,6 +268,7 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
             for entry in row.feedback.all()
         ],
         "fidelity": row.fidelity or None,
+        "alternatives": alternatives.of_stored(row.trace),
         "decision": msgspec.to_builtins(row.trace),
     }
 

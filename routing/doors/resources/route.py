@@ -18,6 +18,7 @@ from routing.doors.shared.native import schema as native_schema
 from routing.doors.shared.native.envelope import enveloped
 from routing.doors.shared.prompt_enhancement import enhance_request
 from routing.pipeline import preview
+from routing.replay.alternatives import alternatives
 
 
 class RouteView(AsyncAPIView):
@@ -50,6 +51,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "strategy": trace.strategy,
         "reason": trace.reason,
         "flip": trace.flip,
+        "alternatives": alternatives(trace),
         "query_type": trace.query_type,
         "complexity": trace.complexity,
         "estimated": {
