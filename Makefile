@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test conformance ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions fuzz browser lint audit-deps clean
+.PHONY: setup run test conformance ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions bench-traffic fuzz browser lint audit-deps clean
 
 setup: $(VENV)/.synced
 
@@ -66,6 +66,10 @@ bench-learning: setup
 # Measure what knowing a conversation's prompt cache saves (docs/routing-lab.md).
 bench-sessions: setup
 	@$(BIN)/python -m bench.sessions
+
+# How well everyday requests that people rated are judged and routed (docs/routing-lab.md). PROMPTS has traffic.jsonl.
+bench-traffic: setup
+	@$(BIN)/python -m bench.traffic --prompts $(PROMPTS) --data $(DATA)
 
 # Send a running RoutePlex everything its OpenAPI document allows: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)

@@ -92,6 +92,11 @@ def vector(text: str) -> Array:
     return np.concatenate([embedding().embed(translated.text), hand.values])
 
 
+def english_share(words: list[str]) -> float:
+    """Return the share of lower-case words that are English function words."""
+    return _count(words, _ENGLISH) / max(len(words), 1)
+
+
 def _translated_question(question: str) -> "tuple[_Hand, translation.Translation]":
     """The translated question and its word features; the share of other scripts is the original's."""
     hand = _hand(question)
@@ -134,7 +139,7 @@ def _hand(text: str) -> _Hand:
     words = _WORD.findall(text.lower())
     n_words, n_letters = max(len(words), 1), max(sum(map(len, words)), 1)
     not_latin = 0.0 if text.isascii() else len(_NOT_LATIN.findall(text)) / n_letters
-    english = _count(words, _ENGLISH) / n_words
+    english = english_share(words)
     code, math = sum(map(text.count, _CODE)), sum(map(text.count, _MATH))
     values = (
         log1p(chars) / 8,

@@ -1,0 +1,1 @@
+"""Judges the decision on everyday traffic that people rated: `make bench-traffic` (docs/routing-lab.md)."""

@@ -1,0 +1,76 @@
+"""The request model: how demanding a request is, how long a good answer is, and which skill it needs.
+
+Linear over the features of `features.py`, with eight-bit weights: judging a request takes about half a
+millisecond. It also says how much a request looks like everyday traffic and not like a benchmark question.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench.traffic.features import Ids, RequestFeatures
+from routing.decide.prediction.artefact import Array
+
+LEVEL, LOG_TOKENS, EVERYDAY, SKILLS_FROM = 0, 1, 2, 3  # columns of the weights
+MOST_LEVEL, LEAST_LEVEL = 5.0, 1.0
+MEASURE_LIMIT = 4.0  # standard deviations: an odd request does not run away with the estimate
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The request model's estimates for one request.
+
+    `level`: 1 (trivial) to 5 (very hard), as raters give it. `answer_tokens`: of a good visible answer.
+    `everyday`: from 1, like everyday traffic, to 0, like a benchmark question. `skills`: probabilities,
+    `(n_text_skills,)`.
+    """
+
+    level: float
+    answer_tokens: float
+    everyday: float
+    skills: Array
+
+
+class RequestModel(msgspec.Struct, frozen=True):
+    """Weights by hash bucket and by measure, one column an output; integers count in units of `scales`."""
+
+    word_idf: Array  # (2 ** WORD_BITS,); 0 for a bucket too rare to tell anything
+    char_idf: Array  # (2 ** CHAR_BITS,)
+    word_weights: Array  # (2 ** WORD_BITS, n_outputs), int8
+    char_weights: Array  # (2 ** CHAR_BITS, n_outputs), int8
+    scales: Array  # (2, n_outputs): of word and of char weights
+    measure_weights: Array  # (n_measures, n_outputs)
+    measure_mean: Array
+    measure_scale: Array
+    bias: Array  # (n_outputs,)
+
+    def judge_features(self, vector: RequestFeatures) -> Judgement:
+        words = (
+            _projected(vector.words, vector.word_weights, self.word_idf, self.word_weights) * self.scales[0]
+        )
+        chars = (
+            _projected(vector.chars, vector.char_weights, self.char_idf, self.char_weights) * self.scales[1]
+        )
+        measures = standardised(vector.measures, self.measure_mean, self.measure_scale) @ self.measure_weights
+        outputs = words * self.scales[0] + chars * self.scales[1] + measures + self.bias
+        odds = np.exp(outputs[SKILLS_FROM:] - outputs[SKILLS_FROM:].max())
+        return Judgement(
+            level=float(min(max(outputs[LEVEL], LEAST_LEVEL), MOST_LEVEL)),
+            answer_tokens=float(np.exp(min(max(outputs[LOG_TOKENS], 0.0), 11.0))),
+            everyday=float(1 / (1 + np.exp(-outputs[EVERYDAY]))) if vector.readable else 0.0,
+            skills=odds / odds.sum(),
+        )
+
+
+def standardised(measures: Any, mean: Any, scale: Any) -> Any:
+    """Return measures, of one request or a row each, in standard deviations, limited."""
+    return np.clip((measures - mean) / scale, -MEASURE_LIMIT, MEASURE_LIMIT)
+
+
+def _projected(ids: Ids, weights: Array, idf: Array, table: Array) -> Array:
+    """`(n_outputs,)`: the unit-length vector of the buckets times their weights."""
+    values = weights * idf[ids]
+    length = np.sqrt(values @ values)
+    if not length:
+        return np.zeros(table.shape[1], np.float32)
+    return np.asarray((values / length) @ table[ids].astype(np.float32), np.float32)
