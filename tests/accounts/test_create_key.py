@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from accounts import model_ids
 from accounts.caller import Limits
 from accounts.caller_lookup import find_caller_sync
 from accounts.key_format import well_formed
@@ -42,6 +43,17 @@ def test_the_key_has_exactly_the_limits_of_the_options() -> None:
     caller = find_caller_sync(secret, None)
     assert caller.key_name == "nightly"
     assert caller.key_limits == Limits(daily_usd=Decimal("2.5"), requests_per_minute=60)
+
+
+def test_the_key_has_the_model_rules_of_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_ids, "_source", lambda: ["gpt-4.1", "gpt-4.1-mini"])
+    monkeypatch.setattr(model_ids, "_providers", lambda: ["openai"])
+    secret = create_key("--email", "ci@example.com", "--models=-gpt-4.1,openai/*").strip()
+    assert find_caller_sync(secret, None).models == {"-gpt-4.1", "openai/*"}
+    with pytest.raises(
+        CommandError, match=r"--models: There is no model “gpt-4.1-mimi”\. Did you mean gpt-4.1-mini"
+    ):
+        create_key("--email", "ci@example.com", "--models=-gpt-4.1-mimi")
 
 
 def test_an_existing_account_is_used() -> None:
