@@ -32,7 +32,6 @@ class Candidates(msgspec.Struct, frozen=True):
     p_up: Row
     scored: npt.NDArray[np.bool_]  # the model has published scores
     retiring: npt.NDArray[np.bool_] | None = None  # the model is retired within RETIRING_DAYS; None: none is
-    tolerance: float = 0.0  # how far below the best in P(success) `auto` calls a candidate as good
 
     @property
     def believed(self) -> Row:

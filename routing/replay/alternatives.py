@@ -148,7 +148,7 @@ class _Comparison:
         order = rank(trace.strategy, candidates, stream=trace.stream).order.tolist()
         if order.index(place) < order.index(self._places[chosen.arm]):
             return (Fact.CHANCE,) if trace.explored else (Fact.RULES,)
-        equal = self._as_equal(other, place)
+        equal = self._as_equal(other)
         if self._lead(candidates, place) == 0:
             return (*equal, self._tie_break(other))
         leads = {
@@ -170,18 +170,9 @@ class _Comparison:
             return Fact.COST
         return Fact.LATENCY if other.latency_ms > self._chosen.latency_ms else Fact.ORDER
 
-    def _as_equal(self, other: Candidate, place: int) -> tuple[Fact, ...]:
+    def _as_equal(self, other: Candidate) -> tuple[Fact, ...]:
         """EQUAL, when `other` would succeed more often, but by too little to count."""
-        chosen, candidates = self._chosen, self._candidates
-        match self._trace.strategy:
-            case Strategy.QUALITY:
-                equal = other.believed > chosen.believed
-            case Strategy.AUTO if candidates.tolerance:
-                exact = msgspec.structs.replace(candidates, tolerance=0.0)
-                likelier = other.believed * other.p_up > chosen.believed * chosen.p_up
-                equal = likelier and self._lead(exact, place) >= 0
-            case _:
-                equal = False
+        equal = self._trace.strategy is Strategy.QUALITY and other.believed > self._chosen.believed
         return (Fact.EQUAL,) if equal else ()
 
     def _is_behind(self, fact: Fact, other: Candidate) -> bool:
@@ -260,7 +251,8 @@ class _Comparison:
                 share, rival = percents(other.p_up, chosen.p_up)
                 return f"is available {share} of the time, compared with {rival}"
             case Fact.EQUAL:
-                return self._equal(other)
+                tie = strategy_weights.QUALITY_TIE
+                return f"is within the {tie * 100:.1f} points of success that count as equal"
             case Fact.SUCCESS:
                 share, rival = percents(other.p_success, chosen.believed)
                 return f"is expected to succeed {share} of the time, compared with {rival}"
@@ -284,18 +276,6 @@ class _Comparison:
         if other.scored:
             return f"is not good enough for this prompt: a predicted success of {under}"
         return f"has no published scores, so the lower end of its interval counts, and {under}"
-
-    def _equal(self, other: Candidate) -> str:
-        if self._trace.strategy is Strategy.QUALITY:
-            tie = strategy_weights.QUALITY_TIE
-            return f"is within the {tie * 100:.1f} points of success that count as equal"
-        candidates, chosen = self._candidates, self._chosen
-        ranking = rank(self._trace.strategy, candidates, stream=self._trace.stream)
-        counted = (candidates.believed * candidates.p_up)[ranking.preferred].max() - candidates.tolerance
-        points = f"{candidates.tolerance * 100:.1f} points"
-        if chosen.believed * chosen.p_up >= counted:
-            return f"is within the {points} of success that count as equal on a prompt this easy"
-        return f"gains less than it seems, because {points} of success count as equal on a prompt this easy"
 
     def _later(self, other: Candidate) -> str:
         chosen = self._chosen
