@@ -35,7 +35,7 @@ def test_unseen_requests_are_judged_like_their_kind(model: RequestModel) -> None
     easy, hard = features_of(
         questions_as_requests(["say hello to pat in one word", "prove that the 12th polynomial has no root"])
     )
-    assert model.judge_features(easy).level < 3 < 3.5 < model.judge_features(hard).level
+    assert model.judge_features(hard).level - model.judge_features(easy).level > 0.5
     assert model.judge_features(easy).answer_tokens < 50 < 100 < model.judge_features(hard).answer_tokens
     assert TEXT_SKILLS[int(model.judge_features(hard).skills.argmax())] is Skill.COMPETITION_MATH
 
