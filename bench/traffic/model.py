@@ -45,12 +45,8 @@ class RequestModel(msgspec.Struct, frozen=True):
     bias: Array  # (n_outputs,)
 
     def judge_features(self, vector: RequestFeatures) -> Judgement:
-        words = (
-            _projected(vector.words, vector.word_weights, self.word_idf, self.word_weights) * self.scales[0]
-        )
-        chars = (
-            _projected(vector.chars, vector.char_weights, self.char_idf, self.char_weights) * self.scales[1]
-        )
+        words = _projected(vector.words, vector.word_weights, self.word_idf, self.word_weights)
+        chars = _projected(vector.chars, vector.char_weights, self.char_idf, self.char_weights)
         measures = standardised(vector.measures, self.measure_mean, self.measure_scale) @ self.measure_weights
         outputs = words * self.scales[0] + chars * self.scales[1] + measures + self.bias
         odds = np.exp(outputs[SKILLS_FROM:] - outputs[SKILLS_FROM:].max())

@@ -33,10 +33,12 @@ def model() -> RequestModel:
 
 def test_unseen_requests_are_judged_like_their_kind(model: RequestModel) -> None:
     easy, hard = features_of(
-        questions_as_requests(["say hello to pat in one word", "prove that the 12th polynomial has no root"])
+        questions_as_requests(
+            ["say hello to pat in one word", "prove that the 12th polynomial has no integer root"]
+        )
     )
-    assert model.judge_features(hard).level - model.judge_features(easy).level > 0.5
-    assert model.judge_features(easy).answer_tokens < 50 < 100 < model.judge_features(hard).answer_tokens
+    assert model.judge_features(easy).level < 2.5 < 3.5 < model.judge_features(hard).level
+    assert model.judge_features(easy).answer_tokens < 50 < 150 < model.judge_features(hard).answer_tokens
     assert TEXT_SKILLS[int(model.judge_features(hard).skills.argmax())] is Skill.COMPETITION_MATH
 
 
