@@ -21,7 +21,7 @@ from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.decide.prediction import item_response, skill_table
 from routing.decide.prediction.artefact import fitted
 from routing.decide.prediction.skills import SKILLS
-from routing.language.arms import Arm, Effort, ModelFacts
+from routing.language.arms import Arm, Capability, Effort, ModelFacts
 
 Row = npt.NDArray[np.float64]
 
@@ -65,6 +65,7 @@ class ArmTable(msgspec.Struct, frozen=True):
     reasoning: Row  # tokens at that effort on a benchmark-hard prompt
     visible_ratio: Row  # (n, n_skills, BANDS) actual over forecast tokens in traffic
     reasoning_ratio: Row  # likewise
+    thinks: npt.NDArray[np.bool_]  # may think before it answers, by its effort or, without one, by its facts
     ttft_ms: Row
     tokens_per_second: Row
     p_up: Row
@@ -183,6 +184,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),
         visible_ratio=np.clip(ratios[..., 0], 1 / MOST_VISIBLE, MOST_VISIBLE),
         reasoning_ratio=np.clip(ratios[..., 1], 1 / MOST_REASONING, MOST_REASONING),
+        thinks=np.array([_thinks(f, effort) for f, effort in zip(facts, efforts, strict=True)], bool),
         ttft_ms=np.array([entry.ttft_p50_ms for entry in latency]),
         tokens_per_second=np.maximum([entry.tokens_per_second for entry in latency], 0.1),
         p_up=np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float),
@@ -196,6 +198,12 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         shutdown=np.array([np.inf if f.shutdown is None else f.shutdown.toordinal() for f in facts], float),
         best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
     )
+
+
+def _thinks(facts: ModelFacts, effort: Effort | None) -> bool:
+    if effort is None:
+        return Capability.REASONING in facts.capabilities and not facts.opt_in_efforts
+    return effort is not Effort.NONE
 
 
 def _choosable(snapshot: Snapshot, pinned_effort: Effort | None) -> dict[Arm, None]:

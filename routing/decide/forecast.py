@@ -38,6 +38,11 @@ INTERVAL = 1.64  # standard deviations: 90 %
 SPREAD = 0.7  # sd of log reasoning tokens around the forecast
 ANSWER_SHARE = 0.5  # of the visible answer (or of a shorter limit) that reasoning must leave room for
 
+# Room to reason on top of a limit of the visible answer: enough in 95 % of cases (1.64 sd), never less than
+# LEAST_ALLOWANCE tokens, which is also the smallest thinking budget that providers take.
+ALLOWANCE_FACTOR = float(np.exp(1.64 * SPREAD))
+LEAST_ALLOWANCE = 1024
+
 CACHE_LIFE = timedelta(minutes=5)  # providers cache a prompt prefix for at least this long
 CACHE_FROM = 1024  # tokens below which no provider caches, unless the model's quirk says otherwise
 
@@ -54,18 +59,28 @@ class Output(msgspec.Struct, frozen=True):
     """Tokens, `(n,)` each; `finished`: probability that reasoning leaves room for an answer."""
 
     visible: Row
+    reasoning: Row
     total: Row
+    allowance: Row  # reasoning that is allowed on top of a limit of the visible answer; else 0
     finished: Row
     limit: Row
     starting_visible: Row  # before the corrections from traffic and the limit, which are learnt against these
     starting_reasoning: Row
 
 
-def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None) -> Output:
-    """Forecast output tokens. `limit`: the request's maximum output tokens.
+def output(
+    arm_table: ArmTable,
+    mix: Array,
+    difficulty: float,
+    limit: int | None,
+    answer_limit: int | None = None,
+    input_tokens: Row | float = 0.0,
+) -> Output:
+    """Forecast output tokens. `limit`: of the whole output; `answer_limit`: of the visible answer alone.
 
     Reasoning and the visible answer share the limit. When reasoning uses it up, the answer is cut or empty,
     which counts as a failure: `finished` is the chance that reasoning stays below what the answer needs.
+    A limit of the visible answer alone is raised by each arm's allowance for reasoning.
     """
     weights = mix.astype(np.float64)
     visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
@@ -79,12 +94,19 @@ def output(arm_table: ArmTable, mix: Array, difficulty: float, limit: int | None
     reasoning = np.where(
         starting_reasoning > 0, _corrected(starting_reasoning, arm_table.reasoning_ratio[cell]), 0.0
     )
-    total = reasoning + visible
     cap = arm_table.max_output if limit is None else np.minimum(arm_table.max_output, limit)
+    allowance = np.zeros(len(arm_table.arms))
+    if answer_limit is not None:
+        visible = np.minimum(visible, answer_limit)
+        allowance = _allowance(arm_table, reasoning, answer_limit, input_tokens)
+        cap = np.minimum(cap, answer_limit + allowance)
+    total = reasoning + visible
     room = cap - ANSWER_SHARE * np.minimum(visible, cap)
     return Output(
         visible=np.minimum(visible, cap),
+        reasoning=np.minimum(reasoning, cap),
         total=np.minimum(total, cap),
+        allowance=allowance,
         finished=1
         / (1 + (np.maximum(reasoning, 1e-6) / room) ** (1.7 / SPREAD)),  # logistic form of the tail
         limit=cap,
@@ -100,6 +122,14 @@ def interval(tokens: float, most: float, spread: float = SPREAD) -> tuple[float,
     """
     factor = float(np.exp(INTERVAL * spread))
     return tokens / factor, min(tokens * factor, max(most, tokens))
+
+
+def _allowance(arm_table: ArmTable, reasoning: Row, answer_limit: int, input_tokens: Row | float) -> Row:
+    """The reasoning tokens each arm is allowed, within its own output limit and its context window."""
+    wanted = np.where(arm_table.thinks, np.maximum(LEAST_ALLOWANCE, ALLOWANCE_FACTOR * reasoning), 0)
+    left = np.minimum(arm_table.max_output, arm_table.window - input_tokens) - answer_limit
+    allowance: Row = np.floor(np.clip(wanted, 0, np.maximum(left, 0)))
+    return allowance
 
 
 def input_cost(

@@ -24,7 +24,7 @@ from routing.decide.prediction import (
 )
 from routing.decide.prediction.tokens import InputSize
 from routing.decide.strategies import Candidates
-from routing.language.chat import ChatRequest, Mode
+from routing.language.chat import ChatRequest, Mode, caller_limit
 from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
@@ -47,6 +47,8 @@ class Scores(msgspec.Struct, frozen=True):
     most_output: Row  # the arm's and the request's limit
     starting_visible: Row  # forecast before the corrections from traffic, see forecast.Output
     starting_reasoning: Row
+    reasoning: Row  # tokens of the output
+    allowance: Row  # of reasoning, on top of a limit of the visible answer
     p_success: Row
     low: Row
     high: Row
@@ -89,7 +91,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     p, low, high = _success(arm_table, mix, better - hard)
     # An answer fails too when reasoning uses up the output limit: `finished` multiplies P(success). What the
     # account's own outcomes taught is added afterwards, in points of probability.
-    out = forecast.output(arm_table, mix, hard, request.max_output_tokens)
+    out = forecast.output(arm_table, mix, hard, request.max_output_tokens, request.max_answer_tokens, tokens)
     learned = _learned(arm_table, mix, learning)
     paid, cached = forecast.input_cost(arm_table, tokens, decision_input.conversation, decision_input.at)
     cost = np.round(
@@ -109,6 +111,8 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         most_output=out.limit,
         starting_visible=np.round(out.starting_visible),
         starting_reasoning=np.round(out.starting_reasoning),
+        reasoning=np.round(out.reasoning),
+        allowance=out.allowance,
         p_success=_share(p * out.finished + learned),
         low=_share(low * out.finished + learned),
         high=_share(high * out.finished + learned),
@@ -162,7 +166,7 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
         max_cost_usd=decision_input.max_cost_usd,
         budget_left_usd=decision_input.budget_left_usd,
         today=decision_input.at.date(),
-        room_for_output=decision_input.request.max_output_tokens or 0,
+        room_for_output=caller_limit(decision_input.request) or 0,
         pinned=None if smart else decision_input.pinned,
         blocked=snapshot.blocked,
     )

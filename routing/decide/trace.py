@@ -95,3 +95,5 @@ class Forecast(msgspec.Struct, frozen=True):
     ttft_ms: float
     starting_visible_tokens: int = 0  # before the corrections from traffic, which are learnt against these
     starting_reasoning_tokens: int = 0
+    reasoning_tokens: int = 0  # of the output
+    reasoning_allowance: int = 0  # tokens on top of a limit of the visible answer

@@ -80,6 +80,8 @@ def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
             ttft_ms=float(scores.ttft_ms[row]),
             starting_visible_tokens=int(scores.starting_visible[row]),
             starting_reasoning_tokens=int(scores.starting_reasoning[row]),
+            reasoning_tokens=int(scores.reasoning[row]),
+            reasoning_allowance=int(scores.allowance[row]),
         )
         for row in rows
     )

@@ -37,6 +37,13 @@ class AttemptRecord:
         self.upstream_model = ""
         self.receipt: Receipt = ()
         self.most_output_tokens: int | None = None  # the limit sent upstream
+        self.allowed_output_tokens: int | None = (
+            None  # the limit if money were no limit; None: see the request
+        )
+        self.limit_reached_at: float | None = None  # when the visible answer was as long as the caller allows
+        self.ended_early = False  # the call was closed after that, before its usage was reported
+        self.expected_reasoning = 0  # tokens of all choices, by forecast
+        self.choices = 1
         self.calls = 1  # upstream calls that its choices take
         self.response_id: str | None = None
         self.text: list[str] = []  # as received, to count tokens when no usage is reported

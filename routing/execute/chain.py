@@ -13,6 +13,7 @@ from contextlib import aclosing
 import msgspec
 
 from core.errors import ServiceUnavailable
+from routing.execute.answer_limit import AnswerLimit, Counter
 from routing.execute.attempt import AttemptRecord
 from routing.execute.breaker import Breaker
 from routing.execute.continuation_joiner import ContinuationJoiner
@@ -35,8 +36,27 @@ from routing.providers.upstreams import Upstreams
 MAX_ATTEMPTS = 3
 
 
-def _unlimited(arm: Arm, attempts: Sequence[AttemptRecord]) -> int | None:
-    return None
+READ_ON_S = 1.0  # after the visible limit is reached, for the rest of the answer and its usage
+
+
+class OutputLimits(msgspec.Struct, frozen=True):
+    """Limits of one attempt's output in tokens; None: no limit.
+
+    `total`: reasoning included; 0: skip the arm. `allowed`: the total before money lowers it. `answer`: of
+    the visible answer alone.
+    """
+
+    total: int | None = None
+    allowed: int | None = None
+    answer: int | None = None
+
+
+def _unlimited(arm: Arm, attempts: Sequence[AttemptRecord]) -> OutputLimits:
+    return OutputLimits()
+
+
+def _no_counter(facts: ModelFacts) -> Counter:
+    raise AssertionError("a limit of the visible answer needs a counter of tokens")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -51,9 +71,10 @@ class Plan(msgspec.Struct, frozen=True):
     first_byte_s: float  # without content for that long, an arm has failed; see `patience`
     patience: float  # an arm may be silent for this many times its forecast time, if that is longer
     deadline: float  # time.monotonic() at which the whole request ends
-    # Output tokens that an arm may use after these attempts, by what is left to spend. None: no limit; 0:
-    # skip it.
-    most_output_tokens: Callable[[Arm, Sequence[AttemptRecord]], int | None] = _unlimited
+    # What an arm may write after these attempts, by the caller's limit and by what is left to spend.
+    output_limits: Callable[[Arm, Sequence[AttemptRecord]], OutputLimits] = _unlimited
+    counter: Callable[[ModelFacts], Counter] = _no_counter  # of the tokens of visible text
+    expected_reasoning: Mapping[Arm, int] = {}  # tokens
     rescue: bool = False  # a stream that is cut may be continued by the next arm
 
 
@@ -111,8 +132,12 @@ class Execution:
         """
         held: list[StreamEvent] = []
         joiner = ContinuationJoiner(self._delivered.text)
-        request = self._request_for(attempt.arm)
-        attempt.most_output_tokens = request.max_output_tokens
+        limits = self._plan.output_limits(attempt.arm, self.attempts)
+        request = self._request_for(limits)
+        visible = self._visible_limit(limits, attempt.facts)
+        attempt.most_output_tokens, attempt.allowed_output_tokens = request.max_output_tokens, limits.allowed
+        attempt.expected_reasoning = self._plan.expected_reasoning.get(attempt.arm, 0) * request.n
+        attempt.choices = request.n
         attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
         upstream = self._upstreams.complete(
             request,
@@ -122,15 +147,19 @@ class Execution:
             first_byte_s=self._patience_s(attempt.arm),
         )
         async with aclosing(upstream):
-            while (event := await self._next_event(upstream, attempt)) is not None:
+            while (event := await self._next_or_end(upstream, attempt, visible)) is not None:
                 attempt.note(event)
-                held += self._joined(event, joiner)
+                for joined in self._joined(event, joiner):
+                    held += (joined,) if visible is None else visible.of(joined)
                 begun = attempt.ttft_ms is not None and joiner.joined
                 if attempt.released or (self._plan.stream and begun):
                     attempt.released = True
                     for ready in held:
                         yield ready
                     held.clear()
+        if visible is not None and visible.has_cut:
+            held += visible.finishes()
+            attempt.finish = FinishReason.LENGTH
         if attempt.finish is FinishReason.CONTENT_FILTER and attempt.ttft_ms is None:
             raise UpstreamFailure(FailureKind.REFUSED, "The provider refused this content.")
         attempt.end("ok")
@@ -153,16 +182,44 @@ class Execution:
         """Return whether the next arm may continue the part of a cut stream that the caller has read."""
         return self._plan.rescue and self._delivered.continuable and can_be_continued(self._plan.request)
 
-    def _request_for(self, arm: Arm) -> ChatRequest:
+    def _request_for(self, limits: OutputLimits) -> ChatRequest:
         """The caller's request, or one for the rest of its answer, limited to what is left to spend."""
-        most = self._plan.most_output_tokens(arm, self.attempts)
         request = continuation(self._plan.request, self._delivered.text)
-        return request if most is None else msgspec.structs.replace(request, max_output_tokens=most)
+        if limits.total is None:
+            return request
+        return msgspec.structs.replace(
+            request, max_output_tokens=limits.total, max_answer_tokens=limits.answer
+        )
+
+    def _visible_limit(self, limits: OutputLimits, facts: ModelFacts) -> AnswerLimit | None:
+        """The visible limit where the provider does not hold to it, because its own limit is higher."""
+        if limits.answer is None or limits.total is None or limits.total <= limits.answer:
+            return None
+        return AnswerLimit(limits.answer, self._plan.counter(facts), self._plan.request.n)
+
+    async def _next_or_end(
+        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord, visible: AnswerLimit | None
+    ) -> StreamEvent | None:
+        """The next event; None at the end, or when the caller's visible limit ends the answer before it.
+
+        Providers report usage at the end of a stream. So a short rest is read, without being passed on, and
+        the usage is exact. A longer rest would only cost time and money: the call is closed, and its usage is
+        estimated. A failure after the limit is no failure for the caller, who has the whole answer.
+        """
+        if visible is None or not visible.is_reached:
+            return await self._next_event(upstream, attempt, self._plan.deadline)
+        if attempt.limit_reached_at is None:
+            attempt.limit_reached_at = time.monotonic()
+        until = min(self._plan.deadline, attempt.limit_reached_at + READ_ON_S)
+        try:
+            return await self._next_event(upstream, attempt, until)
+        except UpstreamFailure:
+            attempt.ended_early = True
+            return None
 
     async def _next_event(
-        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord
+        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord, limit: float
     ) -> StreamEvent | None:
-        limit = self._plan.deadline
         if self._plan.stream and attempt.ttft_ms is None:
             limit = min(limit, attempt.began + self._patience_s(attempt.arm))
         try:
@@ -189,7 +246,7 @@ class Execution:
             facts = self._plan.facts[arm.model]
             if last is not None and _would_fail_alike(last, facts):
                 continue
-            if self._plan.most_output_tokens(arm, self.attempts) == 0:
+            if self._plan.output_limits(arm, self.attempts).total == 0:
                 continue
             if await self._breaker.acquire(facts, time.monotonic(), self._plan.first_byte_s):
                 return arm

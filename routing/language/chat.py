@@ -154,6 +154,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
     messages: tuple[Message, ...]
     max_output_tokens: int | None = None  # reasoning included; None: the model's own limit
+    max_answer_tokens: int | None = None  # of the visible answer alone; each arm may think beyond it
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     n: int = 1
@@ -172,6 +173,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     service_tier: str | None = None
     extra: dict[str, Any] = {}  # unknown parameters: passed through to OpenAI's APIs, else dropped
     ignored: tuple[str, ...] = ()  # parameters that are accepted and passed to no provider
+
+
+def caller_limit(request: ChatRequest) -> int | None:
+    """The caller's own output limit in tokens, whichever of the two meanings it has; None: no limit."""
+    return request.max_output_tokens if request.max_answer_tokens is None else request.max_answer_tokens
 
 
 def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:

@@ -12,7 +12,10 @@ class Verdict(StrEnum):
 
 
 class ParameterReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One parameter, by its name in OpenAI's chat API; `change`: the change, or why it was dropped."""
+    """One parameter, by its name in OpenAI's chat API.
+
+    `change`: the change, or why it was dropped. For an honoured limit: the part of the output it limits.
+    """
 
     parameter: str
     verdict: Verdict

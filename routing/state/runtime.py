@@ -20,6 +20,7 @@ from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog
 from routing.catalog.upstreams import extra_providers
 from routing.decide.decision import load as load_decision
+from routing.decide.prediction.tokens import load as load_tokenizers
 from routing.execute.breaker import Breaker
 from routing.execute.shared_breaker import SharedBreaker
 from routing.learning.account import Learned
@@ -63,6 +64,7 @@ class Runtime:
     async def start(self) -> None:
         await self.catalog.refresh()
         await asyncio.to_thread(load_decision)  # now, rather than during the first request
+        await asyncio.to_thread(load_tokenizers)
         await self.heartbeat.start()
         if self._shared_breaker is not None:
             await self._shared_breaker.start()

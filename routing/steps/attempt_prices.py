@@ -25,14 +25,23 @@ class PricedAttempt(msgspec.Struct, frozen=True):
 def price(attempt: AttemptRecord, input_tokens: int, book: PriceBook, moment: datetime) -> PricedAttempt:
     """Usage is the provider's report; where text came without a report, tokens are counted here.
 
+    A call that was closed at the caller's limit has no full report: its reasoning is taken from the forecast.
     `input_tokens`: the decision's count of the input, for that estimate. `moment`: whose prices apply.
     """
     usage = attempt.usage
     text = "".join(attempt.text)
-    if usage is None or (attempt.outcome != "ok" and text and usage.output_tokens == 0):
+    is_partial = attempt.outcome != "ok" and text and usage is not None and usage.output_tokens == 0
+    if usage is None or is_partial or attempt.ended_early:
         known = usage or Usage(uncached_input_tokens=input_tokens * attempt.calls if text else 0)
         output_tokens = exact_count(text, attempt.facts) if text else 0
-        usage = msgspec.structs.replace(known, output_tokens=output_tokens, estimated=bool(text))
+        reasoning_tokens = known.reasoning_tokens
+        if attempt.ended_early:
+            most = (attempt.most_output_tokens or 0) * attempt.choices  # what the provider kept to
+            reasoning_tokens = reasoning_tokens or min(attempt.expected_reasoning, most - output_tokens)
+            output_tokens = max(known.output_tokens, output_tokens + reasoning_tokens)
+        usage = msgspec.structs.replace(
+            known, output_tokens=output_tokens, reasoning_tokens=reasoning_tokens, estimated=bool(text)
+        )
     charged = attempt.outcome != "failed"  # a part that reached the caller is "partial" or "aborted"
     period = book.at(attempt.arm.model, moment)
     if period is None:

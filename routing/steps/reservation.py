@@ -17,7 +17,7 @@ from billing.prices.prices import USD_QUANTUM, PriceBook, UnitPrices, cost, unit
 from billing.usage import Usage
 from routing.decide.decision import Decision
 from routing.language.arms import Arm, ModelFacts
-from routing.language.chat import ChatRequest
+from routing.language.chat import ChatRequest, caller_limit
 from routing.language.choices import upstream_calls
 from routing.steps.budget import Budget, Phase
 
@@ -62,15 +62,16 @@ class Reservation:
             expected = Decimal(str(first.cost_usd or 0)).quantize(USD_QUANTUM)
             return HoldRequest(expected, Decimal(0), first.input_tokens + first.output_tokens, 0)
         longest = {arm: self._longest(arm, budget.left_usd) for arm in arms}
+        held = {arm: longest[arm] if arm == arms[0] else self._likely_longest(arm, longest) for arm in arms}
         payable, least = arms, self._short
         if budget.phase is Phase.WHOLE_ANSWER:
             payable = arms[:1]
             likely = max(LIKELY_WHOLE * self._expected[arms[0]].output_tokens, self._short)
             least = min(longest[arms[0]], likely)
         return HoldRequest(
-            usd=max(self._cost(arm, longest[arm]) for arm in arms),
+            usd=max(self._cost(arm, held[arm]) for arm in arms),
             least_usd=min(self._cost(arm, least) for arm in payable),
-            tokens=max(self._input(arm) + longest[arm] * self._request.n for arm in arms),
+            tokens=max(self._input(arm) + held[arm] * self._request.n for arm in arms),
             least_tokens=min(self._input(arm) + least * self._request.n for arm in payable),
         )
 
@@ -91,16 +92,31 @@ class Reservation:
             most = min(most, int((usd_left / price).to_integral_value(ROUND_FLOOR)))
         if most < self._short:
             return 0
-        limit = self._request.max_output_tokens
+        limit = self.limit(arm)
         return most if limit is None else min(limit, most)
+
+    def limit(self, arm: Arm) -> int | None:
+        """The output tokens the caller allows this arm, its allowance for reasoning included; None: all."""
+        answer = self._request.max_answer_tokens
+        if answer is None:
+            return self._request.max_output_tokens
+        most = answer + self._expected[arm].reasoning_allowance
+        return min(most, self._facts[arm.model].max_output_tokens or most)
 
     @property
     def _short(self) -> int:
         """Tokens of the shortest useful answer: less only if the caller's limit is lower."""
-        return min(SHORT_ANSWER, self._request.max_output_tokens or SHORT_ANSWER)
+        return min(SHORT_ANSWER, caller_limit(self._request) or SHORT_ANSWER)
+
+    def _likely_longest(self, arm: Arm, longest: Mapping[Arm, int]) -> int:
+        """The tokens to hold for a fallback: its whole allowance would keep others waiting in vain."""
+        answer = self._request.max_answer_tokens
+        if answer is None:
+            return longest[arm]
+        return min(longest[arm], answer + LIKELY_WHOLE * self._expected[arm].reasoning_tokens)
 
     def _longest(self, arm: Arm, left_usd: Decimal | None) -> int:
-        facts, limit = self._facts[arm.model], self._request.max_output_tokens
+        facts, limit = self._facts[arm.model], self.limit(arm)
         if limit is not None:
             return min(limit, facts.max_output_tokens)
         if left_usd is not None and left_usd >= AMPLE * self._cost(arm, facts.max_output_tokens):

@@ -21,7 +21,7 @@ from core.errors import ApiError, ServiceUnavailable
 from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fallback_used
 from routing.execute.chain import Execution
 from routing.execute.output_check import OutputCheck
-from routing.language.chat import ChatRequest, StreamEvent
+from routing.language.chat import ChatRequest, StreamEvent, caller_limit
 from routing.language.fidelity import Fidelity, ParameterReceipt, Receipt, Verdict, with_change
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import PricedAttempt, price, total_usd
@@ -162,9 +162,10 @@ def receipt(request: ChatRequest, shown: AttemptRecord, is_other_model: bool) ->
     `shown`: the attempt that answered. Empty when its upstream call had not begun to answer.
     """
     parameters = shown.receipt
-    if request.max_output_tokens is None:  # the limit sent upstream is not the caller's
+    allowed = shown.allowed_output_tokens or request.max_output_tokens
+    if caller_limit(request) is None:  # the limit sent upstream is not the caller's
         parameters = tuple(item for item in parameters if item.parameter != "max_tokens")
-    elif shown.most_output_tokens is not None and shown.most_output_tokens < request.max_output_tokens:
+    elif allowed and shown.most_output_tokens is not None and shown.most_output_tokens < allowed:
         change = f"{shown.most_output_tokens}: what is left to spend"
         parameters = with_change(parameters, "max_tokens", change)
     form = request.response_format

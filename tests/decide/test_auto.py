@@ -14,10 +14,13 @@ HARD = (
 )
 
 
+@pytest.mark.parametrize("meaning", ["max_output_tokens", "max_answer_tokens"])
 @pytest.mark.parametrize("limit", [None, 512, 4096])
-def test_easy_and_hard_prompts_go_to_clearly_different_arms(ask: Ask, limit: int | None) -> None:
-    easy = [ask(request=chat_request(prompt, max_output_tokens=limit)) for prompt in EASY]
-    hard = [ask(request=chat_request(prompt, max_output_tokens=limit)) for prompt in HARD]
+def test_easy_and_hard_prompts_go_to_clearly_different_arms(
+    ask: Ask, limit: int | None, meaning: str
+) -> None:
+    easy = [ask(request=chat_request(prompt, **{meaning: limit})) for prompt in EASY]
+    hard = [ask(request=chat_request(prompt, **{meaning: limit})) for prompt in HARD]
     assert not {d.chain[0].model for d in easy} & {d.chain[0].model for d in hard}
     most_expensive_easy = max(d.trace.candidates[0].cost_usd or 0 for d in easy)
     assert all((d.trace.candidates[0].cost_usd or 0) > 5 * most_expensive_easy for d in hard)

@@ -18,8 +18,11 @@ HARD = "Prove that every group of order p^2 is abelian and classify the groups o
 
 
 def entry(ask: Ask, arm: str, text: str = HARD, **circumstances: object) -> Candidate:
-    limit = circumstances.pop("limit", None)
-    trace = ask(request=chat_request(text, max_output_tokens=limit), **circumstances).trace
+    limits = {
+        "max_output_tokens": circumstances.pop("limit", None),
+        "max_answer_tokens": circumstances.pop("answer_limit", None),
+    }
+    trace = ask(request=chat_request(text, **limits), **circumstances).trace
     return next(candidate for candidate in trace.candidates if candidate.arm == arm)
 
 
@@ -41,6 +44,27 @@ def test_reasoning_that_leaves_no_room_for_an_answer_lowers_success(ask: Ask) ->
     free, capped = entry(ask, "gpt-6-luna@high"), entry(ask, "gpt-6-luna@high", limit=512)
     assert capped.p_success < free.p_success / 2
     assert entry(ask, "gpt-6-luna@none", limit=512).p_success == entry(ask, "gpt-6-luna@none").p_success
+
+
+def test_a_visible_limit_leaves_reasoning_its_room(ask: Ask) -> None:
+    free, visible = entry(ask, "gpt-6-luna@high"), entry(ask, "gpt-6-luna@high", answer_limit=512)
+    assert visible.p_success > 0.9 * free.p_success
+    assert 512 < visible.output_tokens <= free.output_tokens
+    assert entry(ask, "gpt-6-luna@none", answer_limit=100).output_tokens == 100
+
+
+def test_the_allowance_fits_model_and_window(ask: Ask, catalog: Snapshot) -> None:
+    def allowance(words: int, limit: int, **changes: int) -> int:
+        facts = msgspec.structs.replace(catalog.models["gpt-6-luna"], **changes)
+        changed = msgspec.structs.replace(catalog, models={**catalog.models, facts.id: facts})
+        request = chat_request("word " * words + HARD, max_answer_tokens=limit, effort=Effort.HIGH)
+        decision = ask(request=request, mode=Mode.MANUAL, pinned=facts.id, catalog=changed)
+        return decision.forecast[0].reasoning_allowance
+
+    assert allowance(1, 512) > 4000
+    assert allowance(1, 512, max_output_tokens=3000) == 3000 - 512
+    assert allowance(1, 3000, max_output_tokens=3000) == 0
+    assert 1000 < allowance(3000, 512, context_window=5000) < 1500
 
 
 def test_a_hard_prompt_takes_more_thought_than_an_easy_one(ask: Ask) -> None:

@@ -35,6 +35,12 @@ INTENDED = [
         "It was the docstring of a base class, and is now the one of the body.",
     ),
     (
+        rf"\.post /(api/v1/(chat|route)|v1/chat/completions){_BODY}"
+        r"\.properties\.(max_output_tokens|max_tokens|max_completion_tokens)",
+        "description",
+        "The native limit, and max_tokens of Chat Completions, are of the visible answer.",
+    ),
+    (
         r"\.get /v1/models",
         "summary",
         "It is in plainer words.",

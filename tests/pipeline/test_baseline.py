@@ -8,7 +8,7 @@ import pytest
 
 from billing.usage import Usage
 from tests.conftest import Simulator
-from tests.door_client import DoorClient, NativeClient
+from tests.door_client import DoorClient, NativeClient, ResponsesClient
 
 BASELINE, ANSWERS = "gpt-5.5", "gpt-4.1-mini"
 INPUT, OUTPUT = 5 / 1e6, 30 / 1e6  # USD per token of the baseline
@@ -44,7 +44,7 @@ def test_the_baselines_own_tokens_are_scaled_by_the_answers_length(
     assert cost["cost_usd"] > 2 * (input_usd + used["output_tokens"] * OUTPUT)  # of the earlier rule
 
 
-@pytest.mark.parametrize("door", [NativeClient])
+@pytest.mark.parametrize("door", [ResponsesClient])  # its limit is of the whole output
 def test_a_longer_answer_makes_the_baseline_as_much_longer(
     door: type[DoorClient], http: httpx.Client, simulator: Simulator
 ) -> None:

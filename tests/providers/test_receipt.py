@@ -121,6 +121,19 @@ def test_every_parameter_of_a_request_has_one_entry(model: ModelFacts) -> None:
     assert len(entries) == 23
 
 
+@each_arm
+def test_a_limit_of_the_visible_answer_is_honoured_within_a_higher_one(model: ModelFacts) -> None:
+    body, entries = sent(asking(max_output_tokens=1777, max_answer_tokens=400), model)
+    assert "1777" in body
+    assert entries == {"max_tokens": ParameterReceipt("max_tokens", Verdict.HONOURED, "visible answer")}
+
+
+def test_a_visible_limit_above_the_models_own_is_adapted() -> None:
+    most = LOCAL.max_output_tokens
+    _, entries = sent(asking(max_output_tokens=most, max_answer_tokens=most + 1), LOCAL)
+    assert entries["max_tokens"].verdict is Verdict.ADAPTED
+
+
 def test_a_request_without_parameters_has_an_empty_receipt() -> None:
     assert [sent(asking(), model)[1] for model in ARMS] == [{}] * len(ARMS)
 

@@ -288,6 +288,17 @@ def test_a_budget_that_no_longer_fits_leaves_as_much_for_the_answer() -> None:
     assert claude(exact, OLD_CLAUDE, Effort.HIGH)["thinking"]["budget_tokens"] == 3000
 
 
+@pytest.mark.parametrize(("limit", "budget"), [(5000, 4600), (1500, 1100), (700, None)])
+def test_a_visible_limit_leaves_the_budget_all_but_the_answer(limit: int, budget: int | None) -> None:
+    """Except where money lowers the limit below twice the answer: then each has half of it."""
+    request = asking(max_output_tokens=limit, max_answer_tokens=400)
+    thinking = claude(request, OLD_CLAUDE, Effort.HIGH).get("thinking")
+    assert thinking == (None if budget is None else {"type": "enabled", "budget_tokens": budget})
+    config = google(request, MODELS["gemini-2.5-flash"], Effort.HIGH)["generationConfig"]
+    assert config["thinkingConfig"]["thinkingBudget"] == (budget or limit // 2)
+    assert config["maxOutputTokens"] == limit
+
+
 @pytest.mark.parametrize(
     ("model", "effort", "expected"),
     [

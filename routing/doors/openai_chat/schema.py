@@ -48,8 +48,13 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
     messages: wire_types.Messages
     model: ModelOrRouter
-    max_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
+    max_tokens: (
+        Annotated[
+            Tokens, Meta(description="Of the visible answer, unless the request says how much to reason.")
+        ]
+        | None
+    ) = None
+    max_completion_tokens: Annotated[Tokens, Meta(description="Reasoning included.")] | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
     top_k: Tokens | None = None
@@ -80,6 +85,8 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 _KNOWN = frozenset(OpenAIChat.__struct_fields__)
 # Ignored, as the receipt reports: nothing is stored, here or at a provider
 _STORED = ("store", "previous_response_id", "conversation", "prompt", "background")
+# Parameters by which a caller says how much to reason; `max_tokens` beside them includes the reasoning
+_REASONING = ("reasoning_effort", "reasoning", "thinking")
 _AUDIO = ("modalities", "audio")
 _SEARCH = "web_search_options"
 
@@ -126,9 +133,11 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
         errors.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], fault)
     if sent.top_logprobs and not sent.logprobs:
         errors.add("top_logprobs", "Needs logprobs to be true.")
+    most, most_visible = _limits(sent, raw)
     request = ChatRequest(
         messages=openai_messages.messages(sent.messages, errors),
-        max_output_tokens=sent.max_completion_tokens or sent.max_tokens,
+        max_output_tokens=most,
+        max_answer_tokens=most_visible,
         sampling=Sampling(
             temperature=sent.temperature,
             top_p=sent.top_p,
@@ -162,6 +171,15 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     if openai_messages.are_blank(request.messages):
         raise EmptyMessages("The messages are empty. Send at least one with content.", param="messages")
     return request
+
+
+def _limits(sent: OpenAIChat, raw: dict[str, Any]) -> tuple[int | None, int | None]:
+    """The limits of the whole output and of the visible answer, in tokens; at most one of them is set."""
+    if sent.max_completion_tokens is not None:
+        return sent.max_completion_tokens, None
+    if any(raw.get(name) is not None for name in _REASONING):
+        return sent.max_tokens, None
+    return None, sent.max_tokens
 
 
 def _tools(sent: OpenAIChat, errors: FieldErrors) -> tuple[tuple[Tool, ...], ToolChoice | None]:

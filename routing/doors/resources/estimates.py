@@ -19,7 +19,7 @@ from routing.doors.shared.native import schema as native_schema
 from routing.doors.shared.native.envelope import OBJECT_RESPONSES, enveloped
 from routing.doors.shared.wire_types import ModelName, Tokens
 from routing.language.arms import ModelFacts
-from routing.language.chat import ChatRequest, Mode, Strategy
+from routing.language.chat import ChatRequest, Mode, Strategy, caller_limit
 from routing.language.errors import InvalidModel, NoCapableModel
 from routing.state.runtime import Runtime, running
 from routing.steps.model_rules import resolve_model
@@ -54,37 +54,50 @@ class EstimateView(PublicAPIView):
         fields.convert(sent, Estimate)
         call = native_schema.parse(sent)
         runtime = await running()
-        facts, note = _estimated_model(call, runtime)
-        return enveloped(request._request, _estimate(call.request, facts, runtime.catalog.snapshot, note))
+        snapshot = runtime.catalog.snapshot
+        facts, note, allowance = _estimated_model(call, runtime)
+        return enveloped(request._request, _estimate(call.request, facts, allowance, snapshot, note))
 
 
-def _estimated_model(call: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None]:
-    """The model to price: the one named, the strategy's choice, or the cheapest that can answer."""
+def _estimated_model(call: native_schema.NativeCall, runtime: Runtime) -> tuple[ModelFacts, str | None, int]:
+    """The model to price, a note about it, and its allowance for reasoning in tokens.
+
+    The model is the one named, the strategy's choice, or the cheapest that can answer.
+    """
     snapshot, steering = runtime.catalog.snapshot, call.steering
-    if steering.model:
-        resolved = resolve_model(steering.model, runtime.catalog.names, "model")
-        facts = snapshot.models.get(resolved.id)
-        if facts is None:
-            raise InvalidModel(
-                f"{resolved.id} is known, but its provider is not configured here.", param="model"
-            )
-        return facts, resolved.note
-    strategy = steering.strategy or Strategy.COST
     decision_input = DecisionInput(
-        request=call.request, mode=Mode.SMART, strategy=strategy, at=datetime.now(UTC), stream=False
+        request=call.request,
+        strategy=steering.strategy or Strategy.COST,
+        at=datetime.now(UTC),
+        stream=False,
     )
+    if not steering.model:
+        try:
+            first = decide(decision_input, snapshot).forecast[0]
+        except NoCandidate as refusal:
+            raise NoCapableModel(refusal.message) from refusal
+        return snapshot.models[first.arm.model], None, first.reasoning_allowance
+    resolved = resolve_model(steering.model, runtime.catalog.names, "model")
+    facts = snapshot.models.get(resolved.id)
+    if facts is None:
+        raise InvalidModel(f"{resolved.id} is known, but its provider is not configured here.", param="model")
+    pinned = msgspec.structs.replace(decision_input, mode=Mode.MANUAL, pinned=facts.id)
     try:
-        return snapshot.models[decide(decision_input, snapshot).chain[0].model], None
-    except NoCandidate as refusal:
-        raise NoCapableModel(refusal.message) from refusal
+        first = decide(pinned, msgspec.structs.replace(snapshot, blocked={})).forecast[0]
+    except NoCandidate:  # it cannot answer this request; its price is known anyway
+        return facts, resolved.note, 0
+    return facts, resolved.note, first.reasoning_allowance
 
 
 def _estimate(
-    request: ChatRequest, facts: ModelFacts, snapshot: Snapshot, note: str | None
+    request: ChatRequest, facts: ModelFacts, allowance: int, snapshot: Snapshot, note: str | None
 ) -> dict[str, Any]:
-    """An upper estimate: it assumes that the answer uses all of max_output_tokens."""
+    """An upper estimate: it assumes that the answer and the reasoning use all that they are allowed."""
     input_tokens = count_input(request, facts)
-    output_tokens = min(request.max_output_tokens or facts.max_output_tokens, facts.max_output_tokens)
+    limit = caller_limit(request)
+    output_tokens = (
+        facts.max_output_tokens if limit is None else min(limit + allowance, facts.max_output_tokens)
+    )
     tiers = snapshot.prices.get(facts.id)
     estimate = {
         "model": facts.id,

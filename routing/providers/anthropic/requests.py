@@ -117,9 +117,10 @@ def _thinking(
         fields["thinking"] = {"type": "adaptive", "display": "summarized"}
     elif "enabled" in types and _may_enable(request, model):
         wanted = request.thinking_budget
-        budget = min(BUDGETS.get(effort, MIN_BUDGET), limit // 2)  # leave as much for the answer
+        room = quirks.room_to_think(request, limit)  # the rest is left for the answer
+        budget = min(BUDGETS.get(effort, MIN_BUDGET), room)
         if wanted is not None:
-            budget = wanted if wanted < limit else limit // 2
+            budget = wanted if wanted < limit else room
         if budget >= MIN_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
             if budget == wanted:

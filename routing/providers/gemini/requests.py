@@ -136,7 +136,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, rece
         receipt.keep("logprobs", "top_logprobs")
         if request.top_logprobs is not None:
             config["logprobs"] = request.top_logprobs
-    if effort is not None and (thinking := _thinking(model, effort, request.thinking_budget, limit)):
+    if effort is not None and (thinking := _thinking(request, model, effort, limit)):
         config["thinkingConfig"] = thinking
         if "thinkingLevel" in thinking:
             receipt.effort(thinking["thinkingLevel"].lower(), model)
@@ -149,7 +149,7 @@ def _config(request: ChatRequest, model: ModelFacts, effort: Effort | None, rece
     return config | _format(request, receipt)
 
 
-def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int | None) -> _Wire:
+def _thinking(request: ChatRequest, model: ModelFacts, effort: Effort, limit: int | None) -> _Wire:
     kind = str(model.quirks.get("thinking", ""))
     if kind.startswith("thinkingLevel"):
         levels = model.quirks.get("thinking_levels") or ("LOW", "HIGH")
@@ -159,9 +159,12 @@ def _thinking(model: ModelFacts, effort: Effort, budget: int | None, limit: int 
         return {}
     if effort is Effort.NONE:
         return {"thinkingBudget": _least_thinking_budget(model)}
+    budget = request.thinking_budget
     wanted = BUDGETS[effort] if budget is None else min(budget, MOST_BUDGET)
-    if limit and wanted >= limit:  # thoughts count against the limit: leave half of it for the answer
-        wanted = max(limit // 2, _least_thinking_budget(model))
+    # Thoughts count against the limit: leave half of it, or the caller's visible answer.
+    most = limit if limit is None or request.max_answer_tokens is None else limit - request.max_answer_tokens
+    if limit and most is not None and wanted >= most:
+        wanted = max(quirks.room_to_think(request, limit), _least_thinking_budget(model))
     return {"thinkingBudget": wanted, "includeThoughts": True}
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from routing.language.arms import Capability, Effort, ModelFacts
+from routing.language.chat import ChatRequest
 
 ORDER = tuple(Effort)
 
@@ -79,6 +80,12 @@ def takes(model: ModelFacts, capability: Capability) -> bool:
 def flag(model: ModelFacts, name: str, default: bool) -> bool:
     value: Any = model.quirks.get(name)
     return value if isinstance(value, bool) else default
+
+
+def room_to_think(request: ChatRequest, limit: int) -> int:
+    """Tokens of the output limit that a thinking budget may take: what the visible answer leaves, or half."""
+    answer = request.max_answer_tokens
+    return limit // 2 if answer is None else max(limit - answer, limit // 2)
 
 
 def limited(model: ModelFacts, tokens: int | None) -> int | None:

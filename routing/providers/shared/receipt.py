@@ -6,13 +6,14 @@ A parameter that the adapter does not mention counts as dropped, so that none is
 from collections.abc import Iterator
 
 from routing.language.arms import Capability, Effort, ModelFacts
-from routing.language.chat import Audio, ChatRequest, File, Image, Part, Role, cache_marks
+from routing.language.chat import Audio, ChatRequest, File, Image, Part, Role, cache_marks, caller_limit
 from routing.language.fidelity import ParameterReceipt, Receipt, Verdict
 from routing.providers.shared.reasoning import carried_reasoning
 
 UNKNOWN = "this model or its API does not take it"
 IGNORED = "nothing here takes it"
 CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
+VISIBLE = "visible answer"
 FOREIGN = "another provider made it"
 MOST_CHANGES = 6  # of one parameter in a receipt; more say nothing new
 
@@ -26,6 +27,7 @@ class ReceiptWriter:
         self._honoured: set[str] = set()
         self._changes: dict[str, list[str]] = {}
         self._dropped: dict[str, str] = {}
+        self._notes: dict[str, str] = {}  # of honoured parameters
 
     def keep(self, *parameters: str) -> None:
         self._honoured.update(parameters)
@@ -39,8 +41,13 @@ class ReceiptWriter:
         self._dropped[parameter] = why
 
     def limit(self, sent: int | None) -> None:
-        wanted = self._request.max_output_tokens
-        if sent == wanted:
+        """`sent`: the limit of the whole output, as sent. A limit of the visible answer holds within it."""
+        wanted = caller_limit(self._request)
+        is_visible = self._request.max_answer_tokens is not None
+        if wanted is not None and is_visible and sent is not None and sent >= wanted:
+            self.keep("max_tokens")
+            self._notes["max_tokens"] = VISIBLE
+        elif sent == wanted:
             self.keep("max_tokens")
         else:
             self.adapt("max_tokens", f"{wanted} became {sent}, the nearest this model takes")
@@ -110,7 +117,7 @@ class ReceiptWriter:
         if parameter in self._changes:
             return ParameterReceipt(parameter, Verdict.ADAPTED, "; ".join(self._changes[parameter]))
         if parameter in self._honoured:
-            return ParameterReceipt(parameter, Verdict.HONOURED)
+            return ParameterReceipt(parameter, Verdict.HONOURED, self._notes.get(parameter))
         return ParameterReceipt(parameter, Verdict.DROPPED, UNKNOWN)
 
 
@@ -121,7 +128,7 @@ def media_name(part: Image | File | Audio) -> str:
 def parameters_of(request: ChatRequest) -> Iterator[str]:
     """The optional parameters that a request has, by their names in OpenAI's chat API."""
     simple = {
-        "max_tokens": request.max_output_tokens is not None,
+        "max_tokens": caller_limit(request) is not None,
         "stop": bool(request.stop),
         "n": request.n > 1,
         "logprobs": request.logprobs,

@@ -13,7 +13,7 @@ from routing.language.arms import Effort
 from routing.language.chat import ChatRequest, Mode, Sampling, Steering, Strategy
 from routing.language.errors import EmptyMessages, InvalidMode, InvalidModel
 
-DEFAULT_MAX_OUTPUT_TOKENS = 512
+DEFAULT_MAX_OUTPUT_TOKENS = 4096  # of the visible answer
 MAX_POOL = 100  # models named in one request
 
 
@@ -37,7 +37,13 @@ class NativeChat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[ModelName, Meta(description="Id or alias from the catalog.")] | None = None
     strategy: Strategy | None = None
     max_output_tokens: (
-        Annotated[Tokens, Meta(description=f"Reasoning included; {DEFAULT_MAX_OUTPUT_TOKENS} unless given.")]
+        Annotated[
+            Tokens,
+            Meta(
+                description=f"Of the visible answer; reasoning comes on top. {DEFAULT_MAX_OUTPUT_TOKENS} "
+                "unless given."
+            ),
+        ]
         | None
     ) = None
     temperature: Temperature | None = None
@@ -84,7 +90,7 @@ def _request(sent: NativeChat) -> ChatRequest:
     openai_tools.check_tool_choice(choice, tools, errors)
     request = ChatRequest(
         messages=openai_messages.messages(sent.messages, errors),
-        max_output_tokens=sent.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
+        max_answer_tokens=sent.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p, seed=sent.seed),
         stop=openai_tools.stop(sent.stop, errors),
         tools=tools,
