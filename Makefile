@@ -28,7 +28,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) *
 # compiles the project again.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: setup browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 # Run every feature of every API on every provider, and write the tables of docs/conformance.md.
 conformance: setup

@@ -44,21 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.CACHES["default"]["LOCATION"] = f"{address}/{int(number) + int(worker[2:])}"
 
 
-# Modules whose tests start processes or wait for clocks. They run first, so that none runs alone at the end.
-_SLOW_MODULES = (
-    "tests/chaos/",
-    "tests/security/test_fuzz.py",
-    "tests/journeys/",
-    "tests/billing/test_repricing_under_load.py",
-    "tests/conformance/test_helpers.py",
-    "tests/conformance/test_openai_node.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW_MODULES))  # stable: the rest keeps its order
-
-
 class Simulator:
     """The three providers, simulated by a separate process."""
 
