@@ -134,7 +134,7 @@ def test_what_is_decided_is_not_decided_again(staff: Client) -> None:
     staff.post(f"/operator/proposals/{proposal.pk}/reject")
     rows = ModelPrice.objects.count()
     answer = staff.post(f"/operator/proposals/{proposal.pk}/accept", follow=True)
-    assert b"settled already" in answer.content
+    assert b"decided already" in answer.content
     assert ModelPrice.objects.count() == rows
 
 
@@ -192,7 +192,7 @@ def test_a_price_may_begin_at_a_given_time(staff: Client) -> None:
         ({"effective_from": "tomorrow"}, "valid date/time"),
         ({"effective_from": "9999-12-31T23:59"}, "before 2100"),
         ({"tiers-0-over": "5", "tiers-0-output": "3"}, "A tier needs at least"),
-        ({"tiers-0-output": "3"}, "over how many input tokens"),
+        ({"tiers-0-output": "3"}, "over which these prices apply"),
         (
             {f"tiers-{n}-{name}": "5" for n in (0, 1) for name in ("over", "uncached_input", "output")},
             "Two tiers begin",
