@@ -19,6 +19,7 @@ from accounts.permissions import HasScope
 from billing.models import Attempt
 from billing.models import Request as LedgerRow
 from billing.reports.export import Format, chunks
+from billing.usage_columns import TOKEN_COLUMNS
 from core.database import from_database
 from routing.doors.resources.openapi import EXPORT_RESPONSES, REQUEST_RESPONSES, REQUESTS_RESPONSES
 from routing.doors.resources.schema import MAX_ID, ExportSerializer, LogSerializer, parse_query
@@ -34,14 +35,6 @@ from routing.replay import alternatives
 SCAN_ROWS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 32_472_144_000_000_000  # 2999-01-01
-_TOKEN_CLASSES = (
-    "uncached_input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
 
 
 class RequestsView(AsyncAPIView):
@@ -247,7 +240,7 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
     saved = None if row.baseline_usd is None or row.cost_usd is None else row.baseline_usd - row.cost_usd
     return _line(row) | {
         "upstream_model": row.upstream_model or None,
-        "usage_by_class": {name: getattr(row, name) for name in _TOKEN_CLASSES},
+        "usage_by_class": {name: getattr(row, name) for name in TOKEN_COLUMNS},
         "usage_estimated": row.usage_estimated,
         "unit_prices": {name: float(price) for name, price in (row.unit_prices or {}).items()} or None,
         "price_version": row.price_version or None,
@@ -287,7 +280,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "started_at": attempt.started_at,
         "latency_ms": attempt.latency_ms,
         "ttft_ms": attempt.ttft_ms,
-        "usage_by_class": {name: getattr(attempt, name) for name in _TOKEN_CLASSES},
+        "usage_by_class": {name: getattr(attempt, name) for name in TOKEN_COLUMNS},
         "cost_usd": usd(attempt.cost_usd),
         "provider_request_id": attempt.provider_request_id or None,
     }

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from billing.models import Request
 from billing.prices.prices import PriceBook, cost, unit_prices
 from billing.usage import Usage
@@ -42,15 +44,7 @@ _MILLION = Decimal(1_000_000)
 
 
 def usage_of(row: Request) -> Usage:
-    return Usage(
-        uncached_input_tokens=row.uncached_input_tokens,
-        cache_read_tokens=row.cache_read_tokens,
-        cache_write_tokens=row.cache_write_tokens,
-        cache_write_1h_tokens=row.cache_write_1h_tokens,
-        output_tokens=row.output_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        estimated=row.usage_estimated,
-    )
+    return msgspec.structs.replace(row.usage, estimated=row.usage_estimated)
 
 
 def usage_lines(row: Request) -> list[UsageLine]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import F, Q, QuerySet, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import QueryDict
 
 from billing.models import Request
+from billing.usage_columns import TOKENS
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.language.chat import Strategy
 
@@ -28,11 +29,6 @@ PERIODS = {
 }
 _ID_PREFIX = "req_"
 _ID_LENGTH = 40  # of the column; longer than any id
-INPUT_TOKENS = (
-    F("uncached_input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_1h_tokens")
-)
-TOKENS = INPUT_TOKENS + F("output_tokens")
-
 
 # Times at the calendar's ends cannot be turned into UTC.
 _IN_RANGE = [

@@ -15,7 +15,8 @@ from django.db.models import QuerySet
 from accounts.models import Account
 from billing.models import Request
 from billing.reports.export import Format, chunks
-from routing.pages.requests.filters import INPUT_TOKENS, Filters, annotated
+from billing.usage_columns import INPUT_TOKENS
+from routing.pages.requests.filters import Filters, annotated
 from routing.pages.requests.paging import Cursor, newer_than, older_than
 
 PAGE_ROWS = 50
