@@ -26,6 +26,7 @@ class ApiError(Exception):
         self.details = details
         self.param = param
         self.headers = headers or {}
+        self.refused_key: tuple[int, int] | None = None  # ids of account and key that may not call now
 
 
 class ServiceUnavailable(ApiError):

@@ -7,13 +7,17 @@ touching Redis: a request then waits once for a Redis that hangs, and the others
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from core.redis_scripts import Argument, Script, ScriptConnection
+
+__all__ = ["GONE", "RedisAway", "Script", "SharedRedis"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class SharedRedis:
         self.client: Redis = Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
+        self._scripts = ScriptConnection(self.client.connection_pool, timeout_s)
         self._meanwhile = meanwhile
         self._paused_until = 0.0
         self._is_away = False
@@ -54,15 +59,40 @@ class SharedRedis:
             async with asyncio.timeout(within_s):
                 result = await work()
         except GONE as error:
-            self._paused_until = time.monotonic() + PAUSE_S
-            if not self._is_away:
-                logger.warning("Redis is not available (%r): %s", error, self._meanwhile)
-            self._is_away = True
-            raise RedisAway from error
+            raise self._away(error) from error
         if self._is_away:
-            logger.warning("Redis is back, after this: %s", self._meanwhile)
-        self._is_away, self._paused_until = False, 0.0
+            self._is_back()
+        return result
+
+    async def script(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """The result of a script. Calls that are made at the same time go together.
+
+        Raises RedisAway, for all calls under way when Redis does not reply.
+        """
+        if time.monotonic() < self._paused_until:
+            raise RedisAway
+        try:
+            result = await self._scripts.call(script, keys, args)
+        except GONE as error:
+            away = self._away(error)
+            # The idle ones have most likely broken too, which redis-py would notice only by using them.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
+            raise away from error
+        if self._is_away:
+            self._is_back()
         return result
 
     async def close(self) -> None:
+        await self._scripts.close()
         await self.client.aclose()
+
+    def _away(self, error: BaseException) -> RedisAway:
+        self._paused_until = time.monotonic() + PAUSE_S
+        if not self._is_away:
+            logger.warning("Redis is not available (%r): %s", error, self._meanwhile)
+        self._is_away = True
+        return RedisAway()
+
+    def _is_back(self) -> None:
+        logger.warning("Redis is back, after this: %s", self._meanwhile)
+        self._is_away, self._paused_until = False, 0.0

@@ -4,17 +4,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q
 
 from billing.alerts.publish import raise_alert, resolve_alert
 from billing.checks.invariants import INVARIANTS, Scope, violations
 from billing.models import LedgerAudit, Request, Window
-from billing.prices.prices import USD_QUANTUM
+from billing.reports.measures import nano_sum, usd
 
 LATELY = timedelta(hours=48)  # checked by the hourly audit
 _KEEP = timedelta(days=90)
@@ -135,10 +134,7 @@ def _figures(scope: Scope) -> dict[str, Any]:
         settled=Count("pk", filter=~is_open),
         expired=Count("pk", filter=Q(status=Request.Status.EXPIRED)),
         unpriced=Count("pk", filter=Q(unpriced=True)),
-        spent_usd=Sum("cost_usd", default=0),
-        held_usd=Sum("held_usd", default=0),
+        spent_usd=nano_sum("cost_usd"),
+        held_usd=nano_sum("held_usd"),
     )
-    return {
-        name: f"{value.quantize(USD_QUANTUM):f}" if isinstance(value, Decimal) else value
-        for name, value in figures.items()
-    }
+    return {name: f"{usd(value):f}" if name.endswith("_usd") else value for name, value in figures.items()}

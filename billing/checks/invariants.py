@@ -14,8 +14,21 @@ from django.db import connection
 # The sweeper runs every 15 s and may wait for locks; a request open this long past its lease was missed.
 SWEEP_GRACE = timedelta(minutes=2)
 FIRST_SHOWN = 5
-# SQLite stores decimals as floats, so amounts that differ by less than half of 1e-9 USD count as equal.
-_EPSILON = "0.0000000005"
+
+
+def _nano(column: str) -> str:
+    """Money in billionths of a USD. SQLite stores it as floats, whose sum differs from the ledger's."""
+    return f"CAST(ROUND({column} * 1000000000) AS BIGINT)"
+
+
+def _sum(column: str) -> str:
+    return f"COALESCE(SUM({_nano(column)}), 0)"
+
+
+def _of_shares(amount: str) -> str:
+    return f"COALESCE((SELECT {amount} FROM billing_windowshare x WHERE x.window_id = w.id), 0)"
+
+
 _TOKENS = (
     "{0}.uncached_input_tokens + {0}.cache_read_tokens + {0}.cache_write_tokens + {0}.cache_write_1h_tokens"
     " + {0}.output_tokens"
@@ -38,6 +51,9 @@ class Invariant(msgspec.Struct, frozen=True):
     sql: str
 
 
+# A key counts in the windows of the first key that it replaces.
+_LINEAGE = "(SELECT COALESCE(k.origin_id, k.id) FROM accounts_apikey k WHERE k.id = r.key_id)"
+
 INVARIANTS = (
     Invariant(
         "accepted_is_settled_plus_open",
@@ -57,6 +73,12 @@ INVARIANTS = (
         " WHERE {requests} AND r.status = 'open' AND r.lease_until < {swept}",
     ),
     Invariant(
+        "expired_was_left",
+        "An expired request was left by a process that died: one that lives settles what it delivered.",
+        "SELECT r.id FROM billing_request r JOIN billing_webprocess p ON p.id = r.owner"
+        " WHERE {requests} AND r.status = 'expired' AND p.seen_at > r.settled_at",
+    ),
+    Invariant(
         "open_has_no_attempts",
         "Attempts are written with the settlement of their request.",
         "SELECT DISTINCT r.id FROM billing_request r JOIN billing_attempt a ON a.request_id = r.id"
@@ -72,11 +94,12 @@ INVARIANTS = (
         "cost_is_attempts",
         "A request costs what its charged attempts cost together; unpriced while one of them is.",
         "SELECT r.id FROM billing_request r LEFT JOIN"
-        " (SELECT a.request_id, SUM(a.cost_usd) AS usd, SUM(CASE WHEN a.cost_usd IS NULL THEN 1 ELSE 0 END)"
-        " AS missing FROM billing_attempt a{of_requests} {and_where} a.charged GROUP BY a.request_id) c"
+        f" (SELECT a.request_id, {_sum('a.cost_usd')} AS nano,"
+        " SUM(CASE WHEN a.cost_usd IS NULL THEN 1 ELSE 0 END) AS missing"
+        " FROM billing_attempt a{of_requests} {and_where} a.charged GROUP BY a.request_id) c"
         " ON c.request_id = r.id WHERE {requests} AND r.status <> 'open' AND"
         " CASE WHEN COALESCE(c.missing, 0) > 0 THEN r.cost_usd IS NOT NULL OR NOT r.unpriced"
-        f" ELSE r.cost_usd IS NULL OR r.unpriced OR ABS(r.cost_usd - COALESCE(c.usd, 0)) > {_EPSILON} END",
+        f" ELSE r.cost_usd IS NULL OR r.unpriced OR {_nano('r.cost_usd')} <> COALESCE(c.nano, 0) END",
     ),
     Invariant(
         "tokens_are_attempts",
@@ -91,9 +114,24 @@ INVARIANTS = (
         "Tokens cost their frozen unit prices: never 0 unless 0 is the price, or the request is unpriced.",
         "SELECT a.id FROM billing_attempt a{of_requests} {and_where} a.charged AND a.cost_usd IS NOT NULL"
         f" AND {_TOKENS.format('a')} > 0 AND (a.unit_prices IS NULL OR ABS(a.cost_usd - ("
-        "a.uncached_input_tokens * {uncached_input} + a.cache_read_tokens * {cache_read}"
+        "a.uncached_input_tokens * {uncached_input}"
+        " + a.audio_input_tokens * (COALESCE({audio_input}, {uncached_input}) - {uncached_input})"
+        " + a.cache_read_tokens * {cache_read}"
         " + a.cache_write_tokens * {cache_write} + a.cache_write_1h_tokens * {cache_write_1h}"
         " + a.output_tokens * {output}) / 1000000.0) > 0.000000001)",
+    ),
+    Invariant(
+        "content_has_tokens",
+        "An attempt that delivered content has output tokens.",
+        "SELECT a.id FROM billing_attempt a{of_requests} {and_where} a.charged AND a.ttft_ms IS NOT NULL"
+        " AND a.output_tokens = 0",
+    ),
+    Invariant(
+        "tokens_within_request",
+        "No attempt is charged more tokens than were sent to its provider, or allowed to it.",
+        "SELECT a.id FROM billing_attempt a{of_requests} {and_where} a.charged"
+        " AND (a.output_tokens > a.most_output_tokens OR a.uncached_input_tokens + a.cache_read_tokens"
+        " + a.cache_write_tokens + a.cache_write_1h_tokens > a.most_input_tokens)",
     ),
     Invariant(
         "settled_holds_nothing",
@@ -124,7 +162,9 @@ INVARIANTS = (
     Invariant(
         "key_windows_add_up",
         "A key's window has the spent, held and counted sums of the ledger.",
-        "SELECT w.id FROM billing_window w LEFT JOIN billing_request r ON r.key_id = w.scope_id"
+        "SELECT w.id FROM billing_window w"
+        " LEFT JOIN accounts_apikey k ON k.id = w.scope_id OR k.origin_id = w.scope_id"
+        " LEFT JOIN billing_request r ON r.key_id = k.id"
         " AND r.created_at >= w.starts_at AND r.created_at < w.ends_at"
         " WHERE w.scope = 'key' AND {key_windows} GROUP BY w.id HAVING {sums_differ}",
     ),
@@ -133,11 +173,10 @@ INVARIANTS = (
         "Every request counts in its account's and its key's day and month.",
         "SELECT r.id FROM billing_request r WHERE {requests} AND r.owner <> '' AND NOT ("
         + " AND ".join(
-            "EXISTS (SELECT 1 FROM billing_window w WHERE w.scope = '{0}' AND w.scope_id = r.{0}_id"
-            " AND w.period = '{1}' AND w.starts_at <= r.created_at AND w.ends_at > r.created_at)".format(
-                *both
-            )
-            for both in (("account", "day"), ("account", "month"), ("key", "day"), ("key", "month"))
+            f"EXISTS (SELECT 1 FROM billing_window w WHERE w.scope = '{scope}' AND w.scope_id = {pk}"
+            f" AND w.period = '{period}' AND w.starts_at <= r.created_at AND w.ends_at > r.created_at)"
+            for scope, pk in (("account", "r.account_id"), ("key", _LINEAGE))
+            for period in ("day", "month")
         )
         + ")",
     ),
@@ -146,8 +185,8 @@ INVARIANTS = (
         "A statement's total is the sum of its lines.",
         "SELECT s.number FROM statements_statement s LEFT JOIN statements_statementline l"
         " ON l.statement_id = s.id WHERE {statements} GROUP BY s.id"
-        f" HAVING ABS(COALESCE(SUM(l.cost_usd), 0) - s.total_usd) > {_EPSILON}"
-        f" OR ABS(s.usage_usd + s.corrections_usd - s.total_usd) > {_EPSILON}"
+        f" HAVING {_sum('l.cost_usd')} <> {_nano('s.total_usd')}"
+        f" OR {_nano('s.usage_usd')} + {_nano('s.corrections_usd')} <> {_nano('s.total_usd')}"
         " OR COALESCE(SUM(l.requests), 0) <> s.requests",
     ),
     Invariant(
@@ -161,13 +200,17 @@ INVARIANTS = (
         "statements_are_the_ledger",
         "A month's statement and its corrections equal the ledger's sum, or a correction is due.",
         "SELECT s.number FROM statements_statement s WHERE {statements}"
-        " AND ABS((SELECT COALESCE(SUM(r.cost_usd), 0) FROM billing_request r WHERE {of_statement})"
-        " - s.usage_usd - (SELECT COALESCE(SUM(c.cost_usd), 0) FROM statements_statementline c"
-        f" WHERE c.corrects_id = s.id)) > {_EPSILON}"
+        f" AND (SELECT {_sum('r.cost_usd')} FROM billing_request r WHERE {{of_statement}})"
+        f" <> {_nano('s.usage_usd')} + (SELECT {_sum('c.cost_usd')} FROM statements_statementline c"
+        " WHERE c.corrects_id = s.id)"
         " AND NOT EXISTS (SELECT 1 FROM billing_repricedrequest p"
         " JOIN billing_repricing b ON b.id = p.batch_id"
         " JOIN billing_request r ON r.id = p.request_id WHERE {of_statement}"
         " AND COALESCE(b.undone_at, b.made_at) >= (SELECT {day_before_last} FROM statements_statement n"
+        " WHERE n.account_id = s.account_id))"
+        # A settlement that came after its request was swept, and after the statement.
+        " AND NOT EXISTS (SELECT 1 FROM billing_request r WHERE {of_statement}"
+        " AND r.settled_at > (SELECT MAX(n.made_at) FROM statements_statement n"
         " WHERE n.account_id = s.account_id))",
     ),
     Invariant(
@@ -176,21 +219,21 @@ INVARIANTS = (
         "SELECT s.subscription_id FROM stripe_meter_subscription s"
         " JOIN stripe_meter_stripecustomer c ON c.id = s.customer_id WHERE {subscriptions}"
         " AND (SELECT COALESCE(SUM(e.micro_usd), 0) FROM stripe_meter_meterevent e"
-        " WHERE e.subscription_id = s.id) / 1000000.0 >"
-        " (SELECT COALESCE(SUM(r.cost_usd), 0) FROM billing_request r WHERE {of_subscription})"
-        f" + {_EPSILON} AND NOT EXISTS (SELECT 1 FROM billing_repricedrequest p"
+        " WHERE e.subscription_id = s.id) * 1000 >"
+        f" (SELECT {_sum('r.cost_usd')} FROM billing_request r WHERE {{of_subscription}})"
+        " AND NOT EXISTS (SELECT 1 FROM billing_repricedrequest p"
         " JOIN billing_request r ON r.id = p.request_id WHERE {of_subscription})",
     ),
 )
 
 _SUMS_DIFFER = (
-    "COUNT(r.id) <> w.requests"
-    f" OR ABS(COALESCE(SUM(r.cost_usd), 0) - w.spent_usd) > {_EPSILON}"
-    f" OR ABS(COALESCE(SUM(r.held_usd), 0) - w.held_usd) > {_EPSILON}"
-    f" OR COALESCE(SUM({_TOKENS.format('r')}), 0) <> w.spent_tokens"
-    " OR COALESCE(SUM(r.held_tokens), 0) <> w.held_tokens"
+    f"COUNT(r.id) <> w.requests + {_of_shares('SUM(x.requests)')}"
+    f" OR {_sum('r.cost_usd')} <> {_nano('w.spent_usd')} + {_of_shares(_sum('x.spent_usd'))}"
+    f" OR {_sum('r.held_usd')} <> {_nano('w.held_usd')} + {_of_shares(_sum('x.held_usd'))}"
+    f" OR COALESCE(SUM({_TOKENS.format('r')}), 0) <> w.spent_tokens + {_of_shares('SUM(x.spent_tokens)')}"
+    f" OR COALESCE(SUM(r.held_tokens), 0) <> w.held_tokens + {_of_shares('SUM(x.held_tokens)')}"
 )
-_CLASSES = ("uncached_input", "cache_read", "cache_write", "cache_write_1h", "output")
+_CLASSES = ("uncached_input", "audio_input", "cache_read", "cache_write", "cache_write_1h", "output")
 
 
 def violations(invariant: Invariant, scope: Scope) -> tuple[int, tuple[str, ...]]:

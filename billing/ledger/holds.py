@@ -1,8 +1,8 @@
 """Holds: what a request may spend is reserved before it is sent, so no concurrent request can spend it too.
 
 A hold is what the request can cost at most, or what its limits leave when that is less. The answer is then
-cut to what the hold pays for, so settled spend never exceeds a cap (docs/ledger.md). Pure rules on windows
-that the caller has locked.
+cut to what the hold pays for, so settled spend never exceeds a cap (docs/ledger.md). Pure rules on balances
+whose windows the caller has locked.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ from decimal import Decimal
 import msgspec
 
 from accounts.caller import Caller
-from billing.ledger.windows import Change, LockedWindows, Payer
+from billing.ledger.balances import Balance, Balances, Spans
+from billing.ledger.windows import Payer, Span
 from billing.models import Window
 
 
@@ -48,7 +49,7 @@ class Hold(msgspec.Struct, frozen=True):
 class Exhausted(Exception):
     """A cap leaves less than the least a request needs. Carries the amounts for the error message."""
 
-    def __init__(self, cap: Cap, window: Window, unit: str, least: Decimal | int) -> None:
+    def __init__(self, cap: Cap, window: Window | Balance, unit: str, least: Decimal | int) -> None:
         super().__init__(f"{cap.scope} {cap.scope_id} {cap.period}")
         self.cap, self.unit = cap, unit
         self.limit: Decimal | int = (cap.usd if unit == "usd" else cap.tokens) or 0
@@ -71,7 +72,7 @@ def caps_of(caller: Caller) -> tuple[Cap, ...]:
     """The spending limits of a caller's key and account, day before month."""
     caps = []
     for scope, pk, limits in (
-        ("key", caller.key_id, caller.key_limits),
+        ("key", caller.lineage_id, caller.key_limits),
         ("account", caller.account_id, caller.account_limits),
     ):
         for period, usd, tokens in (
@@ -83,34 +84,31 @@ def caps_of(caller: Caller) -> tuple[Cap, ...]:
     return tuple(caps)
 
 
-def take(
-    windows: LockedWindows, payer: Payer, moment: datetime, caps: Iterable[Cap], requested: HoldRequest
-) -> Hold:
+def take(balances: Balances, payer: Payer, spans: Spans, caps: Iterable[Cap], requested: HoldRequest) -> Hold:
     """Reserve as much of the requested hold as every cap leaves. Raises Exhausted, and then reserves nothing.
 
-    The windows must be locked: between reading what is left and adding the hold, no other request may do the
-    same. All caps are checked before the first window changes, so a refusal needs no undoing.
+    `spans`: the request's day and month. The windows under the caps must be locked: between reading what is
+    left and adding the hold, no other request may do the same. All caps are checked before the first balance
+    changes, so a refusal needs no undoing.
     """
     usd, tokens = requested.usd, requested.tokens
-    for cap, window in _matched(windows.of(payer, moment), caps, payer.time_zone):
+    for cap in caps:
+        balance = balances.of(cap.scope, cap.scope_id, span_of(cap, spans))
         if cap.usd is not None:
-            usd_left = cap.usd - window.spent_usd - window.held_usd
+            usd_left = cap.usd - balance.spent_usd - balance.held_usd
             if usd_left < requested.least_usd or usd_left <= 0:
-                raise Exhausted(cap, window, "usd", requested.least_usd)
+                raise Exhausted(cap, balance, "usd", requested.least_usd)
             usd = min(usd, usd_left)
         if cap.tokens is not None:
-            tokens_left = cap.tokens - window.spent_tokens - window.held_tokens
+            tokens_left = cap.tokens - balance.spent_tokens - balance.held_tokens
             if tokens_left < requested.least_tokens:
-                raise Exhausted(cap, window, "tokens", requested.least_tokens)
+                raise Exhausted(cap, balance, "tokens", requested.least_tokens)
             tokens = min(tokens, tokens_left)
-    windows.apply(Change(payer, moment, requests=1, held_usd=usd, held_tokens=tokens))
+    balances.hold(payer, spans, usd, tokens)
     return Hold(usd, tokens)
 
 
-def _matched(windows: Iterable[Window], caps: Iterable[Cap], time_zone: str) -> Iterable[tuple[Cap, Window]]:
-    """Windows with the cap on them. A window of a time zone the account has left counts, but has no cap."""
-    by_scope = {(cap.scope, cap.scope_id, cap.period): cap for cap in caps}
-    for window in windows:
-        cap = by_scope.get((window.scope, window.scope_id, window.period))
-        if cap is not None and window.time_zone == time_zone:
-            yield cap, window
+def span_of(cap: Cap, spans: Spans) -> Span:
+    """The span that a cap limits, of a request's day and month."""
+    day, month = spans
+    return day if cap.period == Window.Period.DAY else month

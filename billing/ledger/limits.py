@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from cachetools import LRUCache
 from django.db.models import Q
 
 from accounts.caller import Caller
@@ -26,7 +25,7 @@ from billing.ledger.rate_limits import (
     retry_after,
     rules_of,
 )
-from billing.ledger.windows import Payer, spans
+from billing.ledger.windows import Payer, spans, totals
 from billing.models import Window
 from core.database import from_database
 from core.errors import ApiError
@@ -37,6 +36,7 @@ _WINDOWS_S = 1.0  # how long windows are used after they were read
 _WINDOWS_CACHED = 10_000
 _HELD_FOR_S = 5.0  # Retry-After when the needed amount is only held by requests under way
 _Windows = Mapping[tuple[str, int, str], Window]
+_NEVER_READ: tuple[float, _Windows] = (0.0, {})
 
 
 class QuotaExceeded(ApiError):
@@ -93,7 +93,7 @@ class Admission:
         left: Exhausted | None,
     ) -> None:
         self.headers: dict[str, str] = {}
-        self.payer = Payer(caller.account_id, caller.key_id, caller.time_zone)
+        self.payer = Payer(caller.account_id, caller.lineage_id, caller.time_zone)
         self.caps = caps
         self.tightest = left
         self.uncounted: tuple[RateRule, ...] = ()  # rules the ledger has to check
@@ -115,11 +115,14 @@ class Limiter:
 
     def __init__(self, rates: Rates, longest_request: timedelta) -> None:
         self._rates, self._longest = rates, longest_request
-        self._cached: LRUCache[tuple[int, int], tuple[float, _Windows]] = LRUCache(_WINDOWS_CACHED)
+        # Plain dicts, emptied when they are full: their entries are read again within seconds anyway, and
+        # keeping an order of use takes longer than the rest of a look-up.
+        self._cached: dict[tuple[int, int], tuple[float, _Windows]] = {}
+        self._limits: dict[int, tuple[Caller, tuple[RateRule, ...], tuple[Cap, ...]]] = {}
 
     async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
         """Admit the request, or raise a 429 with `Retry-After`."""
-        caps, rules = caps_of(caller), rules_of(caller)
+        rules, caps = self._limits_of(caller)
         left = await self.left(caller, now)
         admission = Admission(request_id, caller, self._rates, rules, caps, left)
         if rules:
@@ -148,7 +151,7 @@ class Limiter:
 
         Raises the 429 of a cap that is spent, even without holds.
         """
-        caps = caps_of(caller)
+        _, caps = self._limits_of(caller)
         if not caps:
             return None
         windows = await self._windows(caller, now)
@@ -168,24 +171,35 @@ class Limiter:
                 tightest = amounts
         return tightest
 
+    def _limits_of(self, caller: Caller) -> tuple[tuple[RateRule, ...], tuple[Cap, ...]]:
+        """The caller's rates and caps, which are the same as long as the key is remembered."""
+        known = self._limits.get(caller.key_id)
+        if known is None or known[0] is not caller:
+            if len(self._limits) >= _WINDOWS_CACHED:
+                self._limits.clear()
+            known = self._limits[caller.key_id] = caller, rules_of(caller), caps_of(caller)
+        return known[1], known[2]
+
     async def _windows(self, caller: Caller, now: datetime) -> _Windows:
-        key = caller.account_id, caller.key_id
-        seen_at, windows = self._cached.get(key, (0.0, {}))
+        key = caller.account_id, caller.lineage_id
+        seen_at, windows = self._cached.get(key, _NEVER_READ)
         if time.monotonic() > seen_at + _WINDOWS_S:
             began = time.monotonic()
             windows = await from_database(_current_windows, caller, now)
+            if len(self._cached) >= _WINDOWS_CACHED:
+                self._cached.clear()
             self._cached[key] = began, windows
         return windows
 
 
 def _current_windows(caller: Caller, now: datetime) -> _Windows:
     windows = Window.objects.filter(
-        Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.key_id),
+        Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.lineage_id),
         starts_at__lte=now,
         ends_at__gt=now,
         time_zone=caller.time_zone,
     )
-    return {(window.scope, window.scope_id, window.period): window for window in windows}
+    return {(window.scope, window.scope_id, window.period): window for window in totals(windows)}
 
 
 def _unspent(cap: Cap, now: datetime, time_zone: str) -> Window:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
+from billing.ledger.windows import move_shares
 from billing.models import Request, WebProcess
 from core.database import database_now, from_database
 from core.errors import ServiceUnavailable
@@ -38,6 +39,7 @@ class Heartbeat:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         try:
+            await from_database(move_shares, [self.owner])
             await from_database(self._delete_unless_owner)
         except ServiceUnavailable:
             logger.warning("the process could not sign off; the sweeper will notice its missing heartbeats")

@@ -14,7 +14,7 @@ import msgspec
 from django.db.models import Count, Min, QuerySet, Sum
 
 from accounts.caller import Caller
-from billing.ledger.windows import Payer
+from billing.ledger.windows import Payer, of_scope
 from billing.models import Request
 from billing.usage_columns import TOKENS
 from core.database import from_database
@@ -45,7 +45,7 @@ class RateRule(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, frozen=True):
     """Usage of one scope before this request.
 
-    Times are seconds since the epoch; `tokens` of settled requests.
+    Times are seconds since the epoch; `tokens` of settled requests, 0 where there is no limit on them.
     """
 
     requests: int
@@ -88,7 +88,7 @@ class Rates(Protocol):
 def rules_of(caller: Caller) -> tuple[RateRule, ...]:
     rules = []
     for scope, pk, limits in (
-        ("key", caller.key_id, caller.key_limits),
+        ("key", caller.lineage_id, caller.key_limits),
         ("account", caller.account_id, caller.account_limits),
     ):
         rates = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
@@ -176,8 +176,7 @@ class MemoryRates:
             scope = self._scopes.get((rule.scope, rule.scope_id))
             if scope is not None:
                 scope.in_flight.pop(request_id, None)
-                if tokens:
-                    scope.tokens.append((now, tokens))
+                scope.add_tokens(tokens, now)
 
     async def close(self) -> None:
         self._scopes.clear()
@@ -194,18 +193,24 @@ class _Scope:
     def __init__(self, recent: Recent) -> None:
         self.requests = deque(sorted(at for _, at in recent.requests))
         self.tokens = deque(sorted((at, count) for _, at, count in recent.tokens))
+        self._token_sum = sum(count for _, count in self.tokens)  # adding them up for each request takes long
         self.in_flight = dict(recent.in_flight)
+
+    def add_tokens(self, count: int, now: float) -> None:
+        if count:
+            self.tokens.append((now, count))
+            self._token_sum += count
 
     def figures(self, now: float) -> Figures:
         while self.requests and self.requests[0] <= now - MINUTE_S:
             self.requests.popleft()
         while self.tokens and self.tokens[0][0] <= now - MINUTE_S:
-            self.tokens.popleft()
+            self._token_sum -= self.tokens.popleft()[1]
         self.in_flight = {pk: lease for pk, lease in self.in_flight.items() if lease > now}
         return Figures(
             requests=len(self.requests),
             oldest_request=self.requests[0] if self.requests else None,
-            tokens=sum(count for _, count in self.tokens),
+            tokens=self._token_sum,
             oldest_tokens=self.tokens[0][0] if self.tokens else None,
             in_flight=len(self.in_flight),
         )
@@ -258,7 +263,7 @@ class Arrivals:
 
 def figures_of(rule: RateRule, moment: datetime) -> Figures:
     """Usage of a scope in the minute before that moment, from the ledger's rows."""
-    rows, minute = _rows(rule.scope, rule.scope_id), moment - timedelta(seconds=MINUTE_S)
+    rows, minute = of_scope(rule.scope, rule.scope_id), moment - timedelta(seconds=MINUTE_S)
     recent = rows.filter(created_at__gt=minute).aggregate(count=Count("pk"), oldest=Min("created_at"))
     used = _settled_since(rows, minute).aggregate(tokens=Sum(TOKENS), oldest=Min("settled_at"))
     in_flight = rows.filter(status=Request.Status.OPEN, lease_until__gt=moment).count()
@@ -277,7 +282,7 @@ async def from_ledger(scope: str, pk: int, now: float) -> Recent:
 
 
 def _recent(scope: str, pk: int, now: float) -> Recent:
-    rows, moment = _rows(scope, pk), datetime.fromtimestamp(now, UTC)
+    rows, moment = of_scope(scope, pk), datetime.fromtimestamp(now, UTC)
     minute = moment - timedelta(seconds=MINUTE_S)
     used = _settled_since(rows, minute).annotate(tokens=TOKENS)
     in_flight = rows.filter(status=Request.Status.OPEN, lease_until__gt=moment)
@@ -293,10 +298,6 @@ def _recent(scope: str, pk: int, now: float) -> Recent:
         ],
         in_flight=[(pk, lease.timestamp()) for pk, lease in in_flight.values_list("pk", "lease_until")],
     )
-
-
-def _rows(scope: str, pk: int) -> QuerySet[Request]:
-    return Request.objects.filter(**{f"{scope}_id": pk})
 
 
 def _settled_since(rows: QuerySet[Request], since: datetime) -> QuerySet[Request]:

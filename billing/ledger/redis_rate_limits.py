@@ -9,17 +9,19 @@ leases.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from billing.ledger.rate_limits import Figures, RateRule, RatesUnavailable, Recent, from_ledger, refusal
-from core.shared_redis import RedisAway, SharedRedis
+from core.shared_redis import RedisAway, Script, SharedRedis
 
 _TIMEOUT_S = 0.25
 _EXPIRE_MS = 300_000  # unused sets expire, together with their marker
 
-_ENTER = """
+_ENTER = Script("""
 local now, lease, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local scopes = #KEYS / 4
 for i = 0, scopes - 1 do
-  if redis.call('EXISTS', KEYS[i * 4 + 4]) == 0 then return {-1, i} end
+  if redis.call('EXISTS', KEYS[i * 4 + 4]) == 0 then return cmsgpack.pack({-1, i}) end
 end
 local out, admitted = {}, 1
 for i = 0, scopes - 1 do
@@ -28,12 +30,14 @@ for i = 0, scopes - 1 do
   redis.call('ZREMRANGEBYSCORE', tok, '-inf', now - 60000)
   redis.call('ZREMRANGEBYSCORE', fly, '-inf', now)
   local requests, in_flight, tokens = redis.call('ZCARD', req), redis.call('ZCARD', fly), 0
-  for _, member in ipairs(redis.call('ZRANGE', tok, 0, -1)) do
-    tokens = tokens + tonumber(string.match(member, ':(%d+)$'))
+  local rpm, tpm, most = tonumber(ARGV[i * 3 + 4]), tonumber(ARGV[i * 3 + 5]), tonumber(ARGV[i * 3 + 6])
+  if tpm >= 0 then  -- a limit on tokens also limits how many members there are
+    for _, member in ipairs(redis.call('ZRANGE', tok, 0, -1)) do
+      tokens = tokens + tonumber(string.match(member, ':(%d+)$'))
+    end
   end
   local first = redis.call('ZRANGE', req, 0, 0, 'WITHSCORES')[2] or ''
   local first_tok = redis.call('ZRANGE', tok, 0, 0, 'WITHSCORES')[2] or ''
-  local rpm, tpm, most = tonumber(ARGV[i * 3 + 4]), tonumber(ARGV[i * 3 + 5]), tonumber(ARGV[i * 3 + 6])
   if (rpm >= 0 and requests >= rpm) or (tpm >= 0 and tokens >= tpm) or (most >= 0 and in_flight >= most) then
     admitted = 0
   end
@@ -46,8 +50,19 @@ if admitted == 1 then
     for j = 1, 4 do redis.call('PEXPIRE', KEYS[i * 4 + j], ARGV[#ARGV]) end
   end
 end
-return {admitted, out}
-"""
+return cmsgpack.pack({admitted, out})  -- one reply is read faster than ten
+""")
+
+_LEAVE = Script("""
+local now, id, tokens = ARGV[1], ARGV[2], ARGV[3]
+for i = 1, #KEYS, 4 do
+  redis.call('ZREM', KEYS[i + 2], id)
+  if tonumber(tokens) > 0 then
+    redis.call('ZADD', KEYS[i + 1], now, id .. ':' .. tokens)
+    redis.call('PEXPIRE', KEYS[i + 1], ARGV[4])
+  end
+end
+""")
 
 
 class RedisRates:
@@ -59,7 +74,6 @@ class RedisRates:
     def __init__(self, url: str, prefix: str) -> None:
         self._redis = SharedRedis(url, timeout_s=_TIMEOUT_S, meanwhile="the ledger counts requests")
         self._prefix = prefix
-        self._script = self._redis.client.register_script(_ENTER)
         self._stale: set[str] = set()  # markers of scopes that Redis has missed requests of
 
     async def enter(
@@ -76,7 +90,7 @@ class RedisRates:
             while True:
                 # -1: scope number `result` has no marker. 0 refused, 1 admitted: `result` has a row per
                 # scope.
-                verdict, result = await self._call(lambda: self._enter(keys, args))
+                verdict, result = await self._enter(keys, args)
                 if verdict >= 0:
                     break
                 await self._fill(rules[result], now)
@@ -93,16 +107,11 @@ class RedisRates:
         )
 
     async def leave(self, request_id: str, rules: tuple[RateRule, ...], tokens: int, now: float) -> None:
-        pipe = self._redis.client.pipeline(transaction=True)
-        for rule in rules:
-            _, used, in_flight, _ = self._keys(rule)
-            pipe.zrem(in_flight, request_id)
-            if tokens:
-                pipe.zadd(used, {f"{request_id}:{tokens}": round(now * 1000)})
-                pipe.pexpire(used, _EXPIRE_MS)
+        keys = [key for rule in rules for key in self._keys(rule)]
+        args: list[str | int] = [round(now * 1000), request_id, tokens, _EXPIRE_MS]
         try:
-            await self._call(pipe.execute)
-        except RatesUnavailable:
+            await self._redis.script(_LEAVE, keys, args)
+        except RedisAway:
             self._stale.update(self._keys(rule)[3] for rule in rules)
 
     async def close(self) -> None:
@@ -111,9 +120,12 @@ class RedisRates:
     async def _enter(self, keys: list[str], args: list[Any]) -> Any:
         if self._stale:
             stale = list(self._stale)
-            await self._redis.client.delete(*stale)
+            await self._call(lambda: self._redis.client.delete(*stale))
             self._stale.difference_update(stale)
-        return await self._script(keys=keys, args=args)
+        try:
+            return msgspec.msgpack.decode(await self._redis.script(_ENTER, keys, args))
+        except RedisAway as error:
+            raise RatesUnavailable from error
 
     async def _fill(self, rule: RateRule, now: float) -> None:
         """Copy the scope's last minute from the ledger, and set its marker."""

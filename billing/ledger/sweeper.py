@@ -1,8 +1,9 @@
 """Settles the open requests of dead processes, so that every request ends and every hold is released.
 
-A request is abandoned when its lease has expired or when its owner is dead. A process is dead when it was
-found silent twice, some time apart. Once is not enough: while the database is away no process can show that
-it is alive, so right after an outage all of them look silent.
+A request is abandoned when its owner is dead, or when its lease has expired and no living process owns it. A
+process is dead when it was found silent twice, some time apart. Once is not enough: while the database is
+away no process can show that it is alive, so right after an outage all of them look silent. A living process
+settles its own requests, however late; only far past the lease is a row taken from it, as a leak.
 """
 
 from datetime import datetime, timedelta
@@ -13,11 +14,14 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing.ledger import windows
-from billing.ledger.windows import Change, Payer
+from billing.ledger.windows import Change, Payer, move_shares
 from billing.models import Request, WebProcess
 
 _BATCH = 200  # requests per transaction
 _KEEP_DEAD = timedelta(days=1)  # rows of dead processes are deleted after that
+# A living process ends each request at its deadline, a minute before the lease, and retries its settlement
+# while the database is away. A row open this long past its lease while the database works was forgotten.
+LEAKED = timedelta(minutes=10)
 
 
 def sweep(now: datetime) -> int:
@@ -29,15 +33,15 @@ def sweep(now: datetime) -> int:
     abandoned = Request.objects.filter(status=Request.Status.OPEN).filter(
         Q(lease_until__lt=now) | Q(owner__in=dead)
     )
-    # A process computes leases by its own clock. If that is behind the database's, its leases end too early
-    # by the same amount; the SQL above compares without it, so the exact test is made here.
-    behind = _clocks_behind()
+    # The SQL above knows no living owners, so the exact test is made here.
+    grace = _grace_of_living()
     pks = [
         pk
         for pk, owner, lease_until in abandoned.values_list("pk", "owner", "lease_until")
-        if owner in dead or lease_until + behind.get(owner, timedelta()) < now
+        if owner in dead or lease_until + grace.get(owner, timedelta()) < now
     ]
     swept = sum(_expire(pks[start : start + _BATCH], now) for start in range(0, len(pks), _BATCH))
+    move_shares(dead)
     WebProcess.objects.filter(pk__in=dead, seen_at__lt=now - _KEEP_DEAD).delete()
     return swept
 
@@ -51,10 +55,14 @@ def _dead_processes(now: datetime) -> list[str]:
     return dead
 
 
-def _clocks_behind() -> dict[str, timedelta]:
-    """How far a process's clock is behind the database's, for those more than a second behind."""
-    slow = WebProcess.objects.filter(ahead_s__lt=-1)
-    return {pk: timedelta(seconds=-ahead_s) for pk, ahead_s in slow.values_list("pk", "ahead_s")}
+def _grace_of_living() -> dict[str, timedelta]:
+    """How long past its lease a row still belongs to each known process.
+
+    A process computes leases by its own clock: if that is behind the database's, its leases end too early by
+    the same amount.
+    """
+    clocks = WebProcess.objects.values_list("pk", "ahead_s")
+    return {pk: LEAKED + timedelta(seconds=max(0.0, -ahead_s)) for pk, ahead_s in clocks}
 
 
 def _expire(pks: list[str], now: datetime) -> int:
@@ -63,7 +71,7 @@ def _expire(pks: list[str], now: datetime) -> int:
     The update is conditional on the status, because the owner may be alive after all and settle the request
     at the same moment: the first one wins and the other changes nothing.
     """
-    rows = list(Request.objects.filter(pk__in=pks))
+    rows = list(Request.objects.filter(pk__in=pks).select_related("key").defer("trace"))
     swept = 0
     with transaction.atomic():
         locked = windows.lock([(_payer(row), row.created_at) for row in rows])
@@ -88,4 +96,4 @@ def _expire(pks: list[str], now: datetime) -> int:
 
 
 def _payer(row: Request) -> Payer:
-    return Payer(row.account_id, row.key_id)
+    return Payer(row.account_id, row.key.lineage_id)

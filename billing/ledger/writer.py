@@ -1,20 +1,16 @@
 """Grouped durable commits: many writes share one transaction, one transaction is in flight at a time.
 
-A commit costs a disk flush, so requests that arrive together share one. Writes run in a thread of their own
-with its own database connection, and a caller's future resolves only after the commit (docs/ledger.md). While
-the database is away, writes that may be refused are refused after `patience_s`; the others are retried until
-they are written.
+A commit costs a disk flush, so requests that arrive together share one. A caller's future resolves only after
+the commit (docs/ledger.md). While the database is away, writes that may be refused are refused after
+`patience_s`; the others are retried until they are written.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from django.db import close_old_connections, connections, transaction
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from core.database import AWAY, database_unavailable
 
@@ -27,15 +23,24 @@ _CLOSING_S = 20.0  # how long a stopping process retries its remaining writes
 
 
 class Write:
-    """Base class of what can be written; `Apply` decides the order within a group."""
+    """Base class of what can be written."""
 
     must_be_kept = True  # False: may be refused while the database is away
 
 
-# Applies a group inside one transaction; returns, for each write, its result or the exception of that write.
-# `again`: the writes were tried before. They may have been committed if the connection broke after the
-# commit, so applying them must be idempotent.
-Apply = Callable[[Sequence[Any], bool], list[Any]]
+class Commits(Protocol):
+    """How groups are committed, one at a time."""
+
+    async def commit(self, writes: Sequence[Any], again: bool) -> list[Any]:
+        """Commit the writes in one transaction; returns the result of each, or its exception.
+
+        Raises AWAY while the database is away. Any other error belongs to some write of the group. `again`:
+        they were tried before, and may have been committed if the connection broke after the commit, so
+        applying them must be idempotent.
+        """
+        ...
+
+    async def close(self) -> None: ...
 
 
 class _Waiting:
@@ -50,10 +55,9 @@ class _Waiting:
 class GroupWriter:
     """Queues writes of one event loop and commits them in order, in groups."""
 
-    def __init__(self, apply: Apply, patience_s: float) -> None:
-        self._apply, self.patience_s = apply, patience_s
+    def __init__(self, commits: Commits, patience_s: float) -> None:
+        self._commits, self.patience_s = commits, patience_s
         self._queue: deque[_Waiting] = deque()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._drain: asyncio.Task[None] | None = None
         self._closing_at: float | None = None
 
@@ -80,8 +84,7 @@ class GroupWriter:
         self._closing_at = time.monotonic()
         while self._drain is not None and not self._drain.done():
             await asyncio.shield(self._drain)
-        await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)
-        self._thread.shutdown()
+        await self._commits.close()
 
     async def _commit_groups(self) -> None:
         """Commit until the queue is empty.
@@ -95,9 +98,7 @@ class GroupWriter:
             group = self._next_group()
             if not group:
                 continue
-            results = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._commit, [item.write for item in group], any(item.tried for item in group)
-            )
+            results = await self._commit([item.write for item in group], any(item.tried for item in group))
             if isinstance(results, list):
                 pause_s = _FIRST_PAUSE_S
                 for waiting, result in zip(group, results, strict=True):
@@ -118,31 +119,28 @@ class GroupWriter:
                 group.append(waiting)
         return group
 
-    def _commit(self, writes: Sequence[Write], again: bool) -> list[Any] | Exception:
+    async def _commit(self, writes: Sequence[Write], again: bool) -> list[Any] | Exception:
         """Commit one group; returns the result of each write, or the error if the database is away.
 
         An error that is not the database's absence belongs to some write of the group: each write is then
         committed alone, so that only the faulty one fails.
         """
         try:
-            close_old_connections()
-            with transaction.atomic():
-                return self._apply(writes, again)
+            return await self._commits.commit(writes, again)
         except AWAY as error:
             logger.warning("the ledger cannot be written, retrying: %s", error)
-            connections.close_all()
             return error
         except Exception as error:
             if len(writes) == 1:
                 return [error]
             logger.exception("a group of %d ledger writes failed; writing each alone", len(writes))
-        return self._commit_alone(writes, again)
+        return await self._commit_alone(writes)
 
-    def _commit_alone(self, writes: Sequence[Write], again: bool) -> list[Any] | Exception:
+    async def _commit_alone(self, writes: Sequence[Write]) -> list[Any] | Exception:
         """One transaction per write, so that an invalid row fails alone."""
         results: list[Any] = []
         for write in writes:
-            result = self._commit([write], again)
+            result = await self._commit([write], again=True)
             if not isinstance(result, list):
                 return result  # the earlier ones are committed; applying them again changes nothing
             results += result

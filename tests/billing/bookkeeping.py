@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 from django.db import transaction
 
 from accounts.keys import create_key
 from accounts.models import Account, ApiKey, Plan
+from billing.ledger.commits import apply
+from billing.ledger.entries import AttemptRow, OpenTerms, OpenWrite, RequestRow, Settlement, SettleWrite
 from billing.ledger.holds import HoldRequest
-from billing.ledger.ledger import OpenTerms, Settlement, _Open, _Settle, apply
 from billing.ledger.windows import Payer
-from billing.models import Attempt, Request
+from billing.models import Request
 from billing.prices.book import load_price_book
 from billing.prices.prices import UnitPrices, cost, unit_prices
 from billing.usage import Usage
@@ -34,6 +34,9 @@ class Books:
         self.payer = Payer(self.account.pk, self.key.pk, time_zone)
 
     def opened(self, when: datetime, **columns: Any) -> Request:
+        return Request.objects.get(pk=self._open(when, **columns).id)
+
+    def _open(self, when: datetime, **columns: Any) -> RequestRow:
         defaults: dict[str, Any] = {
             "id": new_request_id(),
             "account_id": self.account.pk,
@@ -47,11 +50,11 @@ class Books:
             "routed_model": "m",
             "trace": {},
         }
-        row = Request(**defaults | columns)
+        row = RequestRow(**defaults | columns)
         with transaction.atomic():
             apply(
                 [
-                    _Open(
+                    OpenWrite(
                         row,
                         OpenTerms(self.payer, hold_request=HoldRequest(Decimal("0.5"), Decimal(0), 5000, 0)),
                     )
@@ -64,7 +67,7 @@ class Books:
         self, when: datetime, *spent: tuple[str, Usage], failed: tuple[str, Usage] | None = None
     ) -> Request:
         """A request charged for an attempt by each (model, usage), at the book's prices; `failed` is not."""
-        row = self.opened(when)
+        row = self._open(when)
         attempts = [_attempt(row, 1, *failed, charged=False)] if failed else []
         attempts += [_attempt(row, len(attempts) + n, *spending) for n, spending in enumerate(spent, start=1)]
         charged = [attempt for attempt in attempts if attempt.charged]
@@ -73,28 +76,28 @@ class Books:
         usd = None if None in costs else sum(costs, Decimal(0))
         last = charged[-1]
         settlement = Settlement(
-            request_id=row.pk,
+            request_id=row.id,
             status=Request.Status.SUCCEEDED,
             settled_at=when + timedelta(seconds=1),
             latency_ms=1000,
             usage=usage,
             cost_usd=usd,
             held_usd=cost(usage, CEILING) if usd is None else Decimal(0),
-            unit_prices=msgspec.convert(last.unit_prices, UnitPrices) if last.unit_prices else None,
+            unit_prices=last.unit_prices,
             price_version=last.price_version,
             served_model=last.model,
             provider="books",
         )
         with transaction.atomic():
-            apply([_Settle(row, self.payer, settlement, tuple(attempts))], False)
-        return Request.objects.get(pk=row.pk)
+            apply([SettleWrite(row, self.payer, settlement, tuple(attempts))], False)
+        return Request.objects.get(pk=row.id)
 
 
-def _attempt(row: Request, number: int, model: str, usage: Usage, *, charged: bool = True) -> Attempt:
+def _attempt(row: RequestRow, number: int, model: str, usage: Usage, *, charged: bool = True) -> AttemptRow:
     period = load_price_book().at(model, row.created_at)
     prices = unit_prices(period.tiers, usage.input_tokens) if period else None
-    return Attempt(
-        request_id=row.pk,
+    return AttemptRow(
+        request_id=row.id,
         number=number,
         model=model,
         provider="books",
@@ -103,7 +106,7 @@ def _attempt(row: Request, number: int, model: str, usage: Usage, *, charged: bo
         latency_ms=900,
         charged=charged,
         cost_usd=cost(usage, prices) if prices else None,
-        unit_prices=msgspec.to_builtins(prices),
+        unit_prices=prices,
         price_version=period.version if period else "",
         **usage_fields(usage),
     )

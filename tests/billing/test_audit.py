@@ -19,7 +19,7 @@ from billing.alerts.models import Alert
 from billing.checks.audit import alert_violations, audit, consistent_view, last_audit, store_audit
 from billing.checks.invariants import INVARIANTS
 from billing.checks.provider_usage import compare
-from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, Window
+from billing.models import Attempt, IdempotentOutcome, LedgerAudit, Request, WebProcess, Window
 from billing.prices.book import SINCE_EVER, ListedPrice, add_prices
 from billing.statements.models import Statement
 from billing.stripe_meter.models import StripeCustomer, Subscription
@@ -74,6 +74,11 @@ def _windows(books: Books, scope: str) -> Any:
     return Window.objects.filter(scope=scope, scope_id=pk)
 
 
+def _expired_by_a_living_process(books: Books) -> WebProcess:
+    _of(books).filter(pk=_of(books)[0].pk).update(status="expired")
+    return WebProcess.objects.create(pk="tests", host="h", pid=1, started_at=NOON, seen_at=NOW)
+
+
 def _stated(books: Books, **columns: Any) -> Statement:
     """Of the day of all requests, without one of them."""
     starts_at = columns.pop("starts_at", NOON - timedelta(hours=1))
@@ -94,6 +99,7 @@ def _stated(books: Books, **columns: Any) -> Statement:
 FAULTS: dict[str, Callable[[Books], object]] = {
     "accepted_is_settled_plus_open": lambda books: _of(books).filter(status="open").update(settled_at=NOW),
     "open_within_lease": lambda books: _of(books).filter(status="open").update(lease_until=NOON),
+    "expired_was_left": lambda books: _expired_by_a_living_process(books),
     "open_has_no_attempts": lambda books: Attempt.objects.filter(pk=_charged(books)[0].pk).update(
         request=_of(books).get(status="open")
     ),
@@ -103,6 +109,10 @@ FAULTS: dict[str, Callable[[Books], object]] = {
     ),
     "tokens_are_attempts": lambda books: _of(books).filter(pk=_of(books)[0].pk).update(output_tokens=101),
     "tokens_cost_their_price": lambda books: _charged(books).filter(number=1).update(cost_usd=0),
+    "content_has_tokens": lambda books: (
+        _charged(books).filter(number=1).update(ttft_ms=5, uncached_input_tokens=0, output_tokens=0)
+    ),
+    "tokens_within_request": lambda books: _charged(books).filter(number=1).update(most_output_tokens=99),
     "settled_holds_nothing": lambda books: (
         _of(books).filter(pk=_of(books)[0].pk).update(held_usd=Decimal("1e-9"))
     ),
@@ -119,7 +129,7 @@ FAULTS: dict[str, Callable[[Books], object]] = {
     "account_windows_add_up": lambda books: (
         _windows(books, "account").filter(period="day").update(spent_usd=F("spent_usd") + Decimal("1e-9"))
     ),
-    "key_windows_add_up": lambda books: _windows(books, "key").filter(period="month").update(held_tokens=0),
+    "key_windows_add_up": lambda books: _windows(books, "key").filter(period="month").update(held_tokens=7),
     "statements_add_up": lambda books: _stated(books, usage_usd=1, total_usd=2),
     "statements_follow_each_other": lambda books: (_stated(books), _stated(books, starts_at=NOON)),
     "statements_are_the_ledger": lambda books: _stated(books),
@@ -148,12 +158,36 @@ def test_each_figure_of_a_window_is_added_up(books: Books, column: str) -> None:
     assert broken(books) == {"account_windows_add_up"}
 
 
+def test_input_beyond_the_request_is_broken_too(books: Books) -> None:
+    _charged(books).filter(number=1).update(most_input_tokens=1049)
+    assert broken(books) == {"tokens_within_request"}
+
+
 def test_what_is_broken_is_counted_and_the_first_rows_are_named(books: Books) -> None:
     _of(books).exclude(status="open").update(held_tokens=1)
     checks = audit(NOW, account_id=books.account.pk).checks
     first = next(check for check in checks if check.name == "settled_holds_nothing")
     pks = list(_of(books).exclude(status="open").values_list("pk", flat=True))
     assert (first.violations, list(first.first)) == (5, pks)
+
+
+def test_money_is_added_up_exactly(books: Books) -> None:
+    """SQLite's own sum of these is off by more than a billionth of a USD."""
+    first = _of(books).get(status="open")
+    Request.objects.filter(pk=first.pk).update(held_usd=0, held_tokens=0)
+    rows = []
+    for number in range(3000):
+        row = Request.objects.get(pk=first.pk)
+        row.pk, row.status, row.settled_at = f"{first.pk}-{number}", "succeeded", NOON
+        row.cost_usd = Decimal(number) * Decimal("1.1") + Decimal("0.000000001")
+        rows.append(row)
+    Request.objects.bulk_create(rows)
+    exact = sum((row.cost_usd or 0 for row in _of(books)), Decimal(0))
+    _windows(books, "account").delete()
+    books.opened(NOON)
+    assert [window.spent_usd for window in _windows(books, "account")] == [exact] * 2
+    assert "account_windows_add_up" not in broken(books)
+    assert audit(NOW, account_id=books.account.pk).figures["spent_usd"] == f"{exact:f}"
 
 
 def test_a_free_models_tokens_cost_nothing_and_that_is_no_fault(books: Books) -> None:

@@ -31,6 +31,7 @@ from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.shared.wire import CallContext
 
 GOLDEN = Path(__file__).parent / "golden"
+CLASSES = ("uncached_input", "output", "cache_read", "cache_write", "cache_write_1h")
 READERS: dict[str, Any] = {
     "openai_chat": openai_chat_answer,
     "openai_responses": openai_responses_answer,
@@ -55,7 +56,7 @@ def tiers(golden: dict[str, Any]) -> tuple[PriceTier, ...]:
     return tuple(
         PriceTier(
             tier["over_input_tokens"],
-            UnitPrices(**{name: Decimal(tier[name]) for name in UnitPrices.__struct_fields__}),
+            UnitPrices(**{name: Decimal(tier[name]) for name in CLASSES}),
         )
         for tier in golden["usd_per_mtok"]
     )
@@ -152,13 +153,13 @@ class Doors:
     def __init__(self, http: httpx.AsyncClient, player: Player) -> None:
         self._http, self._player = http, player
 
-    async def ask(self, door: str, body: Path, model: str, secret: str) -> Request:
-        """The settled ledger row of a request that the provider answers so."""
+    async def ask(self, door: str, body: Path, model: str, secret: str, words: int = 0) -> Request:
+        """The settled ledger row of a request that the provider answers so; `words` lengthen its prompt."""
         self._player.body = body
         path = "/api/v1/chat" if door == "native" else "/v1/chat/completions"
         payload: dict[str, Any] = {
             "model": model,
-            "messages": [{"role": "user", "content": "What is the capital of France?"}],
+            "messages": [{"role": "user", "content": "What is the capital of France?" + " bread" * words}],
             "stream": body.suffix == ".sse",
         }
         if "responses" in str(body):  # tools with reasoning are not to be had at Chat Completions
@@ -206,7 +207,7 @@ async def test_the_ledger_has_the_cost_worked_out_by_hand(
     doors: Doors, body: Path, door: str, live_db: None, api_key: str
 ) -> None:
     golden = expected(body)
-    row = await doors.ask(door, body, golden["model"], api_key)
+    row = await doors.ask(door, body, golden["model"], api_key, golden["input_tokens_in_all"])
     assert row.status == Request.Status.SUCCEEDED
     chosen = next(
         tier
@@ -214,7 +215,7 @@ async def test_the_ledger_has_the_cost_worked_out_by_hand(
         if tier["over_input_tokens"] == golden["tier_over_input_tokens"]
     )
     assert {name: Decimal(price) for name, price in (row.unit_prices or {}).items()} == {
-        name: Decimal(chosen[name]) for name in UnitPrices.__struct_fields__
+        name: Decimal(chosen[name]) for name in CLASSES
     }, "the book has other prices now"
     for column in golden["usage"]:
         if column != "estimated":
@@ -259,7 +260,7 @@ async def test_a_cut_stream_costs_its_reported_input_and_the_output_received(
 ) -> None:
     """Input as message_start counts it, 421 + 3000 read + 500 and 64 written; output as counted here."""
     body = GOLDEN / "without_usage" / "anthropic_cut.stream.sse"
-    row = await doors.ask(door, body, "claude-haiku-5-5", api_key)
+    row = await doors.ask(door, body, "claude-haiku-5-5", api_key, 4000)
     assert row.status == Request.Status.PARTIAL
     counts = (
         row.uncached_input_tokens,

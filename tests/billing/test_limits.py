@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.caller import Caller, Limits
-from billing.ledger.ledger import Ledger, OpenTerms, Settlement
+from billing.ledger.ledger import Ledger, OpenTerms, RequestRow, Settlement
 from billing.ledger.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
 from billing.ledger.rate_limits import MemoryRates
 from billing.ledger.windows import spans
@@ -19,7 +19,7 @@ from billing.models import Request
 from billing.usage import Usage
 from tests.billing.conftest import payer_of
 
-NewRow = Callable[..., Request]
+NewRow = Callable[..., RequestRow]
 
 
 @pytest.fixture
@@ -29,9 +29,10 @@ async def limiter(live_db: None) -> AsyncIterator[Limiter]:
     await limiter.close()
 
 
-def caller_of(row: Request, **limits: Any) -> Caller:
+def caller_of(row: RequestRow, **limits: Any) -> Caller:
     return Caller(
         key_id=row.key_id,
+        lineage_id=row.key_id,
         key_name="k",
         account_id=row.account_id,
         account_name="a",
@@ -41,10 +42,10 @@ def caller_of(row: Request, **limits: Any) -> Caller:
     )
 
 
-async def spend(ledger: Ledger, row: Request, usd: str, tokens: int) -> None:
+async def spend(ledger: Ledger, row: RequestRow, usd: str, tokens: int) -> None:
     await ledger.open(row, OpenTerms(payer_of(row)))
     end = Settlement(
-        request_id=row.pk,
+        request_id=row.id,
         status=Request.Status.SUCCEEDED,
         settled_at=datetime.now(UTC),
         latency_ms=1,

@@ -48,6 +48,15 @@ def test_a_small_move_is_in_force_from_now_and_history_stays(listed: Any) -> Non
     assert list(ModelPrice.objects.order_by("id").values())[: len(before)] == before
 
 
+def test_the_price_of_sound_keeps_its_ratio(listed: Any) -> None:
+    """The source lists it for some periods only."""
+    price_of(listed, "gemini-2.5-flash").input_mtok = Decimal("0.33")
+    assert refresh(NOW, listed) > 0
+    period = load_price_book().at("gemini-2.5-flash", NOW)
+    assert period is not None
+    assert period.tiers[0].prices.audio_input == Decimal("1.1")
+
+
 def alerts() -> list[str]:
     return list(Alert.objects.filter(resolved_at=None).order_by("pk").values_list("subject", flat=True))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accounts.caller import Caller, Limits
-from billing.ledger.ledger import Ledger, OpenTerms, Settlement
+from billing.ledger.ledger import Ledger, OpenTerms, RequestRow, Settlement
 from billing.ledger.limits import Limiter, RateLimited
 from billing.ledger.rate_limits import DatabaseRates, MemoryRates, Rates
 from billing.ledger.redis_rate_limits import RedisRates
@@ -17,7 +17,7 @@ from billing.usage import Usage
 from tests.billing.conftest import payer_of
 from tests.redis_server import RedisServer
 
-NewRow = Callable[..., Request]
+NewRow = Callable[..., RequestRow]
 NONE = Limits()
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -34,6 +34,7 @@ class Gate:
         row = self._new_row(created_at=at, lease_until=at + timedelta(minutes=2))
         caller = Caller(
             key_id=row.key_id,
+            lineage_id=row.key_id,
             key_name="k",
             account_id=row.account_id,
             account_name="a",
@@ -41,7 +42,7 @@ class Gate:
             key_limits=key,
             account_limits=account,
         )
-        admission = await self.limiter.admit(caller, row.pk, at)
+        admission = await self.limiter.admit(caller, row.id, at)
         await self._ledger.open(row, OpenTerms(payer_of(row), rates=admission.uncounted))
         self._open.append((row, admission))
         return admission.headers
@@ -50,7 +51,7 @@ class Gate:
         """The oldest request under way ends."""
         row, admission = self._open.pop(0)
         end = Settlement(
-            request_id=row.pk,
+            request_id=row.id,
             status=Request.Status.SUCCEEDED,
             settled_at=at,
             latency_ms=1,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
 from billing.checks.audit import audit
+from billing.ledger.windows import AMOUNTS, totals
 from billing.models import Attempt, ModelPrice, RepricedAttempt, Repricing, Request, Window
 from billing.prices.book import SINCE_EVER, ListedPrice, Tiers, add_prices
 from billing.prices.repricing import preview, reprice, undo
@@ -48,8 +49,16 @@ def state(books: Books) -> dict[str, Any]:
             .order_by("pk")
             .values("pk", "cost_usd", "unit_prices", "price_version")
         ),
-        "windows": list(Window.objects.filter(_of(books)).order_by("pk").values()),
+        "windows": [_amounts(window) for window in _windows(books)],
     }
+
+
+def _windows(books: Books) -> list[Window]:
+    return list(totals(Window.objects.filter(_of(books)).order_by("pk")))
+
+
+def _amounts(window: Window) -> list[Any]:
+    return [getattr(window, name) for name in ("pk", *AMOUNTS)]
 
 
 def _of(books: Books) -> Any:
@@ -71,7 +80,7 @@ def test_a_request_gets_the_price_the_book_has_for_its_time() -> None:
     assert row.cost_usd == Decimal("0.0033")
     assert row.unit_prices["output"] == "3.000000"
     assert (batch.requests, batch.usd_before, batch.usd_after) == (1, Decimal("0.0011"), Decimal("0.0033"))
-    assert {window.spent_usd for window in Window.objects.filter(_of(books))} == {Decimal("0.0033")}
+    assert {window.spent_usd for window in _windows(books)} == {Decimal("0.0033")}
     assert broken(books) == []
 
 
@@ -106,12 +115,12 @@ def test_an_unpriced_request_is_priced_and_gives_back_what_it_held() -> None:
     row = books.settled(NOON, ("m", THOUSAND))
     assert row.unpriced
     assert row.held_usd > 0
-    assert {window.held_usd for window in Window.objects.filter(_of(books))} == {row.held_usd}
+    assert {window.held_usd for window in _windows(books)} == {row.held_usd}
     listed("m", "1")
     batch_of()
     row.refresh_from_db()
     assert (row.unpriced, row.cost_usd, row.held_usd) == (False, Decimal("0.0011"), 0)
-    assert {window.held_usd for window in Window.objects.filter(_of(books))} == {0}
+    assert {window.held_usd for window in _windows(books)} == {0}
     assert broken(books) == []
 
 

@@ -1,0 +1,187 @@
+"""How RoutePlex writes numbers for people: money, shares, durations, counts. The only place that does.
+
+Also the template library of the same tags and filters, which every template has without loading it.
+"""
+
+from decimal import Decimal
+from html import escape
+
+from django import template
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+Number = Decimal | float | int
+Money = Number | str  # text: of a JSON document
+DASH = "—"
+_EXACT_PLACES = 9  # the ledger is exact to 1e-9 USD
+_LEAST = Decimal(1).scaleb(-_EXACT_PLACES)
+_COLUMN_PLACES = 6  # a column of money is aligned at the point, with room for this many decimals
+_SIGNIFICANT = 3
+
+
+def money_text(usd: Money | None) -> str:
+    """Two decimals from $1, three significant digits below: "$1,234.50", "$0.0123"; None is a dash."""
+    if usd is None:
+        return DASH
+    exact = Decimal(str(usd))
+    rounded = abs(round(exact, 2 if abs(exact) >= 1 else _places(exact)))
+    whole, _, decimals = f"{rounded:,f}".partition(".")
+    return f"{'−' if exact < 0 and rounded else ''}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
+def exact_money_text(usd: Money | None) -> str:
+    """All digits the ledger has, two decimals at least: "$0.000180" is "$0.00018"; None is a dash."""
+    if usd is None:
+        return DASH
+    exact = Decimal(str(usd)).quantize(Decimal(1).scaleb(-_EXACT_PLACES))
+    whole, _, decimals = f"{abs(exact):,f}".partition(".")
+    return f"{'−' if exact < 0 else ''}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
+@register.simple_tag
+def money(usd: Money | None) -> SafeString:
+    """A sum of money; the exact sum shows on hover and is what gets copied."""
+    return _money(usd, "")
+
+
+@register.simple_tag
+def money_column(usd: Money | None) -> SafeString:
+    """As `money`, with invisible zeros so that a right-aligned column lines up at the point."""
+    decimals = len(money_text(usd).partition(".")[2])
+    zeros = "0" * max(_COLUMN_PLACES - decimals, 0)
+    padding = (
+        f'<span class="money-pad" aria-hidden="true">{zeros}</span>' if zeros and usd is not None else ""
+    )
+    return _money(usd, padding)
+
+
+def _money(usd: Money | None, padding: str) -> SafeString:
+    shown = money_text(usd)
+    if usd is None:
+        return mark_safe(f'<span class="faint">{shown}</span>')  # noqa: S308 - digits only, also below
+    exact = exact_money_text(usd) if abs(Decimal(str(usd))) >= _LEAST else shown
+    title = f' title="{exact}"' if exact != shown else ""
+    return mark_safe(f'<data class="money" value="{exact}"{title}>{shown}{padding}</data>')  # noqa: S308
+
+
+register.filter("money_text", money_text)
+
+
+@register.filter
+def percent(value: Number | None) -> str:
+    """A share of 1: 0.934 is "93.4%". Near the ends "<0.1%" and ">99.9%": only 0 and 1 are 0% and 100%."""
+    if value is None:
+        return DASH
+    hundredths = float(value) * 100
+    if 0 < hundredths < 0.1:
+        return "<0.1%"
+    if 99.9 < hundredths < 100:
+        return ">99.9%"
+    return f"{hundredths:.1f}".removesuffix(".0").replace("-", "−") + "%"
+
+
+@register.filter
+def points(value: Number | None) -> str:
+    """Percentage points without a unit: 0.934 is "93.4", −0.01 is "−1.0"."""
+    return DASH if value is None else f"{float(value) * 100:.1f}".replace("-", "−")
+
+
+@register.filter
+def change(value: Number | None) -> str:
+    """A relative change: 0.123 is "+12%", −0.5 is "−50%", 3.2 is "4.2×"."""
+    if value is None:
+        return ""
+    value = float(value)
+    if value >= 2:
+        return f"{value + 1:,.0f}×" if value >= 9 else f"{value + 1:.1f}×"
+    hundredths = f"{abs(value) * 100:.0f}"
+    if hundredths == "0":
+        return "±0%"
+    return f"{'+' if value > 0 else '−'}{hundredths}%"
+
+
+@register.filter
+def times(value: Number | None) -> str:
+    """A multiple: 2.345 is "2.3×"."""
+    if value is None:
+        return DASH
+    return f"{value:,.0f}×" if value >= 100 else f"{value:.2g}×" if value < 1 else f"{value:.1f}×"
+
+
+@register.filter
+def duration(ms: Number | None) -> str:
+    """812 ms, 1.24 s, 1 min 15 s, 2 h 5 min, 3 d 4 h."""
+    if ms is None:
+        return DASH
+    ms = float(ms)
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    if ms < 59_950:
+        return f"{ms / 1_000:.2f} s" if ms < 9_995 else f"{ms / 1_000:.1f} s"
+    for large, small, unit_s in (("min", "s", 60), ("h", "min", 3_600), ("d", "h", 86_400)):
+        step_s = {"s": 1, "min": 60, "h": 3_600}[small]
+        whole, rest = divmod(round(ms / 1_000 / step_s), unit_s // step_s)
+        if large == "d" or whole < {"min": 60, "h": 24}[large]:
+            break
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
+
+
+@register.filter
+def count(number: Number | None) -> str:
+    """With thousands separated: 12345 is "12,345"."""
+    return DASH if number in (None, "") else f"{number:,}"
+
+
+@register.filter
+def compact(number: Number | None) -> str:
+    """To three digits: 128000 is "128K", 1050000 is "1.05M"."""
+    if number is None:
+        return DASH
+    for size, letter in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")):
+        if number >= size:
+            return f"{_plain_digits(Decimal(str(number)) / size)}{letter}"
+    return f"{number:.0f}"
+
+
+@register.filter
+def digits(value: Number | None) -> str:
+    """Three significant digits with a true minus, all of a whole part, never in powers of ten."""
+    return DASH if value is None else _plain_digits(value).replace("-", "−")
+
+
+@register.filter
+def plain(value: Number | None) -> str:
+    """All digits without trailing zeros: 2.500000 is "2.5"."""
+    if value in (None, ""):
+        return DASH
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def negative_tone(value: Number | None) -> str:
+    """The CSS class of a loss: "bad" below zero."""
+    return "bad" if value is not None and value < 0 else ""
+
+
+@register.simple_tag
+def compact_count(number: Number | None) -> SafeString:
+    """`compact`, with the exact count on hover and in what gets copied."""
+    shown, exact = compact(number), count(number)
+    if shown == exact:
+        return mark_safe(shown)  # noqa: S308 - digits only
+    return mark_safe(f'<data class="money" value="{exact}" title="{escape(exact)}">{shown}</data>')  # noqa: S308
+
+
+def _places(value: Decimal) -> int:
+    """Decimals that leave three significant digits below 1; two at least."""
+    return max(_SIGNIFICANT - 1 - value.adjusted(), 2) if value else 2
+
+
+def _plain_digits(value: Number) -> str:
+    exact = Decimal(str(value))
+    if not exact:
+        return "0"
+    text = format(round(exact, max(_SIGNIFICANT - 1 - exact.adjusted(), 0)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
