@@ -6,18 +6,9 @@ calls. It is stored encrypted in Redis, for all web processes, or without Redis 
 database.
 """
 
-import contextlib
-import hashlib
-import time
-from collections.abc import Iterable
-from typing import Any, Protocol
-
 import msgspec
-from cachetools import TTLCache
 from django.conf import settings
 
-from core.encryption import CannotDecrypt, decrypt_bytes, encrypt_bytes
-from core.shared_redis import RedisAway, SharedRedis
 from routing.language.chat import (
     ChatRequest,
     Message,
@@ -27,11 +18,11 @@ from routing.language.chat import (
     StreamEvent,
     ToolCallDelta,
 )
+from routing.state.encrypted_store import Store, entry_key, store_for
 
-MOST_BYTES = 32_000_000  # in this process
-MOST_TURN_BYTES = 64_000  # longer reasoning is not stored
+KIND = "reasoning"
+MOST_TURN_BYTES = 256_000  # longer reasoning is not stored; about 60,000 tokens of plain reasoning
 MOST_TURNS = 16  # the latest of one tool loop are looked up
-_TIMEOUT_S = 0.25  # a request waits at most that long for Redis
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True):
@@ -45,12 +36,6 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Turn)
 
 
-class Store(Protocol):
-    async def put(self, key: bytes, turn: bytes) -> None: ...
-    async def get(self, keys: list[bytes]) -> list[bytes | None]: ...
-    async def close(self) -> None: ...
-
-
 class Reasoning:
     """The turns of all accounts. Best effort: a failure never fails the request."""
 
@@ -58,22 +43,25 @@ class Reasoning:
         self._store = store
 
     async def recalled(self, account_id: int, request: ChatRequest) -> ChatRequest:
-        """The request with the stored reasoning that the turns of its open tool loop lack.
+        """The request with the stored reasoning that the turns of its tool loops lack.
 
-        No provider needs it for a closed loop, where it would only count as input.
+        In a closed loop most providers do not need it, and it would only count as input: there only lasting
+        reasoning is restored.
         """
         begin = _open_loop(request.messages)
-        lacking = [n for n, message in enumerate(request.messages) if n > begin and _lacks_reasoning(message)]
+        lacking = [n for n, message in enumerate(request.messages) if _lacks_reasoning(message)]
         lacking = lacking[-MOST_TURNS:]
         if not lacking or self._store is None:
             return request
         messages = list(request.messages)
-        keys = [_key(account_id, (call.id for call in messages[index].tool_calls)) for index in lacking]
+        keys = [entry_key(account_id, (call.id for call in messages[index].tool_calls)) for index in lacking]
         turns = [_decoded(stored) for stored in await self._store.get(keys)]
+        restored = False
         for index, turn in zip(lacking, turns, strict=True):
-            if turn is not None:
-                messages[index] = _with_reasoning(messages[index], turn)
-        return msgspec.structs.replace(request, messages=tuple(messages)) if any(turns) else request
+            wanted = turn if turn is None or index > begin else _lasting(turn)
+            if wanted is not None:
+                messages[index], restored = _with_reasoning(messages[index], wanted), True
+        return msgspec.structs.replace(request, messages=tuple(messages)) if restored else request
 
     def listen(self, account_id: int) -> "Listener":
         return Listener(account_id, self._store)
@@ -109,7 +97,7 @@ class Listener:
                 continue
             encoded = _encoder.encode(turn)
             if len(encoded) <= MOST_TURN_BYTES:
-                await self._store.put(_key(self._account_id, calls), encoded)
+                await self._store.put(entry_key(self._account_id, calls), encoded)
 
 
 def _open_loop(messages: tuple[Message, ...]) -> int:
@@ -140,71 +128,11 @@ def _with_reasoning(message: Message, turn: Turn) -> Message:
     return msgspec.structs.replace(message, parts=(*turn.parts, *message.parts), tool_calls=calls)
 
 
-def _key(account_id: int, ids: Iterable[str]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16, key=account_id.to_bytes(8))
-    digest.update(_encoder.encode(list(ids)))
-    return digest.digest()
-
-
-class MemoryStore:
-    """In this process, bounded by bytes; the least recently used turns are dropped first."""
-
-    def __init__(self, seconds: float, most_bytes: int = MOST_BYTES) -> None:
-        self._turns: TTLCache[bytes, bytes] = TTLCache(
-            most_bytes, seconds, timer=lambda: time.monotonic(), getsizeof=len
-        )
-
-    async def put(self, key: bytes, turn: bytes) -> None:
-        self._turns[key] = turn
-
-    async def get(self, keys: list[bytes]) -> list[bytes | None]:
-        return [self._turns.get(key) for key in keys]
-
-    async def close(self) -> None:
-        self._turns.clear()
-
-
-class RedisStore:
-    """Shared by all web processes, encrypted; while Redis is not available, nothing is stored or returned."""
-
-    def __init__(self, url: str, prefix: str, seconds: int) -> None:
-        self._redis = SharedRedis(
-            url, timeout_s=_TIMEOUT_S, meanwhile="requests go without the reasoning of earlier turns"
-        )
-        self._prefix, self._seconds = prefix, seconds
-
-    async def put(self, key: bytes, turn: bytes) -> None:
-        name, encrypted = self._name(key), encrypt_bytes(turn)
-        with contextlib.suppress(RedisAway):
-            await self._redis.run(lambda: self._redis.client.set(name, encrypted, ex=self._seconds))
-
-    async def get(self, keys: list[bytes]) -> list[bytes | None]:
-        names = [self._name(key) for key in keys]
-        try:
-            entries: list[Any] = await self._redis.run(lambda: self._redis.client.mget(names))
-        except RedisAway:
-            return [None] * len(keys)
-        return [_decrypted(entry) for entry in entries]
-
-    async def close(self) -> None:
-        await self._redis.close()
-
-    def _name(self, key: bytes) -> str:
-        return f"{self._prefix}:reasoning:{key.hex()}"
-
-
-def _decrypted(entry: bytes | None) -> bytes | None:
-    try:
-        return None if entry is None else decrypt_bytes(entry)
-    except CannotDecrypt:  # the SECRET_KEY was changed meanwhile
-        return None
+def _lasting(turn: Turn) -> Turn | None:
+    parts = tuple(part for part in turn.parts if part.lasting)
+    return Turn(parts) if parts else None
 
 
 def store() -> Store | None:
     """The store that the settings choose; None: nothing is stored."""
-    seconds = settings.KEEP_REASONING_S
-    if seconds == 0:
-        return None
-    if settings.REDIS_URL:
-        return RedisStore(settings.REDIS_URL, settings.REDIS_PREFIX, seconds)
-    return MemoryStore(seconds)
+    return store_for(KIND, settings.KEEP_REASONING_S)

@@ -63,7 +63,7 @@ def _key_today(caller: Caller, now: datetime) -> tuple[ApiKey, Window, Window]:
     """The key, its window of today and its account's."""
     own, of_account = (
         current(scope, pk, Window.Period.DAY, now, caller.time_zone)
-        for scope, pk in (("key", caller.key_id), ("account", caller.account_id))
+        for scope, pk in (("key", caller.lineage_id), ("account", caller.account_id))
     )
     return ApiKey.objects.get(pk=caller.key_id), own, of_account
 

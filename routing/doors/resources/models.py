@@ -13,13 +13,22 @@ from accounts.caller import Caller
 from routing.catalog.measure import health_word
 from routing.catalog.snapshot import Snapshot
 from routing.doors.shared.async_view import PublicAPIView
+from routing.doors.shared.errors import validation_error
 from routing.doors.shared.native.envelope import OBJECT_RESPONSES, enveloped
 from routing.language.arms import Capability, ModelFacts
+from routing.language.chat import Strategy
 from routing.language.errors import NotFound
 from routing.state.runtime import Runtime, running
 from routing.steps.model_rules import rules_of_caller
 
 SMART_MODEL = "routeplex-ai"
+# Smart Routing with the key's strategy, by both of its names, and with each of the others
+SMART_NAMES = (
+    SMART_MODEL,
+    "auto",
+    *(f"{SMART_MODEL}:{strategy}" for strategy in Strategy if strategy is not Strategy.AUTO),
+)
+MOST_LISTED = 1000  # on one page of Anthropic's list
 
 
 class ModelsView(PublicAPIView):
@@ -40,12 +49,12 @@ class OpenAIModelsView(PublicAPIView):
         auth=[],
     )
     async def get(self, request: Request) -> HttpResponse:
-        models = _usable(request, await running())
+        runtime = await running()
+        models, names = _usable(request, runtime), _smart_names(request)
         if _speaks_messages(request):
-            page = [_MESSAGES_SMART, *map(_messages_model, models)]
-            ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]}
-            return _json({"data": page, "has_more": False, **ends})
-        listed = [_SMART, *(_openai_model(facts) for facts in models)]
+            return _json(_page(request, [*map(_messages_smart, names), *map(_messages_model, models)]))
+        snapshot = runtime.catalog.snapshot
+        listed = [*map(_openai_smart, names), *(_openai_model(facts, snapshot) for facts in models)]
         return _json({"object": "list", "data": listed})
 
 
@@ -54,14 +63,16 @@ class OpenAIModelView(PublicAPIView):
         operation_id="openai_model", summary="One model, as OpenAI does", responses=OBJECT_RESPONSES, auth=[]
     )
     async def get(self, request: Request, model: str) -> HttpResponse:
-        if model == SMART_MODEL:
-            return _json(_MESSAGES_SMART if _speaks_messages(request) else _SMART)
+        if model in SMART_NAMES:
+            return _json((_messages_smart if _speaks_messages(request) else _openai_smart)(model))
         runtime = await running()
         named = runtime.catalog.names.resolve(model).id
         facts = next((facts for facts in _usable(request, runtime) if facts.id == named), None)
         if facts is None:
             raise ModelNotFound(f"There is no model {model[:100]!r}. See GET /v1/models.", param="model")
-        return _json(_messages_model(facts) if _speaks_messages(request) else _openai_model(facts))
+        if _speaks_messages(request):
+            return _json(_messages_model(facts))
+        return _json(_openai_model(facts, runtime.catalog.snapshot))
 
 
 def _usable(request: Request, runtime: Runtime) -> list[ModelFacts]:
@@ -78,18 +89,53 @@ class ModelNotFound(NotFound):
 
 
 _UNKNOWN_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # for models whose release date is unknown
-_SMART = {
-    "id": SMART_MODEL,
-    "object": "model",
-    "created": int(_UNKNOWN_DAY.timestamp()),
-    "owned_by": "routeplex",
-}
-_MESSAGES_SMART = {
-    "type": "model",
-    "id": SMART_MODEL,
-    "display_name": "Smart Routing",
-    "created_at": f"{_UNKNOWN_DAY:%Y-%m-%dT%H:%M:%SZ}",
-}
+
+
+def _smart_names(request: Request) -> tuple[str, ...]:
+    """The names of Smart Routing. A key that may use certain models only lists them after the first."""
+    caller = cast(Caller | None, request.auth)
+    return SMART_NAMES[:1] if caller is not None and caller.models else SMART_NAMES
+
+
+def _openai_smart(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(_UNKNOWN_DAY.timestamp()),
+        "owned_by": "routeplex",
+    }
+
+
+def _messages_smart(name: str) -> dict[str, Any]:
+    strategy = name.partition(":")[2]
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": f"Smart Routing ({strategy})" if strategy else "Smart Routing",
+        "created_at": f"{_UNKNOWN_DAY:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def _page(request: Request, models: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of Anthropic's list: `limit` models after, or before, the named one; without `limit` all.
+
+    Raises ValidationError for a limit that is no number from 1 to 1000.
+    """
+    query = request._request.GET
+    ids = [model["id"] for model in models]
+    after, before, limit = query.get("after_id"), query.get("before_id"), query.get("limit")
+    if limit is not None and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST_LISTED):
+        rule = f"Must be an integer between 1 and {MOST_LISTED}."
+        raise validation_error([{"field": "limit", "message": rule}])
+    most = len(models) if limit is None else int(limit)
+    if before in ids:
+        rest = models[: ids.index(before)]
+        page, has_more = rest[-most:], len(rest) > most
+    else:
+        rest = models[ids.index(after) + 1 :] if after in ids else models
+        page, has_more = rest[:most], len(rest) > most
+    first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+    return {"data": page, "has_more": has_more, "first_id": first, "last_id": last}
 
 
 def _speaks_messages(request: Request) -> bool:
@@ -117,12 +163,16 @@ def _json(value: Any) -> HttpResponse:
     return HttpResponse(msgspec.json.encode(value), content_type="application/json")
 
 
-def _openai_model(facts: ModelFacts) -> dict[str, Any]:
+def _openai_model(facts: ModelFacts, snapshot: Snapshot) -> dict[str, Any]:
+    """OpenAI's four fields, and those by which clients of other gateways choose."""
     return {
         "id": facts.id,
         "object": "model",
         "created": int(_released(facts).timestamp()),
         "owned_by": facts.provider,
+        "context_window": facts.context_window,
+        "max_output_tokens": facts.max_output_tokens,
+        "pricing": _pricing(facts, snapshot),
     }
 
 
@@ -132,8 +182,19 @@ def _blocked(runtime: Runtime) -> set[str]:
     return set(models) | {model.id for model in facts if model.provider in providers}
 
 
-def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str, Any]:
+def _pricing(facts: ModelFacts, snapshot: Snapshot) -> dict[str, float] | None:
+    """USD per thousand tokens; None: not known."""
     tiers = snapshot.prices.get(facts.id)
+    if not tiers:
+        return None
+    return {
+        "input_per_1k": float(tiers[0].prices.uncached_input / 1000),
+        "output_per_1k": float(tiers[0].prices.output / 1000),
+        "cached_input_per_1k": float(tiers[0].prices.cache_read / 1000),
+    }
+
+
+def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str, Any]:
     arm = next((arm for arm in snapshot.arms if arm.model == facts.id), None)
     latency = snapshot.latency.get(arm) if arm else None
     has = facts.capabilities
@@ -145,13 +206,7 @@ def _model(facts: ModelFacts, snapshot: Snapshot, blocked: set[str]) -> dict[str
         "context_window": facts.context_window,
         "max_output_tokens": facts.max_output_tokens,
         "health": health_word(snapshot.p_up.get(facts.id, 1.0), facts.id in blocked),
-        "pricing": {
-            "input_per_1k": float(tiers[0].prices.uncached_input / 1000),
-            "output_per_1k": float(tiers[0].prices.output / 1000),
-            "cached_input_per_1k": float(tiers[0].prices.cache_read / 1000),
-        }
-        if tiers
-        else None,
+        "pricing": _pricing(facts, snapshot),
         "capabilities": {
             "streaming": True,
             "functions": Capability.TOOLS in has,

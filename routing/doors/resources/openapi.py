@@ -88,7 +88,11 @@ class RouteData(Struct):
     flip: Annotated[str, doc("What would have changed the choice.")]
     alternatives: Annotated[list[Alternative], doc("Why not that one? In the order of the ranking.")]
     query_type: str
-    complexity: Annotated[float, doc("Predicted failure of the median arm, 0 to 1.")]
+    complexity: Annotated[
+        float, doc("How often an average model without much reasoning fails on such a request, 0 to 1.")
+    ]
+    level: Annotated[float, doc("Of the request, from 1 (trivial) to 5 (very hard).")]
+    refined: Annotated[bool, doc("Whether the second look of the encoder is part of the level.")]
     estimated: Expected
     baseline: ExpectedBaseline | None
     saved_usd: Annotated[float, doc("Against the baseline; negative: more expensive.")] | None
@@ -253,10 +257,27 @@ class FeedbackEntry(Struct):
     updated_at: DateTime
 
 
+class RefusedLine(Struct):
+    id: Annotated[str, doc("Of the first of the calls, as in its X-Request-Id.")]
+    created_at: DateTime
+    count: Annotated[int, doc("Equal calls within a second are one entry.")]
+    door: str
+    method: str
+    path: str
+    status_code: Annotated[int, doc("HTTP status of the answer.")]
+    error: CodedError
+    field: Annotated[str, doc("The first field that the error names.")] | None
+    key: KeyName
+
+
 class LogEntry(LogLine):
     upstream_model: str | None
     usage_by_class: Tokens
     usage_estimated: bool
+    usage_issue: Annotated[
+        Literal["unreadable", "inconsistent", "implausible", "unwritable"] | None,
+        doc("What is wrong with the provider's usage report; null: nothing."),
+    ]
     unit_prices: UnitPrices | None
     price_version: str | None
     unpriced: bool
@@ -404,6 +425,7 @@ RATING_RESPONSES = responses(RatingData)
 LEARNING_RESPONSES = responses(LearningData)
 FORGOTTEN_RESPONSES = responses(ForgottenData)
 REQUESTS_RESPONSES = responses(list[LogLine], "LogLinePage", next_cursor=str | None)
+REFUSED_RESPONSES = responses(list[RefusedLine], "RefusedLinePage", next_cursor=str | None)
 REQUEST_RESPONSES = responses(LogEntry)
 USAGE_RESPONSES = responses(UsageData)
 STATEMENTS_RESPONSES = responses(list[StatementHeader], "StatementHeaderPage")

@@ -19,6 +19,7 @@ from accounts.permissions import HasScope
 from billing.models import Attempt
 from billing.models import Request as LedgerRow
 from billing.reports.export import Format, chunks
+from billing.reports.sorting import Place, Sort, places, within_reach
 from billing.usage_columns import TOKEN_COLUMNS
 from core.database import from_database
 from routing.doors.resources.openapi import EXPORT_RESPONSES, REQUEST_RESPONSES, REQUESTS_RESPONSES
@@ -43,14 +44,14 @@ class RequestsView(AsyncAPIView):
     @extend_schema(
         operation_id="requests",
         summary="List this account's requests, newest first",
-        description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is null",
+        description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is "
+        "null. `sort` orders by another figure, among the newest 100,000 requests of the time asked for.",
         parameters=[LogSerializer],
         responses=REQUESTS_RESPONSES,
     )
     async def get(self, request: Request) -> HttpResponse:
         query = parse_query(LogSerializer, request._request.GET.dict())
-        start = Cursor.parse(query["cursor"]) if "cursor" in query else None
-        rows, following = await from_database(_page, self.caller.account_id, query, start)
+        rows, following = await from_database(_page_of, self.caller.account_id, query)
         return enveloped(
             request._request, [_line(row) for row in rows], next_cursor=str(following) if following else None
         )
@@ -94,6 +95,23 @@ class RequestView(AsyncAPIView):
         return enveloped(request._request, _whole(row))
 
 
+class SortedCursor(NamedTuple):
+    """The place of a row in a sorted list; opaque to callers."""
+
+    place: Place
+
+    def __str__(self) -> str:
+        return _opaque(str(self.place))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValidationError for a text that is not a cursor."""
+        place = Place.parse(_transparent(text))
+        if place is None:
+            raise _invalid_cursor()
+        return cls(place)
+
+
 class Cursor(NamedTuple):
     """The place of a row in the list; opaque to callers."""
 
@@ -102,23 +120,33 @@ class Cursor(NamedTuple):
 
     def __str__(self) -> str:
         microseconds = (self.created_at - _EPOCH) // timedelta(microseconds=1)
-        return base64.urlsafe_b64encode(f"{microseconds}.{self.id}".encode()).decode().rstrip("=")
+        return _opaque(f"{microseconds}.{self.id}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValidationError for a text that is not a cursor."""
-        try:
-            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
-                "ascii"
-            )
-        except (binascii.Error, ValueError):
-            plain = ""
-        digits, _, row_id = plain.partition(".")
+        digits, _, row_id = _transparent(text).partition(".")
         is_valid = digits.isdigit() and 0 < len(row_id) <= MAX_ID and row_id.isprintable()
         if not is_valid or int(digits) > _LAST_MICROSECOND:
-            rule = "Must be the next_cursor of an earlier page."
-            raise validation_error([{"field": "cursor", "message": rule}])
+            raise _invalid_cursor()
         return cls(_EPOCH + timedelta(microseconds=int(digits)), row_id)
+
+
+def _opaque(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _transparent(text: str) -> str:
+    """The text that `_opaque` was given; empty for an invalid one."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _invalid_cursor() -> Exception:
+    rule = "Must be the next_cursor of an earlier page, with the same sort."
+    return validation_error([{"field": "cursor", "message": rule}])
 
 
 async def _read(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -133,6 +161,23 @@ async def _read(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
 
     while (part := await sync_to_async(following, thread_sensitive=False)()) is not None:
         yield part
+
+
+def _page_of(
+    account_id: int, query: dict[str, Any]
+) -> tuple[list[LedgerRow], "Cursor | SortedCursor | None"]:
+    sort, cursor = Sort(query["sort"]), query.get("cursor")
+    if sort == Sort.NEWEST:
+        return _page(account_id, query, Cursor.parse(cursor) if cursor is not None else None)
+    start = SortedCursor.parse(cursor) if cursor is not None else None
+    within, _ = within_reach(_in_order(account_id, query, None), sort)
+    limit = query["limit"]
+    ahead = places(within.filter(_conditions(query)), sort, limit + 1, start.place if start else None)
+    shown = ahead[:limit]
+    rows = LedgerRow.objects.filter(id__in=[place.id for place in shown]).select_related("key").defer("trace")
+    by_id = {row.id: row for row in rows}
+    following = SortedCursor(shown[-1]) if len(ahead) > limit else None
+    return [by_id[place.id] for place in shown if place.id in by_id], following
 
 
 def _page(
@@ -242,6 +287,7 @@ def _whole(row: LedgerRow) -> dict[str, Any]:
         "upstream_model": row.upstream_model or None,
         "usage_by_class": {name: getattr(row, name) for name in TOKEN_COLUMNS},
         "usage_estimated": row.usage_estimated,
+        "usage_issue": row.usage_issue or None,
         "unit_prices": {name: float(price) for name, price in (row.unit_prices or {}).items()} or None,
         "price_version": row.price_version or None,
         "unpriced": row.unpriced,

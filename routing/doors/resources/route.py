@@ -54,6 +54,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "alternatives": alternatives(trace),
         "query_type": trace.query_type,
         "complexity": trace.complexity,
+        "level": trace.level,
+        "refined": trace.refined,
         "estimated": {
             "cost_usd": expected.cost_usd,
             "input_tokens": expected.input_tokens,

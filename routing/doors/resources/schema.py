@@ -18,8 +18,10 @@ from rest_framework import serializers
 
 from billing.models import Request
 from billing.reports.export import Format
+from billing.reports.sorting import Sort
 from routing.doors.shared import fields
 from routing.doors.shared.errors import flat_details, validation_error
+from routing.doors.shared.field_errors import no_such_field
 from routing.doors.shared.wire_types import MAX_NAME
 from routing.language.chat import Strategy
 from routing.learning.models import MAX_COMMENT
@@ -28,7 +30,7 @@ MAX_ID = 40  # characters of a request's id
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 _BIGINT = 2**63 - 1
-_OF_A_PAGE = ("limit", "cursor")
+_OF_A_PAGE = ("sort", "limit", "cursor")
 _PLUS_READ_AS_SPACE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _RequestId = Annotated[str, Meta(max_length=MAX_ID)]
 _Comment = Annotated[str, Meta(max_length=MAX_COMMENT)]
@@ -80,7 +82,7 @@ class QuerySerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {
-            name: ["There is no such field."] for name in data if name not in self.fields
+            name: [no_such_field(name, self.fields)] for name in data if name not in self.fields
         }
         try:
             values = super().to_internal_value(data)
@@ -120,10 +122,27 @@ class LogSerializer(PeriodSerializer):
     strategy = serializers.ChoiceField(required=False, choices=[str(strategy) for strategy in Strategy])
     status = serializers.ChoiceField(required=False, choices=[str(status) for status in Request.Status])
     key = serializers.IntegerField(required=False, min_value=1, max_value=_BIGINT, help_text="Id of a key.")
+    sort = serializers.ChoiceField(
+        required=False,
+        default=str(Sort.NEWEST),
+        choices=[str(sort) for sort in Sort],
+        help_text="Requests without the figure, such as open ones, come last.",
+    )
     limit = serializers.IntegerField(
         required=False, default=DEFAULT_PAGE, min_value=1, max_value=MAX_PAGE, help_text="Rows of a page."
     )
     cursor = serializers.CharField(required=False, max_length=120, help_text="A page's `next_cursor`.")
+
+
+class RefusedSerializer(PeriodSerializer):
+    key = serializers.IntegerField(required=False, min_value=1, max_value=_BIGINT, help_text="Id of a key.")
+    code = serializers.CharField(required=False, max_length=40, help_text="An error code.")
+    limit = serializers.IntegerField(
+        required=False, default=DEFAULT_PAGE, min_value=1, max_value=MAX_PAGE, help_text="Rows of a page."
+    )
+    cursor = serializers.IntegerField(
+        required=False, min_value=1, max_value=_BIGINT, help_text="A page's `next_cursor`."
+    )
 
 
 class ExportSerializer(LogSerializer):
