@@ -70,7 +70,7 @@ class Shipped:
             scaled = self.fit.scale(row)
             known = difficulty.familiarity(scaled, self.fit)
             mix = skills.mix(scaled, READ, 0, 0, self.fit)
-            hard = difficulty.estimate(scaled, READ, known, self.fit)
+            hard = difficulty.of_question(scaled, READ, known, self.fit)
             share = success @ mix.astype(np.float64)
             logit = np.log(share / (1 - share)) - hard
             p.append(1 / (1 + np.exp(-logit - item_response.term(scaled, mix, known, place, self.fit))))
@@ -125,7 +125,9 @@ def _difficulty(tables: Sequence[Table]) -> tuple[Matrix, npt.NDArray[np.bool_]]
 
 
 def _estimates(scaled: Array, fit: Fitted) -> Matrix:
-    return np.array([difficulty.estimate(row, READ, difficulty.familiarity(row, fit), fit) for row in scaled])
+    return np.array(
+        [difficulty.of_question(row, READ, difficulty.familiarity(row, fit), fit) for row in scaled]
+    )
 
 
 def _answer(tables: Sequence[Table], labels: npt.NDArray[np.int64]) -> Matrix:

@@ -1,53 +1,51 @@
 """`make bench-traffic PROMPTS=DIR DATA=DIR`: how well everyday requests are judged and routed.
 
-Prints two tables over requests that people rated (docs/routing-lab.md). The first is the product's own
-decision under `auto` today. The second is the request model of this folder, which is not in the product yet.
-It is fitted anew with each writer left out; for skills a random third of all requests is left out instead,
-since the writers' skills overlap little.
+Prints tables of the product's own decision under `auto` over requests that people rated: by the request model
+alone, and with the encoder's second look (docs/routing-lab.md). Both models are fitted with each writer left
+out; for skills a random third of all requests is left out instead, since the writers' skills overlap little.
+The request model is fitted anew, the encoder's estimates are read from bench/encoder. A last line has the
+time of the shipped decision without the second look.
 """
 
 import argparse
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from bench.fit_decide import SHIPPABLE
+from bench.encoder import held_out
 from bench.published import NOW, snapshot
-from bench.traffic.fit import features_of, fit_request_model, questions_as_requests
-from bench.traffic.prompts import RatedRequest, rated_requests
+from bench.traffic.fit import benchmark_questions, features_of, fit_request_model, questions_as_requests
+from bench.traffic.prompts import RatedRequest, added_requests, rated_requests
 from routing.catalog.snapshot import Snapshot
 from routing.decide.decision import Decision, DecisionInput, decide, load
-from routing.decide.prediction.skills import TEXT_SKILLS
+from routing.decide.prediction import second_look
+from routing.decide.prediction.request_model import Judgement
+from routing.decide.prediction.second_look import SecondLook
 from routing.decide.trace import Candidate
 from routing.language.chat import ChatRequest, Strategy
 
 LIMIT = 4096  # max_output_tokens of each request
-BENCHMARK_QUESTIONS = 1500  # evenly from all tables: the request model learns what is not everyday traffic
 EASY, HARD, HARDEST = 2.0, 4.0, 5.0  # levels
 SHORT_ANSWER = 150  # tokens
 SLOW_MS = 5000
 TIMES_CHEAPEST = 10
 TOP_SHARE = 5  # the top fifth of the candidates
-SKILL_ROW = 2  # of JUDGEMENT
+SKILL_ROW = 2  # of CHECKS
 
-ROUTING = (  # name, must, good, whether more is better
-    ("level 1-2 sent to an arm over 10 x the cheapest", 0.15, 0.07, False),
-    ("level 5 answered by the top fifth by success", 0.80, 0.90, True),
-    ("level 1-2, short answer, predicted over 5 s", 0.15, 0.05, False),
-)
-JUDGEMENT = (
+CHECKS = (  # name, must, good, whether more is better
     ("AUC of complexity, levels 1-2 against 4-5", 0.88, 0.94, True),
     ("Spearman of complexity with the level", 0.66, 0.76, True),
     ("query_type as rated", 0.55, 0.70, True),
     ("answer length within 2 x", 0.57, 0.67, True),
+    ("level 1-2 sent to an arm over 10 x the cheapest", 0.15, 0.07, False),
+    ("level 5 answered by the top fifth by success", 0.80, 0.90, True),
+    ("level 1-2, short answer, predicted over 5 s", 0.15, 0.05, False),
 )
 
 
@@ -57,19 +55,89 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the outcome tables")
     arguments = parser.parse_args()
     load()
-    rated = rated_requests(arguments.prompts)
-    by_writer = {
-        writer: [r for r in rated if r.writer == writer] for writer in sorted({r.writer for r in rated})
+    catalog, rated = snapshot(), rated_requests(arguments.prompts)
+    writers = sorted({request.writer for request in rated})
+    left_out = judgements_left_out(rated, arguments.data)
+    looks = held_out.read()
+    print("The decision under auto, each writer left out (skills: a random third)")
+    print("By the request model alone")
+    show(CHECKS, figures(rated, left_out, catalog))
+    both = {
+        name: {i: looked(judgement, looks[name][rated[i].id]) for i, judgement in judgements.items()}
+        for name, judgements in left_out.items()
     }
-    catalog = snapshot()
-    decided = {writer: decisions(own, catalog) for writer, own in by_writer.items()}
-    print("The product's decision under auto")
-    show(JUDGEMENT, {writer: judged_by_product(own, decided[writer]) for writer, own in by_writer.items()})
-    show(ROUTING, {writer: routed(own, decided[writer]) for writer, own in by_writer.items()})
+    print("With the second look")
+    show(CHECKS, figures(rated, both, catalog))
+    taken = [judgement.refined for name in writers for judgement in both[name].values()]
+    print(f"requests with a second look: {np.mean(taken):.0%}")
+    print("The shipped decision under each strategy, mean over all requests: success, USD per 1,000, seconds")
+    for name, (success, usd, seconds) in promises(rated, catalog).items():
+        print(f"{name:48} {success:6.3f} {usd * 1000:7.2f} {seconds:6.1f}")
     p50, p99 = timed(rated, catalog)
-    print(f"time of these decisions: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-    print("The request model, each writer left out (skills: a random third)")
-    show(JUDGEMENT, judged_by_model(rated, arguments.data))
+    print(f"time of a decision: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+
+
+def promises(rated: Sequence[RatedRequest], catalog: Snapshot) -> dict[str, tuple[float, float, float]]:
+    """Return mean predicted success, USD and seconds of each strategy and of the best fixed arm."""
+    chosen: dict[str, list[Candidate]] = {}
+    by_arm: dict[str, list[Candidate]] = {}
+    for strategy in Strategy:
+        for request in rated:
+            decision_input = DecisionInput(request=limited(request), at=NOW, strategy=strategy)
+            decision = decide(decision_input, catalog)
+            chosen.setdefault(strategy.value, []).append(decision.trace.candidates[0])
+            if strategy is Strategy.QUALITY:
+                for entry in _candidates(decision):
+                    by_arm.setdefault(entry.arm, []).append(entry)
+    whole = {arm: entries for arm, entries in by_arm.items() if len(entries) == len(rated)}
+    best = max(whole, key=lambda arm: sum(entry.believed for entry in whole[arm]))
+    return {name: _means(entries) for name, entries in {**chosen, f"best fixed: {best}": whole[best]}.items()}
+
+
+def _means(entries: Sequence[Candidate]) -> tuple[float, float, float]:
+    columns = [(entry.believed, entry.cost_usd or 0.0, entry.latency_ms / 1000) for entry in entries]
+    success, usd, seconds = np.array(columns).mean(axis=0).tolist()
+    return success, usd, seconds
+
+
+def looked(judgement: Judgement, second: SecondLook) -> Judgement:
+    return second_look.refined(judgement, second) if second_look.pays(judgement) else judgement
+
+
+def figures(
+    rated: Sequence[RatedRequest], judged: Mapping[str, Mapping[int, Judgement]], catalog: Snapshot
+) -> dict[str, list[float]]:
+    """Return a column of CHECKS for each writer; `judged` is by group left out and place in `rated`."""
+    columns = {}
+    for name, judgements in judged.items():
+        requests = [rated[i] for i in judgements]
+        columns[name] = checked(requests, decisions(requests, list(judgements.values()), catalog))
+    skill = columns.pop(held_out.RANDOM)[SKILL_ROW]
+    for column in columns.values():
+        column[SKILL_ROW] = skill
+    return dict(sorted(columns.items()))
+
+
+def judgements_left_out(rated: Sequence[RatedRequest], data: Path) -> dict[str, dict[int, Judgement]]:
+    """Return judgements by group left out (a writer, or held_out.RANDOM) and place in `rated`."""
+    vectors = features_of([request.request for request in rated])
+    added = added_requests()
+    added_vectors = features_of([request.request for request in added])
+    benchmark = features_of(questions_as_requests(benchmark_questions(data)))
+    order = np.random.default_rng(0).permutation(len(rated)).tolist()
+    groups = {held_out.RANDOM: order[: len(order) // 3]}
+    for writer in {request.writer for request in rated}:
+        groups[writer] = [i for i, request in enumerate(rated) if request.writer == writer]
+    judged = {}
+    for name, out in groups.items():
+        fitted_on = [i for i in range(len(rated)) if i not in set(out)]
+        model = fit_request_model(
+            [*(rated[i] for i in fitted_on), *added],
+            [*(vectors[i] for i in fitted_on), *added_vectors],
+            benchmark,
+        )
+        judged[name] = {i: model.judge_features(vectors[i]) for i in out}
+    return judged
 
 
 def show(checks: Sequence[tuple[str, float, float, bool]], columns: Mapping[str, Sequence[float]]) -> None:
@@ -82,91 +150,40 @@ def show(checks: Sequence[tuple[str, float, float, bool]], columns: Mapping[str,
         print(f"{name:48} {shown}  {must:5.2f}  {good:5.2f}  {(*reached, 'missed')[0]}")
 
 
-def decisions(rated: Iterable[RatedRequest], catalog: Snapshot) -> list[Decision]:
+def decisions(
+    rated: Sequence[RatedRequest], judgements: Sequence[Judgement], catalog: Snapshot
+) -> list[Decision]:
     return [
-        decide(DecisionInput(request=limited(request), at=NOW, strategy=Strategy.AUTO), catalog)
-        for request in rated
+        decide(
+            DecisionInput(request=limited(request), at=NOW, strategy=Strategy.AUTO, judgement=judgement),
+            catalog,
+        )
+        for request, judgement in zip(rated, judgements, strict=True)
     ]
 
 
 def limited(request: RatedRequest) -> ChatRequest:
-    return msgspec.structs.replace(request.request, max_output_tokens=LIMIT)
+    return msgspec.structs.replace(request.request, max_answer_tokens=LIMIT)
 
 
-def judged_by_product(rated: Sequence[RatedRequest], decided: Sequence[Decision]) -> list[float]:
+def checked(rated: Sequence[RatedRequest], decided: Sequence[Decision]) -> list[float]:
+    """Return a figure for each of CHECKS."""
     traces = [decision.trace for decision in decided]
-    return _judgement(
-        rated,
-        complexity=np.array([trace.complexity for trace in traces]),
-        skills=[trace.query_type for trace in traces],
-        tokens=np.array([trace.output_tokens for trace in traces], float),
-    )
-
-
-def judged_by_model(rated: Sequence[RatedRequest], data: Path) -> dict[str, list[float]]:
-    vectors = features_of([request.request for request in rated])
-    benchmark = features_of(questions_as_requests(benchmark_questions(data)))
-
-    def judged(train: Sequence[int], test: Sequence[int]) -> list[float]:
-        model = fit_request_model([rated[i] for i in train], [vectors[i] for i in train], benchmark)
-        judgements = [model.judge_features(vectors[i]) for i in test]
-        return _judgement(
-            [rated[i] for i in test],
-            complexity=np.array([judgement.level for judgement in judgements]),
-            skills=[TEXT_SKILLS[int(judgement.skills.argmax())] for judgement in judgements],
-            tokens=np.array([judgement.answer_tokens for judgement in judgements]),
-        )
-
-    order = np.random.default_rng(0).permutation(len(rated)).tolist()
-    third = len(order) // 3
-    skill = judged(order[third:], order[:third])[SKILL_ROW]
-    columns = {}
-    for writer in sorted({request.writer for request in rated}):
-        own = [i for i, request in enumerate(rated) if request.writer == writer]
-        column = judged([i for i in range(len(rated)) if rated[i].writer != writer], own)
-        columns[writer] = [skill if row == SKILL_ROW else value for row, value in enumerate(column)]
-    return columns
-
-
-def _judgement(
-    rated: Sequence[RatedRequest],
-    complexity: npt.NDArray[np.float64],
-    skills: Sequence[str],
-    tokens: npt.NDArray[np.float64],
-) -> list[float]:
-    """In the order of JUDGEMENT."""
     level = np.array([request.level for request in rated])
     label = np.array([request.answer_tokens for request in rated], float)
-    clear = (level <= EASY) | (level >= HARD)
+    complexity = np.array([trace.difficulty for trace in traces])
+    tokens = np.array([trace.answer_tokens for trace in traces], float)
+    clear, easy, short = (level <= EASY) | (level >= HARD), level <= EASY, label <= SHORT_ANSWER
+    slow = np.array([trace.candidates[0].latency_ms > SLOW_MS for trace in traces])
     return [
         float(roc_auc_score(level[clear] >= HARD, complexity[clear])),
         float(spearmanr(complexity, level)[0]),
-        float(np.mean([skill == request.skill for skill, request in zip(skills, rated, strict=True)])),
+        float(np.mean([trace.query_type == r.skill for trace, r in zip(traces, rated, strict=True)])),
         float(np.mean(np.abs(np.log(tokens / label)) < math.log(2))),
-    ]
-
-
-def routed(rated: Sequence[RatedRequest], decided: Sequence[Decision]) -> list[float]:
-    """In the order of ROUTING."""
-    level = np.array([request.level for request in rated])
-    short = np.array([request.answer_tokens <= SHORT_ANSWER for request in rated])
-    easy = level <= EASY
-    slow = np.array([decision.trace.candidates[0].latency_ms > SLOW_MS for decision in decided])
-    return [
         float(np.array([_is_expensive(decision) for decision in decided])[easy].mean()),
         float(np.array([_is_top(decision) for decision in decided])[level == HARDEST].mean()),
         float(slow[easy & short].mean()),
     ]
-
-
-def benchmark_questions(folder: Path) -> list[str]:
-    """As many from each table, evenly spread over it."""
-    texts: list[str] = []
-    for name in SHIPPABLE:
-        rows = pq.read_table(folder / f"{name}.prompts.parquet").to_pylist()
-        step = max(1, len(rows) * len(SHIPPABLE) // BENCHMARK_QUESTIONS)
-        texts += [row["query"] or row["prompt"] for row in rows[::step]]
-    return texts
 
 
 def _candidates(decision: Decision) -> list[Candidate]:

@@ -2,12 +2,14 @@
 
 A row is an arm: a model at one effort. The table has a row for every arm the router may choose, and for each
 model one more at its default effort, which only a caller who names the model can get ("pin-only"). When the
-caller pins the effort, each model has one row at that effort instead. Rows are sorted by name, so that
-candidates that tie on every number rank in the same order when a stored decision is made again.
+caller pins the effort, each model has one row at that effort instead. Pin-only rows of models that have other
+rows come last, because records leave them out. Otherwise rows are sorted by name, so that candidates that tie
+on every number rank in the same order when a stored decision is made again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,12 +17,14 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from billing.prices.prices import PriceTier, unit_prices
+from core.packed_json import shared_columns
 from routing.catalog.length_ratios import BANDS, MOST_REASONING, MOST_VISIBLE, Level
 from routing.catalog.snapshot import Latency, Snapshot
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.decide.prediction import item_response, skill_table
 from routing.decide.prediction.artefact import fitted
 from routing.decide.prediction.skills import SKILLS
+from routing.decide.trace import Candidate
 from routing.language.arms import Arm, Capability, Effort, ModelFacts
 
 Row = npt.NDArray[np.float64]
@@ -52,8 +56,15 @@ class ArmTable(msgspec.Struct, frozen=True):
     facts: tuple[ModelFacts, ...]
     names: tuple[str, ...]
     labels: tuple[tuple[str, str, str | None, str, str], ...]  # arm, model, effort, name, provider
-    shadowed: frozenset[int]  # pin-only rows of models that also have choosable rows; traces leave them out
+    listed: int  # rows from here on are pin-only, of models that also have choosable rows
+    # What a record says about candidates and no request changes, by the number of rows: `listed` or all.
+    candidate_columns: dict[int, bytes]
     rows: dict[Arm, int]
+    rows_by_name: dict[str, int]
+    models: tuple[str, ...]
+    upstreams: tuple[tuple[str, str], ...]  # model, provider
+    defaults: dict[str, int]  # by model, the row at its default effort, or its first
+    removals: dict[Any, Any]  # kept by `filters`, for the table's lifetime
     pin_only: npt.NDArray[np.bool_]
     success: Row  # (n, n_skills) P(success) at difficulty 0
     success_logit: Row
@@ -67,6 +78,7 @@ class ArmTable(msgspec.Struct, frozen=True):
     reasoning_ratio: Row  # likewise
     thinks: npt.NDArray[np.bool_]  # may think before it answers, by its effort or, without one, by its facts
     ttft_ms: Row
+    ttft_ms_rounded: Row
     tokens_per_second: Row
     p_up: Row
     tokenizers: tuple[Tokenizer, ...]
@@ -138,7 +150,10 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
     """
     chosen = _choosable(snapshot, pinned_effort)
     defaults = [_default_arm(facts, pinned_effort) for facts in snapshot.models.values()]
-    arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: arm.name))
+    routable = {arm.model for arm in chosen}
+    shadowed = {arm for arm in defaults if arm not in chosen and arm.model in routable}
+    arms = tuple(sorted({*chosen, *defaults}, key=lambda arm: (arm in shadowed, arm.name)))
+    listed = len(arms) - len(shadowed)
     facts = tuple(snapshot.models[arm.model] for arm in arms)
     fit = fitted()
     curves = skill_table.curves(fit.links)
@@ -160,7 +175,9 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
     scored = np.array([abilities[f.id].scored for f in facts], bool)
     general = np.array([abilities[f.id].general for f in facts], float)
     rows = {arm: row for row, arm in enumerate(arms)}
-    routable = {arm.model for arm in chosen}
+    labels = tuple((a.name, a.model, a.effort, f.name, f.provider) for a, f in zip(arms, facts, strict=True))
+    ttft_ms = np.array([entry.ttft_p50_ms for entry in latency], float)
+    p_up = np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float)
     efforts = tuple(arm.effort or f.default_effort for arm, f in zip(arms, facts, strict=True))
     return ArmTable(
         snapshot=snapshot,
@@ -168,11 +185,20 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         arms=arms,
         facts=facts,
         names=tuple(arm.name for arm in arms),
-        labels=tuple(
-            (a.name, a.model, a.effort, f.name, f.provider) for a, f in zip(arms, facts, strict=True)
-        ),
-        shadowed=frozenset(rows[arm] for arm in arms if arm not in chosen and arm.model in routable),
+        labels=labels,
+        listed=listed,
+        candidate_columns={
+            n: _candidate_columns(labels[:n], scored[:n], ttft_ms[:n], p_up[:n]) for n in {listed, len(arms)}
+        },
         rows=rows,
+        rows_by_name={arm.name: row for arm, row in rows.items()},
+        models=tuple(arm.model for arm in arms),
+        upstreams=tuple((f.id, f.provider) for f in facts),
+        defaults={
+            **{arm.model: row for arm, row in reversed(rows.items())},
+            **{arm.model: row for arm, row in rows.items() if arm.effort is None},
+        },
+        removals={},
         pin_only=np.array([arm not in chosen for arm in arms], bool),
         success=1 / (1 + np.exp(-logits)),
         success_logit=logits,
@@ -185,9 +211,10 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         visible_ratio=np.clip(ratios[..., 0], 1 / MOST_VISIBLE, MOST_VISIBLE),
         reasoning_ratio=np.clip(ratios[..., 1], 1 / MOST_REASONING, MOST_REASONING),
         thinks=np.array([_thinks(f, effort) for f, effort in zip(facts, efforts, strict=True)], bool),
-        ttft_ms=np.array([entry.ttft_p50_ms for entry in latency]),
+        ttft_ms=ttft_ms,
+        ttft_ms_rounded=np.round(ttft_ms, 1),
         tokens_per_second=np.maximum([entry.tokens_per_second for entry in latency], 0.1),
-        p_up=np.array([snapshot.p_up.get(f.id, 1.0) for f in facts], float),
+        p_up=p_up,
         tokenizers=tokenizers,
         tokenizer_rows=np.array([tokenizers.index(tokenizer_of(f)) for f in facts], int),
         max_input=limits[:, 0],
@@ -198,6 +225,17 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         shutdown=np.array([np.inf if f.shutdown is None else f.shutdown.toordinal() for f in facts], float),
         best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
     )
+
+
+def _candidate_columns(
+    labels: Sequence[tuple[Any, ...]], scored: npt.NDArray[np.bool_], ttft_ms: Row, p_up: Row
+) -> bytes:
+    arm, model, effort, name, provider = zip(*labels, strict=True) if labels else [()] * 5
+    columns: dict[str, Sequence[Any]] = {
+        "arm": arm, "model": model, "effort": effort, "name": name, "provider": provider,
+        "scored": scored.tolist(), "ttft_ms": np.round(ttft_ms, 1).tolist(), "p_up": p_up.tolist(),
+    }  # fmt: skip
+    return shared_columns(Candidate.__struct_fields__, columns)
 
 
 def _thinks(facts: ModelFacts, effort: Effort | None) -> bool:

@@ -5,33 +5,44 @@ Features → skill mix and difficulty → P(success), E[tokens], E[cost], E[late
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
+import numpy as np
 
 from routing.catalog.snapshot import Snapshot
 from routing.decide import strategy_weights, trace_builder
 from routing.decide.arm_table import nearest_effort
 from routing.decide.chain import fallback_chain
-from routing.decide.filters import Reason, Removal
 from routing.decide.forecast import Conversation
 from routing.decide.inputs import DecisionInput
-from routing.decide.prediction import artefact
+from routing.decide.prediction import artefact, request_model
 from routing.decide.scores import Scores, score
-from routing.decide.strategies import near_ties, rank, value_usd
-from routing.decide.trace import Forecast, Trace
+from routing.decide.strategies import near_ties, rank, recovering
+from routing.decide.trace import Forecast, Reason, Record, Removal, Trace
 from routing.decide.trace_builder import Choice
 from routing.language.arms import Arm
 from routing.language.chat import Mode, Strategy
 
 __all__ = ["Conversation", "Decision", "DecisionInput", "NoCandidate", "decide", "load"]
 
-load = artefact.load
+
+def load() -> None:
+    """Read all files at start-up, so that the first request does not wait for them."""
+    artefact.load()
+    request_model.shipped()
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, dict=True):
     chain: tuple[Arm, ...]  # 1 to 3
-    trace: Trace
+    record: Record
     forecast: tuple[Forecast, ...]  # one per arm of the chain
+    considered: int  # candidates that could answer
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The record as it is read later. Making it takes longer than deciding."""
+        return self.record.trace
 
 
 class NoCandidate(Exception):
@@ -58,25 +69,26 @@ def decide(
         raise NoCandidate("no_capable_model", "No model is configured.", {})
     scores = score(decision_input, snapshot, learning or {})
     choice = _manual(scores) if decision_input.mode is Mode.MANUAL else _smart(scores, draw)
-    facts = [scores.arm_table.facts[row] for row in choice.order]
-    places = fallback_chain([(f.id, f.provider) for f in facts], fallback=decision_input.fallback)
+    upstreams = list(map(scores.arm_table.upstreams.__getitem__, choice.order))
+    places = fallback_chain(upstreams, fallback=decision_input.fallback)
     rows = [choice.order[place] for place in places]
     return Decision(
         chain=tuple(scores.arm_table.arms[row] for row in rows),
-        trace=trace_builder.trace(scores, choice, rows),
+        record=trace_builder.record(scores, choice, rows),
         forecast=trace_builder.forecasts(scores, rows),
+        considered=int((scores.removed.places.take(choice.rows) == 0).sum()),
     )
 
 
 def _smart(scores: Scores, draw: float) -> Choice:
-    rows = _eligible(scores)
-    if not rows:
+    rows = scores.removed.eligible
+    if not len(rows):
         raise _refused(scores)
     candidates = scores.candidates(rows)
     ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
-    order = [rows[int(i)] for i in ranking.order]
+    order = rows.take(ranking.order).tolist()
     choice = Choice(rows=rows, candidates=candidates, ranking=ranking, order=order)
-    return choice if scores.decision_input.strategy is not Strategy.AUTO else _explore(choice, draw)
+    return choice if scores.decision_input.strategy is not Strategy.AUTO else _explore(scores, choice, draw)
 
 
 def _manual(scores: Scores) -> Choice:
@@ -86,14 +98,12 @@ def _manual(scores: Scores) -> Choice:
     off, a paused model refuses the request.
     """
     pinned, arm_table = _pinned_row(scores), scores.arm_table
-    rows = list(dict.fromkeys([pinned, *_eligible(scores)]))
+    eligible = scores.removed.eligible
+    rows = np.concatenate([[pinned], eligible[eligible != pinned]])
     candidates = scores.candidates(rows)
     ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
-    others = [
-        rows[int(i)]
-        for i in ranking.order
-        if arm_table.arms[rows[int(i)]].model != arm_table.arms[pinned].model
-    ]
+    order = rows.take(ranking.order).tolist()
+    others = [row for row in order if arm_table.models[row] != arm_table.models[pinned]]
     if scores.removed[pinned] is None:
         return Choice(
             rows=rows, candidates=candidates, ranking=ranking, order=[pinned, *others], pinned=pinned
@@ -103,25 +113,27 @@ def _manual(scores: Scores) -> Choice:
     return Choice(rows=rows, candidates=candidates, ranking=ranking, order=others, pinned=pinned)
 
 
-def _eligible(scores: Scores) -> list[int]:
-    return [row for row, removal in enumerate(scores.removed) if removal is None]
-
-
-def _explore(choice: Choice, draw: float) -> Choice:
+def _explore(scores: Scores, choice: Choice, draw: float) -> Choice:
     """Send a small share of near ties to another arm, so that outcomes become known for all of them.
+
+    An arm that lost only because its model failed lately counts as a near tie: its recovery is noticed.
 
     `draw` decides: below 1 − EXPLORE_SHARE the winner stays, and the rest of the unit interval is divided
     evenly among the near ties. The probability of the choice goes into the trace, because what-if estimates
     divide by it.
     """
-    near = near_ties(choice.ranking, value_usd(choice.candidates))
+    near = near_ties(choice.ranking, choice.candidates.value_usd)
+    strategy, stream = scores.decision_input.strategy, scores.decision_input.stream
+    back = recovering(strategy, choice.candidates, choice.ranking, stream=stream)
+    if back is not None and back not in near:
+        near.append(back)
     if not near:
         return choice
     if draw < 1 - strategy_weights.EXPLORE_SHARE:
         return msgspec.structs.replace(choice, probability=1 - strategy_weights.EXPLORE_SHARE)
     share = strategy_weights.EXPLORE_SHARE
     place = near[min(int((draw - 1 + share) / share * len(near)), len(near) - 1)]
-    row = choice.rows[place]
+    row = int(choice.rows[place])
     return msgspec.structs.replace(
         choice,
         order=[row, *(other for other in choice.order if other != row)],
@@ -146,8 +158,8 @@ def _pinned_row(scores: Scores) -> int:
 def _refused(scores: Scores) -> NoCandidate:
     removed = {
         scores.arm_table.names[row]: removal
-        for row, removal in enumerate(scores.removed)
-        if removal is not None and removal.code is not Reason.PIN_ONLY
+        for row in range(len(scores.arm_table.arms))
+        if (removal := scores.removed[row]) is not None and removal.code is not Reason.PIN_ONLY
     }
     return _refusal_of(list(removed.values()), None, removed)
 

@@ -1,12 +1,14 @@
 """A decision in words: why this arm was chosen, and what would have changed the choice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from routing.decide import strategy_weights
 from routing.decide.prediction.skills import WORDS, Skill
-from routing.decide.strategies import Candidates, Ranking, winners
+from routing.decide.strategies import Ranking, Row, winners
 from routing.decide.trace import Candidate
 from routing.language.arms import Effort
 from routing.language.chat import Strategy
@@ -24,16 +26,28 @@ FLIP_WEIGHTS = np.array(  # factors on the weight of cost, the smallest changes 
 )
 
 
-def reason(
-    strategy: Strategy, skill: Skill, difficulty: float, ranked: list[Candidate], *, stream: bool
-) -> str:
-    """Return one sentence. `ranked`: the candidates that passed the filters, best first."""
-    chosen = ranked[0]
+class Compared(msgspec.Struct, frozen=True):
+    """The candidates that were compared. `rows` and `order` are of the arm table, `order` best first; the
+    other arrays are by row of it."""
+
+    rows: npt.NDArray[np.intp]
+    order: list[int]
+    models: Sequence[str]
+    believed: Row
+    cost_usd: Row
+    competent: npt.NDArray[np.bool_]
+    retiring: npt.NDArray[np.bool_]
+    entry: Callable[[int], Candidate]
+
+
+def reason(strategy: Strategy, skill: Skill, difficulty: float, compared: Compared, *, stream: bool) -> str:
+    """Return one sentence on why the first candidate was chosen."""
+    order, chosen = compared.order, compared.entry(compared.order[0])
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
-    if len(ranked) == 1:
+    if len(order) == 1:
         return f"{prompt}: {title(chosen)} is the only model that can answer it."
-    rivals = [entry for entry in ranked if chosen.retires or not entry.retires]
-    return f"{prompt}: {_because(strategy, rivals, stream=stream)}.{_retirement(ranked)}"
+    because = _auto(chosen, compared) if strategy is Strategy.AUTO else _because(strategy, chosen, stream)
+    return f"{prompt}: {because}.{_retirement(chosen, compared)}"
 
 
 def pinned_reason(chosen: Candidate) -> str:
@@ -81,30 +95,31 @@ def times(first_ms: float, second_ms: float) -> tuple[str, str]:
     return _apart(first_ms, second_ms, lambda ms, digits: f"{ms / 1000:.{digits + 1}f} s")
 
 
-def flip(
-    strategy: Strategy, candidates: Candidates, entries: list[Candidate], ranking: Ranking, *, stream: bool
-) -> str:
+def flip(strategy: Strategy, ranking: Ranking, compared: Compared, *, stream: bool) -> str:
     """Return, in a sentence, the smallest change that would have chosen another model.
 
-    `entries` are in the order of `candidates`.
+    `ranking` is by place in the rows that were compared.
     """
-    winner = int(ranking.order[0])
-    if len({entry.model for entry in entries}) < 2:
+    order, rows, models, entry = compared.order, compared.rows, compared.models, compared.entry
+    winner = order[0]
+    others = (row for row in order if models[row] != models[winner])
+    runner = next(others, None)
+    if runner is None:
         return "Nothing: no other model can answer this request."
     if strategy in (Strategy.AUTO, Strategy.BALANCED):
-        others = winners(strategy, candidates, FLIP_WEIGHTS, stream=stream)
-        for weight, other in zip(FLIP_WEIGHTS.tolist(), others, strict=True):
-            if entries[other].model != entries[winner].model:
-                return f"{title(entries[other])} would have been chosen if cost weighed {_change(weight)}."
+        for weight, place in zip(FLIP_WEIGHTS.tolist(), winners(ranking, FLIP_WEIGHTS), strict=True):
+            other = int(rows[place])
+            if models[other] != models[winner]:
+                return f"{title(entry(other))} would have been chosen if cost weighed {_change(weight)}."
         return "No weight of cost between a tenth and ten times its present one would have changed the model."
-    others_in_order = [int(i) for i in ranking.order if entries[int(i)].model != entries[winner].model]
-    runner = next((i for i in others_in_order if ranking.preferred[i]), others_in_order[0])
-    if entries[runner].retires and not entries[winner].retires:
-        would = (
-            f"{title(entries[runner])} would have been chosen if {title(entries[winner])} could not answer"
-        )
-        return f"{would}: it is retired on {entries[runner].retires}."
-    return _runner_up(strategy, entries[winner], entries[runner], stream=stream)
+    preferred = set(rows[ranking.preferred].tolist())
+    if runner not in preferred:
+        runner = next((row for row in others if row in preferred), runner)
+    first, second = entry(winner), entry(runner)
+    if second.retires and not first.retires:
+        would = f"{title(second)} would have been chosen if {title(first)} could not answer"
+        return f"{would}: it is retired on {second.retires}."
+    return _runner_up(strategy, first, second, stream=stream)
 
 
 def _level(difficulty: float) -> str:
@@ -117,8 +132,7 @@ def _change(weight: float) -> str:
     return f"{weight:.0f} times as much"
 
 
-def _because(strategy: Strategy, ranked: list[Candidate], *, stream: bool) -> str:
-    chosen = ranked[0]
+def _because(strategy: Strategy, chosen: Candidate, stream: bool) -> str:
     sure, cost = _sure(chosen), usd(chosen.cost_usd)
     match strategy:
         case Strategy.QUALITY:
@@ -128,21 +142,20 @@ def _because(strategy: Strategy, ranked: list[Candidate], *, stream: bool) -> st
         case Strategy.SPEED:
             what, time = ("start", chosen.ttft_ms) if stream else ("finish", chosen.latency_ms)
             return f"{title(chosen)} is expected to {what} first, in {_seconds(time)}, and is {sure}"
-        case Strategy.BALANCED:
+        case _:
             mixed = f"{sure}, for {cost} in {_seconds(chosen.latency_ms)}"
             return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
-        case Strategy.AUTO:
-            return _auto(ranked, chosen)
 
 
-def _retirement(ranked: list[Candidate]) -> str:
+def _retirement(chosen: Candidate, compared: Compared) -> str:
     """A further sentence when the coming retirement of a model decided, or did not."""
-    chosen = ranked[0]
     if chosen.retires:
         return f" It is retired on {chosen.retires}, but no other model is good enough."
-    better = [
-        entry for entry in ranked if entry.retires and entry.competent and _place(entry) < _place(chosen)
-    ]
+    among = set(np.flatnonzero(compared.retiring & compared.competent).tolist())
+    if not among:
+        return ""
+    entries = [compared.entry(row) for row in compared.order if row in among]
+    better = [entry for entry in entries if _place(entry) < _place(chosen)]
     if not better:
         return ""
     best = min(better, key=_place)
@@ -155,11 +168,17 @@ def _place(entry: Candidate) -> tuple[float, float, float]:
     return -utility, np.inf if entry.cost_usd is None else entry.cost_usd, entry.latency_ms
 
 
-def _auto(ranked: list[Candidate], chosen: Candidate) -> str:
+def _auto(chosen: Candidate, compared: Compared) -> str:
     success = f"{title(chosen)} is {_sure(chosen)}"
-    able = [entry for entry in ranked if entry.competent and entry.cost_usd is not None]
-    best = max(able, key=lambda entry: entry.believed, default=chosen)
-    cheapest = min(able, key=lambda entry: entry.cost_usd or 0.0, default=chosen)
+    able = compared.competent & ~np.isnan(compared.cost_usd)
+    if not chosen.retires:
+        able &= ~compared.retiring
+    rows = np.array(compared.order)
+    rows = rows[able.take(rows)]
+    best = cheapest = chosen
+    if len(rows):
+        best = compared.entry(int(rows[compared.believed.take(rows).argmax()]))
+        cheapest = compared.entry(int(rows[compared.cost_usd.take(rows).argmin()]))
     gap = best.believed - chosen.believed
     if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
         less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)

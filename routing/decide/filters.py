@@ -3,41 +3,22 @@
 The first filter that matches gives the reason. A strategy then ranks the arms that are left.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from enum import StrEnum
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from routing.decide.arm_table import ArmTable
+from routing.decide.trace import Reason, Removal
 from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image
-from routing.language.choices import MOST_CALLS
+from routing.language.choices import MOST_CALLS, MOST_TOOLS
 
 Row = npt.NDArray[np.float64]
 
-
-class Reason(StrEnum):
-    NOT_ALLOWED = "not_allowed"
-    EXCLUDED = "excluded"
-    PIN_ONLY = "pin_only"
-    LIMITED_ACCESS = "limited_access"
-    TEST_MODE = "test_mode"
-    RETIRED = "retired"
-    UNPRICED = "unpriced"
-    EFFORT = "effort"
-    CAPABILITY = "capability"
-    CONTEXT = "context"
-    MAX_COST = "max_cost"
-    BUDGET = "budget"
-    UNAVAILABLE = "unavailable"
-
-
-class Removal(msgspec.Struct, frozen=True, gc=False):
-    code: Reason
-    words: str  # continue the candidate's name: "does not see images"
+_MOST_REMOVALS = 256  # sets of rules whose removals an arm table remembers
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -68,6 +49,7 @@ _WORDS = {
     Capability.LOGPROBS: "does not return logprobs",
     Capability.STOP: "does not take stop sequences",
     Capability.LOGIT_BIAS: "does not take a logit bias",
+    Capability.MANY_TOOLS: f"takes at most {MOST_TOOLS} tools",
 }
 
 
@@ -89,6 +71,7 @@ def needed(request: ChatRequest) -> dict[Capability, str]:
         Capability.N: request.n > MOST_CALLS,  # up to so many, one call is made for each choice
         Capability.LOGPROBS: request.logprobs,
         Capability.LOGIT_BIAS: bool(request.sampling.logit_bias),
+        Capability.MANY_TOOLS: len(request.tools) > MOST_TOOLS,
     }
     return {capability: _WORDS[capability] for capability, required in needs.items() if required}
 
@@ -102,9 +85,60 @@ def preferred(request: ChatRequest) -> dict[Capability, str]:
     return {Capability.STOP: _WORDS[Capability.STOP]} if request.stop else {}
 
 
-def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> list[Removal | None]:
-    """Return for each row why it cannot answer, or None. `tokens` and `cost_usd` are `(n,)`: each arm's input
-    tokens and forecast cost; an unpriced arm (NaN) is over no limit."""
+class Removals:
+    """Why rows of the arm table cannot answer. `places`: `(n,)`, into `values`; 0, for None: it can."""
+
+    def __init__(self, places: npt.NDArray[np.uint16], values: Sequence[Removal | None]) -> None:
+        self.places, self.values = places, values
+
+    def __getitem__(self, row: int) -> Removal | None:
+        return self.values[int(self.places[row])]
+
+    @property
+    def eligible(self) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.places == 0)
+
+
+def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> Removals:
+    """Return for each row why it cannot answer. `tokens` and `cost_usd` are `(n,)`: each arm's input tokens
+    and forecast cost; an unpriced arm (NaN) is over no limit."""
+    lasting = _lasting(arm_table, rules)
+    misfit = (tokens > arm_table.max_input) | (tokens + rules.room_for_output > arm_table.window)
+    over = cost_usd > min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
+    if not (misfit.any() or over.any()):
+        return lasting
+    places, values = lasting.places.copy(), list(lasting.values)
+    eligible = places == 0
+    for row in np.flatnonzero(eligible & (misfit | over)).tolist():
+        places[row] = len(values)
+        if misfit[row]:
+            words = f"has a context that cannot hold {int(tokens[row]):,} input tokens"
+            values.append(Removal(Reason.CONTEXT, words))
+        else:
+            values.append(_over_limit(rules, float(cost_usd[row])))
+    return Removals(places, values)
+
+
+def _lasting(arm_table: ArmTable, rules: Rules) -> Removals:
+    """The removals that do not depend on the request's size; most requests have the same ones."""
+    key = (
+        *rules.needed,
+        rules.allowed,
+        frozenset(rules.excluded.items()),
+        rules.test_mode,
+        rules.today,
+        rules.pinned,
+        frozenset(rules.blocked.items()),
+    )
+    known = arm_table.removals.get(key)
+    if known is None:
+        if len(arm_table.removals) >= _MOST_REMOVALS:
+            arm_table.removals.clear()
+        known = arm_table.removals[key] = _removals_of(arm_table, rules)
+    return known
+
+
+def _removals_of(arm_table: ArmTable, rules: Rules) -> Removals:
     by_model = {
         name: _model_removal(arm_table, rules, facts) for name, facts in arm_table.snapshot.models.items()
     }
@@ -112,14 +146,8 @@ def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> l
     for row in np.flatnonzero(arm_table.pin_only).tolist():
         if arm_table.arms[row].model != rules.pinned:
             result[row] = result[row] or _pin_only(arm_table, row)
-    fits = (tokens <= arm_table.max_input) & (tokens + rules.room_for_output <= arm_table.window)
-    for row in np.flatnonzero(~fits).tolist():
-        words = f"has a context that cannot hold {int(tokens[row]):,} input tokens"
-        result[row] = result[row] or Removal(Reason.CONTEXT, words)
-    ceiling = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
-    for row in np.flatnonzero(cost_usd > ceiling).tolist():
-        result[row] = result[row] or _over_limit(rules, float(cost_usd[row]))
-    return result
+    places = {value: place for place, value in enumerate(dict.fromkeys([None, *result]))}
+    return Removals(np.array([places[value] for value in result], np.uint16), tuple(places))
 
 
 def _or_inf(limit: float | None) -> float:

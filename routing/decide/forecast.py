@@ -10,6 +10,7 @@ from routing.catalog.length_ratios import OFFSET, band_of
 from routing.decide.arm_table import ArmTable
 from routing.decide.prediction.artefact import Array
 from routing.decide.prediction.difficulty import ORDINARY
+from routing.decide.prediction.request_model import Judgement
 from routing.decide.prediction.skills import SKILLS, Skill
 from routing.language.arms import Arm
 
@@ -32,6 +33,8 @@ THINKING = {
     Skill.CONVERSATION: 0.2, Skill.EXTRACTION: 0.4, Skill.SUMMARISING: 0.4, Skill.TRANSLATION: 0.4,
     Skill.TOOL_USE: 0.5, Skill.LONG_CONTEXT: 0.8,
 }  # fmt: skip
+_LOG_VISIBLE = np.log([VISIBLE[skill] for skill in SKILLS])
+_THINKING = np.array([THINKING[skill] for skill in SKILLS])
 VISIBLE_BY_DIFFICULTY = 0.45  # log tokens per logit: trivial questions get short answers …
 THINKING_BY_DIFFICULTY = 0.6  # … and little thought: models decide themselves how much of an effort they use
 INTERVAL = 1.64  # standard deviations: 90 %
@@ -68,25 +71,40 @@ class Output(msgspec.Struct, frozen=True):
     starting_reasoning: Row
 
 
+def answer_tokens(mix: Array, difficulty: float, judgement: Judgement) -> float:
+    """Return the expected length of a good visible answer in tokens.
+
+    For everyday traffic it is the request model's estimate, for benchmark questions that of skill and
+    difficulty.
+    """
+    typical = float(np.exp(mix.astype(np.float64) @ _LOG_VISIBLE)) * np.exp(
+        VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY)
+    )
+    everyday = judgement.everyday
+    return float(np.exp(everyday * np.log(judgement.answer_tokens) + (1 - everyday) * np.log(typical)))
+
+
 def output(
     arm_table: ArmTable,
     mix: Array,
     difficulty: float,
+    expected_answer: float,
     limit: int | None,
     answer_limit: int | None = None,
     input_tokens: Row | float = 0.0,
 ) -> Output:
-    """Forecast output tokens. `limit`: of the whole output; `answer_limit`: of the visible answer alone.
+    """Forecast output tokens. `expected_answer`: tokens of a good visible answer (`answer_tokens`).
+
+    `limit`: of the whole output; `answer_limit`: of the visible answer alone.
 
     Reasoning and the visible answer share the limit. When reasoning uses it up, the answer is cut or empty,
     which counts as a failure: `finished` is the chance that reasoning stays below what the answer needs.
     A limit of the visible answer alone is raised by each arm's allowance for reasoning.
     """
     weights = mix.astype(np.float64)
-    visible = _geometric(weights, VISIBLE) * np.exp(VISIBLE_BY_DIFFICULTY * (difficulty - ORDINARY))
-    thinking = float(weights @ [THINKING[s] for s in SKILLS]) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
+    thinking = float(weights @ _THINKING) * np.exp(THINKING_BY_DIFFICULTY * difficulty)
     starting_visible, starting_reasoning = (
-        np.full(len(arm_table.arms), visible),
+        np.full(len(arm_table.arms), expected_answer),
         arm_table.reasoning * thinking,
     )
     cell = (slice(None), int(mix.argmax()), band_of(difficulty))
@@ -156,6 +174,12 @@ def input_cost(
     return full - saved, float(discount)
 
 
+def rounded(numbers: Row, decimals: int) -> Row:
+    """As `np.round`, which takes twice as long for a few hundred numbers."""
+    scale = 10.0**decimals
+    return np.rint(numbers * scale) / scale
+
+
 def latency_ms(arm_table: ArmTable, out: Output) -> Row:
     """Return the time to the last token. Time to first token already contains the reasoning."""
     return arm_table.ttft_ms + out.visible / arm_table.tokens_per_second * 1000
@@ -167,10 +191,6 @@ def _cached_row(arm_table: ArmTable, conversation: Conversation, at: datetime) -
         return None
     least = arm_table.facts[row].quirks.get("prompt_cache_min_tokens", CACHE_FROM)
     return row if conversation.prefix_tokens >= least else None
-
-
-def _geometric(weights: Row, table: dict[Skill, int]) -> float:
-    return float(np.exp(weights @ np.log([table[skill] for skill in SKILLS])))
 
 
 def _corrected(tokens: Row, ratio: Row) -> Row:

@@ -6,6 +6,8 @@ from datetime import datetime
 import msgspec
 
 from routing.decide.forecast import Conversation
+from routing.decide.prediction.request_features import RequestText
+from routing.decide.prediction.request_model import Judgement
 from routing.language.chat import ChatRequest, Mode, Strategy
 
 
@@ -26,4 +28,6 @@ class DecisionInput(msgspec.Struct, frozen=True):
     stream: bool = False
     conversation: Conversation | None = None
     baseline: str | None = None  # the model savings are compared with; None: the best fixed model
+    text: RequestText | None = None  # of the request, where it was read already
+    judgement: Judgement | None = None  # of the request; None: the shipped request model judges it
     notes: tuple[str, ...] = ()  # for the trace: "gpt-x is retired; its successor gpt-y answers"

@@ -12,13 +12,15 @@ import numpy.typing as npt
 from routing.catalog.snapshot import Snapshot
 from routing.decide import explanation, filters, forecast, strategy_weights
 from routing.decide.arm_table import ArmTable, arm_table_of
-from routing.decide.filters import Removal
+from routing.decide.filters import Removals
 from routing.decide.inputs import DecisionInput
 from routing.decide.prediction import (
     artefact,
     difficulty,
     features,
     item_response,
+    request_features,
+    request_model,
     skills,
     translation,
 )
@@ -28,6 +30,7 @@ from routing.language.chat import ChatRequest, Mode, caller_limit
 from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -41,6 +44,8 @@ class Scores(msgspec.Struct, frozen=True):
     mix: artefact.Array
     skill: skills.Skill  # the largest in the mix
     difficulty: float
+    judgement: request_model.Judgement
+    answer_tokens: float  # of a good visible answer
     tokens: Row
     output: Row
     visible: Row  # of the output, without reasoning
@@ -57,19 +62,25 @@ class Scores(msgspec.Struct, frozen=True):
     latency_ms: Row
     ttft_ms: Row
     retiring: npt.NDArray[np.bool_]  # the model is retired within RETIRING_DAYS
-    removed: list[Removal | None]
+    removed: Removals
     notes: tuple[str, ...]
 
-    def candidates(self, rows: list[int]) -> Candidates:
+    @property
+    def complexity(self) -> float:
+        """How often an average model without much reasoning fails on such a request, from 0 to 1."""
+        return round(difficulty.failure_rate(self.difficulty), 3)
+
+    def candidates(self, rows: Rows) -> Candidates:
         return Candidates(
-            p_success=self.p_success[rows],
-            low=self.low[rows],
-            cost_usd=self.cost_usd[rows],
-            latency_ms=self.latency_ms[rows],
-            ttft_ms=self.ttft_ms[rows],
-            p_up=self.arm_table.p_up[rows],
-            scored=self.arm_table.scored[rows],
-            retiring=self.retiring[rows],
+            p_success=self.p_success.take(rows),
+            low=self.low.take(rows),
+            cost_usd=self.cost_usd.take(rows),
+            latency_ms=self.latency_ms.take(rows),
+            ttft_ms=self.ttft_ms.take(rows),
+            p_up=self.arm_table.p_up.take(rows),
+            scored=self.arm_table.scored.take(rows),
+            retiring=self.retiring.take(rows),
+            tolerance=strategy_weights.tolerance(self.complexity),
         )
 
 
@@ -80,22 +91,29 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     size = InputSize(request)
     by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in arm_table.tokenizers], float)
     tokens: Row = by_tokenizer[arm_table.tokenizer_rows]
-    prompt = features.read(request)
+    text = decision_input.text or request_features.request_text(request)
+    prompt = features.read(request, text.analysis)
     scaled = fit.scale(prompt.vector)
     known = difficulty.familiarity(scaled, fit)
-    mix = skills.mix(scaled, prompt.summary.known, prompt.summary.tools, int(by_tokenizer[0]), fit)
+    judgement = decision_input.judgement or request_model.judge(text)
+    read, tools = prompt.summary.known, prompt.summary.tools
+    mix = skills.mix(scaled, read, tools, int(by_tokenizer[0]), fit, judgement)
     # `hard` is how hard the prompt is for every arm. `better` is how much better each arm is at just this
     # prompt than at its skills on average. Their difference moves the logits of the skill table.
-    hard = difficulty.estimate(scaled, prompt.summary.known, known, fit)
+    hard = difficulty.estimate(scaled, read, known, fit, judgement)
     better = item_response.term(scaled, mix, known, arm_table.place, fit)
-    p, low, high = _success(arm_table, mix, better - hard)
+    success = _success(arm_table, mix, better - difficulty.cautious(hard, read))
     # An answer fails too when reasoning uses up the output limit: `finished` multiplies P(success). What the
     # account's own outcomes taught is added afterwards, in points of probability.
-    out = forecast.output(arm_table, mix, hard, request.max_output_tokens, request.max_answer_tokens, tokens)
+    answer = forecast.answer_tokens(mix, hard, judgement)
+    limits = request.max_output_tokens, request.max_answer_tokens
+    out = forecast.output(arm_table, mix, hard, answer, *limits, tokens)
+    total = np.rint(out.total)
     learned = _learned(arm_table, mix, learning)
+    p, low, high = _share(success * out.finished + learned)
     paid, cached = forecast.input_cost(arm_table, tokens, decision_input.conversation, decision_input.at)
-    cost = np.round(
-        paid * _calls(request, arm_table) + request.n * out.total * arm_table.prices(tokens).output, 9
+    cost = forecast.rounded(
+        paid * _calls(request, arm_table) + request.n * total * arm_table.prices(tokens).output, 9
     )
     return Scores(
         decision_input=decision_input,
@@ -105,42 +123,41 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         mix=mix,
         skill=skills.SKILLS[int(mix.argmax())],
         difficulty=hard,
+        judgement=judgement,
+        answer_tokens=answer,
         tokens=tokens,
-        output=np.round(out.total),
-        visible=np.asarray(np.round(np.minimum(out.visible, out.total)), np.float64),
+        output=total,
+        visible=np.minimum(out.visible, out.total),
         most_output=out.limit,
-        starting_visible=np.round(out.starting_visible),
-        starting_reasoning=np.round(out.starting_reasoning),
-        reasoning=np.round(out.reasoning),
+        starting_visible=out.starting_visible,
+        starting_reasoning=out.starting_reasoning,
+        reasoning=out.reasoning,
         allowance=out.allowance,
-        p_success=_share(p * out.finished + learned),
-        low=_share(low * out.finished + learned),
-        high=_share(high * out.finished + learned),
-        learned=np.round(learned, 4),
+        p_success=p,
+        low=low,
+        high=high,
+        learned=forecast.rounded(learned, 4),
         cost_usd=cost,
-        latency_ms=np.round(forecast.latency_ms(arm_table, out), 1),
-        ttft_ms=np.round(arm_table.ttft_ms, 1),
+        latency_ms=forecast.rounded(forecast.latency_ms(arm_table, out), 1),
+        ttft_ms=arm_table.ttft_ms_rounded,
         retiring=arm_table.shutdown <= decision_input.at.toordinal() + strategy_weights.RETIRING_DAYS,
         removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
         notes=(*decision_input.notes, *_notes(prompt, size, cached)),
     )
 
 
-def _success(arm_table: ArmTable, mix: artefact.Array, prompt_term: Row) -> tuple[Row, Row, Row]:
-    """P(success) and the ends of its 90 % interval, `(n,)` each. `prompt_term`: `(n,)` logits to add.
+def _success(arm_table: ArmTable, mix: artefact.Array, prompt_term: Row) -> Row:
+    """P(success) and the ends of its 90 % interval, `(3, n)`. `prompt_term`: `(n,)` logits to add.
 
     Probabilities, not logits, are averaged over skills: where a third of the mix is mathematics, a model that
     cannot do mathematics fails in about a third of cases.
     """
     weights = mix.astype(np.float64)
-    at_zero = np.clip(arm_table.success @ weights, 1e-6, 1 - 1e-6)
+    at_zero = np.minimum(np.maximum(arm_table.success @ weights, 1e-6), 1 - 1e-6)
     logit = np.log(at_zero / (1 - at_zero)) + prompt_term
-    sd = arm_table.sd @ weights
-    return _sigmoid(logit), _sigmoid(logit - forecast.INTERVAL * sd), _sigmoid(logit + forecast.INTERVAL * sd)
-
-
-def _sigmoid(logit: Row) -> Row:
-    return 1 / (1 + np.exp(-logit))
+    reach = forecast.INTERVAL * (arm_table.sd @ weights)
+    logits = np.concatenate([logit, logit - reach, logit + reach]).reshape(3, -1)
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 
 
 def _calls(request: ChatRequest, arm_table: ArmTable) -> Row | int:
@@ -152,7 +169,7 @@ def _calls(request: ChatRequest, arm_table: ArmTable) -> Row | int:
 
 
 def _share(p: Row) -> Row:
-    return np.asarray(np.round(np.clip(p, 0.0001, 0.9999), 4), np.float64)
+    return forecast.rounded(np.minimum(np.maximum(p, 0.0001), 0.9999), 4)
 
 
 def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
@@ -175,12 +192,12 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
 def _learned(arm_table: ArmTable, mix: artefact.Array, learning: Mapping[str, float]) -> Row:
     """The account's shift of P(success) for each arm: the mean over skills, weighted by the prompt's mix."""
     shift = np.zeros(len(arm_table.arms))
-    if learning:
-        for row, name in enumerate(arm_table.names):
-            shift[row] = sum(
-                share * learning.get(f"{name}|{skill}", 0.0)
-                for skill, share in zip(skills.SKILLS, mix.tolist(), strict=True)
-            )
+    shares = mix.tolist()
+    for key, by in learning.items():
+        name, _, skill = key.rpartition("|")
+        row, column = arm_table.rows_by_name.get(name), skills.COLUMNS.get(skill)
+        if row is not None and column is not None:
+            shift[row] += by * shares[column]
     return shift
 
 

@@ -3,13 +3,17 @@
 - quality: highest P(success); within half a point of the best, the cheapest.
 - cost: lowest cost among candidates above the competence floor.
 - speed: least time to the first token for a stream, to the last token otherwise.
-- balanced: weighted mean of quality, cost and speed, scaled over the candidates.
-- auto: expected value of a right answer in USD, minus its cost and a charge for time.
+- balanced: P(success), less a fixed charge for each doubling of cost and of time.
+- auto: expected value of a right answer in USD, minus its cost and a charge for time. A model that fails at
+  times costs the time of its failed attempts. On an easy request candidates that are nearly as likely to
+  succeed as the best count as equal to it.
 
 In every strategy a model that is retired soon ranks behind all competent ones that are not.
 
 All take the same arrays, so a stored trace can be ranked again, also under another strategy.
 """
+
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -21,7 +25,7 @@ from routing.language.chat import Strategy
 Row = npt.NDArray[np.float64]
 
 
-class Candidates(msgspec.Struct, frozen=True):
+class Candidates(msgspec.Struct, frozen=True, dict=True):
     """The numbers strategies compare, for each candidate that passed the filters; all `(n,)`."""
 
     p_success: Row
@@ -32,24 +36,42 @@ class Candidates(msgspec.Struct, frozen=True):
     p_up: Row
     scored: npt.NDArray[np.bool_]  # the model has published scores
     retiring: npt.NDArray[np.bool_] | None = None  # the model is retired within RETIRING_DAYS; None: none is
+    tolerance: float = 0.0  # difference of P(success) that `auto` counts as none
 
-    @property
+    @cached_property
     def believed(self) -> Row:
         """P(success); for a model without published scores the lower end of its interval, so that it is not
         preferred until there is evidence."""
         return np.where(self.scored, self.p_success, self.low)
 
+    @cached_property
+    def cost_or_inf(self) -> Row:
+        return np.where(np.isnan(self.cost_usd), np.inf, self.cost_usd)
+
+    @cached_property
+    def value_usd(self) -> float:
+        """V of `auto`: the value of a right answer to this prompt, in USD.
+
+        It is a multiple of the median candidate's cost. A fixed sum would buy the best model for every short
+        prompt and the cheapest for every long one.
+        """
+        priced = self.cost_usd[~np.isnan(self.cost_usd)]
+        priced.sort()
+        return strategy_weights.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
+
 
 class Ranking(msgspec.Struct, frozen=True):
     """`order`: the preferred, best first; then other competent ones; then those under the competence floor.
 
-    `utility`: in the strategy's unit.
+    `utility`: in the strategy's unit, a candidate's `worth` less its `price`.
     """
 
     order: npt.NDArray[np.intp]
     utility: Row
     competent: npt.NDArray[np.bool_]
     preferred: npt.NDArray[np.bool_]  # competent and not retired soon; all competent ones if none is left
+    worth: Row
+    price: Row | float
 
 
 def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking:
@@ -61,23 +83,22 @@ def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking
     preferred = _preferred(candidates, competent)
     worth, price = _parts(strategy, candidates, preferred, stream=stream)
     utility = worth - price
-    keys = (candidates.latency_ms, _cost_or_inf(candidates), -utility, ~preferred, ~competent)
-    order = np.lexsort(keys)  # the last key sorts first
-    return Ranking(order=order, utility=utility, competent=competent, preferred=preferred)
+    # The last key sorts first. One key for the groups takes half the time of two.
+    group = 2 - competent.astype(np.int8) - preferred
+    order = np.lexsort((candidates.latency_ms, candidates.cost_or_inf, -utility, group))
+    return Ranking(order, utility, competent, preferred, worth, price)
 
 
-def winners(strategy: Strategy, candidates: Candidates, cost_weights: Row, *, stream: bool) -> list[int]:
+def winners(ranking: Ranking, cost_weights: Row) -> list[int]:
     """Return the place of the winner for each of `cost_weights`, which multiply the weight of cost."""
-    preferred = _preferred(candidates, _competent(candidates))
-    worth, price = _parts(strategy, candidates, preferred, stream=stream)
-    utility = np.where(preferred, worth - cost_weights[:, None] * price, -np.inf)
-    return [int(best) for best in utility.argmax(axis=1)]
+    utility = np.where(ranking.preferred, ranking.worth - cost_weights[:, None] * ranking.price, -np.inf)
+    return utility.argmax(axis=1).tolist()  # type: ignore[no-any-return]
 
 
 def near_ties(ranking: Ranking, value: float) -> list[int]:
     """Return the preferred candidates whose utility is within the exploration margin of the winner's.
 
-    `value`: V of `auto` in USD, see `value_usd`.
+    `value`: V of `auto` in USD.
     """
     best = int(ranking.order[0])
     close = ranking.preferred & (
@@ -86,20 +107,40 @@ def near_ties(ranking: Ranking, value: float) -> list[int]:
     return [int(i) for i in np.flatnonzero(close) if int(i) != best]
 
 
-def value_usd(candidates: Candidates) -> float:
-    """Return V of `auto`: the value of a right answer to this prompt, in USD.
+def recovering(strategy: Strategy, candidates: Candidates, ranking: Ranking, *, stream: bool) -> int | None:
+    """Return the preferred candidate that would win if no model had failed lately; None: the winner."""
+    lowest = candidates.p_up.min()
+    if lowest >= strategy_weights.HEALTHY and (1 - lowest) / lowest <= strategy_weights.ORDINARY_FAILURES:
+        return None  # no utility depends on so few failures
+    healthy = msgspec.structs.replace(candidates, p_up=np.ones_like(candidates.p_up))
+    healthy.__dict__.update(candidates.__dict__)  # what was worked out does not depend on `p_up`
+    if candidates.p_up.min() >= strategy_weights.HEALTHY:  # then health decides nothing but the utility
+        first = _first(strategy, healthy, ranking.preferred, stream=stream)
+    else:
+        first = _first(strategy, healthy, _preferred(healthy, _competent(healthy)), stream=stream)
+    return first if first != int(ranking.order[0]) and ranking.preferred[first] else None
 
-    It is a multiple of the median candidate's cost. A fixed sum would buy the best model for every short
-    prompt and the cheapest for every long one.
-    """
-    priced = np.sort(candidates.cost_usd[~np.isnan(candidates.cost_usd)])
-    return strategy_weights.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
+
+def _first(
+    strategy: Strategy, candidates: Candidates, preferred: npt.NDArray[np.bool_], *, stream: bool
+) -> int:
+    """The place that `rank` would put first, of the preferred candidates."""
+    worth, price = _parts(strategy, candidates, preferred, stream=stream)
+    utility = np.where(preferred, worth - price, -np.inf)
+    tied = np.flatnonzero(preferred & (utility == utility.max()))
+    if len(tied) == 1:
+        return int(tied[0])
+    return int(tied[np.lexsort((candidates.latency_ms[tied], candidates.cost_or_inf[tied]))[0]])
 
 
 def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
     # The floor is relative to the best healthy candidate: the same share then fits easy prompts, where all
     # succeed, and hard ones, where none does. When no candidate is healthy, health does not matter.
     healthy = candidates.p_up >= strategy_weights.HEALTHY
+    if healthy.all():
+        return np.asarray(
+            candidates.believed >= strategy_weights.COMPETENCE_FLOOR * candidates.believed.max(), np.bool_
+        )
     if not healthy.any():
         healthy = np.ones_like(healthy)
     good: npt.NDArray[np.bool_] = (
@@ -123,44 +164,38 @@ def _parts(
         case Strategy.QUALITY:
             return _quality(candidates, competent), 0.0
         case Strategy.COST:
-            return np.zeros_like(candidates.cost_usd), _cost_or_inf(candidates)
+            return np.zeros_like(candidates.cost_usd), candidates.cost_or_inf
         case Strategy.SPEED:
             return -(candidates.ttft_ms if stream else candidates.latency_ms), 0.0
         case Strategy.BALANCED:
-            return _balanced(candidates, competent)
+            return _balanced(candidates)
         case Strategy.AUTO:
-            late = strategy_weights.AUTO_PER_SECOND * candidates.latency_ms / 1000
-            return value_usd(candidates) * (candidates.believed * candidates.p_up - late), _cost_or_inf(
-                candidates
-            )
-
-
-def _cost_or_inf(candidates: Candidates) -> Row:
-    return np.where(np.isnan(candidates.cost_usd), np.inf, candidates.cost_usd)
+            p_up = np.maximum(candidates.p_up, 0.01)  # a model that never answers is no candidate for long
+            expected = (1 - p_up) / p_up  # failures before an answer
+            failures = np.maximum(expected - strategy_weights.ORDINARY_FAILURES, 0.0)
+            seconds = candidates.latency_ms / 1000 + failures * strategy_weights.FAILED_ATTEMPT_S
+            late = strategy_weights.AUTO_PER_SECOND * seconds
+            success = _tied(candidates.believed, competent, candidates.tolerance)
+            return candidates.value_usd * (success - late), candidates.cost_or_inf
 
 
 def _quality(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> Row:
     """P(success); candidates within QUALITY_TIE of the best get its value, and cost decides among them."""
-    best = candidates.believed[competent].max()
-    return np.where(candidates.believed >= best - strategy_weights.QUALITY_TIE, best, candidates.believed)
+    return _tied(candidates.believed, competent, strategy_weights.QUALITY_TIE)
 
 
-def _balanced(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> tuple[Row, Row]:
-    # Cost and time are compared as ratios, hence the logarithms: doubling a price weighs the same anywhere.
-    quality = _scaled(candidates.believed, competent)
-    speed = _scaled(np.log(np.maximum(candidates.latency_ms, 1)), competent)
-    cost = _scaled(np.log(np.maximum(_cost_or_inf(candidates), 1e-12)), competent)
+def _tied(success: Row, competent: npt.NDArray[np.bool_], tie: float) -> Row:
+    """P(success), where candidates within `tie` of the best get its value."""
+    best = success[competent].max()
+    return np.where(success >= best - tie, best, success)
+
+
+def _balanced(candidates: Candidates) -> tuple[Row, Row]:
+    # A doubling of cost or time weighs the same anywhere, hence the logarithms. Other candidates do not
+    # count: adding or removing one never reverses the order of two.
+    seconds = np.log2(np.maximum(candidates.latency_ms, 1) / 1000)
+    cost = np.log2(np.maximum(candidates.cost_or_inf, 1e-12))
     return (
-        strategy_weights.BALANCED_QUALITY * quality - strategy_weights.BALANCED_SPEED * speed,
-        strategy_weights.BALANCED_COST * cost,
+        candidates.believed - strategy_weights.BALANCED_PER_DOUBLED_TIME * seconds,
+        strategy_weights.BALANCED_PER_DOUBLED_COST * cost,
     )
-
-
-def _scaled(values: Row, competent: npt.NDArray[np.bool_]) -> Row:
-    """0 at the lowest and 1 at the highest competent candidate; the others may lie outside."""
-    known = values[competent & np.isfinite(values)]
-    if not known.size:
-        return np.zeros_like(values)
-    low = known.min()
-    scaled: Row = (values - low) / max(known.max() - low, 1e-12)
-    return scaled

@@ -1,11 +1,39 @@
-"""The record of a decision: enough to explain it and to make it again. It never holds text of the request."""
+"""The record of a decision: enough to explain it and to make it again. It never holds text of the request.
+
+The ledger stores a `Record`, whose candidates are columns of numbers. It is read back as a `Trace`.
+"""
+
+from enum import StrEnum
+from typing import Any, Self
 
 import msgspec
 
-from routing.decide.filters import Removal
+from core import packed_json
+from core.packed_json import Table
 from routing.decide.prediction.features import Summary
 from routing.language.arms import Arm
 from routing.language.chat import Mode, Strategy
+
+
+class Reason(StrEnum):
+    NOT_ALLOWED = "not_allowed"
+    EXCLUDED = "excluded"
+    PIN_ONLY = "pin_only"
+    LIMITED_ACCESS = "limited_access"
+    TEST_MODE = "test_mode"
+    RETIRED = "retired"
+    UNPRICED = "unpriced"
+    EFFORT = "effort"
+    CAPABILITY = "capability"
+    CONTEXT = "context"
+    MAX_COST = "max_cost"
+    BUDGET = "budget"
+    UNAVAILABLE = "unavailable"
+
+
+class Removal(msgspec.Struct, frozen=True, gc=False):
+    code: Reason
+    words: str  # continue the candidate's name: "does not see images"
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +86,9 @@ class Baseline(msgspec.Struct, frozen=True):
     spread: float | None = None  # sd of log output tokens around the forecast
 
 
-class Trace(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts about a request and a choice: all of a trace but its candidates."""
+
     snapshot: str
     artefact: str
     mode: Mode
@@ -66,10 +96,9 @@ class Trace(msgspec.Struct, frozen=True):
     stream: bool
     features: Summary
     query_type: str
-    complexity: float  # predicted failure of the median arm, 0..1
+    complexity: float  # how often an average model without much reasoning fails on such a request, 0..1
     difficulty: float  # logits; 0 is benchmark-hard
     skills: dict[str, float]
-    candidates: tuple[Candidate, ...]  # the ranked ones, best first; then the removed ones
     chain: tuple[str, ...]
     reason: str
     flip: str  # the smallest change that would have changed the choice, in words
@@ -82,6 +111,34 @@ class Trace(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     pinned: str | None = None  # manual mode: the arm the caller named
     fallback: bool = True  # False: the chain has one arm
+    # Records from before these fields have none; the defaults make them rank as they did.
+    tolerance: float = 0.0  # difference of P(success) that `auto` counted as none
+    level: float | None = None  # of the request, from 1 (trivial) to 5 (very hard)
+    everyday: float | None = None  # from 1, like everyday traffic, to 0, like a benchmark question
+    answer_tokens: int | None = None  # of a good visible answer
+    refined: bool = False  # the second look of the encoder is part of the estimate
+
+
+class Trace(Facts, frozen=True, kw_only=True):
+    """A decision as it is shown and made again."""
+
+    candidates: tuple[Candidate, ...]  # the ranked ones, best first; then the removed ones
+
+    @classmethod
+    def of(cls, stored: Any) -> Self:
+        """Read a trace from the ledger. Raises msgspec.ValidationError for one without today's fields."""
+        return msgspec.convert(stored, cls)
+
+
+class Record(Facts, frozen=True, kw_only=True):
+    """A decision as it is stored. `candidates`: the same as the trace's, as columns."""
+
+    candidates: Table
+
+    @property
+    def trace(self) -> Trace:
+        """The trace that a reader of the stored record gets."""
+        return Trace.of(packed_json.decode(packed_json.encode(self)))
 
 
 class Forecast(msgspec.Struct, frozen=True):

@@ -1,25 +1,31 @@
-"""Builds the trace of a choice: the ranked candidates with their numbers, and why others were removed."""
+"""Builds the record of a choice: the ranked candidates with their numbers, and why others were removed."""
 
+from functools import cache
 from math import isfinite
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from core.packed_json import Choices, Column, Decimals, Same, Table
 from routing.decide import explanation, forecast
 from routing.decide.prediction import skills
 from routing.decide.prediction.artefact import fitted
 from routing.decide.scores import Scores
 from routing.decide.strategies import Candidates, Ranking
-from routing.decide.trace import Baseline, Candidate, Forecast, Trace
-from routing.language.arms import Arm
+from routing.decide.trace import Baseline, Candidate, Forecast, Record
 from routing.language.choices import upstream_calls
+
+Row = npt.NDArray[np.float64]
+
+_SKILLS = tuple(map(str, skills.SKILLS))
 
 
 class Choice(msgspec.Struct, frozen=True):
     """The outcome of a strategy. `candidates` and `ranking` are by place in `rows`."""
 
-    rows: list[int]  # rows of the arm table that were compared
+    rows: npt.NDArray[np.intp]  # rows of the arm table that were compared
     candidates: Candidates
     ranking: Ranking
     order: list[int]  # rows of the arm table, best first
@@ -28,14 +34,13 @@ class Choice(msgspec.Struct, frozen=True):
     explored: bool = False
 
 
-def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
-    """Return the trace. `chain_rows`: rows of the arm table in the chain; the first is the chosen one."""
+def record(scores: Scores, choice: Choice, chain_rows: list[int]) -> Record:
+    """Return the record. `chain_rows`: rows of the arm table in the chain; the first is the chosen one."""
     decision_input, first = scores.decision_input, chain_rows[0]
-    entries = _entries(scores, choice)
-    ranked, ordered = [entries[row] for row in choice.order], set(choice.order)
+    compared, utility = _compared(scores, choice)
     baseline = _baseline(scores, first)
-    cost = entries[first].cost_usd
-    return Trace(
+    cost = _known(float(scores.cost_usd[first]))
+    return Record(
         snapshot=scores.snapshot,
         artefact=fitted().version,
         mode=decision_input.mode,
@@ -43,17 +48,17 @@ def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
         stream=decision_input.stream,
         features=scores.summary,
         query_type=scores.skill,
-        complexity=_complexity(scores, choice),
+        complexity=scores.complexity,
         difficulty=round(scores.difficulty, 3),
         skills={
-            str(skill): round(share, 3)
-            for skill, share in zip(skills.SKILLS, scores.mix.tolist(), strict=True)
+            skill: round(share, 3)
+            for skill, share in zip(_SKILLS, scores.mix.tolist(), strict=True)
             if share >= 0.01
         },
-        candidates=(*ranked, *(entry for row, entry in entries.items() if row not in ordered)),
+        candidates=_table(scores, choice, compared.competent, utility),
         chain=tuple(scores.arm_table.names[row] for row in chain_rows),
-        reason=_reason(scores, choice, entries, ranked),
-        flip=_flip(scores, choice, entries),
+        reason=_reason(scores, choice, compared),
+        flip=_flip(scores, choice, compared),
         input_tokens=int(scores.tokens[first]),
         output_tokens=int(scores.output[first]),
         baseline=baseline,
@@ -65,6 +70,11 @@ def trace(scores: Scores, choice: Choice, chain_rows: list[int]) -> Trace:
         notes=scores.notes,
         pinned=None if choice.pinned is None else scores.arm_table.names[choice.pinned],
         fallback=decision_input.fallback,
+        tolerance=choice.candidates.tolerance,
+        level=round(scores.judgement.level, 2),
+        everyday=round(scores.judgement.everyday, 2),
+        answer_tokens=round(scores.answer_tokens),
+        refined=scores.judgement.refined,
     )
 
 
@@ -73,91 +83,129 @@ def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
     return tuple(
         Forecast(
             arm=scores.arm_table.arms[row],
-            cost_usd=_known(float(scores.cost_usd[row])),
-            input_tokens=int(scores.tokens[row]),
-            output_tokens=int(scores.output[row]),
-            latency_ms=float(scores.latency_ms[row]),
-            ttft_ms=float(scores.ttft_ms[row]),
-            starting_visible_tokens=int(scores.starting_visible[row]),
-            starting_reasoning_tokens=int(scores.starting_reasoning[row]),
-            reasoning_tokens=int(scores.reasoning[row]),
-            reasoning_allowance=int(scores.allowance[row]),
+            cost_usd=_known(scores.cost_usd.item(row)),
+            input_tokens=int(scores.tokens.item(row)),
+            output_tokens=int(scores.output.item(row)),
+            latency_ms=scores.latency_ms.item(row),
+            ttft_ms=scores.ttft_ms.item(row),
+            starting_visible_tokens=round(scores.starting_visible.item(row)),
+            starting_reasoning_tokens=round(scores.starting_reasoning.item(row)),
+            reasoning_tokens=round(scores.reasoning.item(row)),
+            reasoning_allowance=int(scores.allowance.item(row)),
         )
         for row in rows
     )
 
 
-def _entries(scores: Scores, choice: Choice) -> dict[int, Candidate]:
-    """The candidates by row of the arm table.
+def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Row]":
+    """The compared candidates, and each row's utility: infinite where it was not compared."""
+    arm_table, ranking, n = scores.arm_table, choice.ranking, len(scores.arm_table.arms)
+    utility, competent = np.full(n, np.inf), np.ones(n, bool)
+    utility[choice.rows], competent[choice.rows] = ranking.utility, ranking.competent
 
-    A pin-only row of a model with choosable arms is left out unless it was compared. Arrays are converted a
-    column at a time: reading 170 candidates' numbers one by one out of numpy would take longer than scoring.
-    """
-    arm_table = scores.arm_table
-    utilities = [_known(utility) for utility in choice.ranking.utility.tolist()]
-    ranked = zip(utilities, choice.ranking.competent.tolist(), strict=True)
-    compared = dict(zip(choice.rows, ranked, strict=True))
-    columns = list(zip(
-        scores.p_success.tolist(), scores.low.tolist(), scores.high.tolist(),
-        map(_known, scores.cost_usd.tolist()), scores.latency_ms.tolist(),
-        scores.ttft_ms.tolist(), arm_table.p_up.tolist(),
-        scores.output.astype(int).tolist(), arm_table.scored.tolist(), strict=True,
-    ))  # fmt: skip
-    learned = scores.learned.tolist()
-    retires: dict[int, str] = {
-        row: str(arm_table.facts[row].shutdown) for row in np.flatnonzero(scores.retiring).tolist()
-    }
-    entries: dict[int, Candidate] = {}
-    for row, removal in enumerate(scores.removed):
-        if row in compared:
-            known: tuple[Any, ...] = (
-                *arm_table.labels[row],
-                *columns[row],
-                *compared[row],
-                learned[row],
-                removal,
-                retires.get(row),
-            )
-        elif removal is None or row in arm_table.shadowed:
-            continue
-        else:
-            unranked = (None, True, learned[row], removal, retires.get(row))
-            known = (*arm_table.labels[row], *columns[row], *unranked)
-        entries[row] = Candidate(*known)
-    return entries
+    @cache
+    def entry(row: int) -> Candidate:
+        return Candidate(
+            *arm_table.labels[row],
+            p_success=scores.p_success.item(row),
+            low=scores.low.item(row),
+            high=scores.high.item(row),
+            cost_usd=_known(scores.cost_usd.item(row)),
+            latency_ms=scores.latency_ms.item(row),
+            ttft_ms=scores.ttft_ms.item(row),
+            p_up=arm_table.p_up.item(row),
+            output_tokens=int(scores.output.item(row)),
+            scored=arm_table.scored.item(row),
+            utility=_known(utility.item(row)),
+            competent=competent.item(row),
+            learned=scores.learned.item(row),
+            removed=scores.removed[row],
+            retires=str(arm_table.facts[row].shutdown) if scores.retiring[row] else None,
+        )
+
+    believed = np.where(arm_table.scored, scores.p_success, scores.low)
+    compared = explanation.Compared(
+        choice.rows,
+        choice.order,
+        arm_table.models,
+        believed,
+        scores.cost_usd,
+        competent,
+        scores.retiring,
+        entry,
+    )
+    return compared, utility
+
+
+def _table(scores: Scores, choice: Choice, competent: npt.NDArray[np.bool_], utility: Row) -> Table:
+    """The candidates as columns, the ranked ones first."""
+    arm_table, places = scores.arm_table, scores.removed.places
+    # A shadowed row is a candidate only if it was compared.
+    among = places != 0
+    among[arm_table.listed :] = False
+    among[choice.rows] = True
+    order = np.array(choice.order, np.uint16)
+    among[order] = False
+    rows = np.concatenate([order, np.flatnonzero(among).astype(np.uint16)])
+    n = arm_table.listed if rows.max() < arm_table.listed else len(arm_table.arms)
+    kind = np.uint8 if len(scores.removed.values) <= 256 else np.uint16
+    retires: Column = Same(None)
+    retiring = np.flatnonzero(scores.retiring)
+    if len(retiring):
+        days = [str(arm_table.facts[row].shutdown) for row in retiring.tolist()]
+        at = np.zeros(len(among), np.uint16)
+        at[retiring] = np.arange(1, len(days) + 1)
+        retires = Choices(at[:n], [None, *days])
+    return Table(
+        arm_table.candidate_columns[n],
+        {
+            "p_success": _scaled(scores.p_success[:n], 4, np.uint16),
+            "low": _scaled(scores.low[:n], 4, np.uint16),
+            "high": _scaled(scores.high[:n], 4, np.uint16),
+            "cost_usd": scores.cost_usd[:n],
+            "latency_ms": _scaled(scores.latency_ms[:n], 1, np.uint32),
+            "output_tokens": scores.output[:n].astype(np.uint32),
+            "utility": utility[:n],
+            "competent": competent[:n],
+            "learned": _scaled(scores.learned[:n], 4, np.int16) if scores.learned.any() else Same(0.0),
+            "removed": Choices(places[:n].astype(kind), scores.removed.values),
+            "retires": retires,
+        },
+        rows,
+    )
+
+
+def _scaled(numbers: Row, decimals: int, kind: type[np.integer[Any]]) -> Column:
+    return Decimals(np.rint(numbers * 10**decimals).astype(kind), decimals)
 
 
 def _known(number: float | None) -> float | None:
     return None if number is None or not isfinite(number) else number
 
 
-def _complexity(scores: Scores, choice: Choice) -> float:
-    return round(1 - float(np.median(choice.candidates.p_success)), 3)
-
-
-def _reason(scores: Scores, choice: Choice, entries: dict[int, Candidate], ranked: list[Candidate]) -> str:
+def _reason(scores: Scores, choice: Choice, compared: explanation.Compared) -> str:
     decision_input = scores.decision_input
     if choice.pinned is None:
         return explanation.reason(
-            decision_input.strategy, scores.skill, scores.difficulty, ranked, stream=decision_input.stream
+            decision_input.strategy, scores.skill, scores.difficulty, compared, stream=decision_input.stream
         )
-    pinned = entries[choice.pinned]
+    pinned = compared.entry(choice.pinned)
     if choice.order[0] == choice.pinned:
         return explanation.pinned_reason(pinned)
     why = pinned.removed.words if pinned.removed else "is unavailable"
-    return explanation.unavailable_reason(explanation.title(pinned), why, ranked[0])
+    return explanation.unavailable_reason(explanation.title(pinned), why, compared.entry(choice.order[0]))
 
 
-def _flip(scores: Scores, choice: Choice, entries: dict[int, Candidate]) -> str:
+def _flip(scores: Scores, choice: Choice, compared: explanation.Compared) -> str:
     if choice.pinned is not None:
         return "Nothing: the request named this model."
     if choice.explored:
-        return "Chance: two candidates were nearly tied, and this one was tried to learn from its outcome."
-    compared = [entries[row] for row in choice.rows]
+        return (
+            "Chance: two candidates were nearly tied, or this one's model failed lately, "
+            "and it was tried to learn from the outcome."
+        )
     decision_input = scores.decision_input
-    return explanation.flip(
-        decision_input.strategy, choice.candidates, compared, choice.ranking, stream=decision_input.stream
-    )
+    return explanation.flip(decision_input.strategy, choice.ranking, compared, stream=decision_input.stream)
 
 
 def _baseline(scores: Scores, chosen: int) -> Baseline | None:
@@ -166,15 +214,11 @@ def _baseline(scores: Scores, chosen: int) -> Baseline | None:
     `chosen`: the row whose forecast of the visible answer the settlement compares with the answer.
     """
     arm_table, wanted = scores.arm_table, scores.decision_input.baseline
-    rows = [row for row, arm in enumerate(arm_table.arms) if arm.model == wanted]
-    row = next(
-        (row for row in rows if arm_table.arms[row] == Arm(wanted or "")),
-        rows[0] if rows else arm_table.best_fixed,
-    )
+    row = arm_table.defaults.get(wanted or "", arm_table.best_fixed)
     if row is None:
         return None
     request, arm = scores.decision_input.request, arm_table.arms[row]
-    visible, output = int(scores.visible[row]), int(scores.output[row])
+    visible, output = round(scores.visible.item(row)), int(scores.output.item(row))
     most = int(scores.most_output[row])
     cost = _known(float(scores.cost_usd[row]))
     per_token = float(arm_table.prices(scores.tokens).output[row])
@@ -190,6 +234,6 @@ def _baseline(scores: Scores, chosen: int) -> Baseline | None:
         visible_tokens=visible * request.n,
         reasoning_tokens=(output - visible) * request.n,
         max_output_tokens=most * request.n,
-        answer_tokens=int(scores.visible[chosen]) * request.n,
+        answer_tokens=round(scores.visible.item(chosen)) * request.n,
         spread=forecast.SPREAD,
     )

@@ -23,6 +23,20 @@ class Effort(StrEnum):
     MAX = "max"
 
 
+# Thinking budget in tokens, at most, and the effort it stands for
+_EFFORT_BY_BUDGET = (
+    (1024, Effort.MINIMAL),
+    (4096, Effort.LOW),
+    (12_000, Effort.MEDIUM),
+    (24_000, Effort.HIGH),
+)
+
+
+def effort_of_budget(tokens: int) -> Effort:
+    """The effort that a thinking budget in tokens stands for."""
+    return next((effort for most, effort in _EFFORT_BY_BUDGET if tokens <= most), Effort.XHIGH)
+
+
 class Capability(StrEnum):
     VISION = "vision"
     PDF = "pdf"
@@ -39,6 +53,7 @@ class Capability(StrEnum):
     STOP = "stop"
     SEED = "seed"
     LOGIT_BIAS = "logit_bias"
+    MANY_TOOLS = "many_tools"  # more than `choices.MOST_TOOLS`
 
 
 class Tokenizer(StrEnum):

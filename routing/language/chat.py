@@ -65,13 +65,18 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 class Opaque(msgspec.Struct, frozen=True, tag="opaque"):
-    """Data that goes back to its provider unchanged: a thinking block, an encrypted reasoning item."""
+    """Data that goes back to its provider unchanged: a thinking block, an encrypted reasoning item.
+
+    `lasting`: the provider wants it in every later turn, not only until its tool loop is closed.
+    """
 
     provider: str
     data: Any
+    lasting: bool = False
 
 
 Part = Text | Image | File | Audio | Refusal | Opaque
+_MARKABLE = (Text, Image, File)
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -94,9 +99,12 @@ class Message(msgspec.Struct, frozen=True):
     tool_call_id: str | None = None  # tool only
     name: str | None = None
     is_error: bool = False  # tool only: the tool failed
+    reasoning: str | None = None  # assistant only: plain reasoning that the caller sent back
 
     @property
     def text(self) -> str:
+        if len(self.parts) == 1 and isinstance(only := self.parts[0], Text):
+            return only.text
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
@@ -149,12 +157,20 @@ class Sampling(msgspec.Struct, frozen=True):
     logit_bias: dict[str, float] | None = None
 
 
+class Beta(msgspec.Struct, frozen=True):
+    """Features of Anthropic's API in beta: the values of its header, and the fields they bring, by path."""
+
+    names: tuple[str, ...] = ()
+    fields: dict[str, Any] = {}
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
     """One request, as the caller meant it, before any model is chosen."""
 
     messages: tuple[Message, ...]
     max_output_tokens: int | None = None  # reasoning included; None: the model's own limit
     max_answer_tokens: int | None = None  # of the visible answer alone; each arm may think beyond it
+    has_default_limit: bool = False  # the door set the limit: no parameter of the caller's
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     n: int = 1
@@ -171,7 +187,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     safety_identifier: str | None = None  # the newer name of `user`; takes precedence
     metadata: dict[str, str] | None = None
     service_tier: str | None = None
-    extra: dict[str, Any] = {}  # unknown parameters: passed through to OpenAI's APIs, else dropped
+    extra: dict[str, Any] = {}  # parameters without a neutral form, which only some APIs take
+    beta: Beta = Beta()
+    continues: bool = False  # Smart Routing knows the turn before: another one is likely within minutes
+    named_model: str | None = None  # catalog id of manual mode's model
     ignored: tuple[str, ...] = ()  # parameters that are accepted and passed to no provider
 
 
@@ -180,11 +199,57 @@ def caller_limit(request: ChatRequest) -> int | None:
     return request.max_output_tokens if request.max_answer_tokens is None else request.max_answer_tokens
 
 
+def marked_at_end(messages: tuple[Message, ...], mark: CacheMark | None) -> tuple[Message, ...]:
+    """Set the cache mark on the last part that can have one, unless it has its own."""
+    if mark is None:
+        return messages
+    for place, message in reversed(list(enumerate(messages))):
+        for position, part in reversed(list(enumerate(message.parts))):
+            is_blank = isinstance(part, Text) and not part.text.strip()
+            if not isinstance(part, Text | Image | File) or is_blank:
+                continue
+            if part.cache is not None:
+                return messages
+            parts = (
+                *message.parts[:position],
+                msgspec.structs.replace(part, cache=mark),
+                *message.parts[position + 1 :],
+            )
+            changed = msgspec.structs.replace(message, parts=parts)
+            return (*messages[:place], changed, *messages[place + 1 :])
+    return messages
+
+
+def is_plain(request: ChatRequest) -> bool:
+    """Return whether the request is nothing but text: no tools, no media, nothing that providers returned."""
+    if request.tools or request.tool_choice is not None:
+        return False
+    for message in request.messages:
+        if message.tool_calls or message.role is Role.TOOL:
+            return False
+        for part in message.parts:
+            if type(part) is not Text:
+                return False
+    return True
+
+
 def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
     """Yield the caller's cache marks, those of tools first."""
-    parts = (part for message in request.messages for part in message.parts)
-    marked = (part for part in parts if isinstance(part, Text | Image | File))
-    yield from (item.cache for item in (*request.tools, *marked) if item.cache is not None)
+    for tool in request.tools:
+        if tool.cache is not None:
+            yield tool.cache
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, _MARKABLE) and part.cache is not None:
+                yield part.cache
+
+
+_PRICED_TIERS = {"flex": "flex", "priority": "priority", "fast": "priority"}
+
+
+def priced_tier(service_tier: str | None) -> str:
+    """The service tier with a price of its own: flex or priority; empty: the standard one."""
+    return "" if service_tier is None else _PRICED_TIERS.get(service_tier, "")
 
 
 class Mode(StrEnum):
@@ -224,6 +289,12 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
     model: str
     response_id: str | None = None
     receipt: Receipt = ()  # how each of the request's parameters was treated
+
+
+class Served(msgspec.Struct, frozen=True, tag="served"):
+    """The service tier that the provider says it serves, where it is not the requested one."""
+
+    service_tier: str
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text"):
@@ -288,6 +359,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
 StreamEvent = (
     Started
+    | Served
     | TextDelta
     | RefusalDelta
     | ReasoningDelta
@@ -368,13 +440,14 @@ class Collector:
         self._response_id: str | None = None
 
     def add(self, event: StreamEvent) -> None:
+        if type(event) is TextDelta:  # nearly all events of a stream
+            self._of(event.choice).text.append(event.text)
+            return
         match event:
             case Started():
                 self._model, self._response_id = event.model, event.response_id
             case UsageReport():
                 self._usage = event.usage
-            case TextDelta():
-                self._of(event.choice).text.append(event.text)
             case RefusalDelta():
                 self._of(event.choice).refusal.append(event.text)
             case ReasoningDelta():

@@ -3,6 +3,7 @@
 from routing.language.arms import Capability, Effort, ModelFacts
 from routing.language.chat import ChatRequest, File, cache_marks
 
+MOST_TOOLS = 128  # in one request to the APIs of OpenAI and Google; Anthropic states no such limit
 MOST_CALLS = 8  # upstream calls in parallel for one request
 
 

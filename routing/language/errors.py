@@ -33,6 +33,18 @@ class UnsupportedParameter(ApiError):
     code, status = "unsupported_parameter", 400
 
 
+class PreviousResponseNotFound(ApiError):
+    """OpenAI's error for a response that is not stored, or no longer."""
+
+    code, status = "previous_response_not_found", 400
+
+
+class ItemNotFound(ApiError):
+    """A reference to an item that is not stored, or no longer."""
+
+    code, status = "item_not_found", 404
+
+
 class EmptyMessages(ApiError):
     code, status = "empty_messages", 400
 
@@ -63,8 +75,20 @@ class ContentPolicyViolation(ApiError):
     code, status = "content_policy_violation", 400
 
 
+class UnsupportedMediaType(ApiError):
+    """The body is encoded in a way that is not read here."""
+
+    code, status = "unsupported_media_type", 415
+
+
 class PayloadTooLarge(ApiError):
     code, status = "payload_too_large", 413
+
+
+class RequestTimeout(ApiError):
+    """The caller did not read the answer before the request's deadline."""
+
+    code, status = "request_timeout", 408
 
 
 class ProviderError(ApiError):

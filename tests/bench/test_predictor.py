@@ -125,6 +125,12 @@ class TestUnknownFamilies:
         assert moved > 2 * abs(still)
         assert moved > 0.2
 
+    def test_a_model_known_by_one_strange_score_is_judged_by_that_score(self, predictor: Predictor) -> None:
+        code = prompts_of(CODE, 9, 40)
+        p = predict(predictor, code, low={"programs": 0.2}, high={"programs": 0.8})
+        assert p.mean(axis=0) == pytest.approx([0.2, 0.8], abs=0.12)
+        assert (p[:, 0] < p[:, 1]).all()
+
 
 class TestCost:
     def test_it_is_tokens_times_price_and_a_poem_is_longer_than_a_number(self, predictor: Predictor) -> None:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.traffic.features import MEASURES, features, request_text
 from bench.traffic.fit import features_of, fit_request_model, questions_as_requests
-from bench.traffic.model import RequestModel
 from bench.traffic.prompts import RatedRequest
+from routing.decide.prediction.request_features import MEASURES, features, request_text
+from routing.decide.prediction.request_model import RequestModel
 from routing.decide.prediction.skills import TEXT_SKILLS, Skill
 from routing.language.chat import ChatRequest, Message, Role, Text
 

@@ -8,17 +8,25 @@ much. Otherwise both are in one tier.
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from bench.published import NOW, snapshot
 from routing.catalog.snapshot import Snapshot
 from routing.decide.decision import DecisionInput, decide, load
+from routing.decide.prediction import request_model, second_look
+from routing.decide.prediction.request_features import features, request_text
+from routing.decide.prediction.request_model import Judgement
+from routing.decide.prediction.second_look import SecondLook
 from routing.decide.trace import Candidate, Trace
-from routing.language.chat import Strategy
+from routing.encoder.artefact import ARTEFACT
+from routing.encoder.inference import Inference
+from routing.encoder.messages import texts
+from routing.language.chat import ChatRequest, Strategy
 from tests.decide.languages import AFTERWARDS, LANGUAGES, PARAPHRASES, QUESTIONS, UNKNOWN_SCRIPTS
 
-LOSS = 0.03  # of P(success)
+LOSS = 0.06  # of P(success)
 DEARER = 4.0
 WORDINGS = ("plain", "formal", "chatty", "with slips", "courteous")
 
@@ -74,9 +82,27 @@ def pairs(
 def traced(text: str, catalog: Snapshot, strategy: Strategy = Strategy.AUTO) -> Trace:
     from tests.decide.conftest import chat_request
 
-    return decide(
-        DecisionInput(request=chat_request(text), at=NOW, strategy=strategy), catalog, draw=0.0
-    ).trace
+    request = chat_request(text)
+    decision_input = DecisionInput(
+        request=request, at=NOW, strategy=strategy, judgement=_judged(request, strategy)
+    )
+    return decide(decision_input, catalog, draw=0.0).trace
+
+
+def _judged(request: ChatRequest, strategy: Strategy) -> Judgement:
+    """The estimates as served, with a second look where it pays."""
+    text = request_text(request)
+    judgement = request_model.shipped().judge_features(features(text))
+    if strategy is not Strategy.AUTO or not second_look.pays(judgement):
+        return judgement
+    estimate = _encoder().judge(texts(text.english, text.system, text.history))
+    second = SecondLook(estimate.level, estimate.answer_tokens, estimate.skills)
+    return second_look.refined(judgement, second)
+
+
+@cache
+def _encoder() -> Inference:
+    return Inference(ARTEFACT)
 
 
 def share(compared: Sequence[Pair], tier: str) -> float:

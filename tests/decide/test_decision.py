@@ -79,7 +79,9 @@ def test_every_input_gets_a_sound_chain_or_a_named_refusal(
         assert len(decision.chain) == 1
     if decision_input.mode is Mode.MANUAL:
         assert decision.chain[0].model == decision_input.pinned
-    assert decision == answer(decision_input, draw)
+    again = answer(decision_input, draw)
+    assert isinstance(again, Decision)
+    assert (again.trace, again.forecast) == (decision.trace, decision.forecast)
     assert msgspec.json.decode(msgspec.json.encode(decision.trace), type=Trace) == decision.trace
 
 
@@ -189,6 +191,17 @@ class TestExploration:
             best = max(entry.utility or 0 for entry in trace.candidates if entry.removed is None)
             assert trace.candidates[0].utility >= best - abs(best) * 0.01
             assert 0 < trace.selection_probability <= 0.02
+
+    @pytest.mark.parametrize("prompt", [PROMPTS[12], PROMPTS[15], PROMPTS[17]])
+    def test_a_model_that_lost_by_recent_failures_is_tried(
+        self, ask: Ask, catalog: Snapshot, prompt: str
+    ) -> None:
+        leader = ask(prompt).chain[0]
+        failing = msgspec.structs.replace(catalog, p_up=catalog.p_up | {leader.model: 0.6})
+        assert ask(prompt, catalog=failing).chain[0] != leader
+        draws = np.linspace(0.98, 1, 50, endpoint=False)
+        traces = [ask(prompt, catalog=failing, draw=float(draw)).trace for draw in draws]
+        assert leader.name in {trace.candidates[0].arm for trace in traces if trace.explored}
 
     @pytest.mark.parametrize("strategy", [s for s in Strategy if s is not Strategy.AUTO])
     def test_other_strategies_never_explore(self, ask: Ask, strategy: Strategy) -> None:

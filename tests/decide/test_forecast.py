@@ -50,7 +50,7 @@ def test_a_visible_limit_leaves_reasoning_its_room(ask: Ask) -> None:
     free, visible = entry(ask, "gpt-6-luna@high"), entry(ask, "gpt-6-luna@high", answer_limit=512)
     assert visible.p_success > 0.9 * free.p_success
     assert 512 < visible.output_tokens <= free.output_tokens
-    assert entry(ask, "gpt-6-luna@none", answer_limit=100).output_tokens == 100
+    assert entry(ask, "gpt-6-luna@none", answer_limit=40).output_tokens == 40
 
 
 def test_the_allowance_fits_model_and_window(ask: Ask, catalog: Snapshot) -> None:

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routing.catalog.snapshot import Snapshot
+from routing.decide.strategies import Candidates, rank
 from routing.decide.trace import Candidate
 from routing.language.chat import Strategy
 from tests.decide.conftest import PROMPTS, Ask, chat_request
@@ -79,20 +82,28 @@ def test_balanced_lies_between_cost_and_quality_on_both_axes(chosen: dict[Strate
 def auto_and_fixed(
     ask: Ask, request: pytest.FixtureRequest
 ) -> tuple[tuple[float, float], list[tuple[float, float]]]:
-    """Mean (believed success, USD): of `auto`, and of each arm that could answer every prompt."""
+    """Mean (success, USD): of `auto`, and of each arm that could answer every prompt.
+
+    A success within the trace's tolerance of the best counts as the best, as `auto` counts it.
+    """
     traces = [ask(request=chat_request(prompt, max_output_tokens=request.param)).trace for prompt in PROMPTS]
-    firsts = [trace.candidates[0] for trace in traces]
-    by_arm: dict[str, list[Candidate]] = {}
+    firsts: list[tuple[float, float]] = []
+    by_arm: dict[str, list[tuple[float, float]]] = {}
     for trace in traces:
-        for entry in trace.candidates:
-            if entry.removed is None:
-                by_arm.setdefault(entry.arm, []).append(entry)
-    fixed = [
-        (mean(entries, "believed"), mean(entries, "cost_usd"))
-        for entries in by_arm.values()
-        if len(entries) == len(PROMPTS)
-    ]
-    return (mean(firsts, "believed"), mean(firsts, "cost_usd")), fixed
+        ranked = [entry for entry in trace.candidates if entry.removed is None]
+        best = max(entry.believed for entry in ranked if entry.competent)
+        counted = [best if e.believed >= best - trace.tolerance else e.believed for e in ranked]
+        points = [(success, e.cost_usd or 0.0) for success, e in zip(counted, ranked, strict=True)]
+        firsts.append(points[0])
+        for entry, point in zip(ranked, points, strict=True):
+            by_arm.setdefault(entry.arm, []).append(point)
+    fixed = [averaged(points) for points in by_arm.values() if len(points) == len(PROMPTS)]
+    return averaged(firsts), fixed
+
+
+def averaged(points: list[tuple[float, float]]) -> tuple[float, float]:
+    success, usd = zip(*points, strict=True)
+    return sum(success) / len(points), sum(usd) / len(points)
 
 
 def test_auto_keeps_95_percent_of_the_best_fixed_models_quality_for_less(
@@ -125,3 +136,20 @@ def test_a_model_that_mostly_fails_is_chosen_only_when_nothing_else_is_left(
     assert ask("hi", strategy=Strategy.COST, catalog=sick).chain[0].model != winner
     alone = ask("hi", strategy=Strategy.COST, catalog=sick, allowed=frozenset({winner}))
     assert alone.chain[0].model == winner
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.3, 0.99), st.floats(1e-6, 1.0), st.floats(200, 60_000)), min_size=3, max_size=12
+    )
+)
+def test_balanced_orders_two_candidates_alike_whatever_the_others_are(
+    points: list[tuple[float, float, float]],
+) -> None:
+    def utilities(rows: list[tuple[float, float, float]]) -> list[float]:
+        success, cost, latency = np.array(rows).T
+        ones = np.ones(len(rows))
+        candidates = Candidates(success, success, cost, latency, latency, ones, ones > 0)
+        return [round(float(u), 9) for u in rank(Strategy.BALANCED, candidates, stream=False).utility]
+
+    assert utilities(points)[:2] == utilities(points[:2])

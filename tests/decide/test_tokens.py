@@ -5,6 +5,7 @@ from bpe_openai import get_encoding
 
 from bench.published import facts, snapshot
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
+from routing.decide.prediction.claude_tokens import claude_counter
 from routing.decide.prediction.tokens import (
     SAMPLE_OVER,
     InputSize,
@@ -52,6 +53,15 @@ def test_claude_is_within_15_percent_of_its_tokenizer(
     assert count_input(chat_request(text), models[model]) == pytest.approx(
         ctok.token_count(text, version), rel=0.15
     )
+
+
+@pytest.mark.parametrize("version", ["4.5", "4.8"])
+@pytest.mark.parametrize("text", ["", "x", PROSE, CODE, "日本語 и русский 😀", "a\n\n\n", "DON'T “quote” it"])
+def test_claude_tokens_are_counted_as_ctok_does(version: str, text: str) -> None:
+    ctok = pytest.importorskip("ctok")
+    counter = claude_counter()
+    assert counter is not None
+    assert counter(text, version) == ctok.token_count(text, version)
 
 
 def test_newer_claude_models_make_more_tokens_of_the_same_text(models: dict[str, ModelFacts]) -> None:

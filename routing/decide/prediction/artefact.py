@@ -1,10 +1,14 @@
 """The fitted numbers that ship with the code: static embedding, skill classifier, difficulty, score links.
 
+`requests.safetensors` beside them is read by `request_model.py`.
+
 `python -m bench.fit_decide` writes `artefact/`; `load` reads it once at start-up, so that a decision reads no
 files.
 """
 
 import json
+import math
+import mmap
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +23,11 @@ from tokenizers import Tokenizer
 Array = npt.NDArray[np.float32]
 FOLDER = Path(__file__).parent / "artefact"
 WEIGHTS, CARD = FOLDER / "decide.safetensors", FOLDER / "card.json"
+
+
+MOST_KNOWN_WORDS = 20_000  # remembered with their tokens: 4 MB at most
+LONGEST_KNOWN_WORD = 40  # characters
+_SPACE_MARK = "\u2581"  # stands for a space in tokens
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -57,19 +66,65 @@ class Fitted(msgspec.Struct, frozen=True):
 
 
 class StaticEmbedding:
-    """Mean of token vectors, at unit length: wordllama's weights without its loader, which goes online."""
+    """Mean of token vectors, at unit length: wordllama's weights without its loader, which goes online.
 
-    def __init__(self, weights: Array, tokenizer: Tokenizer) -> None:
-        self._weights, self._tokenizer = weights, tokenizer
+    `halves`: `(n_tokens, 256)` in half precision, mapped from a file. A row is widened to single precision
+    when its token is first used, so only tokens that occur take memory; all of them would take 33 MB.
+    """
+
+    def __init__(self, halves: npt.NDArray[np.float16], tokenizer: Tokenizer) -> None:
+        self._halves, self._tokenizer = halves, tokenizer
+        self._weights = _sparse(halves.shape)
+        self._is_wide: npt.NDArray[np.bool_] = np.zeros(len(halves), np.bool_)
+        self._known: dict[str, bytes] = {}
+        tokens = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
+        self._begins_word = np.array([(token or "").startswith(_SPACE_MARK) for token in tokens])
 
     def embed(self, text: str) -> Array:
         """Return `(256,)` at unit length; zeros for a text without tokens."""
-        ids = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids  # no offsets: faster
-        if not ids:
+        ids = self.ids(text)
+        if not len(ids):
             return np.zeros(self._weights.shape[1], np.float32)
-        mean: Array = self._weights[ids].mean(axis=0)
+        if not self._is_wide.take(ids).all():
+            self._weights[ids] = self._halves[ids]
+            self._is_wide[ids] = True
+        mean: Array = self._weights.take(ids, axis=0).sum(axis=0) / np.float32(len(ids))
         unit: Array = mean / (np.sqrt(mean @ mean) + np.float32(1e-9))
         return unit
+
+    def ids(self, text: str) -> npt.NDArray[np.int32]:
+        """The text's tokens.
+
+        No token reaches over a space into the next word, so the tokens of words seen before are known. The
+        tokeniser takes longer than the rest of a decision.
+        """
+        # "<s>" is a token of its own, and runs of spaces are tokens too.
+        if "  " in text or _SPACE_MARK in text or "<" in text or text[:1] in ("", " ") or text[-1] == " ":
+            return np.array(self._encoded(text), np.int32)
+        words = text.split(" ")
+        try:
+            return np.frombuffer(b"".join(map(self._known.__getitem__, words)), np.int32)
+        except KeyError:
+            known = {word: ids for word in words if (ids := self._known.get(word)) is not None}
+        known |= self._learn([word for word in dict.fromkeys(words) if word not in known])
+        return np.frombuffer(b"".join(map(known.__getitem__, words)), np.int32)
+
+    def _learn(self, words: list[str]) -> dict[str, bytes]:
+        """The tokens of each word; they are remembered."""
+        ids = np.array(self._encoded(" ".join(words)), np.int32)
+        begins = np.flatnonzero(self._begins_word.take(ids)).tolist()
+        ends = [*begins[1:], len(ids)]
+        learnt = {
+            word: ids[begin:end].tobytes() for word, begin, end in zip(words, begins, ends, strict=True)
+        }
+        if len(self._known) > MOST_KNOWN_WORDS:
+            self._known.clear()
+        self._known.update((word, known) for word, known in learnt.items() if len(word) <= LONGEST_KNOWN_WORD)
+        return learnt
+
+    def _encoded(self, text: str) -> list[int]:
+        # Without offsets it is faster.
+        return self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
 
 @cache
@@ -79,12 +134,31 @@ def embedding() -> StaticEmbedding:
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the wordllama package is not installed")
     folder = Path(spec.submodule_search_locations[0])
-    weights = load_file(folder / "weights" / "l2_supercat_256.safetensors")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    matrix = next(iter(weights.values())).astype(np.float32)
-    return StaticEmbedding(np.ascontiguousarray(matrix), tokenizer)
+    halves = _mapped(folder / "weights" / "l2_supercat_256.safetensors")
+    return StaticEmbedding(halves, tokenizer)
+
+
+def _sparse(shape: tuple[int, ...]) -> Array:
+    """An array whose pages take memory when they are written. numpy's own would take 2 MB for each row."""
+    pages = mmap.mmap(-1, math.prod(shape) * np.dtype(np.float32).itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, np.float32).reshape(shape)
+
+
+def _mapped(file: Path) -> npt.NDArray[np.float16]:
+    """The only matrix of a safetensors file: the length of a JSON header, the header, the numbers."""
+    with file.open("rb") as opened:
+        header_bytes = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(header_bytes))
+    (facts,) = (value for name, value in header.items() if name != "__metadata__")
+    if facts["dtype"] != "F16":
+        raise ValueError(f"{file} has numbers of type {facts['dtype']}, not F16")
+    offset = 8 + header_bytes + facts["data_offsets"][0]
+    return np.memmap(file, np.float16, "r", offset, tuple(facts["shape"]))
 
 
 @cache

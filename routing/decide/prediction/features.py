@@ -11,21 +11,22 @@ from math import log1p
 import msgspec
 import numpy as np
 
-from routing.decide.prediction import translation
+from routing.decide.prediction.analysis import Analysis, Marks, analyse, digits_in, english_share
 from routing.decide.prediction.artefact import Array, embedding
-from routing.language.chat import Audio, ChatRequest, File, Image, Role
+from routing.decide.prediction.translation import letters_of_other_scripts
+from routing.language.chat import Audio, ChatRequest, File, Image, Role, Text
 
 N_EMBEDDING = 256
 # Characters of a long question that are embedded. More take longer and are not more accurate.
 QUESTION_HEAD, QUESTION_TAIL = 1200, 600
 FOLLOW_UP_CHARS = 40  # a shorter message in a conversation ("now in Rust") is read with the one before it
 
-# Marks are counted with str.count: a regular expression with alternatives takes twenty times as long.
-_CODE = (
+# A regular expression with alternatives would take twenty times as long to count these.
+_CODE = Marks((
     "```", "def ", "class ", "function", "=>", "();", "import ", "#include", "SELECT ", "</", "{", "}",
     ");\n",
-)  # fmt: skip
-_MATH = (*"=<>≤≥^∑∫√π∞±×÷", "\\frac", "\\sum", "\\int", "$", " + ", " * ", "mod ")
+))  # fmt: skip
+_MATH = Marks((*"=<>≤≥^∑∫√π∞±×÷", "\\frac", "\\sum", "\\int", "$", " + ", " * ", "mod "))
 _PROOF = frozenset((
     "prove", "proof", "theorem", "lemma", "conjecture", "hypothesis", "derive", "rigorous", "show",
 ))  # fmt: skip
@@ -37,16 +38,8 @@ _STEPS = frozenset((
     "optimize", "evaluate",
 ))  # fmt: skip
 _ASKING = frozenset(("what", "who", "when", "where", "which", "how", "is", "are", "does", "do", "can"))
-_OPTIONS = ("\nA", "\nB", "\nC", "\nD", "\nE", "\nF", "\nG", "\nH", "\nI", "\nJ")
-_NOT_LATIN = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff\u0370-\u03ff]")  # Greek is mathematics here
-_WORD = re.compile(r"\w+")
-_DIGIT = re.compile(r"\d")
-_ENGLISH = frozenset((
-    "the", "a", "an", "of", "to", "in", "is", "are", "and", "or", "for", "on", "with", "what", "how",
-    "why", "who", "when", "which", "this", "that", "it", "my", "me", "i", "you", "please", "write",
-    "give", "can", "do", "does", "from", "be", "as", "by", "at", "not", "if", "make", "explain", "your",
-))  # fmt: skip
-
+_COUNTED = _PROOF | _CHANGE | _STEPS
+_OPTIONS = re.compile(r"\n[A-J]")
 HAND_FEATURES = (
     "log_chars", "log_words", "digit_share", "code_marks", "math_marks", "proof_words", "change_words",
     "question_word", "options", "step_words", "lines", "question_marks", "mean_word", "not_latin", "english",
@@ -79,31 +72,24 @@ class Features(msgspec.Struct, frozen=True):
     summary: Summary
 
 
-def read(request: ChatRequest) -> Features:
+def read(request: ChatRequest, known: Analysis | None = None) -> Features:
+    """Read a request. `known`: the analysis of a text, used where that is the question."""
     question, sampled = _question(request)
-    hand, translated = _translated_question(question)
-    vector = np.concatenate([embedding().embed(translated.text), hand.values])
-    return Features(vector, _summary(request, question, sampled, hand, translated))
+    analysis = known if known is not None and known.text == question else analyse(question)
+    hand = _of(analysis)
+    vector = np.concatenate([embedding().embed(analysis.translation.text), hand.values])
+    return Features(vector, _summary(request, question, sampled, hand, analysis))
 
 
 def vector(text: str) -> Array:
     """Return the vector of a bare question, the same as `read` computes; for fitting."""
-    hand, translated = _translated_question(_clip(text))
-    return np.concatenate([embedding().embed(translated.text), hand.values])
+    analysis = analyse(clipped(text, QUESTION_HEAD, QUESTION_TAIL))
+    return np.concatenate([embedding().embed(analysis.translation.text), _of(analysis).values])
 
 
-def english_share(words: list[str]) -> float:
-    """Return the share of lower-case words that are English function words."""
-    return _count(words, _ENGLISH) / max(len(words), 1)
-
-
-def _translated_question(question: str) -> "tuple[_Hand, translation.Translation]":
-    """The translated question and its word features; the share of other scripts is the original's."""
-    hand = _hand(question)
-    translated = translation.translate(question, hand.english)
-    if not translated.language:
-        return hand, translated
-    return msgspec.structs.replace(_hand(translated.text), not_latin=hand.not_latin), translated
+def clipped(text: str, head: int, tail: int) -> str:
+    """Return a long text's first `head` and last `tail` characters; a shorter one as it is."""
+    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"
 
 
 def _question(request: ChatRequest) -> tuple[str, bool]:
@@ -115,43 +101,39 @@ def _question(request: ChatRequest) -> tuple[str, bool]:
     text = texts[-1]
     if len(text) < FOLLOW_UP_CHARS and len(texts) > 1:
         text = f"{texts[-2][-QUESTION_TAIL:]}\n{text}"
-    clipped = _clip(text)
-    return clipped, len(clipped) < len(text)
-
-
-def _clip(text: str) -> str:
-    if len(text) <= QUESTION_HEAD + QUESTION_TAIL:
-        return text
-    return f"{text[:QUESTION_HEAD]}\n{text[-QUESTION_TAIL:]}"
+    question = clipped(text, QUESTION_HEAD, QUESTION_TAIL)
+    return question, len(question) < len(text)
 
 
 class _Hand(msgspec.Struct, frozen=True):
     values: Array
     words: int
     english: float  # share of English function words
-    not_latin: float  # share of word characters that are letters of other scripts
+    not_latin: float  # share of the original's word characters that are letters of other scripts
     code: int  # marks of it
     math: int
 
 
-def _hand(text: str) -> _Hand:
+def _of(analysis: Analysis) -> "_Hand":
+    """The word features of the question in English, as far as it is known."""
+    text, words = analysis.translation.text, analysis.english_words
     chars = max(len(text), 1)
-    words = _WORD.findall(text.lower())
     n_words, n_letters = max(len(words), 1), max(sum(map(len, words)), 1)
-    not_latin = 0.0 if text.isascii() else len(_NOT_LATIN.findall(text)) / n_letters
-    english = english_share(words)
-    code, math = sum(map(text.count, _CODE)), sum(map(text.count, _MATH))
+    not_latin = _not_latin(text, n_letters)
+    english = english_share(words) if analysis.translation.language else analysis.english
+    code, math = _CODE.count(text), _MATH.count(text)
+    counted = list(filter(_COUNTED.__contains__, words))
     values = (
         log1p(chars) / 8,
         log1p(n_words) / 6,
-        len(_DIGIT.findall(text)) / chars * 5,
+        digits_in(text) / chars * 5,
         min(code, 10) / 10,
         min(math, 10) / 10,
-        min(_count(words, _PROOF), 3) / 3,
-        min(_count(words, _CHANGE), 3) / 3,
+        min(_count(counted, _PROOF), 3) / 3,
+        min(_count(counted, _CHANGE), 3) / 3,
         1.0 if words and words[0] in _ASKING else 0.0,
-        min(sum(map(text.count, _OPTIONS)), 10) / 10,
-        min(_count(words, _STEPS), 4) / 4,
+        min(len(_OPTIONS.findall(text)), 10) / 10,
+        min(_count(counted, _STEPS), 4) / 4,
         log1p(text.count("\n")) / 4,
         min(text.count("?"), 4) / 4,
         n_letters / n_words / 10,
@@ -159,31 +141,36 @@ def _hand(text: str) -> _Hand:
         english,
         max(0.0, 1 - chars / 80),
     )
+    if analysis.translation.language:
+        not_latin = _not_latin(analysis.text, max(sum(map(len, analysis.words)), 1))
     return _Hand(np.array(values, np.float32), len(words), english, not_latin, code, math)
+
+
+def _not_latin(text: str, n_letters: int) -> float:
+    return letters_of_other_scripts(text) / n_letters
 
 
 def _count(words: list[str], among: frozenset[str]) -> int:
     return sum(map(among.__contains__, words))
 
 
-def _summary(
-    request: ChatRequest, question: str, sampled: bool, hand: _Hand, translated: translation.Translation
-) -> Summary:
+def _summary(request: ChatRequest, question: str, sampled: bool, hand: _Hand, analysis: Analysis) -> Summary:
     parts = [part for message in request.messages for part in message.parts]
+    kinds = list(map(type, parts))
     return Summary(
-        chars=sum(len(message.text) for message in request.messages),
+        chars=sum(len(part.text) for part in parts if type(part) is Text),
         words=hand.words,
         turns=sum(message.role is Role.USER for message in request.messages),
         question_chars=len(question),
         script="other" if hand.not_latin > 0.3 else "latin",
-        english=hand.english > 0 and not translated.language,
+        english=hand.english > 0 and not analysis.translation.language,
         code=hand.code > 1,
         math=hand.math > 1,
         tools=len(request.tools),
-        images=sum(isinstance(part, Image) for part in parts),
-        files=sum(isinstance(part, File) for part in parts),
-        audio=sum(isinstance(part, Audio) for part in parts),
+        images=kinds.count(Image),
+        files=kinds.count(File),
+        audio=kinds.count(Audio),
         sampled=sampled,
-        language=translated.language,
-        known=round(translated.known, 2),
+        language=analysis.translation.language,
+        known=round(analysis.translation.known, 2),
     )

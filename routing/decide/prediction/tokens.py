@@ -8,16 +8,17 @@ English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini's 
 import json
 import re
 from collections.abc import Callable
-from functools import cache
-
-from bpe_openai._bindings import tokenizer_for_encoding
 
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
+from routing.decide.prediction.claude_tokens import claude_counter
+from routing.decide.prediction.translation import beyond_latin
+from routing.language import o200k
 from routing.language.arms import ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image, Message, Opaque
 
 SAMPLE_OVER = 4000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
 WINDOWS, WINDOW = 5, 800
+EXACT_UP_TO = 50_000  # characters: 100 ms for Claude's tokenizers
 SCRIPT_HEAD = 600  # characters from which the script is recognised
 MESSAGE_OVERHEAD = 4  # role and separators of one message; OpenAI's cookbook gives 3 to 4
 REQUEST_OVERHEAD = 6  # what frames any request; ctok finds 6 to 8
@@ -76,10 +77,17 @@ def exact_count(text: str, facts: ModelFacts) -> int:
     """Return the tokens of a text: exact for o200k, and for Claude if `ctok` is installed (2 ms per kB)."""
     tokenizer = tokenizer_of(facts)
     version = _CTOK_VERSION.get(tokenizer)
-    claude = _claude_counter() if version is not None else None
+    claude = claude_counter() if version is not None else None
     if version is not None and claude is not None:
         return claude(text, version) - claude("", version)
-    return round(_o200k()(text) * _RATIOS[tokenizer][script(text)])
+    return round(o200k.count(text) * _RATIOS[tokenizer][script(text)])
+
+
+def charged_count(text: str, facts: ModelFacts) -> int:
+    """As `exact_count`, but a long text is estimated from samples: counting it would block the process."""
+    if len(text) <= EXACT_UP_TO:
+        return exact_count(text, facts)
+    return round(count_o200k(text) * _RATIOS[tokenizer_of(facts)][script(text)])
 
 
 def piece_counters(facts: ModelFacts) -> tuple[Callable[[str], float], Callable[[str], float]]:
@@ -90,10 +98,10 @@ def piece_counters(facts: ModelFacts) -> tuple[Callable[[str], float], Callable[
     """
     tokenizer = tokenizer_of(facts)
     version = _CTOK_VERSION.get(tokenizer)
-    claude = _claude_counter() if version is not None else None
+    claude = claude_counter() if version is not None else None
 
     def estimate(text: str) -> float:
-        return _o200k()(text) * _RATIOS[tokenizer][script(text)]
+        return o200k.count(text) * _RATIOS[tokenizer][script(text)]
 
     if version is None or claude is None:
         return estimate, estimate
@@ -103,8 +111,8 @@ def piece_counters(facts: ModelFacts) -> tuple[Callable[[str], float], Callable[
 
 def load() -> None:
     """Read the vocabularies now instead of in the first request: that takes half a second."""
-    _o200k()
-    if (claude := _claude_counter()) is not None:
+    o200k.tokenizer()
+    if (claude := claude_counter()) is not None:
         for version in _CTOK_VERSION.values():
             claude("x", version)
 
@@ -112,10 +120,10 @@ def load() -> None:
 def count_o200k(text: str) -> int:
     """Return o200k tokens; over SAMPLE_OVER characters, an estimate from evenly spread windows."""
     if len(text) <= SAMPLE_OVER:
-        return _o200k()(text)
+        return o200k.count(text)
     step = (len(text) - WINDOW) / (WINDOWS - 1)
     starts = [round(i * step) for i in range(WINDOWS)]
-    counted = sum(_o200k()(text[start : start + WINDOW]) for start in starts)
+    counted = sum(o200k.count(text[start : start + WINDOW]) for start in starts)
     return round(counted * len(text) / (WINDOWS * WINDOW))
 
 
@@ -124,10 +132,12 @@ def script(text: str) -> str:
     head = text[:SCRIPT_HEAD]
     if head.isascii():
         return "english" if _looks_english(head) else "latin"
-    least = 0.3 * sum(map(str.isalpha, head))
-    for name, letters in _SCRIPTS.items():
-        if len(letters.findall(head)) > least:
-            return name
+    beyond = beyond_latin(head)
+    if beyond:
+        least = 0.3 * sum(map(str.isalpha, head))
+        for name, letters in _SCRIPTS.items():
+            if len(letters.findall(beyond)) > least:
+                return name
     return "english" if _looks_english(head) else "latin"
 
 
@@ -145,23 +155,7 @@ _FOREIGN = frozenset((
 
 def _looks_english(text: str) -> bool:
     words = text.lower().split()
-    return sum(word in _FOREIGN for word in words) <= 0.04 * len(words)
-
-
-@cache
-def _o200k() -> Callable[[str], int]:
-    counter: Callable[[str], int] = tokenizer_for_encoding("o200k_base").count
-    return counter
-
-
-@cache
-def _claude_counter() -> Callable[[str, str], int] | None:
-    try:
-        from ctok import token_count  # needs Python 3.12, so it is optional
-    except ImportError:
-        return None
-    counter: Callable[[str, str], int] = token_count
-    return counter
+    return sum(map(_FOREIGN.__contains__, words)) <= 0.04 * len(words)
 
 
 def _texts(message: Message) -> list[str]:

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from routing.decide.prediction.analysis import Analysis, Marks, analyse, digits_in, words_of
 from routing.decide.prediction.artefact import Array
-from routing.decide.prediction.features import english_share
-from routing.decide.prediction.translation import READABLE_FROM, translate
+from routing.decide.prediction.features import clipped
 from routing.language.chat import ChatRequest, Role
 
-Ids = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.uint16]
 
 WORD_BITS, CHAR_BITS = 15, 16  # log2 of the number of hash buckets
 SHORTEST, LONGEST = 2, 5  # characters of an n-gram, in UTF-8 bytes
@@ -27,14 +27,15 @@ SYSTEM_HEAD, HISTORY_TAIL = 2000, 600  # characters read of the system text and 
 
 # Multiplicative hashing: the golden ratio of 64 bits spreads the products, FNV's prime joins the parts.
 _GOLDEN, _PRIME, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x100000001B3), np.uint64(1)
-_SPACE = re.compile(r"\s+")
-_WORD = re.compile(r"\w+")
-_DIGIT = re.compile(r"\d")
-_SENTENCE_ENDS = (". ", "! ", "? ", ".\n", "!\n", "?\n")
-_CODE = ("```", "{", "}", ";", "def ", "class ", "function", "import ", "SELECT ", "=>", "()")
-_MATH = (*"=^\\_∑∫√≤≥<>", "\\frac", "\\sum")
+_TOP = {bits: np.uint64(64 - bits) for bits in (WORD_BITS, CHAR_BITS)}
+# 1 + log(count) of counts from 0 up. Few buckets are hit more often than this.
+_WEIGHTS = np.concatenate([[0], 1 + np.log(np.arange(1, 4096))]).astype(np.float32)
+_NOT_LATIN = re.compile(r"[^\u0000-\u02ff]")
+_SENTENCE_ENDS = bytes.maketrans(b"!?\n", b".. ")  # makes all of them ". "
+_CODE = Marks(("```", "{", "}", ";", "def ", "class ", "function", "import ", "SELECT ", "=>", "()"))
+_MATH = Marks((*"=^\\_∑∫√≤≥<>", "\\frac", "\\sum"))
 
-# Words that tell what kind of work is asked for; counted in the request and in the system text.
+# Words that show the kind of work, such as proving or translating. Counted in request and system text apart.
 CUES: dict[str, frozenset[str]] = {
     "explain": frozenset(("explain", "why", "how", "difference", "mean", "means")),
     "write": frozenset(("write", "draft", "compose", "rewrite", "rephrase", "email", "letter", "story")),
@@ -66,6 +67,11 @@ CUES: dict[str, frozenset[str]] = {
     )),
 }  # fmt: skip
 
+_CUES_OF = {
+    word: tuple(place for place, among in enumerate(CUES.values()) if word in among)
+    for word in frozenset().union(*CUES.values())
+}
+
 MEASURES = (
     "log_request", "log_system", "log_history", "messages", "log_lines", "code_block", "questions", "digits",
     "code_marks", "math_marks", "log_words", "distinct_words", "mean_word", "other_script", "starts_lower",
@@ -77,17 +83,24 @@ MEASURES = (
 class RequestText(msgspec.Struct, frozen=True):
     """The parts of a request that are judged, clipped, and how long they are unclipped (characters)."""
 
-    request: str
-    english: str  # the request with known words of other languages in English
-    readable: bool  # False: in a script that neither the dictionary nor enough rated requests cover
+    analysis: Analysis  # of the request
     system: str
     history: str
     messages: int
     lengths: tuple[int, int, int]
 
     @property
-    def joined(self) -> str:
-        return f"{self.system} || {self.history} || {self.english}"
+    def request(self) -> str:
+        return self.analysis.text
+
+    @property
+    def english(self) -> str:
+        """The request with known words of other languages in English."""
+        return self.analysis.translation.text
+
+    @property
+    def bare(self) -> bool:
+        return not self.lengths[1] and not self.lengths[2]
 
 
 class RequestFeatures(msgspec.Struct, frozen=True):
@@ -98,7 +111,7 @@ class RequestFeatures(msgspec.Struct, frozen=True):
     chars: Ids
     char_weights: Array
     measures: Array
-    readable: bool
+    bare: bool  # no system text and no earlier turns
 
 
 def request_text(request: ChatRequest) -> RequestText:
@@ -109,12 +122,8 @@ def request_text(request: ChatRequest) -> RequestText:
     history = " ".join(
         text for i, (role, text) in enumerate(texts) if role is not Role.SYSTEM and i != last % len(texts)
     )
-    request_part = _clip(question)
-    translated = translate(request_part, english_share(_WORD.findall(request_part.lower())))
     return RequestText(
-        request=request_part,
-        english=translated.text,
-        readable=translated.known >= READABLE_FROM,
+        analysis=analyse(clipped(question, REQUEST_HEAD, REQUEST_TAIL)),
         system=system[:SYSTEM_HEAD],
         history=history[-HISTORY_TAIL:],
         messages=len(texts),
@@ -123,67 +132,89 @@ def request_text(request: ChatRequest) -> RequestText:
 
 
 def features(text: RequestText) -> RequestFeatures:
-    joined = text.joined.lower()
-    words, word_weights = _counted(_word_buckets(_WORD.findall(joined)))
-    chars, char_weights = _counted(_char_buckets(joined))
-    return RequestFeatures(words, word_weights, chars, char_weights, _measures(text), text.readable)
-
-
-def _clip(text: str) -> str:
-    if len(text) <= REQUEST_HEAD + REQUEST_TAIL:
-        return text
-    return f"{text[:REQUEST_HEAD]}\n{text[-REQUEST_TAIL:]}"
+    system, history = text.system.lower(), text.history.lower()
+    system_words = words_of(system)
+    words = [*system_words, *words_of(history), *text.analysis.english_words]
+    word_ids, word_weights = _counted(_word_buckets(words))
+    char_ids, char_weights = _counted(_char_buckets(f"{system} || {history} || {text.analysis.lower}"))
+    measures = _measures(text, system_words)
+    return RequestFeatures(word_ids, word_weights, char_ids, char_weights, measures, text.bare)
 
 
 def _word_buckets(words: list[str]) -> Ids:
     """Single words of two letters or more, and pairs of neighbours."""
-    hashes = np.array(
-        [crc32(word.encode("utf-8", "surrogatepass")) for word in words if len(word) > 1], np.uint64
-    )
+    # No word has white space in it, so they can be encoded together.
+    raw = " ".join([word for word in words if len(word) > 1]).encode("utf-8", "surrogatepass").split()
+    hashes = np.fromiter(map(crc32, raw), np.uint64, len(raw))
     pairs = hashes[:-1] * _PRIME + hashes[1:]
     return _buckets(np.concatenate([hashes, pairs]), WORD_BITS)
 
 
 def _char_buckets(text: str) -> Ids:
     """All n-grams of SHORTEST to LONGEST bytes, with white space folded."""
-    raw = f" {_SPACE.sub(' ', text)} ".encode("utf-8", "surrogatepass")
+    folded = " ".join(text.split())
+    first, last = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    raw = f" {first}{folded}{last} ".encode("utf-8", "surrogatepass")
     codes = np.frombuffer(raw, np.uint8).astype(np.uint64)
-    hashes, buckets = codes + _STEP, []
-    for length in range(SHORTEST, LONGEST + 1):
-        hashes = hashes[:-1] * _PRIME + codes[length - 1 :] + _STEP
-        buckets.append(_buckets(hashes, CHAR_BITS))
-    return np.concatenate(buckets)
+    codes += _STEP
+    counts = [max(len(codes) - length + 1, 0) for length in range(SHORTEST, LONGEST + 1)]
+    all_hashes, hashes, begin = np.empty(sum(counts), np.uint64), codes, 0
+    for length, count in enumerate(counts, start=SHORTEST):
+        shorter, hashes = hashes[:-1], all_hashes[begin : begin + count]
+        np.multiply(shorter, _PRIME, out=hashes)
+        hashes += codes[length - 1 :]
+        begin += count
+    return _buckets(all_hashes, CHAR_BITS)
 
 
 def _buckets(hashes: npt.NDArray[np.uint64], bits: int) -> Ids:
-    return ((hashes * _GOLDEN) >> np.uint64(64 - bits)).astype(np.int64)
+    products = hashes * _GOLDEN
+    products >>= _TOP[bits]
+    return products.astype(np.uint16)
 
 
 def _counted(buckets: Ids) -> tuple[Ids, Array]:
-    distinct, counts = np.unique(buckets, return_counts=True)
-    return distinct, (1 + np.log(counts)).astype(np.float32)
+    """The distinct buckets in order, and the weight of each. Numbers of 16 bits are sorted by radix."""
+    buckets.sort(kind="stable")
+    if not len(buckets):
+        return buckets, np.empty(0, np.float32)
+    (changes,) = (buckets[1:] != buckets[:-1]).nonzero()
+    edges = np.empty(len(changes) + 2, np.intp)
+    edges[0], edges[-1] = 0, len(buckets)
+    np.add(changes, 1, out=edges[1:-1])
+    begins, counts = edges[:-1], edges[1:] - edges[:-1]
+    if counts.max() < len(_WEIGHTS):
+        return buckets.take(begins), _WEIGHTS.take(counts)
+    return buckets.take(begins), (1 + np.log(counts)).astype(np.float32)
 
 
-def _measures(text: RequestText) -> Array:
+def _measures(text: RequestText, system_words: list[str]) -> Array:
     request, (n_request, n_system, n_history) = text.request, text.lengths
-    words = _WORD.findall(text.english.lower())
-    system_words = _WORD.findall(text.system.lower())
+    sentences = request.encode("utf-8", "surrogatepass").translate(_SENTENCE_ENDS).count(b". ")
+    words = text.analysis.english_words
     chars, n_words = max(len(request), 1), max(len(words), 1)
     values = [
         log1p(n_request), log1p(n_system), log1p(n_history), min(text.messages, 20),
         log1p(request.count("\n")), "```" in request, min(request.count("?"), 4),
-        len(_DIGIT.findall(request)) / chars,
-        sum(map(request.count, _CODE)) / chars, min(sum(map(request.count, _MATH)), 10),
+        digits_in(request) / chars,
+        _CODE.count(request) / chars, min(_MATH.count(request), 10),
         log1p(len(words)), len(set(words)) / n_words, sum(map(len, words)) / n_words,
-        any(char > "\u02ff" for char in request), request[:1].islower(),
-        0.0 if request.isascii() else sum(char > "\x7f" for char in request) / chars,
+        not request.isascii() and _NOT_LATIN.search(request) is not None, request[:1].islower(),
+        0.0 if request.isascii() else (len(request) - len(request.encode("ascii", "ignore"))) / chars,
         n_system > 0, n_history > 0, request.rstrip().endswith("?"),
-        sum(word.isdigit() for word in words) / n_words,
-        min(sum(map(request.count, _SENTENCE_ENDS)), 40),
+        sum(map(str.isdigit, words)) / n_words,
+        min(sentences, 40),
     ]  # fmt: skip
-    for cue in CUES.values():
-        values += (
-            min(sum(map(cue.__contains__, words)), 5),
-            min(sum(map(cue.__contains__, system_words)), 3),
-        )
+    in_request, in_system = _cues(words), _cues(system_words)
+    for place in range(len(CUES)):
+        values += (min(in_request[place], 5), min(in_system[place], 3))
     return np.array(values, np.float32)
+
+
+def _cues(words: list[str]) -> list[int]:
+    """How many of the words belong to each of CUES."""
+    counts = [0] * len(CUES)
+    for word in filter(_CUES_OF.__contains__, words):
+        for place in _CUES_OF[word]:
+            counts[place] += 1
+    return counts

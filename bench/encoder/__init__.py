@@ -1,0 +1,1 @@
+"""Fits the encoder of `routing/encoder` on rated requests: `make fit-encoder` (docs/routing-lab.md)."""
