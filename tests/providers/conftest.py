@@ -27,7 +27,8 @@ class Caller:
         self, request: ChatRequest, model: ModelFacts, effort: Effort | None = None, *, stream: bool = True
     ) -> list[StreamEvent]:
         """All events, in the order every answer keeps: Started first, Finished last."""
-        events = [event async for event in self.upstreams.complete(request, model, effort, stream=stream)]
+        batches = self.upstreams.complete(request, model, effort, stream=stream)
+        events = [event async for batch in batches for event in batch]
         assert isinstance(events[0], Started)
         assert isinstance(events[-1], Finished)
         return events

@@ -9,7 +9,7 @@ from routing.catalog.models import Model
 from routing.language.arms import Capability, ModelFacts
 from routing.language.chat import ChatRequest, Message, Part, Role, Text, Tool, ToolCall
 from routing.providers.adapters import ADAPTERS
-from routing.providers.shared.tool_forms import Plain, plain
+from routing.providers.shared.tools.forms import Plain, plain
 
 CATALOG = json.loads((Path(__file__).parents[2] / "routing/catalog/data/catalog.json").read_text())["models"]
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}

@@ -167,6 +167,24 @@ def test_unknown_events_and_fields_are_passed_over(dialect: str) -> None:
     )
 
 
+NUMBERED = {
+    "chat": {"choices": [{"index": 7, "delta": {"content": "a"}}]},
+    "responses": {"type": "response.output_text.delta", "output_index": 7, "delta": "a"},
+    "anthropic": {"type": "content_block_start", "index": 7, "content_block": {"type": "text", "text": "a"}},
+    "gemini": {"candidates": [{"index": 7, "content": {"parts": [{"text": "a"}]}}]},
+}
+
+
+@each_dialect
+@pytest.mark.parametrize(
+    "number", ["-1", "1000000", "1" + "0" * 5000, "1e300", "0.5"], ids=lambda number: number[:7]
+)
+def test_a_place_out_of_bounds_is_malformed(dialect: str, number: str) -> None:
+    stream = recorded.frames(NUMBERED[dialect])
+    assert failing(dialect, stream).kind is FailureKind.TRUNCATED
+    assert failing(dialect, stream.replace(b": 7", f": {number}".encode())).kind is FailureKind.MALFORMED
+
+
 ERRORS = {
     "chat": {"error": {"message": "No.", "type": "server_error", "code": "server_is_overloaded"}},
     "responses": {"type": "error", "code": "server_is_overloaded", "message": "No.", "param": None},

@@ -157,6 +157,8 @@ def test_each_kind_allows_its_next_steps(kind: FailureKind, retriable: bool, sco
         ({"retry_after": "-3"}, 0.0),
         ({"retry_after": "soon"}, None),
         ({"retry_after": "nan"}, None),
+        ({"retry_after": "99999999"}, 86_400.0),
+        ({"retry_after": "Thu, 99999999999999999999 Jan 2026 00:00:00 GMT"}, None),
         ({}, None),
     ],
 )
@@ -229,3 +231,29 @@ def test_messages_show_no_credentials_and_no_pages() -> None:
 )
 def test_odd_shapes_are_classified_by_status(dialect: str, body: bytes) -> None:
     assert classified(dialect, 500, body).kind is K.SERVER
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "An internal error has occurred. Please retry or report in "
+            "https://developers.generativeai.google/guide/troubleshooting",
+            "An internal error has occurred.",
+        ),
+        (
+            "The server had an error. You can retry your request, or contact us through our help center at "
+            "help.openai.com if the error persists. (Please include the request ID req_1 in your message.)",
+            "The server had an error.",
+        ),
+        (
+            "You exceeded your current quota. For more information, read the docs: https://platform.openai.com/x.",
+            "You exceeded your current quota.",
+        ),
+        ("Unsupported value, see https://docs.example/values for more", "Unsupported value."),
+        ("Could not fetch https://example.com/cat.png: 404. Try another.",) * 2,
+    ],
+)
+def test_advice_to_the_providers_own_customers_is_left_out(message: str, expected: str) -> None:
+    failure = ADAPTERS["gemini"].classify(500, {}, gemini(500, "INTERNAL", message))
+    assert failure.message == expected

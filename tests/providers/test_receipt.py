@@ -286,6 +286,18 @@ async def test_an_answer_begins_with_its_receipt(caller: Caller, model: ModelFac
     assert [entry.parameter for entry in events[0].receipt] == ["seed", "user"]
 
 
+@each_arm
+def test_settings_of_tools_are_not_honoured_without_tools(model: ModelFacts) -> None:
+    _, entries = sent(asking(tool_choice=ToolChoice("auto"), parallel_tool_calls=True), model)
+    assert {entry.verdict for entry in entries.values()} == {Verdict.DROPPED}
+
+
+def test_tools_that_are_left_out_are_not_honoured() -> None:
+    body, entries = sent(asking(tools=(WEATHER,), tool_choice=ToolChoice("none")), CLAUDE)
+    assert "get_weather" not in body
+    assert entries["tools"].verdict is Verdict.ADAPTED
+
+
 def test_stop_sequences_the_api_lacks_are_cut_here() -> None:
     _, entries = sent(asking(stop=("END",)), RESPONSES)
     assert entries["stop"] == ParameterReceipt("stop", Verdict.ADAPTED, CUT_HERE)

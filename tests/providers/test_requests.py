@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,20 +163,25 @@ def test_a_compatible_server_gets_the_common_parameter_names() -> None:
         stop=("x",),
     )
     body = json.loads(openai_chat.build_compatible(request, LOCAL, None, stream=True).body)
+    assert "min_p" not in body
+    passing = msgspec.structs.replace(LOCAL, quirks={"pass_unknown": True})
+    body = json.loads(openai_chat.build_compatible(request, passing, None, stream=True).body)
     assert body["max_tokens"] == LOCAL.max_output_tokens
     assert (body["user"], body["n"], body["top_k"], body["min_p"], body["stop"]) == ("u", 2, 5, 0.1, ["x"])
     assert body["stream_options"] == {"include_usage": True}
 
 
 def test_extra_parameters_cannot_replace_parameters_of_the_request() -> None:
-    body = chat(asking(extra={"model": "x", "messages": [], "stream": True, "n": 9, "store": True}))
+    extra = {"model": "x", "messages": [], "stream": True, "n": 9, "store": True}
+    assert "store" not in chat(asking(extra=extra))
+    body = chat(asking(extra=extra, named_model="gpt-4o"))
     assert body["model"] == "gpt-4o"
     assert body["messages"]
     assert "stream" not in body
     assert "n" not in body
     assert body["store"] is True
     for other in (claude, google):
-        assert "store" not in other(asking(extra={"store": True}))
+        assert "store" not in other(asking(extra={"store": True}, named_model="gpt-4o"))
 
 
 @pytest.mark.parametrize(

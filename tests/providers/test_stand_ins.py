@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -36,7 +35,7 @@ from routing.providers.gemini import requests as gemini
 from routing.providers.openai import chat_requests as openai_chat
 from routing.providers.openai import responses_requests as openai_responses
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.fan_out import several
+from routing.providers.shared.fan_out import Several
 from routing.providers.shared.receipt import CUT_HERE
 from routing.providers.shared.stop_sequences import Cutter
 from tests.conftest import Simulator
@@ -111,23 +110,29 @@ async def test_the_failure_of_one_choice_is_the_failure_of_all(caller: Caller, s
 async def test_closing_the_answer_ends_all_its_calls() -> None:
     open_calls = 0
 
-    async def endless() -> AsyncIterator[StreamEvent]:
-        nonlocal open_calls
-        open_calls += 1
-        try:
-            yield Started("m")
-            while True:
-                yield UsageReport(Usage(output_tokens=1))
-                await asyncio.sleep(0.001)
-        finally:
+    class Endless:
+        def __init__(self) -> None:
+            nonlocal open_calls
+            open_calls += 1
+            self._has_started = False
+
+        async def next(self) -> list[StreamEvent]:
+            if not self._has_started:
+                self._has_started = True
+                return [Started("m")]
+            await asyncio.sleep(0.001)
+            return [UsageReport(Usage(output_tokens=1))]
+
+        async def close(self) -> None:
+            nonlocal open_calls
             open_calls -= 1
 
-    events = several(3, endless)  # type: ignore[arg-type]
-    async for event in events:
-        if isinstance(event, UsageReport) and event.usage.output_tokens == 3:
+    answers = Several(3, Endless)
+    while (batch := await answers.next()) is not None:
+        if any(isinstance(event, UsageReport) and event.usage.output_tokens == 3 for event in batch):
             break
     assert open_calls == 3
-    await events.aclose()
+    await answers.close()
     assert open_calls == 0
 
 

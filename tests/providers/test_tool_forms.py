@@ -22,7 +22,7 @@ from routing.language.chat import (
     ToolCallDelta,
     ToolChoice,
 )
-from routing.providers.shared.tool_forms import FreeText, Unwrapper
+from routing.providers.shared.tools.forms import FreeText, Unwrapper
 from tests.providers.facts import MODELS, in_plain_forms
 
 NATIVE, OLDER, CLAUDE, GEMINI = "gpt-5.2", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash"

@@ -13,9 +13,10 @@ import pytest
 
 from routing.language.arms import ModelFacts
 from routing.language.chat import Finished, Started, StreamEvent, TextDelta
+from routing.providers.call import ERROR_BODY_S
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.transport.config import Deadlines, Provider
-from routing.providers.upstreams import ERROR_BODY_S, Upstreams
+from routing.providers.upstreams import Upstreams
 from tests.providers.conftest import QUICK, misbehaving
 from tests.providers.facts import LOCAL, asking
 
@@ -48,12 +49,13 @@ def response(body: bytes, kind: str = "application/json", status: str = "200 OK"
 
 
 async def ask(upstreams: Upstreams, *, stream: bool = True, model: ModelFacts = RAW) -> list[StreamEvent]:
-    return [event async for event in upstreams.complete(asking(), model, None, stream=stream)]
+    batches = upstreams.complete(asking(), model, None, stream=stream)
+    return [event async for batch in batches for event in batch]
 
 
 async def listen(upstreams: Upstreams, events: list[StreamEvent]) -> None:
-    async for event in upstreams.complete(asking(), RAW, None, stream=True):
-        events.append(event)
+    async for batch in upstreams.complete(asking(), RAW, None, stream=True):
+        events += batch
 
 
 async def failure(upstreams: Upstreams, *, stream: bool = True) -> UpstreamFailure:
@@ -113,7 +115,7 @@ async def test_the_caller_may_wait_longer_for_the_first_byte() -> None:
 
     async with misbehaving(late) as upstreams:
         completion = upstreams.complete(asking(), RAW, None, stream=False, first_byte_s=5)
-        assert TextDelta("late") in [event async for event in completion]
+        assert TextDelta("late") in [event async for batch in completion for event in batch]
 
 
 async def test_a_stall_after_content_is_a_timeout() -> None:
@@ -291,9 +293,8 @@ async def test_events_come_while_the_stream_goes_on_and_closing_hangs_up() -> No
         writer.close()
 
     async with misbehaving(endless, deadlines=Deadlines()) as upstreams:
-        async with aclosing(upstreams.complete(asking(), RAW, None, stream=True)) as events:
-            assert await anext(events) == Started("m", "c1")
-            assert await anext(events) == TextDelta("Hello")
+        async with aclosing(upstreams.complete(asking(), RAW, None, stream=True)) as batches:
+            assert await anext(batches) == [Started("m", "c1"), TextDelta("Hello")]
             assert not hung_up.is_set()
         await asyncio.wait_for(hung_up.wait(), 5)
 

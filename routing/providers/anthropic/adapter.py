@@ -1,5 +1,7 @@
 """Anthropic's adapter: the Messages API."""
 
+import re
+
 from routing.language.arms import ApiFacts, Capability, Tokenizer
 from routing.providers.anthropic import answers, requests
 from routing.providers.anthropic.errors import classify
@@ -15,5 +17,7 @@ ANTHROPIC = Adapter(
     api=Api(requests.build, answers.Stream, answers.whole),
     auth_header=_auth_header,
     classify=classify,
-    facts=ApiFacts(frozenset({Capability.STOP}), tokenizer=Tokenizer.CLAUDE_4_7),
+    facts=ApiFacts(frozenset({Capability.STOP, Capability.MANY_TOOLS}), tokenizer=Tokenizer.CLAUDE_4_7),
+    caches_at_marks=True,
+    tool_names=re.compile(r"[a-zA-Z0-9_-]{1,128}"),
 )

@@ -1,11 +1,11 @@
 """Anthropic Messages API: answers, streamed and whole."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from billing.usage import Usage
+from billing.usage import Usage, UsageIssue
 from routing.language.chat import (
     FinishReason,
     Opaque,
@@ -16,9 +16,18 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
+from routing.language.reported import Counts, identifier
 from routing.providers.anthropic.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import CallContext, SseStream, decoded, finished
+from routing.providers.shared.wire import (
+    CallContext,
+    PartIndex,
+    SseStream,
+    decoded,
+    finished,
+    named,
+    unknown_end,
+)
 from routing.providers.transport.sse import Event
 
 FINISH = {
@@ -28,7 +37,8 @@ FINISH = {
     "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
-}  # pause_turn is missing on purpose: it belongs to server tools, which are never sent
+}
+_FAILED = frozenset({"pause_turn"})  # it belongs to server tools, which are never sent
 
 
 class _Block(msgspec.Struct):
@@ -42,22 +52,7 @@ class _Block(msgspec.Struct):
     input: Any = None
 
 
-class _CacheCreation(msgspec.Struct):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    thinking_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_creation: _CacheCreation | None = None
-    output_tokens_details: _OutputDetails | None = None
+_NO_REPORT = msgspec.Raw(b"")
 
 
 class _Message(msgspec.Struct):
@@ -67,7 +62,7 @@ class _Message(msgspec.Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = _NO_REPORT
     error: Any = None
 
 
@@ -83,11 +78,11 @@ class _Delta(msgspec.Struct):
 
 class _Frame(msgspec.Struct):
     type: str = ""
-    index: int = 0
+    index: PartIndex = 0
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = _NO_REPORT
     error: Any = None
 
 
@@ -113,6 +108,7 @@ class Stream(SseStream):
         super().__init__(context)
         self._blocks: dict[int, _OpenBlock] = {}
         self._calls = 0
+        self._has_content = False
         self._counts = _Counts()
         self._reason: FinishReason | None = None
         self._stop: str | None = None
@@ -123,12 +119,12 @@ class Stream(SseStream):
             case "content_block_delta" if frame.delta:
                 yield from self._delta(frame.index, frame.delta)
             case "message_start" if frame.message:
-                yield Started(frame.message.model or self.context.model, frame.message.id)
+                yield _started(frame.message, self.context)
                 if self._counts.add(frame.message.usage):
                     # The least that a cut stream costs: its input. The API states 1 output token here, which
                     # is a placeholder.
-                    counted = self._counts.usage
-                    yield UsageReport(msgspec.structs.replace(counted, output_tokens=0, reasoning_tokens=0))
+                    self._counts.drop_output()
+                    yield UsageReport(self._counts.usage)
             case "content_block_start" if frame.content_block:
                 yield from self._open(frame.index, frame.content_block)
             case "content_block_stop":
@@ -136,7 +132,7 @@ class Stream(SseStream):
             case "message_delta":
                 self._counts.add(frame.usage)
                 if frame.delta and frame.delta.stop_reason:
-                    self._reason = finish_reason(frame.delta.stop_reason)
+                    self._reason = finish_reason(frame.delta.stop_reason, has_content=self._has_content)
                     self._stop = frame.delta.stop_sequence
                     self.complete = True
             case "message_stop":
@@ -151,10 +147,11 @@ class Stream(SseStream):
             yield from finished({0: self._reason}, self._stop)
 
     def _open(self, index: int, block: _Block) -> Iterator[StreamEvent]:
+        self._has_content = self._has_content or block.type in ("text", "tool_use")
         call: int | None = None
         if block.type == "tool_use":
             call, self._calls = self._calls, self._calls + 1
-            yield ToolCallDelta(call, block.id, block.name)
+            yield ToolCallDelta(call, block.id, named(block.name))
         self._blocks[index] = _OpenBlock(block, call)
         if block.text:
             yield TextDelta(block.text)
@@ -196,13 +193,13 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
         raise classify(200, {}, body)
     if message.content is None or not message.stop_reason:
         raise UpstreamFailure(FailureKind.MALFORMED, "the answer has no content or no stop reason")
-    yield Started(message.model or context.model, message.id)
+    yield _started(message, context)
     calls = 0
     for block in message.content:
         if block.type == "text" and block.text:
             yield TextDelta(block.text)
         elif block.type == "tool_use":
-            yield ToolCallDelta(calls, block.id, block.name, _arguments(block.input))
+            yield ToolCallDelta(calls, block.id, named(block.name), _arguments(block.input))
             calls += 1
         elif block.type == "thinking" and block.thinking:
             yield ReasoningDelta(block.thinking)
@@ -210,15 +207,21 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
     counts = _Counts()
     if counts.add(message.usage):
         yield UsageReport(counts.usage)
-    yield from finished({0: finish_reason(message.stop_reason)}, message.stop_sequence)
+    has_content = any(block.type in ("text", "tool_use") for block in message.content)
+    reason = finish_reason(message.stop_reason, has_content=has_content)
+    yield from finished({0: reason}, message.stop_sequence)
 
 
-def finish_reason(reason: str) -> FinishReason:
+def _started(message: _Message, context: CallContext) -> Started:
+    return Started(identifier(message.model) or context.model, identifier(message.id) or None)
+
+
+def finish_reason(reason: str, *, has_content: bool) -> FinishReason:
     """Raises UpstreamFailure for a stop reason that does not end an answer."""
-    try:
-        return FINISH[reason]
-    except KeyError:
-        raise UpstreamFailure(FailureKind.SERVER, f"the provider ended the answer with {reason!r}") from None
+    known = FINISH.get(reason)
+    if known is not None:
+        return known
+    return unknown_end(reason, has_content=has_content and reason not in _FAILED)
 
 
 def _arguments(value: Any) -> str:
@@ -237,36 +240,48 @@ def _replay(block: _Block, provider: str) -> Iterator[StreamEvent]:
 class _Counts:
     """Usage is cumulative and spread over frames: a later count replaces an earlier one."""
 
+    _PATHS: ClassVar = {
+        "input": "input_tokens",
+        "output": "output_tokens",
+        "read": "cache_read_input_tokens",
+        "written": "cache_creation_input_tokens",
+        "written_1h": "cache_creation.ephemeral_1h_input_tokens",
+        "thinking": "output_tokens_details.thinking_tokens",
+    }
+
     def __init__(self) -> None:
         self.any = False
         self._counts: dict[str, int] = {}
+        self._issue: UsageIssue | None = None
 
-    def add(self, usage: _Usage | None) -> bool:
-        if usage is None:
+    def add(self, report: msgspec.Raw) -> bool:
+        reported = Counts(report)
+        if not reported:
             return False
         self.any = True
-        written = usage.cache_creation
-        counts = {
-            "input": usage.input_tokens,
-            "output": usage.output_tokens,
-            "read": usage.cache_read_input_tokens,
-            "written": usage.cache_creation_input_tokens,
-            "written_1h": written.ephemeral_1h_input_tokens if written else None,
-            "thinking": usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None,
-        }
-        self._counts |= {name: count for name, count in counts.items() if count is not None}
+        for name, path in self._PATHS.items():
+            if (count := reported.read(path)) is not None:
+                self._counts[name] = count
+        self._issue = self._issue or reported.issue
         return True
+
+    def drop_output(self) -> None:
+        for name in ("output", "thinking"):
+            self._counts.pop(name, None)
 
     @property
     def usage(self) -> Usage:
         """In this API cached tokens are counted beside the input, not within it."""
         count = self._counts.get
-        hour = count("written_1h", 0)
+        written, output = count("written", 0), count("output", 0)
+        hour, thinking = count("written_1h", 0), count("thinking", 0)
+        adds_up = (hour <= written or "written" not in self._counts) and thinking <= output
         return Usage(
             uncached_input_tokens=count("input", 0),
             cache_read_tokens=count("read", 0),
-            cache_write_tokens=max(0, count("written", 0) - hour),
+            cache_write_tokens=max(0, written - hour),
             cache_write_1h_tokens=hour,
-            output_tokens=count("output", 0),
-            reasoning_tokens=count("thinking", 0),
+            output_tokens=output,
+            reasoning_tokens=min(thinking, output),
+            issue=self._issue or (None if adds_up else UsageIssue.INCONSISTENT),
         )

@@ -6,6 +6,7 @@ import msgspec
 
 from routing.language.arms import Effort, ModelFacts
 from routing.language.chat import ChatRequest, Message, Role, Text, Tool
+from routing.providers.anthropic import betas
 from routing.providers.anthropic.messages import (
     LIFETIMES,
     PLACEHOLDER,
@@ -65,6 +66,8 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
         receipt.adapt("prefill", "asked to continue in words")
     if request.tools and not _tools_off(request, rest):
         body |= _tools(request, model, notes, receipt)
+    else:
+        receipt.adapt("tools", "left out: none may be called")
     body |= _format(request, body, notes, receipt)
     _place_system(body, system, messages, notes)
     if stops := [stop for stop in request.stop if stop.strip()]:
@@ -81,11 +84,12 @@ def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, str
     if stream:
         body["stream"] = True
     _bound_cache_marks(body, receipt)
+    betas.add_fields(body, request, model, receipt)
     version = SAMPLING_VERSION if sampling else VERSION
     return Wire(
         PATH,
         msgspec.json.encode(body),
-        (("anthropic-version", version),),
+        (("anthropic-version", version), *betas.headers(request, model, receipt)),
         receipt=receipt.entries(),
         cut=cut,
     )

@@ -1,5 +1,7 @@
 """Google's adapter: the Gemini API's generateContent."""
 
+import re
+
 from routing.language.arms import ApiFacts, Capability, Tokenizer
 from routing.language.chat import ChatRequest, File, Image
 from routing.providers.gemini import answers, requests
@@ -24,4 +26,5 @@ GEMINI = Adapter(
     facts=ApiFacts(frozenset({Capability.STOP, Capability.SEED}), tokenizer=Tokenizer.GEMINI),
     follow_up=requests.follow_up,
     inlined_media=_inlined_media,
+    tool_names=re.compile(r"[a-zA-Z_][\w.:-]{0,63}", re.ASCII),
 )

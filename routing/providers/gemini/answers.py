@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from billing.usage import Usage
+from billing.usage import Usage, UsageIssue
 from routing.language.chat import (
     FinishReason,
     Opaque,
@@ -17,9 +17,20 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
+from routing.language.reported import Counts, identifier
 from routing.providers.gemini.errors import classify
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import CallContext, Continues, SseStream, WireEvent, decoded, finished
+from routing.providers.shared.wire import (
+    CallContext,
+    ChoiceIndex,
+    Continues,
+    SseStream,
+    WireEvent,
+    decoded,
+    finished,
+    named,
+    unknown_end,
+)
 from routing.providers.transport.sse import Event
 
 _FILTERS = (
@@ -50,6 +61,10 @@ _INVALID_OUTPUT = frozenset(
         "MISSING_THOUGHT_SIGNATURE",
     }
 )
+# The provider failed, or cannot answer this prompt: another model may
+_FAILED = frozenset(
+    {"OTHER", "FINISH_REASON_UNSPECIFIED", "LANGUAGE", "ESCALATION", "NO_IMAGE", "IMAGE_OTHER"}
+)
 
 
 class _Call(msgspec.Struct):
@@ -74,15 +89,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
     finish_reason: str | None = None
     finish_message: str | None = None
     continuation_token: str | None = None
-    index: int = 0
-
-
-class _Usage(msgspec.Struct, rename="camel"):
-    prompt_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
+    index: ChoiceIndex = 0
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
@@ -93,7 +100,7 @@ class _Feedback(msgspec.Struct, rename="camel"):
 class _Response(msgspec.Struct, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: _Usage | None = None
+    usage_metadata: msgspec.Raw = msgspec.Raw(b"")
     model_version: str | None = None
     response_id: str | None = None
     error: Any = None
@@ -143,6 +150,7 @@ class _Answer:
         self._finish: dict[int, FinishReason] = {}
         self._token: str | None = None  # continues an answer that has one candidate
         self._calls: dict[int, int] = {}  # candidate → its calls so far
+        self._with_text: set[int] = set()  # candidates
 
     @property
     def complete(self) -> bool:
@@ -151,13 +159,14 @@ class _Answer:
     def piece(self, piece: _Response) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
-            yield Started(piece.model_version or self._context.model, piece.response_id)
+            model = identifier(piece.model_version) or self._context.model
+            yield Started(model, identifier(piece.response_id) or None)
         for candidate in piece.candidates or ():
             self._candidates.add(candidate.index)
             parts = candidate.content.parts if candidate.content else None
             for part in parts or ():
                 yield from self._part(part, candidate.index)
-        if piece.usage_metadata is not None and (usage := _usage(piece.usage_metadata)) != self._usage:
+        if (usage := _usage(Counts(piece.usage_metadata))) is not None and usage != self._usage:
             self._usage = usage
             yield UsageReport(usage)
         if not piece.candidates and piece.prompt_feedback and piece.prompt_feedback.block_reason:
@@ -192,9 +201,11 @@ class _Answer:
             yield from self._call(part.function_call, part.thought_signature, choice)
             return
         if part.thought:
-            yield ReasoningDelta(part.text or "", choice=choice)
+            if part.text:
+                yield ReasoningDelta(part.text, choice=choice)
             return
         if part.text:
+            self._with_text.add(choice)
             yield TextDelta(part.text, choice)
         if part.thought_signature:
             replay = Opaque(self._context.provider, {"textSignature": part.thought_signature})
@@ -209,7 +220,7 @@ class _Answer:
         yield ToolCallDelta(
             index,
             call.id or f"call_{uuid.uuid4().hex}",
-            call.name,
+            named(call.name),
             msgspec.json.encode(call.args if call.args is not None else {}).decode(),
             Opaque(self._context.provider, {key: value for key, value in own.items() if value})
             if signature or call.id
@@ -221,6 +232,9 @@ class _Answer:
         reason = candidate.finish_reason or ""
         if reason in FINISH:
             return FINISH[reason]
+        if reason not in _INVALID_OUTPUT | _FAILED:
+            has_content = candidate.index in self._with_text or bool(self._calls.get(candidate.index))
+            return unknown_end(reason, has_content=has_content)
         kind = FailureKind.MALFORMED if reason in _INVALID_OUTPUT else FailureKind.SERVER
         raise UpstreamFailure(
             kind,
@@ -230,14 +244,31 @@ class _Answer:
         )
 
 
-def _usage(usage: _Usage) -> Usage:
+def _usage(counts: Counts) -> Usage | None:
     """Cached tokens are part of the prompt; thoughts are billed output beside the candidates."""
-    prompt = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
-    cached = usage.cached_content_token_count or 0
-    thoughts = usage.thoughts_token_count or 0
+    if not counts:
+        return None
+    prompt, tools = counts.read("promptTokenCount"), counts.read("toolUsePromptTokenCount")
+    candidates, thoughts = counts.read("candidatesTokenCount"), counts.read("thoughtsTokenCount")
+    total = counts.read("totalTokenCount")
+    if counts.issue is not None:
+        return Usage(issue=counts.issue)
+    cached = counts.read("cachedContentTokenCount") or 0
+    input_tokens, output = (prompt or 0) + (tools or 0), (candidates or 0) + (thoughts or 0)
+    audio = max(0, _audio(counts, "promptTokensDetails") - _audio(counts, "cacheTokensDetails"))
+    adds_up = cached <= input_tokens and total in (None, 0, input_tokens + output)
     return Usage(
-        uncached_input_tokens=max(0, prompt - cached),
-        cache_read_tokens=cached,
-        output_tokens=(usage.candidates_token_count or 0) + thoughts,
-        reasoning_tokens=thoughts,
+        uncached_input_tokens=max(0, input_tokens - cached),
+        cache_read_tokens=min(cached, input_tokens),
+        output_tokens=output,
+        reasoning_tokens=thoughts or 0,
+        issue=counts.issue or (None if adds_up else UsageIssue.INCONSISTENT),
+        audio_input_tokens=min(audio, max(0, input_tokens - cached)),
+    )
+
+
+def _audio(counts: Counts, path: str) -> int:
+    """Tokens of sound in a list of counts by modality."""
+    return sum(
+        item.read("tokenCount") or 0 for item in counts.items(path) if item.text("modality") == "AUDIO"
     )

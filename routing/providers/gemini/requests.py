@@ -189,6 +189,10 @@ def _format(request: ChatRequest, receipt: ReceiptWriter) -> _Wire:
     return config
 
 
+# Keywords that describe arguments of an object without properties, which this API does not take
+_OF_ARGUMENTS = ("description", "additionalProperties", "patternProperties", "propertyNames", "required")
+
+
 def _tool(tool: Tool, receipt: ReceiptWriter) -> _Wire:
     wire: _Wire = {"name": tool.name}
     if tool.description is not None:
@@ -198,6 +202,10 @@ def _tool(tool: Tool, receipt: ReceiptWriter) -> _Wire:
         wire["parametersJsonSchema"] = adapted.schema
         for change in adapted.changes:
             receipt.adapt("tools", change)
+    elif says := {name: tool.parameters[name] for name in _OF_ARGUMENTS if tool.parameters.get(name)}:
+        words = f"The arguments, as a JSON Schema: {msgspec.json.encode(says).decode()}"
+        wire["description"] = "\n".join(filter(None, [tool.description, words]))
+        receipt.adapt("tools", "arguments without names are described in words")
     if tool.strict:
         receipt.adapt("tools", "not strict: this API has no such promise")
     return wire

@@ -12,6 +12,7 @@ from routing.language.chat import (
     File,
     Image,
     Message,
+    Opaque,
     Part,
     Refusal,
     ResponseFormat,
@@ -23,6 +24,7 @@ from routing.language.chat import (
     ToolChoice,
 )
 from routing.providers.openai.common import (
+    CHAT_PARAMETERS,
     CHAT_TTLS,
     Ttls,
     breakpoint_of,
@@ -34,15 +36,17 @@ from routing.providers.openai.common import (
     takes_marks,
     wire_format,
 )
+from routing.providers.openai.reasoning import REASONING_FIELDS
 from routing.providers.shared import quirks
 from routing.providers.shared.conversation import whole_tool_runs
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.shared.receipt import ReceiptWriter, media_name
 from routing.providers.shared.schemas import EMPTY_OBJECT
-from routing.providers.shared.tool_forms import custom_names
+from routing.providers.shared.tools.forms import custom_names
 from routing.providers.shared.wire import Wire
 
 PATH = "/chat/completions"
+UNKNOWN_QUIRK = "pass_unknown"  # of a declared upstream: it gets parameters that nothing here knows
 MAX_STOPS = 4
 
 
@@ -85,7 +89,10 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
     """A request to a compatible server: all parameters, under the names that most servers know."""
     receipt = ReceiptWriter(request, model.provider)
     body = _common(request, model, receipt, stream=stream, official=False)
-    level = quirks.nearest(effort, quirks.accepted_efforts(model, "reasoning_efforts")) if effort else None
+    efforts = quirks.accepted_efforts(model, "reasoning_efforts")
+    level = quirks.nearest(effort, efforts) if effort else None
+    if level is None and not efforts and quirks.flag(model, UNKNOWN_QUIRK, default=False):
+        level = request.effort
     if level:
         body["reasoning_effort"] = level
     receipt.effort(level, model)
@@ -113,12 +120,19 @@ def build_compatible(request: ChatRequest, model: ModelFacts, effort: Effort | N
 def _common(
     request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, *, stream: bool, official: bool
 ) -> dict[str, Any]:
-    body = passed_through(request, model, receipt, official=official)
+    if official:
+        body = passed_through(
+            request, model, receipt, CHAT_PARAMETERS, unknown=model.id == request.named_model
+        )
+    else:
+        passes = quirks.flag(model, UNKNOWN_QUIRK, default=False)
+        body = passed_through(request, model, receipt, frozenset(), unknown=passes)
     receipt.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files", "audio")
     receipt.no_prefill()
     body["model"] = model.upstream_id
     ttls = CHAT_TTLS if official and takes_marks(request, model, receipt, CHAT_TTLS) else None
-    body["messages"] = messages = list(_messages(request, receipt, ttls))
+    thinker = None if official else model.provider
+    body["messages"] = messages = list(_messages(request, receipt, ttls, thinker))
     if request.tools:
         body["tools"] = [_tool(tool, receipt) for tool in request.tools]
         if request.tool_choice is not None:
@@ -149,7 +163,14 @@ def _takes_stop(model: ModelFacts, effort: Effort | None) -> bool:
     return quirks.takes_sampling(model, effort)
 
 
+_SAMPLING_NAMES = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias")
+_NO_SAMPLING = Sampling()
+
+
 def _sampling(sampling: Sampling, receipt: ReceiptWriter) -> dict[str, Any]:
+    receipt.keep(*_SAMPLING_NAMES)
+    if sampling == _NO_SAMPLING:
+        return {}
     values = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -157,7 +178,6 @@ def _sampling(sampling: Sampling, receipt: ReceiptWriter) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "logit_bias": sampling.logit_bias,
     }
-    receipt.keep(*values)
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -168,14 +188,22 @@ def _logprobs(request: ChatRequest, receipt: ReceiptWriter) -> dict[str, Any]:
     return {"logprobs": True, "top_logprobs": request.top_logprobs}
 
 
-def _messages(request: ChatRequest, receipt: ReceiptWriter, ttls: Ttls) -> Iterator[dict[str, Any]]:
-    """Tool messages take text only: images and files of results follow in a user message."""
+def _messages(
+    request: ChatRequest, receipt: ReceiptWriter, ttls: Ttls, thinker: str | None
+) -> Iterator[dict[str, Any]]:
+    """Tool messages take text only: images and files of results follow in a user message.
+
+    `thinker`: the provider whose reasoning goes back to it in plain text, if there is one.
+    """
     shown: list[dict[str, Any]] = []
     for message in whole_tool_runs(request.messages):
         if shown and message.role is not Role.TOOL:
             yield {"role": "user", "content": shown}
             shown = []
-        yield _message(message, ttls)
+        turn = _message(message, ttls)
+        if thinker is not None and message.tool_calls:
+            turn |= _reasoning(message, thinker)
+        yield turn
         if message.role is not Role.TOOL:
             continue
         media = [part for part in message.parts if isinstance(part, Image | File | Audio)]
@@ -222,6 +250,19 @@ def _assistant(message: Message, ttls: Ttls) -> dict[str, Any]:
     if message.tool_calls:
         wire["tool_calls"] = [_call(call) for call in message.tool_calls]
     return wire
+
+
+def _reasoning(message: Message, provider: str) -> dict[str, Any]:
+    """The reasoning before tool calls, in the field it came in; else as the caller sent it."""
+    own = [part.data for part in message.parts if isinstance(part, Opaque) and part.provider == provider]
+    fields = {
+        field: data[field]
+        for data in own
+        if isinstance(data, dict)
+        for field in REASONING_FIELDS
+        if isinstance(data.get(field), str)
+    }
+    return fields or ({} if message.reasoning is None else {"reasoning_content": message.reasoning})
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

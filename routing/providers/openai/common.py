@@ -1,10 +1,22 @@
 """Parts that both of OpenAI's APIs share: user ids, schemas, cache marks, parameters passed through."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from routing.language.arms import ModelFacts
-from routing.language.chat import ChatRequest, File, Image, Message, Part, ResponseFormat, Role, Text
+from routing.language.chat import (
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    Part,
+    ResponseFormat,
+    Role,
+    Served,
+    Text,
+    priced_tier,
+)
 from routing.providers.openai.schemas import why_not_strict
 from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
@@ -13,9 +25,16 @@ MAX_IDENTIFIER = 64  # characters
 CHAT_TTLS = ("30m",)  # of cache marks; Chat Completions answers 12h with a 400
 RESPONSES_TTLS = ("30m", "12h")
 Ttls = tuple[str, ...] | None  # the lifetimes an API takes; None: no marks are sent
+# Parameters without a neutral form that an API documents
+CHAT_PARAMETERS = frozenset(
+    {"prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "moderation"}
+)
+RESPONSES_PARAMETERS = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
+# Never taken from `extra`: what is built here, and parameters of one OpenAI API that mean more in the other
 _SET_BY_US = frozenset(
-    {"model", "messages", "stream", "stream_options", "n", "input"}
-)  # never taken from `extra`
+    {"model", "messages", "stream", "stream_options", "n", "input", "instructions", "max_output_tokens"}
+    | {"include", "text", "background", "conversation", "previous_response_id", "prompt"}
+)
 # Parameters that are passed only to models with this quirk
 _BY_QUIRK = {"prediction": "prediction", "prompt_cache_options": "prompt_cache_breakpoints"}
 
@@ -69,14 +88,25 @@ def safety_identifier(user: str) -> str:
 
 
 def passed_through(
-    request: ChatRequest, model: ModelFacts, receipt: ReceiptWriter, *, official: bool
+    request: ChatRequest,
+    model: ModelFacts,
+    receipt: ReceiptWriter,
+    documented: frozenset[str],
+    *,
+    unknown: bool,
+    absent: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """The parameters that only OpenAI knows. `official`: for OpenAI's own models, whose quirks allow some."""
+    """The parameters without a neutral form that this API takes.
+
+    `documented`: those it is known to take. `unknown`: pass on also what nothing here knows. `absent`:
+    parameters known not to exist there.
+    """
     fields: dict[str, Any] = {}
     for name, value in request.extra.items():
-        quirk = _BY_QUIRK.get(name)
-        refused = quirk is not None and official and not model.quirks.get(quirk)
-        if name in _SET_BY_US or refused:
+        quirk = _BY_QUIRK.get(name) if name in documented else None
+        refused = quirk is not None and not model.quirks.get(quirk)
+        taken = name in documented or (unknown and name not in absent)
+        if name in _SET_BY_US or refused or not taken:
             continue
         fields[name] = value
         receipt.keep(name)
@@ -123,3 +153,15 @@ def breakpoint_of(part: Part, ttls: Ttls) -> dict[str, Any]:
         return {}
     lifetime = {"ttl": part.cache.ttl} if part.cache.ttl in ttls else {}
     return {"prompt_cache_breakpoint": {"mode": "explicit", **lifetime}}
+
+
+class ServedTier:
+    """Follows the service tier that the provider says it serves; it may come with any chunk."""
+
+    def __init__(self, requested: str | None) -> None:
+        self._tier = priced_tier(requested)
+
+    def read(self, reported: str | None) -> Iterator[Served]:
+        if reported and reported != "auto" and (tier := priced_tier(reported)) != self._tier:
+            self._tier = tier
+            yield Served(tier)

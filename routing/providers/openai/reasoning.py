@@ -1,9 +1,11 @@
-"""Encrypted reasoning items of the Responses API, which go back to it unchanged."""
+"""Reasoning that goes back to its server unchanged: encrypted items of Responses, plain fields of Chat."""
 
 from typing import Any
 
 from routing.language.chat import Opaque, Part
 
+# Plain reasoning in Chat Completions: of vLLM and DeepSeek; of Ollama and OpenRouter
+REASONING_FIELDS = ("reasoning_content", "reasoning")
 PROVIDER = "openai"  # the provider whose own API the Responses API is
 
 

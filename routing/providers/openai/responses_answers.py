@@ -17,10 +17,20 @@ from routing.language.chat import (
     ToolCallDelta,
     UsageReport,
 )
-from routing.providers.openai.chat_answers import usage_of
+from routing.language.reported import identifier
+from routing.providers.openai.common import ServedTier
 from routing.providers.openai.errors import classify
+from routing.providers.openai.usage import usage_of
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
-from routing.providers.shared.wire import CallContext, SseStream, decoded, finished
+from routing.providers.shared.wire import (
+    CallContext,
+    PartIndex,
+    SseStream,
+    decoded,
+    finished,
+    named,
+    unknown_end,
+)
 from routing.providers.transport.sse import Event
 
 
@@ -55,22 +65,6 @@ class _Item(msgspec.Struct):
         return (self.input if self.is_custom else self.arguments) or ""
 
 
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
 class _Incomplete(msgspec.Struct):
     reason: str | None = None
 
@@ -79,8 +73,9 @@ class _Response(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     status: str | None = None
+    service_tier: str | None = None
     output: list[_Item] | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"")
     incomplete_details: _Incomplete | None = None
     error: dict[str, Any] | None = None
 
@@ -90,7 +85,7 @@ class _Frame(msgspec.Struct):
     response: _Response | None = None
     item: _Item | None = None
     item_id: str | None = None
-    output_index: int = 0
+    output_index: PartIndex = 0
     delta: str | None = None
     error: Any = None
 
@@ -107,6 +102,7 @@ class Stream(SseStream):
         self._answer = _Answer(context)
         self._calls: dict[int, int] = {}  # output index → index among the calls
         self._in_deltas: set[int] = set()  # output indexes whose content came in deltas
+        self._has_text = False
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
         frame = _frame.decode(event.data)
@@ -116,16 +112,18 @@ class Stream(SseStream):
             case "response.output_text.delta":
                 self._in_deltas.add(frame.output_index)
                 if frame.delta:
+                    self._has_text = True
                     yield TextDelta(frame.delta)
             case "response.refusal.delta":
                 self._in_deltas.add(frame.output_index)
                 if frame.delta:
+                    self._has_text = True
                     yield RefusalDelta(frame.delta)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 self._in_deltas.add(frame.output_index)
                 if frame.delta:
                     yield ReasoningDelta(frame.delta)
-            case "response.output_item.added" if frame.item and frame.item.is_call:
+            case "response.output_item.added" if frame.item and frame.item.is_call and frame.item.name:
                 yield self._opened(frame.output_index, frame.item)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" if (
                 frame.output_index in self._calls
@@ -136,7 +134,7 @@ class Stream(SseStream):
             case "response.output_item.done" if frame.item:
                 yield from self._closed(frame.output_index, frame.item)
             case "response.completed" | "response.incomplete" if frame.response:
-                self._answer.finish(frame.response)
+                self._answer.finish(frame.response, has_content=self._has_text or self._answer.calls > 0)
                 self.complete = self.done = True
             case "response.failed" | "error":
                 raise _failure(frame, event.data)
@@ -147,7 +145,9 @@ class Stream(SseStream):
     def _opened(self, output_index: int, item: _Item) -> ToolCallDelta:
         self._calls[output_index] = self._answer.calls
         self._answer.calls += 1
-        return ToolCallDelta(self._calls[output_index], item.call_id, item.name, is_custom=item.is_custom)
+        return ToolCallDelta(
+            self._calls[output_index], item.call_id, named(item.name), is_custom=item.is_custom
+        )
 
     def _closed(self, output_index: int, item: _Item) -> Iterator[StreamEvent]:
         """The content of the finished item that did not come in deltas."""
@@ -160,6 +160,7 @@ class Stream(SseStream):
             if item.encrypted_content:
                 yield ReasoningDelta(carried=_replay(item, self.context.provider))
         elif output_index not in self._in_deltas:
+            self._has_text = self._has_text or bool(item.content)
             yield from _message_content(item)
 
 
@@ -181,12 +182,12 @@ def whole(body: bytes, context: CallContext) -> Iterator[StreamEvent]:
                     yield ReasoningDelta(carried=_replay(item, context.provider))
             case "function_call" | "custom_tool_call":
                 yield ToolCallDelta(
-                    answer.calls, item.call_id, item.name, item.written, is_custom=item.is_custom
+                    answer.calls, item.call_id, named(item.name), item.written, is_custom=item.is_custom
                 )
                 answer.calls += 1
             case "message":
                 yield from _message_content(item)
-    answer.finish(response)
+    answer.finish(response, has_content=any(item.type != "reasoning" for item in response.output or ()))
     yield from answer.closing()
 
 
@@ -197,24 +198,27 @@ class _Answer:
         self.calls = 0
         self._context = context
         self._started = False
+        self._tier = ServedTier(context.service_tier)
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
 
     def start(self, response: _Response) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
-            yield Started(response.model or self._context.model, response.id)
-        if response.usage is not None:
-            self._usage = _usage(response.usage)
+            yield Started(identifier(response.model) or self._context.model, identifier(response.id) or None)
+        yield from self._tier.read(response.service_tier)
+        if (usage := usage_of(response.usage)) is not None:
+            self._usage = usage
 
-    def finish(self, response: _Response) -> None:
+    def finish(self, response: _Response, *, has_content: bool) -> None:
         why = response.incomplete_details.reason if response.incomplete_details else None
         if response.status == "incomplete" and why == "max_output_tokens":
             self._reason = FinishReason.LENGTH
         elif response.status == "incomplete" and why == "content_filter":
             self._reason = FinishReason.CONTENT_FILTER
         elif response.status == "incomplete":
-            raise UpstreamFailure(FailureKind.SERVER, f"the provider left the answer incomplete: {why!r}")
+            unknown_end(f"incomplete: {why}", has_content=has_content)
+            self._reason = FinishReason.LENGTH
         else:
             self._reason = FinishReason.TOOL_CALLS if self.calls else FinishReason.STOP
 
@@ -248,15 +252,3 @@ def _failure(frame: _Frame, data: bytes) -> UpstreamFailure:
     if frame.response is not None and frame.response.error:
         data = msgspec.json.encode({"error": frame.response.error})
     return classify(200, {}, data)
-
-
-def _usage(usage: _Usage) -> Usage:
-    read = usage.input_tokens_details or _InputDetails()
-    wrote = usage.output_tokens_details or _OutputDetails()
-    return usage_of(
-        usage.input_tokens or 0,
-        read.cached_tokens or 0,
-        read.cache_write_tokens or 0,
-        usage.output_tokens or 0,
-        wrote.reasoning_tokens or 0,
-    )

@@ -22,6 +22,7 @@ from routing.language.chat import (
     ToolChoice,
 )
 from routing.providers.openai.common import (
+    RESPONSES_PARAMETERS,
     RESPONSES_TTLS,
     Ttls,
     breakpoint_of,
@@ -39,7 +40,7 @@ from routing.providers.shared.conversation import split_system, system_text, who
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.shared.receipt import ReceiptWriter
 from routing.providers.shared.schemas import EMPTY_OBJECT
-from routing.providers.shared.tool_forms import custom_names
+from routing.providers.shared.tools.forms import custom_names
 from routing.providers.shared.wire import Wire
 
 PATH = "/responses"
@@ -69,8 +70,14 @@ _CHAT_ONLY = frozenset(
 def build(request: ChatRequest, model: ModelFacts, effort: Effort | None, *, stream: bool) -> Wire:
     """`n`, `seed` and penalties do not exist here and are left out; `stop` is applied to the answer."""
     receipt = ReceiptWriter(request, model.provider)
-    known = {name: value for name, value in request.extra.items() if name not in _CHAT_ONLY}
-    body = passed_through(msgspec.structs.replace(request, extra=known), model, receipt, official=True)
+    body = passed_through(
+        request,
+        model,
+        receipt,
+        RESPONSES_PARAMETERS,
+        unknown=model.id == request.named_model,
+        absent=_CHAT_ONLY,
+    )
     receipt.keep("tools", "tool_choice", "parallel_tool_calls", "response_format", "images", "files")
     receipt.own_reasoning_only()
     receipt.no_prefill()

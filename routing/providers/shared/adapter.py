@@ -1,5 +1,6 @@
 """An adapter: one value that holds all that differs between the APIs of two providers."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -31,6 +32,9 @@ class Api(NamedTuple):
 FollowUp = Callable[[Wire, str, int | None], Wire]
 
 
+OPENAI_TOOL_NAMES = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 def _nothing_inlined(request: ChatRequest) -> Kinds:
     return ()
 
@@ -46,6 +50,8 @@ class Adapter(NamedTuple):
     second_api: Api | None = None  # for the requests that `ModelFacts.second_api` describes
     follow_up: FollowUp | None = None  # where the provider returns a long answer in several legs
     inlined_media: Callable[[ChatRequest], Kinds] = _nothing_inlined  # by URL this API takes none of these
+    tool_names: re.Pattern[str] = OPENAI_TOOL_NAMES  # those this API takes
+    caches_at_marks: bool = False  # and nowhere else
     has_custom_tools: bool = False  # takes custom tools and lists of allowed tools as they are
 
     def api_for(self, request: ChatRequest, model: ModelFacts, effort: Effort | None) -> Api:

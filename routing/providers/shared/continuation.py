@@ -32,6 +32,8 @@ class Legs:
                 return event if self._count == 1 else None
             case UsageReport():
                 self._now = event.usage
+                if self._count == 1:
+                    return event
                 return UsageReport(self._before + self._now, self._count)
             case ToolCallDelta():
                 index = event.index + self._calls_before

@@ -16,6 +16,19 @@ from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
 Headers = Mapping[str, str]
 
+_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[(A-Z])")
+_ADVICE = re.compile(
+    r"https?://|\bwww\.|\b(help|support|status|platform|console)\.\w+\.(com|ai|dev)\b|\bhelp cent(er|re)\b"
+    r"|\bcontact (us|support|sales)\b|\bsupport team\b|\brequest ID\b.*\bmessage\b|\bCall ListModels\b",
+    re.IGNORECASE,
+)
+_ADVICE_AT_END = re.compile(
+    r",? ?\b(or|and|please|see|visit|report|contact|for more|more at)\b[^.!?]*?"
+    r"(https?://|www\.|contact|help cent).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+MAX_DELAY_S = 86_400.0  # a longer wait, stated by mistake or not, counts as a day
+
 
 class Rule(msgspec.Struct, frozen=True):
     """All conditions that are set must hold: status, code (a regular expression), text in the message."""
@@ -93,7 +106,7 @@ def _sentence(kind: FailureKind, status: int, facts: ErrorFacts, body: bytes) ->
     if kind is FailureKind.AUTH:  # providers echo parts of the key
         return f"the provider refused its credential (HTTP {status})"
     if facts.message:
-        return facts.message
+        return without_advice(facts.message)
     start = body[:200].lstrip().lower()
     if not start:
         return f"HTTP {status} with an empty body"
@@ -102,21 +115,36 @@ def _sentence(kind: FailureKind, status: int, facts: ErrorFacts, body: bytes) ->
     return f"HTTP {status} with an unknown body"
 
 
+def without_advice(message: str) -> str:
+    """The message without what the provider advises its own customers: its support, links and pages."""
+    if not _ADVICE.search(message):
+        return message
+    first, *rest = _SENTENCES.split(message)  # the first says what is wrong, and may end with advice
+    first = _ADVICE_AT_END.sub(".", first).strip()
+    return " ".join([first, *(sentence for sentence in rest if not _ADVICE.search(sentence))])
+
+
 def _delay_s(headers: Headers, facts: ErrorFacts) -> float | None:
-    """The provider's waiting time in seconds, from either header or the body, in this order."""
+    """The provider's waiting time in seconds, at most MAX_DELAY_S."""
+    delay_s = _stated_delay_s(headers, facts)
+    return None if delay_s is None else min(max(0.0, delay_s), MAX_DELAY_S)
+
+
+def _stated_delay_s(headers: Headers, facts: ErrorFacts) -> float | None:
+    """The waiting time from either header or the body, in this order; negative when it is over."""
     if (milliseconds := _float(headers.get("retry-after-ms"))) is not None:
-        return max(0.0, milliseconds / 1000)
+        return milliseconds / 1000
     value = headers.get("retry-after")
     if value is None:
         return facts.delay_s
     if (seconds := _float(value)) is not None:
-        return max(0.0, seconds)
+        return seconds
     try:
         when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a day or year beyond all calendars overflows
         return facts.delay_s
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return (when - datetime.now(UTC)).total_seconds()
 
 
 def request_id(headers: Headers, in_body: Any = None) -> str | None:

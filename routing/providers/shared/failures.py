@@ -48,7 +48,7 @@ ACTIONS: dict[FailureKind, Action] = {
     FailureKind.CONTEXT: Action(breaker="none"),
     FailureKind.BAD_REQUEST: Action(other_arm=False, breaker="none"),
     FailureKind.REFUSED: Action(other_arm=False, breaker="none"),
-    FailureKind.AUTH: Action(scope="provider", breaker="long"),
+    FailureKind.AUTH: Action(same_arm_retries=1, scope="provider", breaker="long"),
     FailureKind.MODEL_GONE: Action(breaker="long"),
     FailureKind.TRUNCATED: Action(),
     FailureKind.MALFORMED: Action(),
@@ -105,8 +105,13 @@ class UpstreamFailure(Exception):
     def without(self, secret: str) -> "UpstreamFailure":
         """The failure itself, with the secret removed from its message: providers may echo it."""
         if secret and secret in self.message:
-            self.message = self.message.replace(secret, "…")
-            self.args = (self.message,)
+            return self.saying(self.message.replace(secret, "…"))
+        return self
+
+    def saying(self, message: str) -> "UpstreamFailure":
+        """The failure itself, with another message."""
+        self.message = message
+        self.args = (message,)
         return self
 
 

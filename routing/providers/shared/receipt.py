@@ -6,7 +6,18 @@ A parameter that the adapter does not mention counts as dropped, so that none is
 from collections.abc import Iterator
 
 from routing.language.arms import Capability, Effort, ModelFacts
-from routing.language.chat import Audio, ChatRequest, File, Image, Part, Role, cache_marks, caller_limit
+from routing.language.chat import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Part,
+    Role,
+    Sampling,
+    cache_marks,
+    caller_limit,
+    is_plain,
+)
 from routing.language.fidelity import ParameterReceipt, Receipt, Verdict
 from routing.providers.shared.reasoning import carried_reasoning
 
@@ -15,6 +26,9 @@ IGNORED = "nothing here takes it"
 CUT_HERE = "cut here: the provider writes on, and all it writes is charged"
 VISIBLE = "visible answer"
 FOREIGN = "another provider made it"
+BETA_HEADER = "anthropic-beta"
+WITHOUT_TOOLS = "means nothing without tools"
+_NO_SAMPLING = Sampling()
 MOST_CHANGES = 6  # of one parameter in a receipt; more say nothing new
 
 
@@ -27,10 +41,15 @@ class ReceiptWriter:
         self._honoured: set[str] = set()
         self._changes: dict[str, list[str]] = {}
         self._dropped: dict[str, str] = {}
+        self._betas: set[str] = set()  # passed on
         self._notes: dict[str, str] = {}  # of honoured parameters
 
     def keep(self, *parameters: str) -> None:
         self._honoured.update(parameters)
+
+    def pass_beta(self, name: str) -> None:
+        """Note that the beta header, or a field of a beta, is sent as it came."""
+        self._betas.add(name)
 
     def adapt(self, parameter: str, change: str) -> None:
         changes = self._changes.setdefault(parameter, [])
@@ -112,6 +131,12 @@ class ReceiptWriter:
     def _entry(self, parameter: str) -> ParameterReceipt:
         if parameter in self._request.ignored:
             return ParameterReceipt(parameter, Verdict.DROPPED, IGNORED)
+        if parameter in self._betas:
+            return ParameterReceipt(parameter, Verdict.HONOURED)
+        if parameter in self._request.beta.fields:  # whose names may be those of other APIs' parameters
+            return ParameterReceipt(parameter, Verdict.DROPPED, UNKNOWN)
+        if parameter in ("tool_choice", "parallel_tool_calls") and not self._request.tools:
+            return ParameterReceipt(parameter, Verdict.DROPPED, WITHOUT_TOOLS)
         if parameter in self._dropped:
             return ParameterReceipt(parameter, Verdict.DROPPED, self._dropped[parameter])
         if parameter in self._changes:
@@ -127,34 +152,51 @@ def media_name(part: Image | File | Audio) -> str:
 
 def parameters_of(request: ChatRequest) -> Iterator[str]:
     """The optional parameters that a request has, by their names in OpenAI's chat API."""
-    simple = {
-        "max_tokens": caller_limit(request) is not None,
-        "stop": bool(request.stop),
-        "n": request.n > 1,
-        "logprobs": request.logprobs,
-        "top_logprobs": request.top_logprobs is not None,
-        "tools": bool(request.tools),
-        "tool_choice": request.tool_choice is not None,
-        "parallel_tool_calls": request.parallel_tool_calls is not None,
-        "response_format": request.response_format is not None,
-        "reasoning_effort": request.effort is not None,
-        "verbosity": request.verbosity is not None,
-        "user": request.user is not None,
-        "safety_identifier": request.safety_identifier is not None,
-        "metadata": bool(request.metadata),
-        "service_tier": request.service_tier is not None,
-    }
-    for name in request.sampling.__struct_fields__:
-        if getattr(request.sampling, name) is not None:
-            yield name
-    yield from (name for name, is_present in simple.items() if is_present)
+    if request.sampling != _NO_SAMPLING:
+        for name in request.sampling.__struct_fields__:
+            if getattr(request.sampling, name) is not None:
+                yield name
+    if caller_limit(request) is not None:
+        yield "max_tokens"
+    if request.stop:
+        yield "stop"
+    if request.n > 1:
+        yield "n"
+    if request.logprobs:
+        yield "logprobs"
+    if request.top_logprobs is not None:
+        yield "top_logprobs"
+    if request.tools:
+        yield "tools"
+    if request.tool_choice is not None:
+        yield "tool_choice"
+    if request.parallel_tool_calls is not None:
+        yield "parallel_tool_calls"
+    if request.response_format is not None:
+        yield "response_format"
+    if request.effort is not None:
+        yield "reasoning_effort"
+    if request.verbosity is not None:
+        yield "verbosity"
+    if request.user is not None:
+        yield "user"
+    if request.safety_identifier is not None:
+        yield "safety_identifier"
+    if request.metadata:
+        yield "metadata"
+    if request.service_tier is not None:
+        yield "service_tier"
     yield from request.extra
     yield from request.ignored
-    parts = list(_parts(request))
-    for name, kind in (("images", Image), ("files", File), ("audio", Audio)):
-        if any(isinstance(part, kind) for part in parts):
-            yield name
-    if any(True for _ in cache_marks(request)):
+    if request.beta.names:
+        yield BETA_HEADER
+    yield from request.beta.fields
+    if not is_plain(request):
+        kinds = {type(part) for part in _parts(request)}
+        for name, kind in (("images", Image), ("files", File), ("audio", Audio)):
+            if kind in kinds:
+                yield name
+    if next(cache_marks(request), None) is not None:
         yield "cache_control"
     if any(True for _ in carried_reasoning(request)):
         yield "reasoning"

@@ -1,7 +1,9 @@
 """The values between an adapter and the transport: requests as bytes, and decoders of answers."""
 
+import logging
+import re
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Annotated, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -10,7 +12,16 @@ from routing.language.fidelity import Receipt
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.providers.transport.sse import Event, SseDecoder
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+# Numbers of an answer that count its parts. An answer with a number beyond these is malformed: callers and
+# doors use them as sizes.
+MAX_CHOICES = 128  # OpenAI's largest `n`
+MAX_PARTS = 10_000  # tool calls, content blocks or output items; far more than any model returns
+ChoiceIndex = Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHOICES)]
+PartIndex = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTS)]
 
 
 class Wire(NamedTuple):
@@ -27,6 +38,9 @@ class Continues(NamedTuple):
     token: str
 
 
+# Heartbeats that some servers send as data: a few plain words. All else that is no JSON object is damaged.
+_HEARTBEAT = re.compile(rb"""[\w .,:;!?'"*()\[\]-]{0,64}""", re.ASCII)
+
 WireEvent = StreamEvent | Continues  # the events a decoder yields
 
 
@@ -36,12 +50,12 @@ class CallContext(NamedTuple):
     provider: str  # opaque data in the answer belongs to it
     model: str  # upstream id, unless the answer names its model
     single_call: bool = False  # parallel tool calls were forbidden
+    service_tier: str | None = None  # as requested
 
 
 class Decoder(Protocol):
     """Turns the bytes of a streamed answer into events."""
 
-    frames: int  # number of whole frames so far, pings included: the upstream is alive
     done: bool  # the protocol's end marker has arrived
     complete: bool  # every choice has its finish reason: a cut from here on loses nothing
 
@@ -56,7 +70,7 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode an unstreamed answer. Raises UpstreamFailure (malformed)."""
     try:
         return decoder.decode(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UpstreamFailure(FailureKind.MALFORMED, f"the answer is malformed: {error}") from error
 
 
@@ -85,7 +99,7 @@ class SseStream:
         yield from self.closing()
 
     def frame(self, event: Event) -> Iterator[StreamEvent]:
-        """The events of one frame. Raises ValueError when the frame is malformed."""
+        """The events of one frame. Raises ValueError or RecursionError when the frame is malformed."""
         raise NotImplementedError
 
     def closing(self) -> Iterator[WireEvent]:
@@ -96,14 +110,33 @@ class SseStream:
         self.frames += 1
         try:
             yield from self.frame(event)
-        except ValueError as error:  # msgspec's errors are ValueErrors
-            if self.complete or not event.data.lstrip().startswith(b"{"):
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            if self.complete or _HEARTBEAT.fullmatch(event.data.strip()):
                 return  # harmless: the answer is complete, or the frame is a heartbeat in plain text
             if at_end:
                 return  # cut in the middle of a frame: `end` raises "truncated"
             raise UpstreamFailure(
                 FailureKind.MALFORMED, f"a frame of the stream is malformed: {error}"
             ) from error
+
+
+def named(name: str | None) -> str:
+    """The name of a tool call. Raises UpstreamFailure (malformed) where it is missing."""
+    if not name:
+        raise UpstreamFailure(FailureKind.MALFORMED, "a tool call of the answer has no name")
+    return name
+
+
+def unknown_end(reason: str, *, has_content: bool) -> FinishReason:
+    """The finish reason for a word that is not in a provider's list.
+
+    An answer with content counts as finished: another model must neither replace nor continue it. Raises
+    UpstreamFailure (server) for an empty one.
+    """
+    if not has_content:
+        raise UpstreamFailure(FailureKind.SERVER, f"the provider ended the answer with {reason!r}")
+    logger.warning("an answer ended with the unknown finish reason %r; it counts as stop", reason[:80])
+    return FinishReason.STOP
 
 
 def finished(reasons: dict[int, FinishReason], stop: str | None = None) -> Iterator[Finished]:

@@ -1,15 +1,19 @@
 """Server-sent events from bytes that arrive in pieces of any size.
 
-Lines end with `\\n` or `\\r\\n`; comments are skipped; several data lines are joined. Works on bytes, so a
-character split between two pieces is never decoded before it is complete.
+Lines end with `\\n` or `\\r\\n`; comments and unknown fields are skipped; several data lines are joined. A
+line that is no field at all is malformed: part of the answer may be in it. Works on bytes, so a character
+split between two pieces is never decoded before it is complete.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024  # far above the largest known event, a whole image; limits memory
+
+_FIELD = re.compile(rb"[A-Za-z_-]*")  # its name; empty in a comment
 
 
 class Event(NamedTuple):
@@ -28,7 +32,7 @@ class SseDecoder:
         self._at_start = True
 
     def feed(self, piece: bytes) -> Iterator[Event]:
-        """Raises UpstreamFailure (malformed) when a line or an event exceeds MAX_EVENT_BYTES."""
+        """Raises UpstreamFailure (malformed): a line that is no field, or one over MAX_EVENT_BYTES."""
         if self._at_start:
             piece = self._without_mark(self._rest + piece)
             self._rest = b""
@@ -39,7 +43,17 @@ class SseDecoder:
         lines = (self._rest + piece).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            event = self._line(line[:-1] if line.endswith(b"\r") else line)
+            # Nearly all lines are one of two: an event's only line of data, and the blank line after it.
+            if not line and len(self._data) == 1:
+                event: Event | None = Event(self._name, self._data.pop())
+                self._name, self._size = b"", 0
+            elif line.startswith(b"data: ") and not self._data and not line.endswith(b"\r"):
+                self._data.append(line[6:])
+                self._size = len(line) - 6
+                self._bound(self._size)
+                continue
+            else:
+                event = self._line(line[:-1] if line.endswith(b"\r") else line)
             if event is not None:
                 yield event
         self._bound(len(self._rest))
@@ -76,6 +90,8 @@ class SseDecoder:
             self._bound(self._size)
         elif field == b"event":
             self._name = value.removeprefix(b" ")
+        elif not _FIELD.fullmatch(field):
+            raise UpstreamFailure(FailureKind.MALFORMED, "a line of the stream is damaged")
         return None
 
     def _bound(self, size: int) -> None:

@@ -1,0 +1,162 @@
+"""Tool schemas with an object at the root, the only form that every provider takes.
+
+A union, an intersection or a reference at the root is folded into the root's own properties. Rules that
+this loses are written into the root's description.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from routing.language.chat import ChatRequest, Tool
+from routing.providers.shared.schemas import Adapted, Schema
+
+FOLDED = "a {} at the root became one object"
+DESCRIBED = "{} at the root is said in words"
+_COMBINED = ("allOf", "anyOf", "oneOf")
+_IN_WORDS = ("not", "enum", "const")
+_MOST_WORDS = 4000  # characters of a schema in words
+_MOST_DEPTH = 20  # of references and combinations in each other
+
+
+class _Shape(NamedTuple):
+    """The arguments that the root of a schema allows. `closed`: no others; `words`: rules in words."""
+
+    properties: dict[str, Any]
+    required: tuple[str, ...]
+    closed: bool
+    words: tuple[str, ...]
+
+
+def with_object_roots(request: ChatRequest) -> tuple[ChatRequest, tuple[str, ...]]:
+    """The request with such schemas for its tools, and what was changed."""
+    changes: dict[str, None] = {}
+    tools: list[Tool] = []
+    for tool in request.tools:
+        adapted = Adapted(tool.parameters, ()) if tool.is_custom else object_root(tool.parameters)
+        changes |= dict.fromkeys(adapted.changes)
+        same = adapted.schema is tool.parameters
+        tools.append(tool if same else msgspec.structs.replace(tool, parameters=adapted.schema))
+    if all(new is old for new, old in zip(tools, request.tools, strict=True)):
+        return request, ()
+    return msgspec.structs.replace(request, tools=tuple(tools)), tuple(changes)
+
+
+def object_root(schema: Schema) -> Adapted:
+    """The schema with an object at its root. An empty schema takes no arguments, and stays as it is."""
+    special = [name for name in ("$ref", *_COMBINED, *_IN_WORDS) if name in schema]
+    if not schema or (not special and schema.get("type") == "object" and "properties" in schema):
+        return Adapted(schema, ())
+    target = _resolved(schema, schema)
+    if not _may_be_object(target):
+        words = f"The arguments must match this JSON Schema: {_json(schema)}"
+        return Adapted(_root(schema, _Shape({}, (), False, (words,))), (DESCRIBED.format("another type"),))
+    shape = _shape(schema, schema, 0)
+    folded = [FOLDED.format(_NAMES[name]) for name in special if name in _NAMES]
+    described = [DESCRIBED.format(name) for name in special if name in _IN_WORDS]
+    return Adapted(_root(schema, shape), (*folded, *described))
+
+
+_NAMES = {"$ref": "reference", "allOf": "combination", "anyOf": "union", "oneOf": "union"}
+
+
+def _root(schema: Schema, shape: _Shape) -> Schema:
+    dropped = {"$ref", *_COMBINED, *_IN_WORDS, "type", "properties", "required", "description", "items"}
+    rest = {name: value for name, value in schema.items() if name not in dropped}
+    root: Schema = {"type": "object", "properties": shape.properties, **rest}
+    if shape.required:
+        root["required"] = list(shape.required)
+    if shape.closed:
+        root["additionalProperties"] = False
+    if words := " ".join(filter(None, [_text(schema.get("description")), *shape.words])):
+        root["description"] = words
+    return root
+
+
+def _shape(part: Schema, root: Schema, depth: int) -> _Shape:
+    part = _resolved(part, root)
+    properties = dict(part.get("properties") or {})
+    required = dict.fromkeys(part.get("required") or ())
+    closed = part.get("additionalProperties") is False
+    words = [f"{name}: {_json(part[name])}." for name in _IN_WORDS if name in part]
+    if depth >= _MOST_DEPTH:
+        return _Shape(properties, tuple(required), closed, tuple(words))
+    for inner in _branches(part.get("allOf"), root):
+        shape = _shape(inner, root, depth + 1)
+        _add(properties, shape.properties)
+        required |= dict.fromkeys(shape.required)
+        closed = closed or shape.closed
+        words += shape.words
+    for name in ("anyOf", "oneOf"):
+        branches = [_shape(inner, root, depth + 1) for inner in _branches(part.get(name), root)]
+        if not branches:
+            continue
+        for shape in branches:
+            _add(properties, shape.properties)
+            words += shape.words
+        common = set.intersection(*(set(shape.required) for shape in branches))
+        required |= dict.fromkeys(name for name in branches[0].required if name in common)
+        closed = closed or all(shape.closed for shape in branches)
+        words.append(_alternatives(branches))
+    return _Shape(properties, tuple(required), closed, tuple(filter(None, words)))
+
+
+def _alternatives(branches: Iterable[_Shape]) -> str:
+    groups = [", ".join(shape.required or shape.properties) or "no arguments" for shape in branches]
+    distinct = list(dict.fromkeys(groups))
+    return f"Give the arguments of one of these groups: {'; '.join(distinct)}." if len(distinct) > 1 else ""
+
+
+def _branches(value: Any, root: Schema) -> Iterator[Schema]:
+    """The schemas of a combination that describe objects."""
+    for inner in value if isinstance(value, list) else ():
+        if isinstance(inner, dict) and _may_be_object(_resolved(inner, root)):
+            yield inner
+
+
+def _add(properties: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add properties; one that two schemas describe differently may be either."""
+    for name, schema in more.items():
+        known = properties.get(name)
+        if known is None or known == schema:
+            properties[name] = schema
+        elif isinstance(known, dict) and list(known) == ["anyOf"]:
+            if schema not in known["anyOf"]:
+                properties[name] = {"anyOf": [*known["anyOf"], schema]}
+        else:
+            properties[name] = {"anyOf": [known, schema]}
+
+
+def _may_be_object(schema: Schema) -> bool:
+    kinds = schema.get("type")
+    return kinds is None or kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
+
+
+def _resolved(part: Schema, root: Schema) -> Schema:
+    """The schema that a chain of local references leads to, with the keywords beside each reference."""
+    for _ in range(_MOST_DEPTH):
+        reference = part.get("$ref")
+        if not isinstance(reference, str):
+            return part
+        beside = {name: value for name, value in part.items() if name != "$ref"}
+        part = _target(reference, root) | beside
+    return {name: value for name, value in part.items() if name != "$ref"}
+
+
+def _target(reference: str, root: Schema) -> Schema:
+    target: Any = root
+    if not reference.startswith("#"):
+        return {}
+    for step in reference[1:].split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        target = target.get(step) if isinstance(target, dict) else None
+    return target if isinstance(target, dict) and target is not root else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()[:_MOST_WORDS]
