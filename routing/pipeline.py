@@ -1,7 +1,7 @@
-"""The pipeline: the path of a request through admit, decide, open, execute and settle. Read this page first.
+"""The pipeline: a request's path through admit, judge, decide, open, execute and settle. Read it first.
 
 `answer` returns once the chosen arm has begun to answer, so everything that fails before that is an ordinary
-error response; the doors then render `Answer.events()`. An answer that is not streamed is collected from the
+error response; the doors then render `Answer.batches()`. An answer that is not streamed is collected from the
 same events. `preview` makes the decision without a request.
 """
 
@@ -25,8 +25,9 @@ from routing.steps.admission import IncomingRequest, admit, admit_preview
 from routing.steps.budget import CHEAPEST, BudgetSearch, first_budget
 from routing.steps.decision import decide
 from routing.steps.execution import execute
+from routing.steps.judgement import judge
 from routing.steps.opened_request import OpenedRequest, open_request, reservation_of
-from routing.steps.settlement import Settled, settle
+from routing.steps.settlement import Batch, Settled, settle
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -54,16 +55,16 @@ async def answer(request: ChatRequest, steering: Steering, caller: Caller, conte
     )
     admitted = await admit(incoming, runtime)
     async with BudgetSearch(admitted, runtime) as search:
-        opened = None
+        judged, opened = await judge(admitted, runtime), None
         while opened is None:
             try:
-                decision = decide(admitted, search.budget)
+                decision = decide(admitted, judged, search.budget)
                 opened = await open_request(admitted, decision, search.budget, runtime)
             except Exhausted as refusal:  # too little is left: try a smaller budget, or raise a 429
                 await search.lower(refusal)
     execution = execute(opened, runtime)
-    events = settle(execution, opened, runtime)
-    return Answer(opened, execution, await anext(events), events)
+    batches = settle(execution, opened, runtime)
+    return Answer(opened, execution, await anext(batches), batches)
 
 
 async def preview(request: ChatRequest, steering: Steering, caller: Caller, request_id: str) -> Decision:
@@ -83,10 +84,11 @@ async def preview(request: ChatRequest, steering: Steering, caller: Caller, requ
         received_at=time.monotonic(),
     )
     admitted = await admit_preview(incoming, runtime)
+    judged = await judge(admitted, runtime)
     try:
-        return decide(admitted, first_budget(admitted))
+        return decide(admitted, judged, first_budget(admitted))
     except Exhausted as refusal:
-        decision = decide(admitted, CHEAPEST)
+        decision = decide(admitted, judged, CHEAPEST)
         refusal.least = reservation_of(admitted, decision, runtime).hold_request(CHEAPEST).least_usd
         if refusal.left < refusal.least:
             raise over_limit(refusal, now) from None
@@ -94,14 +96,14 @@ async def preview(request: ChatRequest, steering: Steering, caller: Caller, requ
 
 
 class Answer:
-    """An answer that has begun. Iterate `events()` once, or `collect()`: either settles its ledger row."""
+    """An answer that has begun. Use `batches()`, `events()` or `collect()` once: each settles its row."""
 
     def __init__(
         self,
         opened: OpenedRequest,
         execution: Execution,
-        first: StreamEvent | Settled,
-        rest: AsyncGenerator[StreamEvent | Settled],
+        first: Batch,
+        rest: AsyncGenerator[Batch],
     ) -> None:
         self.request_id = opened.row.id
         self.mode, self.strategy = opened.row.mode, opened.row.strategy
@@ -122,21 +124,37 @@ class Answer:
     def fallback_used(self) -> bool:
         return fallback_used(self._execution.attempts, self.decision.chain[0])
 
-    async def events(self) -> AsyncGenerator[StreamEvent | Settled]:
-        """Neutral events, then one `Settled` after the commit. Raises ApiError if the arm breaks off."""
+    @property
+    def service_tier(self) -> str:
+        """The tier that answered: flex or priority, once the provider has reported it; empty: standard."""
+        return self._attempt.service_tier
+
+    async def batches(self) -> AsyncGenerator[Batch]:
+        """Neutral events, those that arrived together at once, then one `Settled` after the commit.
+
+        Raises ApiError if the arm breaks off.
+        """
         async with aclosing(self._rest) as rest:
             yield self._first
-            async for event in rest:
-                yield event
+            async for batch in rest:
+                yield batch
+
+    async def events(self) -> AsyncGenerator[StreamEvent | Settled]:
+        """The events of `batches()`, one by one."""
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
 
     async def collect(self) -> tuple[ChatResult, Settled]:
-        collector = Collector()
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, Settled):
-                    return collector.result(), event
-                collector.add(event)
-        raise AssertionError("an answer ends with its settlement or an error")
+        collector, batch = Collector(), self._first
+        async with aclosing(self._rest) as rest:
+            while True:
+                for event in batch:
+                    if isinstance(event, Settled):
+                        return collector.result(), event
+                    collector.add(event)
+                batch = await anext(rest)
 
     @property
     def _attempt(self) -> AttemptRecord:

@@ -20,6 +20,9 @@ FIRST_PAUSE_S = 5.0
 # processes to learn of it and for the next request to arrive.
 LONGEST_PAUSE_S = 25.0
 LONG_PAUSE_S = 300.0  # wrong credential, no credit left, model gone: only an operator can repair these
+STRIKES = 2  # such failures in a row before the long pause: providers return single ones by mistake too
+STRIKE_S = 600.0  # an earlier one counts for so long
+LAST_RESORT_S = 5.0  # between probes during a long pause, while no other model can answer
 _SAME_S = 0.5  # end times of one pause, taken from the clocks of two processes, differ by less
 
 Name = tuple[Scope, str]  # of a circuit: its scope, and the model's or provider's id
@@ -61,6 +64,9 @@ class _State:
         self.reason = ""
         self.long = False
         self.probing_until: float | None = None
+        self.last_resort_at = 0.0  # from then on it may be probed although it is paused for long
+        self.strikes = 0  # failures in a row that only an operator can repair
+        self.struck_at = 0.0
 
     def is_open(self, now: float) -> bool:
         return self.open_until is not None and now < self.open_until
@@ -69,13 +75,27 @@ class _State:
         full = len(self.outcomes) == WINDOW and self.outcomes.count(False) >= WINDOW * ERROR_RATE
         return self.open_until is not None or self.consecutive >= CONSECUTIVE_FAILURES or full
 
-    def open(self, until: float, reason: str, *, long: bool) -> None:
+    def wait_s(self, now: float, *, last_resort: bool) -> float:
+        """Seconds until a probe may be sent; 0 or less: now. Only for an open or half-open circuit."""
+        assert self.open_until is not None
+        pause = self.last_resort_at if last_resort and self.long else self.open_until
+        return max(min(pause, self.open_until), self.probing_until or 0.0) - now
+
+    def strike(self, now: float) -> bool:
+        """Count a failure that only an operator can repair; return whether it is time for the long pause."""
+        self.strikes = self.strikes + 1 if now - self.struck_at < STRIKE_S else 1
+        self.struck_at = now
+        return self.strikes >= STRIKES or (self.long and self.open_until is not None)
+
+    def open(self, now: float, until: float, reason: str, *, long: bool) -> None:
         self.open_until, self.reason, self.long, self.probing_until = until, reason, long, None
+        self.last_resort_at = now + LAST_RESORT_S
 
     def close(self) -> None:
         self.open_until = self.probing_until = None
         self.pause_s = FIRST_PAUSE_S
-        self.consecutive = 0
+        self.consecutive = self.strikes = 0
+        self.long = False
         self.outcomes.clear()
 
 
@@ -110,28 +130,41 @@ class Breaker:
         circuits = (_circuit(name, state, now) for name, state in list(self._states.items()))
         return tuple(circuit for circuit in circuits if circuit is not None)
 
-    def acquire_here(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
+    def wait_s(self, facts: ModelFacts, now: float, *, last_resort: bool = True) -> float:
+        """Seconds until this model may be called, as far as this process knows; 0: now.
+
+        `last_resort`: no other model can answer, so that one in a long pause may be probed sometimes.
+        """
+        tripped = (self._states[name] for name in self._tripped(facts))
+        return max((state.wait_s(now, last_resort=last_resort) for state in tripped), default=0.0)
+
+    def acquire_here(
+        self, facts: ModelFacts, now: float, probe_s: float, *, last_resort: bool = False
+    ) -> bool:
         """Return whether this model may be called now, as far as this process knows.
 
         A closed circuit lets every call through. Once its pause is over, an open circuit is half-open: it
         lets one call through as a probe, and the next one only after `probe_s` seconds, in case the probe
         never reports back. `succeeded` closes the circuit, `failed` begins the next pause: they release the
-        probe.
+        probe. `last_resort`: see `wait_s`.
         """
-        tripped = [self._states[name] for name in self._tripped(facts)]
-        for state in tripped:
-            if state.is_open(now) or (state.probing_until is not None and now < state.probing_until):
-                return False
-        for state in tripped:
-            state.probing_until = now + probe_s
+        if self.wait_s(facts, now, last_resort=last_resort) > 0:
+            return False
+        for name in self._tripped(facts):
+            self._states[name].probing_until = now + probe_s
         return True
 
-    async def acquire(self, facts: ModelFacts, now: float, probe_s: float) -> bool:
-        """As `acquire_here`, over all processes: only one of them may probe a half-open circuit."""
+    async def acquire(
+        self, facts: ModelFacts, now: float, probe_s: float, *, last_resort: bool = False
+    ) -> bool:
+        """As `acquire_here`, over all processes: only one of them may probe a half-open circuit.
+
+        A last resort is each process's own.
+        """
         probed = self._tripped(facts)
-        if not self.acquire_here(facts, now, probe_s):
+        if not self.acquire_here(facts, now, probe_s, last_resort=last_resort):
             return False
-        return not probed or self.claim is None or await self.claim(probed, probe_s)
+        return not probed or last_resort or self.claim is None or await self.claim(probed, probe_s)
 
     def reset(self) -> None:
         """Close every circuit and drop all outcomes, as after an operator repaired the cause."""
@@ -141,21 +174,21 @@ class Breaker:
             self._mark_changed(name)
 
     def succeeded(self, facts: ModelFacts, now: float) -> None:
-        """A call was answered. It closes a half-open circuit, but not an open one: it began before that."""
+        """A call was answered. It closes a circuit that was probed, but not one that opened meanwhile."""
         for name in _names(facts):
             state = self._states.get(name)
-            if state is None or state.is_open(now):
+            if state is None or (state.is_open(now) and state.probing_until is None):
                 continue
             if state.open_until is not None:
                 state.close()
                 self._mark_changed(name)
                 for listener in self.on_close:
                     listener(name)
-            state.consecutive = 0
+            state.consecutive = state.strikes = 0
             state.outcomes.append(True)
 
     def failed(self, facts: ModelFacts, failure: UpstreamFailure, now: float) -> None:
-        """A call failed. Opens the circuit after many failures, a `Retry-After`, or a failure for long."""
+        """A call failed. Opens the circuit after many failures, a `Retry-After`, or repeated lasting ones."""
         if failure.breaker == "none":  # says nothing about the health of the provider
             self.succeeded(facts, now)
             return
@@ -164,15 +197,15 @@ class Breaker:
         state.consecutive += 1
         state.outcomes.append(False)
         reason = f"{failure.kind.replace('_', ' ')}: {failure.message}"[:200]
-        if failure.breaker == "long":
-            self._open(name, facts, now + LONG_PAUSE_S, reason, long=True)
+        if failure.breaker == "long" and state.strike(now):
+            self._open(name, facts, now, now + LONG_PAUSE_S, reason, long=True)
         elif state.is_open(now) and state.long:
             return
         elif failure.retry_after_s is not None:
             until = now + min(failure.retry_after_s, LONG_PAUSE_S)
-            self._open(name, facts, max(until, state.open_until or until), reason)
+            self._open(name, facts, now, max(until, state.open_until or until), reason)
         elif state.is_due() and not state.is_open(now):  # calls that began before it opened count once
-            self._open(name, facts, now + state.pause_s, reason)
+            self._open(name, facts, now, now + state.pause_s, reason)
             state.pause_s = min(state.pause_s * 2, LONGEST_PAUSE_S)
 
     def unpublished(self, now: float) -> dict[Name, tuple[int, Circuit | None]]:
@@ -199,20 +232,24 @@ class Breaker:
             state = self._states.setdefault(name, _State())
             until = now + circuit.left_s
             if state.open_until is None or abs(state.open_until - until) > _SAME_S:
-                state.open(until, circuit.reason, long=circuit.long)
+                state.open(now, until, circuit.reason, long=circuit.long)
                 state.pause_s = circuit.pause_s
         for name, state in list(self._states.items()):
             if state.open_until is not None and name not in shared and name not in self._unpublished:
                 state.close()
 
     def _tripped(self, facts: ModelFacts) -> list[Name]:
+        if not self._states:
+            return []
         states = ((name, self._states.get(name)) for name in _names(facts))
         return [name for name, state in states if state is not None and state.open_until is not None]
 
-    def _open(self, name: Name, facts: ModelFacts, until: float, reason: str, *, long: bool = False) -> None:
+    def _open(
+        self, name: Name, facts: ModelFacts, now: float, until: float, reason: str, *, long: bool = False
+    ) -> None:
         state = self._states[name]
         is_new = state.open_until is None or (long and not state.long)
-        state.open(until, reason, long=long)
+        state.open(now, until, reason, long=long)
         self._mark_changed(name)
         if is_new:
             event = CircuitOpened(name[0], name[1], facts.provider, reason, long)

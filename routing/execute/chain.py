@@ -14,11 +14,12 @@ import msgspec
 
 from core.errors import ServiceUnavailable
 from routing.execute.answer_limit import AnswerLimit, Counter
-from routing.execute.attempt import AttemptRecord
+from routing.execute.attempt import UNCOUNTED, AttemptRecord, InputCount
 from routing.execute.breaker import Breaker
 from routing.execute.continuation_joiner import ContinuationJoiner
-from routing.execute.outcome import final_error
+from routing.execute.outcome import final_error, not_read_in_time
 from routing.execute.rescue import DeliveredText, can_be_continued, continuation
+from routing.execute.wait_limit import WaitLimit
 from routing.language.arms import Arm, ModelFacts
 from routing.language.chat import (
     ChatRequest,
@@ -28,6 +29,7 @@ from routing.language.chat import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
+    priced_tier,
 )
 from routing.language.choices import upstream_calls
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
@@ -35,7 +37,13 @@ from routing.providers.upstreams import Upstreams
 
 MAX_ATTEMPTS = 3
 
+# A silent arm leaves the others what the quickest of them needs: twice its forecast time, because half of all
+# answers take longer than forecast; at most half of the time, so that a slow model is not cut short for
+# another slow model.
+SPARE_FORECASTS = 2.0
+MOST_SPARE_SHARE = 0.5
 
+RETRY_PAUSE_S = 0.5  # before the same arm is tried again, where its provider states no time
 READ_ON_S = 1.0  # after the visible limit is reached, for the rest of the answer and its usage
 
 
@@ -75,20 +83,26 @@ class Plan(msgspec.Struct, frozen=True):
     output_limits: Callable[[Arm, Sequence[AttemptRecord]], OutputLimits] = _unlimited
     counter: Callable[[ModelFacts], Counter] = _no_counter  # of the tokens of visible text
     expected_reasoning: Mapping[Arm, int] = {}  # tokens
+    input_counts: Mapping[Arm, InputCount] = {}
+    unpriced_tier: frozenset[Arm] = frozenset()  # the request's service tier has no price for these
     rescue: bool = False  # a stream that is cut may be continued by the next arm
 
 
 class Execution:
-    """One run of a plan. Iterate `events()` once; `attempts` has the record, also after an error."""
+    """One run of a plan. Iterate `batches()` once; `attempts` has the record, also after an error."""
 
     def __init__(self, plan: Plan, upstreams: Upstreams, breaker: Breaker) -> None:
         self._plan, self._upstreams, self._breaker = plan, upstreams, breaker
         self._remaining = list(plan.chain)
         self._delivered = DeliveredText()
+        self._wait_limit = WaitLimit()
+        self._with_caller_s = 0.0  # how long events waited for the caller to take them
         self.attempts: list[AttemptRecord] = []
 
-    async def events(self) -> AsyncGenerator[StreamEvent]:
-        """Neutral events of the arm that answers. Raises the ApiError that the caller gets.
+    async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Neutral events of the arm that answers, those that arrived together at once.
+
+        Raises the ApiError that the caller gets.
 
         Each pass of the loop is one attempt. It ends in one of four ways: "ok"; "failed", when nothing of it
         was released to the caller, so that the next arm starts from the beginning; "partial", when the caller
@@ -96,16 +110,22 @@ class Execution:
         UpstreamFailure also counts against the circuit breaker, and one that no arm could avoid ends the loop
         at once.
         """
-        while (arm := await self._next_arm()) is not None:
+        while (planned := await self._next_arm()) is not None:
+            arm, limits = planned
             attempt = AttemptRecord(len(self.attempts) + 1, arm, self._plan.facts[arm.model])
             self.attempts.append(attempt)
             try:
-                async with aclosing(self._attempt(attempt)) as events:
-                    async for event in events:
-                        self._delivered.note(event)
-                        yield event
+                async with aclosing(self._attempt(attempt, limits)) as batches:
+                    async for batch in batches:
+                        for event in batch:
+                            self._delivered.note(event)
+                        offered_at = time.monotonic()
+                        yield batch
+                        self._with_caller_s += time.monotonic() - offered_at
             except UpstreamFailure as failure:
                 attempt.end("partial" if attempt.released else "failed", failure)
+                if self._is_callers_delay(attempt, time.monotonic()):
+                    raise not_read_in_time() from failure
                 self._breaker.failed(attempt.facts, failure, time.monotonic())
                 if not failure.retriable or (attempt.released and not self._may_continue()):
                     raise final_error(self.attempts) from failure
@@ -113,6 +133,8 @@ class Execution:
             except BaseException:  # the caller left, or the process is stopping
                 attempt.end("aborted")
                 raise
+            finally:
+                self._wait_limit.close()
             attempt.end("ok")
             self._breaker.succeeded(attempt.facts, time.monotonic())
             return
@@ -121,9 +143,16 @@ class Execution:
                 "The request's time was over before a model could be called. Try again.",
                 headers={"Retry-After": "5"},
             )
-        raise final_error(self.attempts)
+        raise final_error(self.attempts, self._wait_s())
 
-    async def _attempt(self, attempt: AttemptRecord) -> AsyncGenerator[StreamEvent]:
+    def _wait_s(self) -> float:
+        """Seconds until the first model of the chain may be tried."""
+        now, facts = time.monotonic(), self._plan.facts
+        return min(self._breaker.wait_s(facts[arm.model], now) for arm in self._plan.chain)
+
+    async def _attempt(
+        self, attempt: AttemptRecord, limits: OutputLimits
+    ) -> AsyncGenerator[list[StreamEvent]]:
         """The arm's events, held back until its answer can no longer be replaced.
 
         Until then a failure leaves no trace and the next arm answers instead. A stream is released with its
@@ -132,43 +161,62 @@ class Execution:
         """
         held: list[StreamEvent] = []
         joiner = ContinuationJoiner(self._delivered.text)
-        limits = self._plan.output_limits(attempt.arm, self.attempts)
         request = self._request_for(limits)
+        if attempt.arm in self._plan.unpriced_tier:
+            attempt.lost_tier = request.service_tier or ""
+            request = msgspec.structs.replace(request, service_tier=None)
+        attempt.service_tier = priced_tier(request.service_tier)
         visible = self._visible_limit(limits, attempt.facts)
         attempt.most_output_tokens, attempt.allowed_output_tokens = request.max_output_tokens, limits.allowed
         attempt.expected_reasoning = self._plan.expected_reasoning.get(attempt.arm, 0) * request.n
         attempt.choices = request.n
+        attempt.input_count = self._plan.input_counts.get(attempt.arm, UNCOUNTED)
+        attempt.continued = self._delivered.text
         attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
+        time_left = self._plan.deadline - time.monotonic()
+        spare_s = self._spare_s(attempt.arm, time_left)
+        attempt.patience_s = self._patience_s(attempt.arm, time_left, spare_s)
+        attempt.ends_at = self._plan.deadline - spare_s
         upstream = self._upstreams.complete(
             request,
             attempt.facts,
             attempt.arm.effort,
             stream=self._plan.stream,
-            first_byte_s=self._patience_s(attempt.arm),
+            first_byte_s=attempt.patience_s,
         )
         async with aclosing(upstream):
-            while (event := await self._next_or_end(upstream, attempt, visible)) is not None:
-                attempt.note(event)
-                for joined in self._joined(event, joiner):
-                    held += (joined,) if visible is None else visible.of(joined)
+            while True:
+                if visible is None:
+                    batch = await self._next_batch(upstream, attempt, self._plan.deadline)
+                else:
+                    batch = await self._next_or_end(upstream, attempt, visible)
+                if batch is None:
+                    break
+                for event in batch:
+                    attempt.note(event)
+                if visible is None and attempt.number == 1:
+                    held += batch
+                else:
+                    for event in batch:
+                        for joined in self._joined(event, joiner):
+                            held += (joined,) if visible is None else visible.of(joined)
                 begun = attempt.ttft_ms is not None and joiner.joined
-                if attempt.released or (self._plan.stream and begun):
+                if held and (attempt.released or (self._plan.stream and begun)):
                     attempt.released = True
-                    for ready in held:
-                        yield ready
-                    held.clear()
+                    ready, held = held, []
+                    yield ready
         if visible is not None and visible.has_cut:
             held += visible.finishes()
             attempt.finish = FinishReason.LENGTH
         if attempt.finish is FinishReason.CONTENT_FILTER and attempt.ttft_ms is None:
             raise UpstreamFailure(FailureKind.REFUSED, "The provider refused this content.")
         attempt.end("ok")
-        for ready in held:
-            yield ready
+        if held:
+            yield held
 
     def _joined(self, event: StreamEvent, joiner: ContinuationJoiner) -> list[StreamEvent]:
         """The event as the caller gets it, after the text that earlier attempts delivered."""
-        if len(self.attempts) > 1 and self._delivered.text:
+        if len(self.attempts) > 1 and self._delivered:
             if isinstance(event, Started):
                 return []  # the caller has had the start of this answer
             if isinstance(event, TextDelta):
@@ -177,6 +225,10 @@ class Execution:
             if isinstance(event, Finished | ToolCallDelta) and (text := joiner.end()):
                 return [TextDelta(text), event]
         return [event]
+
+    def _is_callers_delay(self, attempt: AttemptRecord, now: float) -> bool:
+        """Return whether the request's time is over because the caller read slowly, not for the provider."""
+        return now >= self._plan.deadline and self._with_caller_s > (now - attempt.began) / 2
 
     def _may_continue(self) -> bool:
         """Return whether the next arm may continue the part of a cut stream that the caller has read."""
@@ -198,71 +250,118 @@ class Execution:
         return AnswerLimit(limits.answer, self._plan.counter(facts), self._plan.request.n)
 
     async def _next_or_end(
-        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord, visible: AnswerLimit | None
-    ) -> StreamEvent | None:
-        """The next event; None at the end, or when the caller's visible limit ends the answer before it.
+        self, upstream: AsyncGenerator[list[StreamEvent]], attempt: AttemptRecord, visible: AnswerLimit
+    ) -> list[StreamEvent] | None:
+        """The next events; None at the end, or when the caller's visible limit ends the answer before it.
 
         Providers report usage at the end of a stream. So a short rest is read, without being passed on, and
         the usage is exact. A longer rest would only cost time and money: the call is closed, and its usage is
         estimated. A failure after the limit is no failure for the caller, who has the whole answer.
         """
-        if visible is None or not visible.is_reached:
-            return await self._next_event(upstream, attempt, self._plan.deadline)
+        if not visible.is_reached:
+            return await self._next_batch(upstream, attempt, self._plan.deadline)
         if attempt.limit_reached_at is None:
             attempt.limit_reached_at = time.monotonic()
         until = min(self._plan.deadline, attempt.limit_reached_at + READ_ON_S)
         try:
-            return await self._next_event(upstream, attempt, until)
+            return await self._next_batch(upstream, attempt, until)
         except UpstreamFailure:
             attempt.ended_early = True
             return None
 
-    async def _next_event(
-        self, upstream: AsyncGenerator[StreamEvent], attempt: AttemptRecord, limit: float
-    ) -> StreamEvent | None:
-        if self._plan.stream and attempt.ttft_ms is None:
-            limit = min(limit, attempt.began + self._patience_s(attempt.arm))
+    async def _next_batch(
+        self, upstream: AsyncGenerator[list[StreamEvent]], attempt: AttemptRecord, limit: float
+    ) -> list[StreamEvent] | None:
+        if not self._plan.stream:
+            limit = min(limit, attempt.ends_at)  # bytes may drip in for as long as the request lasts
+        elif attempt.ttft_ms is None:
+            limit = min(limit, attempt.began + attempt.patience_s)
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + limit - time.monotonic()):
-                return await anext(upstream, None)
+            if time.monotonic() >= limit:  # asyncio's deadline never passes while data is always ready
+                raise TimeoutError
+            return await self._wait_limit.wait(anext(upstream, None), limit - time.monotonic())
         except TimeoutError:
             waited = time.monotonic() - attempt.began
             raise UpstreamFailure(FailureKind.TIMEOUT, f"no answer within {waited:.1f} s") from None
 
-    def _patience_s(self, arm: Arm) -> float:
-        """Seconds until the first byte: longer for an arm that by forecast thinks for longer."""
-        plan = self._plan
-        expected_ms = (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0)
-        patience_s = max(plan.first_byte_s, plan.patience * expected_ms / 1000)
-        return min(patience_s, max(0.001, plan.deadline - time.monotonic()))
+    def _patience_s(self, arm: Arm, time_left: float, spare_s: float) -> float:
+        """Seconds until the first byte: longer for an arm that by forecast thinks for longer.
 
-    async def _next_arm(self) -> Arm | None:
-        """The next arm that the last failure does not rule out, or the last arm again after a wait."""
+        While other arms remain, some of the time is left for them.
+        """
+        patience_s = max(self._plan.first_byte_s, self._plan.patience * self._expected_s(arm))
+        return min(patience_s, max(0.001, time_left - spare_s))
+
+    def _spare_s(self, arm: Arm, time_left: float) -> float:
+        """The seconds of `time_left` that the arms after this one need."""
+        others = [other for other in self._remaining if other.model != arm.model]
+        if not others or len(self.attempts) >= MAX_ATTEMPTS:
+            return 0.0
+        quickest_s = min(self._expected_s(other) for other in others)
+        return min(MOST_SPARE_SHARE * time_left, max(self._plan.first_byte_s, SPARE_FORECASTS * quickest_s))
+
+    def _expected_s(self, arm: Arm) -> float:
+        """Forecast seconds until the first byte: of the first token, or of the whole answer."""
+        plan = self._plan
+        return (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0.0) / 1000
+
+    async def _next_arm(self) -> tuple[Arm, OutputLimits] | None:
+        """The next arm that the last failure does not rule out, or the last arm again after a wait.
+
+        After a failure, arms whose forecast fits the time that is left come first. When circuit breakers
+        pause all of them, the last resort is a probe of one in a long pause.
+        """
         if len(self.attempts) >= MAX_ATTEMPTS or time.monotonic() >= self._plan.deadline:
             return None
         last = self.attempts[-1] if self.attempts else None
+        paused: list[tuple[Arm, OutputLimits]] = []
+        if last is not None:
+            time_left = self._plan.deadline - time.monotonic()
+            self._remaining.sort(key=lambda arm: self._expected_s(arm) > time_left)
         while self._remaining:
             arm = self._remaining.pop(0)
             facts = self._plan.facts[arm.model]
             if last is not None and _would_fail_alike(last, facts):
                 continue
-            if self._plan.output_limits(arm, self.attempts).total == 0:
+            limits = self._plan.output_limits(arm, self.attempts)
+            if limits.total == 0:
                 continue
             if await self._breaker.acquire(facts, time.monotonic(), self._plan.first_byte_s):
-                return arm
-        return await self._same_arm_after_wait(last) if last is not None else None
+                return arm, limits
+            paused.append((arm, limits))
+        if last is not None and (again := await self._same_arm_after_wait(last)) is not None:
+            return again
+        for arm, limits in paused:
+            facts = self._plan.facts[arm.model]
+            if await self._breaker.acquire(
+                facts, time.monotonic(), self._plan.first_byte_s, last_resort=True
+            ):
+                return arm, limits
+        return None
 
-    async def _same_arm_after_wait(self, last: AttemptRecord) -> Arm | None:
-        """The last arm, if its provider says how long to wait and that leaves half the time for an answer."""
+    async def _same_arm_after_wait(self, last: AttemptRecord) -> tuple[Arm, OutputLimits] | None:
+        """The last arm, if its failure allows another try and the wait leaves half the time for an answer.
+
+        It waits as long as the provider says, else RETRY_PAUSE_S. Without such a word the circuit breaker has
+        to allow the call as well.
+        """
         failure = last.failure
-        if failure is None or failure.retry_after_s is None:
+        if failure is None:
+            return None
+        limits = self._plan.output_limits(last.arm, self.attempts)
+        if limits.total == 0:
             return None
         tries = sum(attempt.arm == last.arm for attempt in self.attempts)
         time_left = self._plan.deadline - time.monotonic()
-        if tries > failure.same_arm_retries or failure.retry_after_s > time_left / 2:
+        wait_s = RETRY_PAUSE_S if failure.retry_after_s is None else failure.retry_after_s
+        if tries > failure.same_arm_retries or wait_s > time_left / 2:
             return None
-        await asyncio.sleep(failure.retry_after_s)
-        return last.arm
+        await asyncio.sleep(wait_s)
+        if failure.retry_after_s is None and not await self._breaker.acquire(
+            last.facts, time.monotonic(), self._plan.first_byte_s
+        ):
+            return None
+        return last.arm, limits
 
 
 def _would_fail_alike(last: AttemptRecord, facts: ModelFacts) -> bool:

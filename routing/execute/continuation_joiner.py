@@ -7,8 +7,7 @@ or leave out the space. The beginning of a continuation is held back until it is
 import os
 import re
 
-from bpe_openai._bindings import tokenizer_for_encoding
-
+from routing.language import o200k
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 
 LEAST_OVERLAP = 12  # characters; a shorter overlap is a repetition only if it consists of whole words
@@ -23,7 +22,6 @@ _LAST_WORD = re.compile(r"[^\W_]+$")
 _FIRST_WORD = re.compile(r"[^\W_]+")
 _END_OF_CLAUSE = re.compile(r"[^\W\d_]{2}[,;:!?.]$")
 _CODE = re.compile(r"[(){}\[\]=_/\\<>|@#`\"]")
-_o200k = tokenizer_for_encoding("o200k_base")
 
 
 class ContinuationJoiner:
@@ -36,14 +34,19 @@ class ContinuationJoiner:
 
     def __init__(self, delivered: str) -> None:
         self._delivered = delivered
+        self._begun = delivered.lstrip()
         self._tail = delivered[-LONGEST_OVERLAP:]
-        self._held = ""
+        self._pieces: list[str] = []
+        self._matched = 0  # characters of the continuation that repeat the beginning of the answer
+        self._is_prefix = True  # all of it so far, leading spaces aside
         self.joined = not delivered
 
     def feed(self, text: str) -> str:
         if self.joined:
             return text
-        self._held += text
+        self._pieces.append(text)
+        if self._is_prefix and self._extends_prefix(text):
+            return ""  # may be the whole answer again
         return self.end() if self._is_clear() else ""
 
     def end(self) -> str:
@@ -51,15 +54,24 @@ class ContinuationJoiner:
         if self.joined:
             return ""
         self.joined = True
-        return _new(self._delivered, self._tail, self._held)
+        return _new(self._delivered, self._tail, "".join(self._pieces))
+
+    def _extends_prefix(self, text: str) -> bool:
+        """Compare a further piece with the beginning of the answer; each character is compared once."""
+        if not self._matched:
+            text = text.lstrip()
+        if self._begun.startswith(text, self._matched):
+            self._matched += len(text)
+            return True
+        self._is_prefix = False
+        self._matched += _common(self._begun[self._matched : self._matched + len(text)], text)
+        return False
 
     def _is_clear(self) -> bool:
-        held, delivered = self._held, self._delivered.lstrip()
-        bare = held.lstrip()
-        if not bare or delivered.startswith(bare):
-            return False  # may be the whole answer again
-        if _is_restart(delivered, bare):
+        if self._matched >= _least_restart(self._begun):
             return True
+        held = "".join(self._pieces)  # short: no restart, within the tail or a word
+        bare = held.lstrip()
         if held in self._tail or bare in self._tail:
             return False  # lies within the end of what was delivered: may become an overlap
         word = _WORD.match(bare)
@@ -91,8 +103,11 @@ def _new(delivered: str, tail: str, held: str) -> str:
 
 
 def _is_restart(delivered: str, bare: str) -> bool:
-    common = _common(delivered, bare)
-    return common >= min(LEAST_RESTART, max(4, len(delivered.rstrip())))
+    return _common(delivered, bare) >= _least_restart(delivered)
+
+
+def _least_restart(delivered: str) -> int:
+    return min(LEAST_RESTART, max(4, len(delivered.rstrip())))
 
 
 def _overlap(tail: str, text: str) -> int:
@@ -123,7 +138,7 @@ def _is_repetition(tail: str, text: str, size: int) -> bool:
         return True
     if _WORD.match(text[size : size + 1]):  # the word goes on: it may be the broken one
         letters = same.isalpha() and len(same) > 1 and ord(same[0]) < _WIDE
-        return letters and (len(same) > 2 or _o200k.count(" " + same) > 1)
+        return letters and (len(same) > 2 or o200k.count(" " + same) > 1)
     return same.isalpha() or len(words[0]) > 3
 
 
@@ -158,7 +173,7 @@ def _are_two_words(before: str, after: str) -> bool:
     """
     if before[-1].isdigit() or after[0].isdigit():
         return before[-1].isalpha() != after[0].isalpha() and min(len(before), len(after)) > 1
-    whole, first, second = (_o200k.encode(" " + text) for text in (before + after, before, after))
+    whole, first, second = (o200k.encode(" " + text) for text in (before + after, before, after))
     if len(first) > 1 or len(second) > 1 or len(whole) == 1:
         return False
     return len(whole) > 2 or second[0] < max(_COMMON, whole[-1])

@@ -32,12 +32,16 @@ class DeliveredText:
         self._text: list[str] = []
         self.continuable = True
 
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
     @property
     def text(self) -> str:
+        """All of it, joined: not for every event."""
         return "".join(self._text)
 
     def note(self, event: StreamEvent) -> None:
-        if isinstance(event, TextDelta):
+        if isinstance(event, TextDelta) and event.text:
             self._text.append(event.text)
         elif isinstance(event, ToolCallDelta | RefusalDelta):
             self.continuable = False  # half a tool call, or another model's refusal, cannot be continued

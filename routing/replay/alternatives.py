@@ -83,10 +83,24 @@ def alternatives(trace: Trace) -> tuple[Alternative, ...]:
     )
 
 
+def reasons(stored: Any) -> dict[str, str]:
+    """By arm, why each ranked candidate of a stored trace lost; empty when its shape is no longer known."""
+    try:
+        trace = Trace.of(stored)
+    except msgspec.ValidationError:
+        return {}
+    ranked = [entry for entry in trace.candidates if entry.removed is None]
+    chosen = next((entry for entry in ranked if trace.chain and entry.arm == trace.chain[0]), None)
+    if chosen is None:
+        return {}
+    comparison = _Comparison(trace, chosen)
+    return {entry.arm: comparison.reason(entry)[1] for entry in ranked if entry is not chosen}
+
+
 def of_stored(stored: Any) -> tuple[Alternative, ...]:
     """As `alternatives`, of a trace as the ledger stores it; none when its shape is no longer known."""
     try:
-        trace = msgspec.convert(stored, Trace)
+        trace = Trace.of(stored)
     except msgspec.ValidationError:
         return ()
     return alternatives(trace) if trace.chain else ()
@@ -172,8 +186,21 @@ class _Comparison:
 
     def _as_equal(self, other: Candidate) -> tuple[Fact, ...]:
         """EQUAL, when `other` would succeed more often, but by too little to count."""
-        equal = self._trace.strategy is Strategy.QUALITY and other.believed > self._chosen.believed
-        return (Fact.EQUAL,) if equal else ()
+        gap = other.believed - self._chosen.believed
+        best = float(self._candidates.believed.max())
+        counts_as_best = self._chosen.believed >= best - self._tie
+        return (Fact.EQUAL,) if gap > 0 and self._tie and counts_as_best else ()
+
+    @property
+    def _tie(self) -> float:
+        """The difference of P(success) that the strategy counts as none."""
+        match self._trace.strategy:
+            case Strategy.QUALITY:
+                return strategy_weights.QUALITY_TIE
+            case Strategy.AUTO:
+                return self._trace.tolerance
+            case _:
+                return 0.0
 
     def _is_behind(self, fact: Fact, other: Candidate) -> bool:
         chosen = self._chosen
@@ -251,8 +278,7 @@ class _Comparison:
                 share, rival = percents(other.p_up, chosen.p_up)
                 return f"is available {share} of the time, compared with {rival}"
             case Fact.EQUAL:
-                tie = strategy_weights.QUALITY_TIE
-                return f"is within the {tie * 100:.1f} points of success that count as equal"
+                return f"is within the {self._tie * 100:.1f} points of success that count as equal"
             case Fact.SUCCESS:
                 share, rival = percents(other.p_success, chosen.believed)
                 return f"is expected to succeed {share} of the time, compared with {rival}"

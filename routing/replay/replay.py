@@ -11,7 +11,7 @@ import numpy as np
 
 from routing.decide import strategy_weights
 from routing.decide.chain import fallback_chain
-from routing.decide.strategies import Candidates, Ranking, near_ties, rank, value_usd
+from routing.decide.strategies import Candidates, Ranking, near_ties, rank
 from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Mode, Strategy
 
@@ -31,20 +31,20 @@ def compared(trace: Trace) -> list[Candidate]:
 
 def columns(trace: Trace, entries: Sequence[Candidate]) -> Candidates:
     """Return the numbers of `entries` as the trace's strategy compared them."""
-    return _columns(entries)
+    return _columns(trace, entries)
 
 
 def rerank(trace: Trace, strategy: Strategy) -> Replayed:
     """Return the ranking another strategy would have given, without pin and exploration."""
     eligible = _by_name(entry for entry in trace.candidates if entry.removed is None)
-    ranking = rank(strategy, _columns(eligible), stream=trace.stream)
+    ranking = rank(strategy, _columns(trace, eligible), stream=trace.stream)
     return _replayed([eligible[place] for place in ranking.order], fallback=trace.fallback)
 
 
 def differences(trace: Trace) -> list[str]:
     """Return, in words, how the decision made again differs from the stored one; empty if it does not."""
     entries = compared(trace)
-    candidates = _columns(entries)
+    candidates = _columns(trace, entries)
     ranking = rank(trace.strategy, candidates, stream=trace.stream)
     again = _replayed(_ordered(trace, entries, ranking), fallback=trace.fallback)
     stored = tuple(entry.arm for entry in trace.candidates if entry.removed is None)
@@ -87,7 +87,7 @@ def _chance(trace: Trace, entries: list[Candidate], candidates: Candidates, rank
     if trace.mode is Mode.MANUAL or trace.strategy is not Strategy.AUTO:
         probability = 1.0
     else:
-        near = [entries[place].arm for place in near_ties(ranking, value_usd(candidates))]
+        near = [entries[place].arm for place in near_ties(ranking, candidates.value_usd)]
         if trace.explored and trace.chain[0] not in near:
             return [f"{trace.chain[0]} was tried by chance, but is no near tie"]
         if trace.explored:
@@ -108,9 +108,11 @@ def _replayed(order: Sequence[Candidate], *, fallback: bool) -> Replayed:
     )
 
 
-def _columns(entries: Sequence[Candidate]) -> Candidates:
+def _columns(trace: Trace, entries: Sequence[Candidate]) -> Candidates:
     rows = [(e.p_success, e.low, e.cost_usd, e.latency_ms, e.ttft_ms, e.p_up) for e in entries]
     p_success, low, cost_usd, latency_ms, ttft_ms, p_up = np.array(rows, float).reshape(-1, 6).T
     scored = np.array([entry.scored for entry in entries], bool)
     retiring = np.array([entry.retires is not None for entry in entries], bool)
-    return Candidates(p_success, low, cost_usd, latency_ms, ttft_ms, p_up, scored, retiring=retiring)
+    return Candidates(
+        p_success, low, cost_usd, latency_ms, ttft_ms, p_up, scored, retiring, tolerance=trace.tolerance
+    )

@@ -50,11 +50,11 @@ def logged(rows: QuerySet[Request], limit: int) -> list[Logged]:
 def _read(lines: Iterable[tuple[Any, ...]]) -> Iterator[Logged]:
     for stored, cost_usd, latency_ms, score in lines:
         with suppress(msgspec.ValidationError):  # a trace of an older version, which lacks fields
-            yield Logged(msgspec.convert(stored, Trace), float(cost_usd), float(latency_ms), score)
+            yield Logged(Trace.of(stored), float(cost_usd), float(latency_ms), score)
 
 
 def _differences(stored: object) -> list[str]:
     try:
-        return replay.differences(msgspec.convert(stored, Trace))
+        return replay.differences(Trace.of(stored))
     except msgspec.ValidationError as error:
         return [f"the record cannot be read: {error}"]

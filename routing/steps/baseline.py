@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from billing.prices.prices import PriceBook, cost, unit_prices
-from billing.usage import Usage
+from billing.usage import Usage, total_usage
 from routing.decide.forecast import interval
 from routing.decide.prediction.tokens import exact_count
 from routing.decide.trace import Baseline
@@ -47,7 +47,7 @@ def baseline_cost(
     most = baseline.max_output_tokens or 0
     tokens = min(baseline_output(baseline, visible), max(most, visible))
     low, high = interval(tokens, max(most, visible), baseline.spread)
-    paid_for = sum((priced.usage for _, priced in charged), Usage())
+    paid_for = total_usage(priced.usage for _, priced in charged)
     usage = _input((baseline.input_tokens or 0) * baseline.calls, paid_for)
     return BaselineCost(
         *(
@@ -72,7 +72,7 @@ def visible_tokens(attempt: AttemptRecord, priced: PricedAttempt) -> int:
     usage, reasons = priced.usage, attempt.facts.efforts or attempt.facts.default_effort
     if usage.reasoning_tokens or usage.estimated or not reasons:
         return usage.output_tokens - usage.reasoning_tokens
-    return min(usage.output_tokens, exact_count("".join(attempt.text), attempt.facts))
+    return min(usage.output_tokens, exact_count(attempt.written, attempt.facts))
 
 
 def _is_baseline(baseline: Baseline, attempt: AttemptRecord) -> bool:

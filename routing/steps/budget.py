@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from django.conf import settings
 
 from billing.ledger.holds import Exhausted
 from billing.ledger.limits import over_limit
+from core.hot_settings import hot
 from routing.state.runtime import Runtime
 from routing.steps.admission import Admitted
 
@@ -123,14 +123,15 @@ class _HoldWait:
 
     def __init__(self, account_id: int, runtime: Runtime) -> None:
         self._account_id, self._ledger = account_id, runtime.ledger
-        self._until = time.monotonic() + min(settings.HOLD_WAIT_S, settings.REQUEST_TIMEOUT_S / 2)
+        self._began = time.monotonic()
         self._pause_s = _FIRST_PAUSE_S
-        self._line = AsyncExitStack()
+        self._line: AsyncExitStack | None = None
         self._has_turn = False
 
     async def may_have_freed(self, refusal: Exhausted) -> bool:
         """Wait a while; False at once when no hold is in the way, or the time to wait is over."""
-        left_s = self._until - time.monotonic()
+        longest_s = min(hot.HOLD_WAIT_S, hot.REQUEST_TIMEOUT_S / 2)
+        left_s = self._began + longest_s - time.monotonic()
         if not refusal.may_pass or left_s <= 0:
             return False
         if self._has_turn:
@@ -138,9 +139,11 @@ class _HoldWait:
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
         else:
             turn = self._ledger.turn(self._account_id, left_s)
+            self._line = self._line or AsyncExitStack()
             self._has_turn = await self._line.enter_async_context(turn)
         return True
 
     async def end(self) -> None:
         """Give the turn to the next request in line."""
-        await self._line.aclose()
+        if self._line is not None:
+            await self._line.aclose()

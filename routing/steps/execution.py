@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from django.conf import settings
+import msgspec
 
 from billing.usage import Usage
+from core.hot_settings import hot
 from routing.decide.prediction.tokens import exact_count, piece_counters
 from routing.execute.answer_limit import Counter
 from routing.execute.attempt import AttemptRecord
 from routing.execute.chain import Execution, OutputLimits, Plan
 from routing.language.arms import Arm
+from routing.language.chat import ChatRequest, Mode, priced_tier
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import price
+from routing.steps.attempt_usage import input_count
 from routing.steps.opened_request import OpenedRequest
 from routing.steps.reservation import SHORT_ANSWER
 
@@ -20,43 +23,58 @@ from routing.steps.reservation import SHORT_ANSWER
 def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
     """The execution of an opened request. Nothing is sent until its `events()` are iterated."""
     incoming, decision = opened.incoming, opened.decision
-    steering = incoming.steering
+    steering, models = incoming.steering, opened.admitted.snapshot.models
 
     def output_limits(arm: Arm, attempts: Sequence[AttemptRecord]) -> OutputLimits:
         return _output_limits(opened, arm, attempts, runtime)
 
+    tier, book = priced_tier(incoming.request.service_tier), runtime.catalog.price_book
     plan = Plan(
-        request=incoming.request,
+        request=_as_sent(opened),
         chain=decision.chain,
-        facts=opened.admitted.snapshot.models,
+        facts=models,
         expected_ttft_ms={forecast.arm: forecast.ttft_ms for forecast in decision.forecast},
         expected_latency_ms={forecast.arm: forecast.latency_ms for forecast in decision.forecast},
         stream=steering.stream,
-        first_byte_s=settings.FIRST_BYTE_TIMEOUT_S,
-        patience=settings.FIRST_BYTE_PATIENCE,
+        first_byte_s=hot.FIRST_BYTE_TIMEOUT_S,
+        patience=hot.FIRST_BYTE_PATIENCE,
         deadline=incoming.deadline,
         output_limits=output_limits,
         counter=lambda facts: Counter(*piece_counters(facts)),
         expected_reasoning={forecast.arm: forecast.reasoning_tokens for forecast in decision.forecast},
+        input_counts={
+            forecast.arm: input_count(incoming.request, forecast.input_tokens, models[forecast.arm.model])
+            for forecast in decision.forecast
+        },
+        unpriced_tier=frozenset(
+            arm for arm in decision.chain if tier and book.at(arm.model, incoming.at, tier) is None
+        ),
         rescue=incoming.caller.rescue if steering.rescue is None else steering.rescue,
     )
     return Execution(plan, runtime.upstreams, runtime.breaker)
+
+
+def _as_sent(opened: OpenedRequest) -> ChatRequest:
+    """The request with the facts about it that adapters need."""
+    incoming, admitted = opened.incoming, opened.admitted
+    continues = incoming.steering.mode is Mode.SMART and admitted.conversation is not None
+    return msgspec.structs.replace(incoming.request, named_model=admitted.models.pinned, continues=continues)
 
 
 def _output_limits(
     opened: OpenedRequest, arm: Arm, attempts: Sequence[AttemptRecord], runtime: Runtime
 ) -> OutputLimits:
     """How long this arm's answer may be: within hold and limit, after the parts that are charged already."""
-    book, input_tokens = runtime.catalog.price_book, opened.decision.trace.input_tokens
+    book = runtime.catalog.price_book
     request, facts = opened.incoming.request, opened.admitted.snapshot.models[arm.model]
     delivered = [attempt for attempt in attempts if attempt.outcome == "partial"]
-    charged = [price(attempt, input_tokens, book, opened.row.created_at) for attempt in delivered]
+    charged = [price(attempt, book, opened.row.created_at) for attempt in delivered]
     usd = sum((attempt.usd or Decimal(0) for attempt in charged), Decimal(0))
     usage = sum((attempt.usage for attempt in charged), Usage())
     most = opened.reservation.most_output_tokens(opened.hold, arm, usd, usage.total_tokens)
     allowed, answer = opened.reservation.limit(arm), request.max_answer_tokens
     if charged and answer is not None and allowed is not None:
-        written = sum(exact_count("".join(attempt.text), facts) for attempt in delivered)
+        written = sum(exact_count(attempt.written, facts) for attempt in delivered)
         rest = max(answer - written, SHORT_ANSWER)
         allowed, answer = max(allowed - (answer - rest), SHORT_ANSWER), rest
     elif charged and allowed is not None:

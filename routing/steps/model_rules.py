@@ -32,8 +32,13 @@ class ModelRules(msgspec.Struct, frozen=True):
         return ModelRules(included, other.excluded | self.excluded)
 
 
+_NO_RULES = ModelRules()
+
+
 def rules_of_caller(caller: Caller, names: NameBook) -> ModelRules:
     """The rules of the account and the key. Names that the catalog no longer has match no model."""
+    if not caller.account_models and not caller.models:
+        return _NO_RULES
     account = _rules(caller.account_models, "account", names)
     return account.and_also(_rules(caller.models, "key", names))
 
@@ -44,6 +49,8 @@ def rules_of_request(entries: Collection[str], caller: Caller, names: NameBook) 
     Raises InvalidModel for an unknown name and when `models` excludes everything, and PermissionDenied when
     key and account permit none of the models.
     """
+    if not entries and not caller.account_models and not caller.models:
+        return _NO_RULES
     for entry in entries:
         _check(entry, names)
     of_caller, requested = rules_of_caller(caller, names), _rules(entries, "request", names)

@@ -1,17 +1,18 @@
 """Open: commit the request's ledger row, with its hold, before anything is sent to a provider."""
 
 import asyncio
-import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 from django.conf import settings
 
 from billing.ledger.holds import Hold
-from billing.ledger.ledger import OpenTerms, Settlement
+from billing.ledger.ledger import OpenTerms, RequestRow, Settlement
 from billing.models import Request
 from core.errors import ApiError, ServiceUnavailable
+from core.hot_settings import hot
 from routing.decide.decision import Decision
 from routing.language.chat import ChatRequest, Role
 from routing.state.runtime import Runtime
@@ -28,7 +29,7 @@ class OpenedRequest(msgspec.Struct, frozen=True):
 
     admitted: Admitted
     decision: Decision
-    row: Request
+    row: RequestRow
     reservation: Reservation
     hold: Hold
 
@@ -62,39 +63,39 @@ def reservation_of(admitted: Admitted, decision: Decision, runtime: Runtime) -> 
     return Reservation(incoming.request, decision, models, book, incoming.at, caps)
 
 
-def _row(incoming: IncomingRequest, decision: Decision, owner: str) -> Request:
+def _row(incoming: IncomingRequest, decision: Decision, owner: str) -> RequestRow:
     """The open row. It contains no text of the request."""
-    trace, first = decision.trace, decision.chain[0]
+    record, first = decision.record, decision.chain[0]
     request, steering, caller = incoming.request, incoming.steering, incoming.caller
     teaches_length = request.n == 1 and not steering.test_mode
     expected = decision.forecast[0] if teaches_length else None
-    return Request(
+    return RequestRow(
         id=incoming.request_id,
         owner=owner,
         account_id=caller.account_id,
         key_id=caller.key_id,
         created_at=incoming.at,
-        lease_until=incoming.at + timedelta(seconds=settings.REQUEST_TIMEOUT_S) + _LEASE_GRACE,
+        lease_until=incoming.at + timedelta(seconds=hot.REQUEST_TIMEOUT_S) + _LEASE_GRACE,
         door=incoming.door,
         mode=steering.mode,
-        strategy=trace.strategy,
+        strategy=record.strategy,
         streamed=steering.stream,
-        query_type=trace.query_type,
-        difficulty=trace.difficulty,
+        query_type=record.query_type,
+        difficulty=record.difficulty,
         forecast_visible_tokens=expected.starting_visible_tokens if expected else None,
         forecast_reasoning_tokens=expected.starting_reasoning_tokens if expected else None,
         requested_model=steering.model or "",
         routed_model=first.model,
         routed_effort=first.effort or "",
-        baseline_model=trace.baseline.model if trace.baseline else "",
-        selection_probability=trace.selection_probability,
+        baseline_model=record.baseline.model if record.baseline else "",
+        selection_probability=record.selection_probability,
         metadata=request.metadata,
         prompt_hash=_prompt_hash(caller.account_id, request),
-        trace=trace,
+        trace=record,
     )
 
 
-def _never_sent(row: Request, error: ApiError | None) -> Settlement:
+def _never_sent(row: RequestRow, error: ApiError | None) -> Settlement:
     """The end of a request that was given up before anything was sent to a provider."""
     now = datetime.now(UTC)
     return Settlement(
@@ -110,5 +111,12 @@ def _never_sent(row: Request, error: ApiError | None) -> Settlement:
 def _prompt_hash(account_id: int, request: ChatRequest) -> str:
     """A keyed one-way hash of the last user message, per account: it shows repeats and nothing else."""
     text = next((message.text for message in reversed(request.messages) if message.role is Role.USER), "")
-    key = f"{settings.SECRET_KEY}:{account_id}".encode()
-    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    keyed = _keyed(settings.SECRET_KEY, account_id).copy()
+    keyed.update(text.encode("utf-8", "surrogatepass"))
+    return keyed.hexdigest()
+
+
+@lru_cache(maxsize=10_000)
+def _keyed(secret: str, account_id: int) -> hmac.HMAC:
+    """The hash of an account before its first text: reading the key takes longer than the text."""
+    return hmac.new(f"{secret}:{account_id}".encode(), digestmod="sha256")

@@ -8,16 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
+from typing import NamedTuple
 
-import msgspec
 from django.conf import settings
 
 from billing.ledger.holds import Cap, Hold, HoldRequest
-from billing.prices.prices import USD_QUANTUM, PriceBook, UnitPrices, cost, unit_prices
-from billing.usage import Usage
+from billing.prices.prices import USD_QUANTUM, PriceBook, UnitPrices, unit_prices, usd
 from routing.decide.decision import Decision
 from routing.language.arms import Arm, ModelFacts
-from routing.language.chat import ChatRequest, caller_limit
+from routing.language.chat import Audio, ChatRequest, caller_limit, is_plain, priced_tier
 from routing.language.choices import upstream_calls
 from routing.steps.budget import Budget, Phase
 
@@ -48,7 +47,11 @@ class Reservation:
     ) -> None:
         self._request = request
         self._expected = {forecast.arm: forecast for forecast in decision.forecast}
+        self._has_audio = not is_plain(request) and any(
+            isinstance(part, Audio) for message in request.messages for part in message.parts
+        )
         self._facts, self._book, self._moment, self._caps = facts, book, moment, caps
+        self._terms: dict[Arm, _Terms] = {}
 
     def hold_request(self, budget: Budget) -> HoldRequest:
         """How much to hold: the most expensive arm of the chain, at its longest answer.
@@ -69,10 +72,10 @@ class Reservation:
             likely = max(LIKELY_WHOLE * self._expected[arms[0]].output_tokens, self._short)
             least = min(longest[arms[0]], likely)
         return HoldRequest(
-            usd=max(self._cost(arm, held[arm]) for arm in arms),
-            least_usd=min(self._cost(arm, least) for arm in payable),
-            tokens=max(self._input(arm) + held[arm] * self._request.n for arm in arms),
-            least_tokens=min(self._input(arm) + least * self._request.n for arm in payable),
+            usd=_at_most(max([self._total(arm, held[arm]) for arm in arms])),
+            least_usd=_at_most(min([self._total(arm, least) for arm in payable])),
+            tokens=max([self._input(arm) + held[arm] * self._request.n for arm in arms]),
+            least_tokens=min([self._input(arm) + least * self._request.n for arm in payable]),
         )
 
     def most_output_tokens(
@@ -84,7 +87,7 @@ class Reservation:
         """
         if not self._caps:
             return None
-        price = self._prices(arm).output * self._request.n / 1_000_000
+        price = self._terms_of(arm).output_price * self._request.n / 1_000_000
         usd_left = hold.usd - charged_usd - self._cost(arm, 0)
         tokens_left = hold.tokens - charged_tokens - self._input(arm)
         most = tokens_left // self._request.n
@@ -125,19 +128,59 @@ class Reservation:
         return min(room, facts.max_output_tokens)
 
     def _input(self, arm: Arm) -> int:
-        """Input tokens of all upstream calls that the request's choices take."""
+        return self._terms_of(arm).input_tokens
+
+    def _cost(self, arm: Arm, output_tokens: int) -> Decimal:
+        return _at_most(self._total(arm, output_tokens))
+
+    def _total(self, arm: Arm, output_tokens: int) -> Decimal:
+        """Tokens times prices per million: `_at_most` makes it USD."""
+        terms = self._terms_of(arm)
+        return terms.input_total + output_tokens * self._request.n * terms.output_price
+
+    def _terms_of(self, arm: Arm) -> "_Terms":
+        """Computed once for each arm: they are needed for every amount."""
+        terms = self._terms.get(arm)
+        if terms is None:
+            tokens = self._counted_input(arm)
+            prices = self._prices(arm, tokens)
+            terms = _Terms(tokens, tokens * self._highest_input(prices), prices.output)
+            self._terms[arm] = terms
+        return terms
+
+    def _counted_input(self, arm: Arm) -> int:
         margin = TOOLS_EXTRA if self._request.tools else INPUT_EXTRA
         per_call = math.ceil(self._expected[arm].input_tokens * INPUT_MARGIN) + margin
         return per_call * upstream_calls(self._request, self._facts[arm.model], arm.effort)
 
-    def _cost(self, arm: Arm, output_tokens: int) -> Decimal:
-        """USD at most: every input token at the price of its most expensive class."""
-        prices, tokens = self._prices(arm), self._input(arm)
-        most_expensive = max(prices.uncached_input, prices.cache_write, prices.cache_write_1h)
-        ceiling = msgspec.structs.replace(prices, uncached_input=most_expensive)
-        usage = Usage(uncached_input_tokens=tokens, output_tokens=output_tokens * self._request.n)
-        return cost(usage, ceiling) + USD_QUANTUM  # rounding may not make it less than it is
+    def _highest_input(self, prices: UnitPrices) -> Decimal:
+        """The price of the most expensive class of input tokens."""
+        highest = max(prices.uncached_input, prices.cache_write, prices.cache_write_1h)
+        if self._has_audio and prices.audio_input is not None:
+            highest = max(highest, prices.audio_input)
+        return highest
 
-    def _prices(self, arm: Arm) -> UnitPrices:
-        period = self._book.at(arm.model, self._moment)
-        return UNPRICED if period is None else unit_prices(period.tiers, self._input(arm))
+    def _prices(self, arm: Arm, input_tokens: int) -> UnitPrices:
+        """Those of the requested tier or the standard one, whichever are higher: the provider chooses."""
+        tier = priced_tier(self._request.service_tier)
+        standard = self._book.at(arm.model, self._moment)
+        if not tier:
+            return UNPRICED if standard is None else unit_prices(standard.tiers, input_tokens)
+        periods = [standard, self._book.at(arm.model, self._moment, tier)]
+        listed = [unit_prices(period.tiers, input_tokens) for period in periods if period is not None]
+        return max(listed, key=lambda prices: prices.output, default=UNPRICED)
+
+
+def _at_most(total: Decimal) -> Decimal:
+    return usd(total) + USD_QUANTUM  # rounding may not make it less than it is
+
+
+class _Terms(NamedTuple):
+    """An arm's input tokens, of all upstream calls that the request's choices take, and its prices.
+
+    `input_total`: tokens times the highest price of input. Prices are USD per million tokens.
+    """
+
+    input_tokens: int
+    input_total: Decimal
+    output_price: Decimal

@@ -1,33 +1,52 @@
 """Settle: pass on an execution's events, then commit what each attempt cost and how the request ended."""
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 from django.conf import settings
 
-from billing.ledger.ledger import Settlement
+from billing.ledger.ledger import AttemptRow, Settlement
 from billing.models import Attempt, Request
 from billing.prices.prices import PriceBook, cost
-from billing.usage import Usage
+from billing.usage import Usage, total_usage
 from billing.usage_columns import usage_fields
+from core.database import AWAY, from_database
 from core.errors import ApiError, ServiceUnavailable
+from core.waiting import done_within
 from routing.execute.attempt import AttemptRecord, AttemptSummary, answering, fallback_used
 from routing.execute.chain import Execution
+from routing.execute.outcome import not_read_in_time
 from routing.execute.output_check import OutputCheck
-from routing.language.chat import ChatRequest, StreamEvent, caller_limit
+from routing.language.chat import (
+    ChatRequest,
+    Collector,
+    StreamEvent,
+    TextDelta,
+    caller_limit,
+    priced_tier,
+)
 from routing.language.fidelity import Fidelity, ParameterReceipt, Receipt, Verdict, with_change
+from routing.language.reported import identifier
+from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import PricedAttempt, price, total_usd
+from routing.steps.attempt_usage import most_tokens
 from routing.steps.baseline import baseline_cost
+from routing.steps.logged_content import logged_content
 from routing.steps.opened_request import OpenedRequest
+from routing.steps.read_deadline import ReadDeadline
 from routing.steps.reservation import UNPRICED
+from routing.steps.usage_alerts import ALERTED, alert_usage
+
+logger = logging.getLogger(__name__)
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -43,29 +62,42 @@ class Settled(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptSummary, ...]
     rescued: bool = False  # a cut stream, continued by another arm
     fidelity: Fidelity = Fidelity()
+    service_tier: str = ""  # flex or priority; empty: standard
 
 
-async def settle(
-    execution: Execution, opened: OpenedRequest, runtime: Runtime
-) -> AsyncGenerator[StreamEvent | Settled]:
+Batch = Sequence[StreamEvent | Settled]  # events that arrived together
+
+
+async def settle(execution: Execution, opened: OpenedRequest, runtime: Runtime) -> AsyncGenerator[Batch]:
     """The execution's events, then one `Settled` after the commit.
 
-    Raises the execution's ApiError, also after the commit. When the caller leaves early, the upstream call is
-    cancelled and the commit runs to its end in the background.
+    Raises the execution's ApiError, also after the commit. When the caller leaves early, or does not read on
+    until the request's deadline, the upstream call is cancelled and the commit runs in the background.
     """
-    settler = _Settler(execution, opened, runtime)
+    settler, batches = _Settler(execution, opened, runtime), execution.batches()
+    deadline = ReadDeadline(opened.incoming.deadline, partial(settler.end_unread, batches), runtime.finish)
     try:
-        async with aclosing(execution.events()) as events:
-            async for event in events:
-                settler.note(event)
-                yield event
+        try:
+            async for batch in batches:
+                settler.note(batch)
+                deadline.waiting = True
+                yield batch
+                deadline.waiting = False
+                if deadline.has_passed:
+                    break
+        finally:
+            await deadline.close()
+            await batches.aclose()
     except ApiError as error:
         await settler.commit_in_time(error)
         raise
     except BaseException:  # the caller left, which must not cancel the settlement
-        runtime.finish(settler.commit(None))
+        if not deadline.has_passed:
+            runtime.finish(settler.commit(None))
         raise
-    yield await settler.commit_in_time(None)
+    if deadline.has_passed:
+        raise not_read_in_time()
+    yield [await settler.commit_in_time(None)]
 
 
 class _Settler:
@@ -75,57 +107,96 @@ class _Settler:
         self._execution, self._opened, self._runtime = execution, opened, runtime
         self._output = OutputCheck(opened.incoming.request)
         self._reasoning = runtime.reasoning.listen(opened.row.account_id)
+        self._settled_tokens = 0
+        self._collector = Collector() if opened.incoming.caller.log_content else None
 
-    def note(self, event: StreamEvent) -> None:
-        self._output.note(event)
-        self._reasoning.note(event)
+    def note(self, batch: Sequence[StreamEvent]) -> None:
+        for event in batch:
+            if self._collector is not None:
+                self._collector.add(event)
+            self._output.note(event)
+            if type(event) is not TextDelta:
+                self._reasoning.note(event)
 
     async def commit_in_time(self, error: ApiError | None) -> Settled:
         """Commit, and wait for it as long as the request may last. Raises ServiceUnavailable after that."""
-        committing = self._runtime.finish(self.commit(error))
+        committing: asyncio.Task[Settled] = self._runtime.finish(self.commit(error))
         patience_s = max(settings.DATABASE_PATIENCE_S, self._opened.incoming.deadline - time.monotonic())
-        try:
-            return await asyncio.wait_for(asyncio.shield(committing), patience_s)
-        except TimeoutError:
+        if not await done_within(committing, patience_s):
             raise ServiceUnavailable(
                 "The answer could not be written to the ledger in time, so it is not given. Try again later.",
                 headers={"Retry-After": "30"},
-            ) from None
+            )
+        return committing.result()
+
+    async def end_unread(self, batches: AsyncGenerator[list[StreamEvent]]) -> None:
+        """Close the upstream call and commit what was received: the caller does not read on."""
+        error = not_read_in_time()
+        self._execution.attempts[-1].end("partial", UpstreamFailure(FailureKind.TIMEOUT, error.message))
+        await batches.aclose()
+        self._runtime.finish(self.commit(error))
 
     async def commit(self, error: ApiError | None) -> Settled:
-        """Commit attempts and settlement, which releases the hold; then remember the answered turn."""
+        """Commit attempts and settlement, which releases the hold; then remember the answered turn.
+
+        When the settlement cannot be written, which only a value of a provider can cause, it is written again
+        without any such value, with usage counted here: a request always ends, and what it delivered is
+        charged.
+        """
         opened, attempts, runtime = self._opened, self._execution.attempts, self._runtime
         request, row, admission = opened.incoming.request, opened.row, opened.admitted.admission
-        latency_ms = round((time.monotonic() - opened.incoming.received_at) * 1000)
-        book, counted = runtime.catalog.price_book, opened.decision.trace.input_tokens
-        priced = [price(attempt, counted, book, row.created_at) for attempt in attempts]
-        fidelity = _fidelity(request, attempts, self._output)
-        settlement = _settlement(opened, attempts, priced, error, latency_ms, book, fidelity)
         try:
-            rows = _attempt_rows(row.id, attempts, priced)
-            await runtime.ledger.settle(row, admission.payer, settlement, rows)
+            try:
+                fidelity = _fidelity(request, attempts, self._output)
+                settlement = await self._write(attempts, error, fidelity)
+            except AWAY:  # the process is ending without its database
+                raise
+            except Exception:
+                logger.exception("request %s cannot be settled with its provider's values", row.id)
+                fidelity = Fidelity()
+                attempts = [attempt.without_report() for attempt in attempts]
+                bare_error = error and type(error)("The settlement with the provider's message was refused.")
+                settlement = await self._write(attempts, bare_error, fidelity)
         finally:
-            await admission.leave(settlement.usage.total_tokens, datetime.now(UTC))
+            await admission.leave(self._settled_tokens, datetime.now(UTC))
         if settlement.status == Request.Status.SUCCEEDED:
             await self._reasoning.keep()
             arm, input_tokens = attempts[-1].arm, settlement.usage.input_tokens
             await runtime.conversations.remember(
                 row.account_id, request, arm, input_tokens, settlement.settled_at
             )
+        if self._collector is not None:
+            content = logged_content(request, self._collector.result())
+            runtime.contents.note(row.id, row.account_id, settlement.settled_at, content)
+        if settlement.usage.issue in ALERTED:
+            runtime.finish(from_database(alert_usage, settlement))
         return _settled(settlement, attempts, fidelity)
+
+    async def _write(
+        self, attempts: Sequence[AttemptRecord], error: ApiError | None, fidelity: Fidelity
+    ) -> Settlement:
+        opened, book = self._opened, self._runtime.catalog.price_book
+        latency_ms = round((time.monotonic() - opened.incoming.received_at) * 1000)
+        priced = [price(attempt, book, opened.row.created_at) for attempt in attempts]
+        settlement = _settlement(opened, attempts, priced, error, latency_ms, book, fidelity)
+        rows = _attempt_rows(opened.row.id, attempts, priced)
+        await self._runtime.ledger.settle(opened.row, opened.admitted.admission.payer, settlement, rows)
+        self._settled_tokens = settlement.usage.total_tokens
+        return settlement
 
 
 def _attempt_rows(
     request_id: str, attempts: Sequence[AttemptRecord], priced: Sequence[PricedAttempt]
-) -> list[Attempt]:
+) -> list[AttemptRow]:
     pairs = zip(attempts, priced, strict=True)
     return [_attempt_row(request_id, *pair) for pair in pairs]
 
 
-def _attempt_row(request_id: str, attempt: AttemptRecord, priced: PricedAttempt) -> Attempt:
+def _attempt_row(request_id: str, attempt: AttemptRecord, priced: PricedAttempt) -> AttemptRow:
     failure = attempt.failure
     provider_request_id = attempt.response_id or (failure.provider_request_id if failure else "") or ""
-    return Attempt(
+    most_input, most_output = most_tokens(attempt)
+    return AttemptRow(
         request_id=request_id,
         number=attempt.number,
         model=attempt.arm.model,
@@ -140,9 +211,14 @@ def _attempt_row(request_id: str, attempt: AttemptRecord, priced: PricedAttempt)
         ttft_ms=attempt.ttft_ms,
         cost_usd=priced.usd,
         charged=priced.charged,
-        unit_prices=msgspec.to_builtins(priced.prices),
+        unit_prices=priced.prices,
         price_version=priced.version,
-        provider_request_id=provider_request_id[:160],
+        provider_request_id=identifier(provider_request_id),
+        usage_issue=priced.usage.issue or "",
+        audio_input_tokens=priced.usage.audio_input_tokens,
+        service_tier=attempt.service_tier,
+        most_input_tokens=most_input,
+        most_output_tokens=most_output,
         **usage_fields(priced.usage),
     )
 
@@ -163,11 +239,17 @@ def receipt(request: ChatRequest, shown: AttemptRecord, is_other_model: bool) ->
     """
     parameters = shown.receipt
     allowed = shown.allowed_output_tokens or request.max_output_tokens
-    if caller_limit(request) is None:  # the limit sent upstream is not the caller's
+    if caller_limit(request) is None or request.has_default_limit:  # the limit sent is not the caller's
         parameters = tuple(item for item in parameters if item.parameter != "max_tokens")
-    elif allowed and shown.most_output_tokens is not None and shown.most_output_tokens < allowed:
+    is_cut = shown.most_output_tokens is not None and shown.most_output_tokens < (allowed or 0)
+    if caller_limit(request) is not None and is_cut:
         change = f"{shown.most_output_tokens}: what is left to spend"
         parameters = with_change(parameters, "max_tokens", change)
+    if shown.lost_tier:
+        change = f"no price is known for {shown.lost_tier} with this model"
+        parameters = (*parameters, ParameterReceipt("service_tier", Verdict.DROPPED, change))
+    elif (sent := priced_tier(request.service_tier)) and sent != shown.service_tier and shown.upstream_model:
+        parameters = with_change(parameters, "service_tier", f"served as {shown.service_tier or 'standard'}")
     form = request.response_format
     is_unknown = all(item.parameter != "response_format" for item in parameters)
     if form is not None and shown.upstream_model and is_unknown:
@@ -207,12 +289,12 @@ def _settlement(
         status = Request.Status.FAILED if attempts or error else Request.Status.ABORTED
         return Settlement(status=status, **always)
     last, delivered = attempts[-1], [attempt for attempt in attempts if attempt.outcome != "failed"]
-    usage = sum((attempt.usage for attempt in charged), Usage())
+    usage = total_usage(attempt.usage for attempt in charged)
     usd = total_usd(charged)
     pairs = [pair for pair in zip(attempts, priced, strict=True) if pair[1].charged]
-    baseline = baseline_cost(opened.decision.trace.baseline, pairs, book, row.created_at)
+    baseline = baseline_cost(opened.decision.record.baseline, pairs, book, row.created_at)
     return Settlement(
-        status=_STATUS[last.outcome or "aborted"],
+        status=_status(last, error),
         usage=usage,
         cost_usd=usd,
         held_usd=cost(usage, UNPRICED) if usd is None else Decimal(0),
@@ -225,14 +307,20 @@ def _settlement(
         served_effort=shown.arm.effort or "",
         provider=shown.facts.provider,
         upstream_model=shown.upstream_model[:160],
+        service_tier=shown.service_tier,
         other_model_served=is_other_model(shown.upstream_model, shown.facts.upstream_id),
         rescued=len(delivered) > 1 and last.outcome == "ok",
         ttft_ms=delivered[0].ttft_ms,
         finish_reason=shown.finish or "",
-        fidelity=msgspec.to_builtins(fidelity),
+        fidelity=fidelity,
         output_valid=fidelity.output.valid if fidelity.output else None,
         **always,
     )
+
+
+def _status(last: AttemptRecord, error: ApiError | None) -> Request.Status:
+    """An answer that came whole but was not read to its end is partial."""
+    return _STATUS["partial" if error and last.outcome == "ok" else last.outcome or "aborted"]
 
 
 def _settled(settlement: Settlement, attempts: Sequence[AttemptRecord], fidelity: Fidelity) -> Settled:
@@ -247,9 +335,11 @@ def _settled(settlement: Settlement, attempts: Sequence[AttemptRecord], fidelity
         attempts=tuple(attempt.summary() for attempt in attempts),
         rescued=settlement.rescued,
         fidelity=fidelity,
+        service_tier=settlement.service_tier,
     )
 
 
+@lru_cache(maxsize=4096)
 def is_other_model(served: str, requested: str) -> bool:
     """Return whether a provider names another model than the requested one, dated snapshots aside."""
     if not served or served == requested:

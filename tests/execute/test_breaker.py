@@ -7,8 +7,10 @@ import pytest
 from routing.execute.breaker import (
     CONSECUTIVE_FAILURES,
     FIRST_PAUSE_S,
+    LAST_RESORT_S,
     LONG_PAUSE_S,
     LONGEST_PAUSE_S,
+    STRIKE_S,
     WINDOW,
     Breaker,
     CircuitOpened,
@@ -107,9 +109,49 @@ def test_pauses_double_up_to_the_longest() -> None:
 def test_a_wrong_credential_or_no_credit_blocks_the_provider(kind: FailureKind) -> None:
     breaker = Breaker()
     breaker.failed(facts(), failure(kind), 0.0)
+    breaker.failed(facts(), failure(kind), 0.0)
     assert not breaker.acquire_here(facts("another model"), 1.0, 1.0)
     assert breaker.acquire_here(facts("m", "another provider"), 1.0, 1.0)
     assert breaker.acquire_here(facts(), LONG_PAUSE_S + 1, 1.0)
+
+
+LASTING = [FailureKind.AUTH, FailureKind.QUOTA, FailureKind.MODEL_GONE]
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_single_lasting_failure_pauses_nothing(kind: FailureKind) -> None:
+    breaker = Breaker()
+    breaker.failed(facts(), failure(kind), 0.0)
+    assert breaker.acquire_here(facts(), 0.0, 1.0)
+    breaker.succeeded(facts(), 1.0)
+    breaker.failed(facts(), failure(kind), 2.0)
+    assert breaker.acquire_here(facts(), 2.0, 1.0), "an answer between them clears the first"
+    breaker.failed(facts(), failure(kind), 2.0 + STRIKE_S)
+    assert breaker.acquire_here(facts(), 3.0 + STRIKE_S, 1.0), "nor does one of long ago count"
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_long_pause_is_probed_at_times_when_nothing_else_is_left(kind: FailureKind) -> None:
+    breaker = Breaker()
+    for _ in range(2):
+        breaker.failed(facts(), failure(kind), 0.0)
+    assert breaker.wait_s(facts(), 1.0) == LAST_RESORT_S - 1
+    assert breaker.wait_s(facts(), 1.0, last_resort=False) == LONG_PAUSE_S - 1
+    assert not breaker.acquire_here(facts(), LAST_RESORT_S - 0.1, 1.0, last_resort=True)
+    assert not breaker.acquire_here(facts(), LAST_RESORT_S, 1.0), "others can answer"
+    assert breaker.acquire_here(facts(), LAST_RESORT_S, 1.0, last_resort=True)
+    assert not breaker.acquire_here(facts(), LAST_RESORT_S, 1.0, last_resort=True), "one at a time"
+    breaker.failed(facts(), failure(kind), LAST_RESORT_S + 0.5)
+    assert breaker.wait_s(facts(), LAST_RESORT_S + 0.5) == LAST_RESORT_S
+    now = 2 * LAST_RESORT_S + 0.5
+    assert breaker.acquire_here(facts(), now, 1.0, last_resort=True)
+    breaker.succeeded(facts(), now)
+    assert breaker.blocked(now) == ({}, {})
+
+
+def test_a_short_pause_has_no_last_resort() -> None:
+    breaker = opened()
+    assert not breaker.acquire_here(facts(), FIRST_PAUSE_S - 0.1, 1.0, last_resort=True)
 
 
 def test_retry_after_is_honoured() -> None:

@@ -1,13 +1,17 @@
 """Joining a continuation to the delivered text: no text comes twice, no word is torn or stuck together."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.execute.continuation_joiner import LEAST_OVERLAP, ContinuationJoiner
+from routing.language import o200k
 from routing.providers.shared.failures import UpstreamFailure
+
+o200k.tokenizer()  # read now: the first example has a deadline too
 
 WORDS = re.findall(
     r"\w+",
@@ -106,3 +110,14 @@ def test_nothing_is_held_back_once_it_is_clear() -> None:
     assert joiner.feed(" Paris") == ""
     assert joiner.feed(", and") == " Paris, and"
     assert joiner.feed(" has been") == " has been"
+
+
+LONG = " ".join(f"{WORDS[number % len(WORDS)]}{number}" for number in range(160_000))
+
+
+@pytest.mark.parametrize("continuation", [LONG, LONG + " and the end."], ids=["again", "again and further"])
+def test_a_long_restart_takes_time_in_proportion_to_its_length(continuation: str) -> None:
+    """In pieces of four characters. Reading the text so far for each piece took half a minute."""
+    began = time.process_time()
+    assert joined(LONG, continuation, [4] * (len(continuation) // 4)) == continuation
+    assert time.process_time() - began < 8

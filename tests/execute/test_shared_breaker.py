@@ -125,7 +125,8 @@ async def test_a_reset_reaches_every_process(processes: Processes) -> None:
 
 async def test_a_page_reads_what_any_process_opened(processes: Processes) -> None:
     assert circuits_of_all(processes.url, processes.prefix, [], time.monotonic()) == ()
-    processes.first.failed(facts(), failure(FailureKind.AUTH), time.monotonic())
+    for _ in range(2):
+        processes.first.failed(facts(), failure(FailureKind.AUTH), time.monotonic())
     await eventually(lambda: bool(processes.other.circuits(0.0)))
     (circuit,) = circuits_of_all(processes.url, processes.prefix, [], time.monotonic())
     assert (circuit.scope, circuit.name, circuit.long, circuit.half_open) == ("provider", "p", True, False)

@@ -14,7 +14,6 @@ FAILING = {
     "429 with Retry-After": {"kind": "status", "status": 429, "retry_after": 1},
     "429 without": {"kind": "status", "status": 429},
     "silence until the first-byte deadline": {"kind": "delay", "delay_s": 5},
-    "refused connection": {"kind": "refuse_connection"},
     "HTML error page": {"kind": "html_error"},
     "empty body": {"kind": "empty_body"},
     "200 with an error body": {"kind": "error_in_200", "after_chunks": 0},
@@ -34,6 +33,17 @@ def test_a_failure_of_the_first_choice_is_answered_by_the_next(
     assert reply.fallback_used
     assert [attempt["outcome"] for attempt in reply.attempts] == ["failed", "ok"]
     assert reply.attempts[0]["model"] != reply.attempts[1]["model"] == reply.model
+
+
+@pytest.mark.parametrize("steering", [{}, {"model": "gpt-4o-mini", "fallback": False}], ids=["any", "sole"])
+def test_row_5_a_closed_connection_is_replaced_or_another_attempt_answers(
+    caller: DoorClient, simulator: Simulator, steering: dict[str, Any]
+) -> None:
+    simulator.fault(kind="refuse_connection", count=1)
+    reply = caller.ask(**steering)
+    assert reply.text == "The capital of France is Paris."
+    # A kept connection may have been closed before the request came: it is then sent again on a new one.
+    assert [attempt["outcome"] for attempt in reply.attempts] in (["ok"], ["failed", "ok"])
 
 
 def test_the_ledger_records_the_answering_arm_and_every_attempt(
@@ -86,12 +96,50 @@ def test_a_callers_mistake_is_not_retried(
     assert len(simulator.calls()) == 1
 
 
-def test_without_fallback_the_first_error_is_the_answer(caller: DoorClient, simulator: Simulator) -> None:
-    simulator.fault(kind="status", status=500, count=1)
+def test_without_fallback_the_arms_own_error_is_the_answer(caller: DoorClient, simulator: Simulator) -> None:
+    simulator.fault(kind="status", status=500, count=2)
     reply = caller.ask(fallback=False)
     assert reply.status == 502
     assert reply.error is not None
     assert reply.error["code"] == "provider_error"
+    assert len(simulator.calls()) == 2
+
+
+ONCE_MORE = {
+    "500": {"kind": "status", "status": 500},
+    "503 overloaded": {"kind": "status", "status": 503},
+    "429 without Retry-After": {"kind": "status", "status": 429},
+    "wrong credential": {"kind": "status", "status": 401},
+}
+
+
+@pytest.mark.parametrize("fault", ONCE_MORE.values(), ids=ONCE_MORE.keys())
+def test_rows_2_3_and_33_a_sole_model_is_tried_once_more(
+    caller: DoorClient, simulator: Simulator, fault: dict[str, Any]
+) -> None:
+    simulator.fault(**fault, count=1)
+    reply = caller.ask(model="gpt-4o-mini", fallback=False)
+    assert reply.error is None
+    assert reply.text == "The capital of France is Paris."
+    assert [attempt["outcome"] for attempt in reply.attempts] == ["failed", "ok"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 404},
+        {"kind": "status", "status": 429, "error_code": "insufficient_quota"},
+        {"kind": "delay", "delay_s": 5},
+        {"kind": "empty_body"},
+    ],
+    ids=["model gone", "no credit left", "silence", "malformed"],
+)
+def test_a_sole_model_is_not_tried_again_where_that_would_not_help(
+    caller: DoorClient, simulator: Simulator, fault: dict[str, Any]
+) -> None:
+    simulator.fault(**fault, count=1)
+    reply = caller.ask(model="gpt-4o-mini", fallback=False)
+    assert reply.error is not None
     assert len(simulator.calls()) == 1
 
 

@@ -18,7 +18,8 @@ from routing.language.chat import (
     ToolCallDelta,
 )
 from routing.state import reasoning
-from routing.state.reasoning import MemoryStore, Reasoning, RedisStore
+from routing.state.encrypted_store import MemoryStore, RedisStore
+from routing.state.reasoning import Reasoning
 from tests.conftest import Simulator
 from tests.redis_server import RedisServer
 
@@ -163,7 +164,7 @@ async def test_a_turn_stored_by_another_version_is_ignored() -> None:
     store = MemoryStore(60)
     memory = Reasoning(store)
     await remember(memory)
-    (key,) = store._turns
+    (key,) = store._entries
     await store.put(key, b"\xc1")
     request = turn("a", "b")
     assert await memory.recalled(1, request) is request
@@ -189,7 +190,7 @@ async def test_turns_expire_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatc
     for number in range(50):
         await store.put(bytes([number]), b"x" * 100)
     assert await store.get([bytes([0]), bytes([49])]) == [None, b"x" * 100]
-    assert len(store._turns) == 10
+    assert len(store._entries) == 10
 
 
 async def test_reasoning_that_is_too_long_is_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +211,7 @@ async def test_nothing_is_stored_when_it_is_switched_off(settings: Any) -> None:
 
 async def test_processes_share_reasoning_encrypted_in_redis(redis_url: str) -> None:
     prefix = f"test-{secrets.token_hex(4)}"
-    first, other = (Reasoning(RedisStore(redis_url, prefix, 60)) for _ in range(2))
+    first, other = (Reasoning(RedisStore(redis_url, prefix, 60, reasoning.KIND)) for _ in range(2))
     await remember(first)
     assert (await other.recalled(1, turn("a", "b"))).messages[1].parts == (THINKING,)
     store = first._store
@@ -224,7 +225,7 @@ async def test_processes_share_reasoning_encrypted_in_redis(redis_url: str) -> N
 
 
 async def test_without_redis_requests_go_on_without_reasoning(own_redis: RedisServer) -> None:
-    memory = Reasoning(RedisStore(own_redis.url, "test", 60))
+    memory = Reasoning(RedisStore(own_redis.url, "test", 60, reasoning.KIND))
     await remember(memory)
     own_redis.stop()
     request = turn("a", "b")

@@ -24,6 +24,13 @@ def test_a_limit_that_the_caller_did_not_set_is_left_out() -> None:
     assert receipt_of(asking(), asking(max_output_tokens=50), (LIMIT,)) == ()
 
 
+def test_a_limit_that_the_door_set_is_left_out_but_not_that_money_lowered_it() -> None:
+    request = asking(max_output_tokens=90, max_answer_tokens=90, has_default_limit=True)
+    assert receipt_of(request, asking(max_output_tokens=90), (LIMIT,)) == ()
+    (lowered,) = receipt_of(request, asking(max_output_tokens=50), (LIMIT,))
+    assert lowered.change == "50: what is left to spend"
+
+
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [(50, ParameterReceipt("max_tokens", Verdict.ADAPTED, "50: what is left to spend")), (90, LIMIT)],

@@ -17,7 +17,7 @@ from tests.providers.facts import MODELS
 HARD = [
     {
         "role": "user",
-        "content": "Prove that every group of order p^2 is abelian and classify the groups of order p^3.",
+        "content": "Find all integer solutions of x^3 + y^3 = z^3 + 1 below 100; prove there are no others.",
     }
 ]
 ESSAY = [{"role": "user", "content": "Explain the history of bread in detail."}]

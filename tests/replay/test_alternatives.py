@@ -89,7 +89,7 @@ def is_true(trace: Trace, alternative: Alternative, other: Candidate, chosen: Ca
             return not other.competent and other.p_up >= strategy_weights.HEALTHY
         case (Fact.AVAILABILITY,) if not other.competent:
             return other.p_up < strategy_weights.HEALTHY
-        case (Fact.ORDER,):
+        case (Fact.ORDER,) | (Fact.EQUAL, Fact.ORDER):
             return (other.utility, other.cost_usd, other.latency_ms) == (
                 chosen.utility,
                 chosen.cost_usd,
@@ -162,7 +162,7 @@ def test_a_record_of_another_shape_gets_none(stored: Any) -> None:
     ("fields", "fact", "words"),
     [
         ({"p_up": 0.71}, Fact.AVAILABILITY, "it is available 71% of the time, compared with 100%."),
-        ({"latency_ms": 33_000.0}, Fact.LATENCY, "it takes 33.0 s, compared with 1.2 s."),
+        ({"latency_ms": 33_000.0}, Fact.LATENCY, "it takes 33.0 s, compared with {chosen_s:.1f} s."),
         (
             {"scored": False, "low": 0.8},
             Fact.NO_SCORES,
@@ -183,9 +183,14 @@ def test_the_fact_that_decides_is_named_with_both_numbers(
     changed = msgspec.structs.replace(runner_up, **{**same, **better, **fields})
     trace = msgspec.structs.replace(trace, candidates=(chosen, changed, *trace.candidates[2:]))
     alternative = alternatives(trace)[0]
-    assert alternative.facts == (fact,)
+    assert alternative.facts[-1] == fact
     assert {Role.RUNNER_UP, Role.BETTER} <= set(alternative.roles)
-    assert alternative.reason.endswith(f"is cheaper and likelier to succeed, but {words}")
+    advantage, _, reason = alternative.reason.partition(", but ")
+    assert advantage.endswith("is cheaper and likelier to succeed")
+    assert reason.removeprefix(EQUAL_ON_EASY) == words.format(chosen_s=chosen.latency_ms / 1000)
+
+
+EQUAL_ON_EASY = "it is within the 15.0 points of success that count as equal, and "
 
 
 def test_a_model_that_mostly_fails_is_a_last_resort() -> None:

@@ -74,5 +74,5 @@ def test_the_savings_page_shows_it_too(stored_requests: int, account: Account) -
     client = Client()
     client.force_login(account.members.get(), backend="allauth.account.auth_backends.AuthenticationBackend")
     text = client.get("/savings/strategies").content.decode()
-    assert all(f">{strategy}<" in text for strategy in STRATEGIES)
+    assert all(f'<td class="primary">{strategy}' in text for strategy in STRATEGIES)
     assert client.get("/savings/export.json").json()["strategies"]["cost"]["requests"] > 0

@@ -63,7 +63,7 @@ def altered(trace: Trace, **fields: object) -> Trace:
 def test_an_altered_trace_is_detected(ask: Ask) -> None:
     trace = ask(PROMPTS[1]).trace
     assert replay.differences(altered(trace, cost_usd=0.0))
-    assert replay.differences(altered(trace, p_success=0.1))
+    assert replay.differences(altered(trace, p_success=0.1, low=0.1))
     assert replay.differences(msgspec.structs.replace(trace, chain=trace.chain[::-1]))
     assert replay.differences(msgspec.structs.replace(trace, selection_probability=0.5))
     assert replay.differences(msgspec.structs.replace(trace, explored=True))
