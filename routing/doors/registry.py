@@ -8,16 +8,22 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts.authentication import OptionalKeyAuthentication
 from routing.doors.anthropic_messages.door import DOOR as ANTHROPIC_MESSAGES
 from routing.doors.native.door import DOOR as NATIVE
 from routing.doors.openai_chat.door import DOOR as OPENAI_CHAT
 from routing.doors.openai_responses.door import DOOR as OPENAI_RESPONSES
 from routing.doors.shared.door import Door, door_for
 from routing.doors.shared.errors import api_error
+from routing.doors.wrong_paths import wrong_path
 from routing.language.errors import NotFound
 from routing.language.ids import new_request_id
+from routing.state.refused_calls import note_refusal
 
 DOORS: tuple[Door, ...] = (NATIVE, OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
+
+
+_authentication = OptionalKeyAuthentication()
 
 
 def door_at(path: str, headers: Container[str]) -> Door:
@@ -32,7 +38,14 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
 
 
 async def unknown_path(request: HttpRequest) -> HttpResponse:
-    """The JSON 404 of the paths below `/api` and `/v1` that nothing answers."""
+    """The JSON 404 of the paths below `/api` and `/v1` that nothing answers, and of wrong base URLs."""
     request_id: str = getattr(request, "request_id", None) or new_request_id()
-    error = NotFound("There is nothing at this path.")
-    return door_at(request.path, request.headers).error_response(error, request_id)
+    request.request_id = request_id  # type: ignore[attr-defined]
+    wrong = wrong_path(request.path)
+    error = NotFound(wrong.advice if wrong else "There is nothing at this path.")
+    is_outside = wrong is not None and not request.path.startswith(("/api", "/v1/"))
+    path = wrong.door_path if wrong and is_outside else request.path
+    door = door_at(path, request.headers)
+    known = await _authentication.aauthenticate(request)
+    note_refusal(error, request, known[1] if known else None, door.name)
+    return door.error_response(error, request_id)

@@ -4,13 +4,14 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from routing.doors import registry
+from routing.doors import registry, wrong_paths
 from routing.doors.resources.enhancement import EnhanceView
 from routing.doors.resources.estimates import EstimateView
 from routing.doors.resources.feedback import FeedbackView, RatingView
 from routing.doors.resources.key import KeyView
 from routing.doors.resources.learning import LearningView
 from routing.doors.resources.models import ModelsView, OpenAIModelsView, OpenAIModelView
+from routing.doors.resources.refused import RefusedView
 from routing.doors.resources.requests import ExportView, RequestsView, RequestView
 from routing.doors.resources.route import RouteView
 from routing.doors.resources.statements import StatementsView, StatementView
@@ -32,10 +33,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/insights/learning", LearningView.as_view(), name="api_learning"),
     path("api/v1/requests", RequestsView.as_view(), name="api_requests"),
     path("api/v1/requests/export", ExportView.as_view(), name="api_requests_export"),
+    path("api/v1/requests/refused", RefusedView.as_view(), name="api_requests_refused"),
     path("api/v1/requests/<str:request_id>", RequestView.as_view(), name="api_request"),
     path("api/v1/usage", UsageView.as_view(), name="api_usage"),
     path("api/v1/statements", StatementsView.as_view(), name="api_statements"),
     path("api/v1/statements/<str:number>", StatementView.as_view(), name="api_statement"),
     path("api/v1/key", KeyView.as_view(), name="api_key"),
     re_path(r"^(?:api|v1)(?:/|$)", csrf_exempt(registry.unknown_path)),
+    *(re_path(pattern, csrf_exempt(registry.unknown_path)) for pattern in wrong_paths.URL_PATTERNS),
 ]

@@ -276,6 +276,25 @@ def _tools() -> list[Feature]:
             called("get_weather"),
         ),
         Feature(
+            "a union as a tool's schema",
+            {
+                "messages": user_turn(USE_WEATHER),
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {
+                            "name": "get_weather",
+                            "parameters": {
+                                "anyOf": [function["parameters"], CLOCK["function"]["parameters"]]
+                            },
+                        },
+                    }
+                ],
+            },
+            ("tools",),
+            called("get_weather"),
+        ),
+        Feature(
             "tool results",
             {"messages": results("21 degrees"), "tools": [WEATHER]},
             ("tools",),
@@ -390,9 +409,22 @@ def _settings() -> list[Feature]:
         set_to("predicted output", "prediction", {"type": "content", "content": "Paris"}),
         set_to("store", "store", True),
         Feature("cache_control", {"messages": user_turn([mark])}, ("cache_control",), has_text),
-        Feature("prompt_cache_breakpoint", {"messages": user_turn([point])}, ("cache_control",), has_text),
         Feature(
-            "unknown field",
+            "cache_control of a message",
+            {"messages": user_turn(CAPITAL, cache_control={"type": "ephemeral"})},
+            ("cache_control",),
+            has_text,
+        ),
+        Feature("prompt_cache_breakpoint", {"messages": user_turn([point])}, ("cache_control",), has_text),
+        Feature("unknown field", {"messages": hello, "extra_body": {"mood": "good"}}, ("mood",), has_text),
+        Feature(
+            "another gateway's fields",
+            {"messages": hello, "extra_body": {"reasoning": {"effort": "low", "exclude": True}}},
+            ("reasoning_effort", "reasoning.exclude"),
+            has_text,
+        ),
+        Feature(
+            "unknown field of a message",
             {"messages": user_turn(CAPITAL, mood="good")},
             ("messages[].mood",),
             has_text,

@@ -277,9 +277,28 @@ def _settings() -> list[Feature]:
         set_to("cache of the whole request", "cache_control", {"type": "ephemeral"}),
         Feature(
             "a beta field",
-            user_request(extra_body={"mood": "good"}, extra_headers={"anthropic-beta": "moods-2026-12-24"}),
-            ("mood",),
+            user_request(
+                extra_body={"context_management": {"edits": []}},
+                extra_headers={"anthropic-beta": "context-management-2025-06-27"},
+            ),
+            ("context_management", "anthropic-beta"),
             has_text,
+        ),
+        Feature(
+            "an unknown beta",
+            user_request(extra_body={"mood": "good"}, extra_headers={"anthropic-beta": "moods-2026-12-24"}),
+            ("mood", "anthropic-beta"),
+            has_text,
+        ),
+        Feature(
+            "output_format of a beta",
+            user_request(
+                DESCRIBE,
+                extra_body={"output_format": form["format"]},
+                extra_headers={"anthropic-beta": "structured-outputs-2025-11-13"},
+            ),
+            ("response_format",),
+            lambda answer: isinstance(json.loads(text(answer))["people"], int),
         ),
         Feature("cache marks", user_request([mark]), ("cache_control",), has_text),
     ]

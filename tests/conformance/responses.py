@@ -270,7 +270,9 @@ def _settings() -> list[Feature]:
         set_to("safety identifier", "safety_identifier", "u-1"),
         set_to("metadata", "metadata", {"team": "a"}),
         set_to("prompt cache key", "prompt_cache_key", "k"),
-        set_to("store", "store", True),
+        Feature("store", {"input": CAPITAL, "store": True}, (), has_text),
+        Feature("previous_response_id", {"input": CAPITAL}, (), has_text, continued),
+        Feature("item_reference", {"input": CAPITAL}, (), has_text, referring),
         set_to("truncation", "truncation", "auto"),
         set_to("unknown field", "extra_body", {"mood": "good"}, "mood"),
         Feature(
@@ -282,10 +284,24 @@ def _settings() -> list[Feature]:
     ]
 
 
+def continued(client: OpenAI, fields: dict[str, Any]) -> dict[str, Any]:
+    """Continuing a first response."""
+    first = client.responses.create(**fields)
+    return fields | {"input": "And of Italy?", "previous_response_id": first.id}
+
+
+def referring(client: OpenAI, fields: dict[str, Any]) -> dict[str, Any]:
+    """With references to the items of a first response, as the Vercel AI SDK sends them."""
+    first = client.responses.create(**fields)
+    references = [{"type": "item_reference", "id": item.id} for item in first.output]
+    turns = [{"role": "user", "content": CAPITAL}, *references, {"role": "user", "content": "And of Italy?"}]
+    return fields | {"input": turns}
+
+
 def _refused() -> list[Feature]:
     return [
         Feature("a parameter of another API", {"input": CAPITAL, "extra_body": {"n": 2}}),
-        Feature("previous_response_id", {"input": CAPITAL, "previous_response_id": "resp_1"}),
+        Feature("a response that is gone", {"input": CAPITAL, "previous_response_id": "resp_1"}),
         Feature("background", {"input": CAPITAL, "background": True}),
         Feature("a hosted tool", {"input": CAPITAL, "tools": [{"type": "web_search"}]}),
     ]

@@ -19,6 +19,8 @@ FORMS = [
 ]  # fmt: skip
 # The published schema of chunks lacks custom tool calls, which the one of whole answers has.
 UNPUBLISHED = "'custom' is not one of ['function']"
+# OpenAI's own API answers null here, which clients in typed languages need and the published schema lacks.
+NULL_FINGERPRINT = "$.system_fingerprint: None is not of type 'string'"
 NAMED = {feature.name: feature.fields for feature in chat.features(Urls())}
 
 
@@ -35,13 +37,14 @@ def test_completions_and_their_chunks(http: httpx.Client, model: str, name: str)
     if whole.status_code != 200:
         assert faults("ErrorResponse", whole.json()) == []
         return
-    assert faults("CreateChatCompletionResponse", whole.json()) == []
+    assert set(faults("CreateChatCompletionResponse", whole.json())) <= {NULL_FINGERPRINT}
     for options in ({}, {"stream_options": {"include_usage": True}}):
         streamed = frames(http.post("/v1/chat/completions", json=fields | {"stream": True} | options))
         assert len(streamed) >= 2
         for chunk in streamed:
             mismatches = faults("CreateChatCompletionStreamResponse", chunk)
-            assert [fault for fault in mismatches if UNPUBLISHED not in fault] == [], chunk
+            known = (UNPUBLISHED, NULL_FINGERPRINT)
+            assert [fault for fault in mismatches if not any(each in fault for each in known)] == [], chunk
 
 
 RESPONSES: dict[str, dict[str, Any]] = {

@@ -314,6 +314,22 @@ def test_the_export_has_what_the_list_has_in_both_formats(
     assert stranger.get("/api/v1/requests/export", params={"format": "ndjson"}).text == ""
 
 
+def test_a_sorted_list_is_read_in_pages(http: httpx.Client, ledger: Callable[..., Any]) -> None:
+    for number in range(5):
+        ledger(number, latency_ms=[300, 100, 500, 100, 200][number])
+    ids: list[str] = []
+    query: dict[str, Any] = {"limit": 2, "sort": "slowest"}
+    while query.get("cursor", "") is not None:
+        body = http.get("/api/v1/requests", params=query).json()
+        ids += [row["id"] for row in body["data"]]
+        query["cursor"] = body["next_cursor"]
+    assert [int(row_id[-6:]) for row_id in ids] == [2, 0, 4, 3, 1]
+    assert _error_fields(http.get("/api/v1/requests", params={"sort": "best"})) == ["sort"]
+    assert _error_fields(http.get("/api/v1/requests", params={"sort": "slowest", "cursor": "x"})) == [
+        "cursor"
+    ]
+
+
 def test_the_export_takes_no_page_and_no_other_format(http: httpx.Client) -> None:
     assert _error_fields(http.get("/api/v1/requests/export", params={"limit": 5})) == ["limit"]
     assert _error_fields(http.get("/api/v1/requests/export", params={"format": "xml"})) == ["format"]

@@ -236,9 +236,66 @@ def test_steering_headers_steer(openai_door: Door) -> None:
     assert openai_door.code(tight) == "budget_too_low"
 
 
-def test_unknown_parameters_pass_to_openais_models(openai_door: Door, simulator: Simulator) -> None:
-    assert openai_door.ask(model=MANUAL, prompt_cache_key="k1").status_code == 200
-    assert openai_door.ask(model="claude-haiku-4-5", prompt_cache_key="k1").status_code == 200
+def verdicts(answer: dict[str, Any]) -> dict[str, str]:
+    receipt = answer["x_routeplex"]["fidelity"]["parameters"]
+    return {entry["parameter"]: entry["verdict"] for entry in receipt}
+
+
+def test_openais_own_parameters_pass_to_its_models_only(openai_door: Door, simulator: Simulator) -> None:
+    pool = {"X-RoutePlex-Models": "openai/*"}
+    for ours in (
+        openai_door.ask(model=MANUAL, prompt_cache_key="k1"),
+        openai_door.ask(pool, prompt_cache_key="k1"),
+    ):
+        assert verdicts(ours.json()) == {"prompt_cache_key": "honoured"}
+    other = openai_door.ask(model="claude-haiku-4-5", prompt_cache_key="k1").json()
+    assert verdicts(other) == {"prompt_cache_key": "dropped"}
+
+
+@pytest.mark.parametrize("pool", ["openai/*", "anthropic/*", "google/*"])
+def test_unknown_parameters_are_left_out_by_every_provider_of_auto(openai_door: Door, pool: str) -> None:
+    answer = openai_door.ask(headers={"X-RoutePlex-Models": pool}, usage={"include": True}, provider="x")
+    assert answer.status_code == 200, answer.text
+    assert verdicts(answer.json()) == {"usage": "dropped", "provider": "dropped"}
+
+
+def test_unknown_parameters_pass_to_the_named_openai_model_alone(openai_door: Door) -> None:
+    refused = openai_door.ask(model=MANUAL, mood="good")
+    assert refused.status_code == 400
+    assert "Unknown parameter: 'mood'" in refused.json()["error"]["message"]
+    for model in ("claude-haiku-4-5", "gemini-2.5-flash"):
+        assert verdicts(openai_door.ask(model=model, mood="good").json()) == {"mood": "dropped"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning": {"effort": "low"}},
+        {"reasoning": {"max_tokens": 3000}},
+        {"thinking": {"type": "enabled", "budget_tokens": 3000}},
+        {"reasoning_effort": "low", "reasoning": {"effort": "high"}},
+    ],
+)
+def test_efforts_as_other_gateways_write_them_are_efforts(openai_door: Door, fields: dict[str, Any]) -> None:
+    from billing.models import Request
+
+    answer = openai_door.ask(model="gpt-5", max_tokens=9000, **fields).json()
+    assert verdicts(answer) == {"max_tokens": "honoured", "reasoning_effort": "honoured"}
+    assert Request.objects.get(pk=answer["x_routeplex"]["request_id"]).attempts.get().effort == "low"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
+        ({"reasoning": "high"}, "reasoning"),
+        ({"thinking": {"type": "enabled", "budget_tokens": "many"}}, "thinking.budget_tokens"),
+    ],
+)
+def test_malformed_efforts_are_named(openai_door: Door, fields: dict[str, Any], field: str) -> None:
+    response = openai_door.ask(**fields)
+    assert response.status_code == 400
+    assert openai_door.fields(response) == [field]
 
 
 def test_the_completions_path_under_the_native_base_is_openais(http: Any) -> None:

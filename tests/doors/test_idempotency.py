@@ -305,7 +305,7 @@ def test_an_open_request_of_a_dead_process_is_settled_before_its_key_is_taken_ov
     first = rows(account)[0]
     past = datetime.now(UTC) - timedelta(seconds=1)
     Request.objects.filter(pk=first.pk).update(
-        status="open", settled_at=None, cost_usd=None, held_usd=0, lease_until=past
+        status="open", settled_at=None, cost_usd=None, held_usd=0, lease_until=past, owner="gone"
     )
     IdempotentOutcome.objects.filter(pk=stored.pk).update(request_id=first.pk, lease_until=past)
     assert call.ask().status_code == 200

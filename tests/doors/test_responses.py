@@ -78,7 +78,7 @@ def test_the_raw_body_has_the_types_of_the_client(http: httpx.Client, model: str
     response = http.post("/v1/responses", json=fields)
     body = response.json()
     Response.model_validate(body)
-    assert body["store"] is False
+    assert body["store"] is True
     assert (body["tools"], body["user"]) == ([WEATHER], "u-7")
     assert float(response.headers["x-routeplex-cost-usd"]) == body["x_routeplex"]["cost_usd"] > 0
 
@@ -318,7 +318,6 @@ def test_typed_errors(server: str, client: openai.OpenAI, simulator: Simulator, 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"background": True},
         {"prompt": {"id": "pmpt_1"}},
@@ -354,7 +353,6 @@ def test_parameters_that_need_stored_state_are_refused(client: openai.OpenAI, fi
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "x"}]}]},
             "input[0].content[0].file_data",
         ),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         ({"input": [{"type": "web_search_call"}]}, "input[0].type"),
         ({"input": [{"type": "function_call", "name": "x", "arguments": "{}"}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call", "call_id": "x", "name": "x"}]}, "input[0].arguments"),

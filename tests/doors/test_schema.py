@@ -1,5 +1,6 @@
 """The walk that explains a rejection gives the same verdict as msgspec and the parsers, on any body."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from routing.doors.resources.estimates import Estimate
 from routing.doors.shared import fields
 from routing.doors.shared.field_errors import FieldErrors
 from routing.doors.shared.native import schema as native_schema
-from routing.doors.shared.openai_messages import messages
+from routing.doors.shared.openai_messages import mark_at, messages
 from routing.doors.shared.openai_tools import (
     function_call,
     functions,
@@ -101,7 +102,8 @@ CHATS: list[Any] = [native_schema.NativeChat, openai_schema.OpenAIChat]
 def _is_explained(struct: Any, body: dict[str, Any]) -> bool:
     """Return whether the walk over the type information finds a fault in the body."""
     errors = FieldErrors()
-    fields.check(body, struct, errors)
+    with suppress(ValidationError):  # raised at the last fault that is listed
+        fields.check(body, struct, errors)
     assert all(error["field"] and error["message"] for error in errors.details)
     return bool(errors.details)
 
@@ -113,6 +115,13 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
     except msgspec.ValidationError:
         return False
     errors = FieldErrors()
+    try:
+        return _parsers_accept(sent, errors)
+    except ValidationError:
+        return False
+
+
+def _parsers_accept(sent: Any, errors: FieldErrors) -> bool:
     messages(sent.messages, errors)
     for read, name in ((tools, "tools"), (tool_choice, "tool_choice"), (stop, "stop")):
         read(getattr(sent, name), errors)
@@ -120,6 +129,7 @@ def _accepted(struct: Any, body: dict[str, Any]) -> bool:
         functions(sent.functions, errors)
     function_call(getattr(sent, "function_call", None), errors)
     response_format(sent.response_format, errors)
+    mark_at(getattr(sent, "cache_control", None), errors, "cache_control")
     return not errors.details
 
 
@@ -316,3 +326,18 @@ def test_the_other_doors_parsers_never_fail_and_name_the_field(read: Any, value:
         errors = FieldErrors()
         read(sent, errors, "there")
         assert all(error["field"].startswith("there") and error["message"] for error in errors.details)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_tokens", "max_output_tokens"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("temprature", "temperature"),
+        ("prompt", "messages"),
+    ],
+)
+def test_an_unknown_field_is_answered_with_the_one_that_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        native_schema.parse({"messages": GOOD_MESSAGES, name: 5})
+    assert caught.value.details[0]["message"] == f"There is no such field. Did you mean {meant}?"

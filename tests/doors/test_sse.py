@@ -8,11 +8,11 @@ import pytest
 from routing.doors.shared import sse
 
 
-async def _numbers(pause_s: float, closed: list[bool]) -> AsyncGenerator[int]:
+async def _numbers(pause_s: float, closed: list[bool]) -> AsyncGenerator[list[int]]:
     try:
         for number in range(3):
             await asyncio.sleep(pause_s)
-            yield number
+            yield [number]
     finally:
         closed.append(True)
 
@@ -43,8 +43,8 @@ async def test_leaving_closes_the_source_before_going_on() -> None:
 
 
 async def test_the_sources_error_comes_after_what_it_gave() -> None:
-    async def failing() -> AsyncGenerator[int]:
-        yield 1
+    async def failing() -> AsyncGenerator[list[int]]:
+        yield [1]
         raise ValueError("broken")
 
     async with sse.Inflow(failing()) as inflow:

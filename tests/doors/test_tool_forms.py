@@ -179,10 +179,60 @@ def test_ignored_fields_are_in_the_receipt(
         "reasoning": {"mode": "pro"},
     }
     assert dropped(http.post("/v1/responses", json=fields).json()) == {
-        "store", "truncation", "reasoning.mode",
+        "truncation", "reasoning.mode",
     }  # fmt: skip
     request = {"model": "auto", "max_tokens": 50, "messages": messages[:1], "speed": "fast"}
     assert {"speed", "messages[].content[].colour"} <= dropped(http.post("/v1/messages", json=request).json())
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+SENT = {"type": "ephemeral", "ttl": "5m"}
+
+
+def blocks(simulator: Simulator) -> list[dict[str, Any]]:
+    """The blocks that Claude got, those of the system prompt first."""
+    body = simulator.calls()[-1]["body"]
+    system = body.get("system") or []
+    inner = [block for message in body["messages"] for block in message["content"]]
+    return [*(system if isinstance(system, list) else []), *inner]
+
+
+def test_cache_marks_on_messages_are_honoured(
+    openai_door: Door, http: httpx.Client, simulator: Simulator
+) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    tool = {"type": "function", "function": OTHER_FUNCTION | {"name": "look"} | MARK}
+    messages = [
+        {"role": "system", "content": "Be brief.", **MARK},
+        {"role": "user", "content": [{"type": "text", "text": "Look."}]},
+        {"role": "assistant", "content": "", "tool_calls": [call], **MARK},
+        {"role": "tool", "tool_call_id": "c1", "content": "A tree", **MARK},
+    ]
+    body = openai_door.ask(model="claude-sonnet-4-5", messages=messages, tools=[tool]).json()
+    assert "cache_control" not in dropped(body)
+    assert [block.get("cache_control") for block in blocks(simulator)] == [SENT, SENT, None, SENT]
+    assert simulator.calls()[-1]["body"]["tools"][0]["cache_control"] == SENT
+    items = [
+        {"role": "user", "content": "Look.", **MARK},
+        {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "A tree", **MARK},
+    ]
+    http.post("/v1/responses", json={"model": "claude-sonnet-4-5", "input": items})
+    assert [block.get("cache_control") for block in blocks(simulator)] == [SENT, None, SENT]
+    message = {"role": "user", "content": "Hi", **MARK}
+    http.post("/v1/messages", json={"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [message]})
+    assert [block.get("cache_control") for block in blocks(simulator)] == [SENT]
+
+
+def test_a_cache_mark_on_the_whole_request_is_honoured(openai_door: Door, simulator: Simulator) -> None:
+    body = openai_door.ask(model="claude-sonnet-4-5", **MARK).json()
+    assert "cache_control" not in dropped(body)
+    assert blocks(simulator)[-1]["cache_control"] == SENT
+
+
+def test_malformed_cache_marks_on_messages_are_named(openai_door: Door) -> None:
+    message = {"role": "user", "content": "Hi", "cache_control": {"type": "ephemeral", "ttl": "9h"}}
+    assert openai_door.fields(openai_door.ask(messages=[message])) == ["messages[0].cache_control.ttl"]
 
 
 @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5.6-luna", "claude-haiku-4-5", "gemini-3.5-flash"])

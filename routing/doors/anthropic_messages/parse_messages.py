@@ -12,13 +12,24 @@ from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url, is_base64
-from routing.language.chat import CacheMark, File, Image, Message, Opaque, Part, Role, Text, ToolCall
+from routing.language.chat import (
+    CacheMark,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+    marked_at_end,
+)
 from routing.providers.anthropic.thinking import from_thinking_block
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _FIELDS = frozenset(
     {"type", "text", "source", "title", "context", "content", "citations", "cache_control"}
-    | {"thinking", "signature", "data", "parsed_output"}
+    | {"thinking", "signature", "data", "parsed_output", "tool_name"}
 )
 _CALL_FIELDS = frozenset({"type", "id", "name", "input", "caller", replay.FIELD})
 _RESULT_FIELDS = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
@@ -34,8 +45,13 @@ def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Mes
     if len(raw) > MAX_MESSAGES:
         errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    parsed = (_message(item, f"{path}[{position}]", errors) for position, item in enumerate(raw))
-    return tuple(message for several in parsed for message in several)
+    parsed: list[Message] = []
+    for position, item in enumerate(raw):
+        at = f"{path}[{position}]"
+        parsed += _message(item, at, errors)
+        if isinstance(item, dict) and "cache_control" in item:
+            parsed = list(marked_at_end(tuple(parsed), cache_mark(item, at, errors)))
+    return tuple(parsed)
 
 
 def system(raw: Any, errors: FieldErrors, path: str = "system") -> tuple[Message, ...]:
@@ -44,16 +60,6 @@ def system(raw: Any, errors: FieldErrors, path: str = "system") -> tuple[Message
         return ()
     parts = _texts(raw, path, errors)
     return (Message(Role.SYSTEM, parts),) if parts else ()
-
-
-def marked_last(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message, ...]:
-    """Set the cache mark on the last part that can have one, unless it has its own."""
-    for place in range(len(messages) - 1, -1, -1):
-        parts = messages[place].parts
-        if parts and isinstance(parts[-1], Text | Image | File):
-            changed = msgspec.structs.replace(messages[place], parts=_marked_last(parts, mark))
-            return (*messages[:place], changed, *messages[place + 1 :])
-    return messages
 
 
 def _marked_last(parts: tuple[Part, ...], mark: CacheMark | None) -> tuple[Part, ...]:
@@ -68,7 +74,7 @@ def _message(raw: Any, path: str, errors: FieldErrors) -> tuple[Message, ...]:
     known = record(raw, path, errors)
     if known is None:
         return ()
-    errors.ignore_unknown(known, frozenset({"role", "content"}), path)
+    errors.ignore_unknown(known, frozenset({"role", "content", "cache_control"}), path)
     role, at = known.get("role"), f"{path}.content"
     if role not in _ROLES:
         fault = "This field is required." if role is None else f"Must be one of: {', '.join(_ROLES)}."
@@ -145,7 +151,7 @@ def _tool_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> Message
     if isinstance(content, str):
         parts = (Text(content),)
     elif isinstance(content, list):
-        parts = _blocks(content, _USER, at, errors)
+        parts = _blocks(content, _RESULT, at, errors)
     elif content is not None:
         errors.add(at, "Must be a string or a list of blocks.")
     errors.ignore_unknown(raw, _RESULT_FIELDS, path)
@@ -239,6 +245,13 @@ def _search_result(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple
     return (Text(f"{title} ({source})\n\n{body}", mark),)
 
 
+def _tool_reference(raw: dict[str, Any], path: str, errors: FieldErrors) -> tuple[Part, ...]:
+    """Parse the name of a tool that a search brought up. Every tool is offered to the model anyway."""
+    name = text(raw, "tool_name", path, errors, required=True)
+    mark = cache_mark(raw, path, errors)
+    return () if name is None else (Text(f"The tool {name} is available.", mark),)
+
+
 def _refuse_citations(raw: dict[str, Any], path: str, errors: FieldErrors) -> None:
     cited = raw.get("citations")
     if cited is not None and (not isinstance(cited, dict) or cited.get("enabled")):
@@ -313,4 +326,5 @@ _USER: dict[str, _BlockParser] = {
     "document": _document,
     "search_result": _search_result,
 }
+_RESULT = _USER | {"tool_reference": _tool_reference}
 _ASSISTANT: dict[str, _BlockParser] = {"text": _text, "thinking": _thinking, "redacted_thinking": _redacted}

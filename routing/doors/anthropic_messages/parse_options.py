@@ -4,18 +4,19 @@ from typing import Any
 
 import msgspec
 
-from routing.doors.shared.field_errors import FieldErrors, record, text
-from routing.doors.shared.openai_messages import cache_mark, mark_of
-from routing.doors.shared.openai_tools import MAX_TOOLS, flag, tool_name
+from routing.doors.shared.field_errors import MAX_PATH, FieldErrors, record, text
+from routing.doors.shared.openai_messages import cache_mark, mark_at
+from routing.doors.shared.openai_tools import flag, tool_name
 from routing.doors.shared.schema_shape import schema
 from routing.doors.shared.wire_types import MAX_TOKENS, MAX_USER
-from routing.language.arms import Effort
+from routing.language.arms import Effort, effort_of_budget
 from routing.language.chat import CacheMark, ResponseFormat, Tool, ToolChoice
 
+MAX_TOOLS = 10_000  # the most that Anthropic's tool search takes
+MAX_TOOL_NAME = 128  # characters
 MAX_STOPS = 16
 MIN_BUDGET = 1024  # thinking tokens; the least the Messages API takes
-# Thinking budget in tokens, at most, and the effort it stands for
-_EFFORTS = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (12_000, Effort.MEDIUM), (24_000, Effort.HIGH))
+_DISPLAYS = ("summarized", "omitted", "updates")
 _LEVELS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH, Effort.XHIGH, Effort.MAX)
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _SCHEMA_NAME = "answer"  # this API has no names for schemas, and other providers require one
@@ -109,8 +110,8 @@ def thinking(raw: Any, errors: FieldErrors, path: str = "thinking") -> Thinking:
     if kind not in ("enabled", "adaptive"):
         errors.add(f"{path}.type", 'Must be "enabled", "adaptive", "disabled" or "between_tools".')
         return Thinking()
-    if known.get("display") not in (None, "summarized", "omitted"):
-        errors.add(f"{path}.display", 'Must be "summarized" or "omitted".')
+    if known.get("display") not in (None, *_DISPLAYS):
+        errors.add(f"{path}.display", f"Must be one of: {', '.join(_DISPLAYS)}.")
     if kind == "adaptive":
         return Thinking(shown=True)
     budget = known.get("budget_tokens")
@@ -120,13 +121,12 @@ def thinking(raw: Any, errors: FieldErrors, path: str = "thinking") -> Thinking:
         return Thinking(shown=True)
     if not MIN_BUDGET <= budget <= MAX_TOKENS:
         errors.add(f"{path}.budget_tokens", f"Must be between {MIN_BUDGET} and {MAX_TOKENS}.")
-    effort = next((effort for most, effort in _EFFORTS if budget <= most), Effort.XHIGH)
-    return Thinking(effort, shown=True, budget=budget)
+    return Thinking(effort_of_budget(budget), shown=True, budget=budget)
 
 
 def cache(raw: Any, errors: FieldErrors, path: str = "cache_control") -> CacheMark | None:
     """Parse the cache mark for the end of the whole request."""
-    return None if raw is None else mark_of(raw, path, errors)
+    return mark_at(raw, errors, path)
 
 
 def output_config(raw: Any, errors: FieldErrors, path: str = "output_config") -> Output:
@@ -150,6 +150,21 @@ def output_config(raw: Any, errors: FieldErrors, path: str = "output_config") ->
         strict=True,
     )
     return Output(Effort(effort) if effort else None, response_format)
+
+
+def tuned(output_config: Any, thinking: Any) -> dict[str, Any]:
+    """The settings of the two objects that only betas of Anthropic's API have, by their paths."""
+    tuning: dict[str, Any] = {}
+    for path, raw, known in (
+        ("output_config", output_config, ("effort", "format")),
+        ("thinking", thinking, ("type", "budget_tokens", "display")),
+    ):
+        if isinstance(raw, dict):
+            settings = {f"{path}.{name}"[:MAX_PATH]: raw[name] for name in raw if name not in known}
+            tuning |= {name: value for name, value in settings.items() if value is not None}
+    if isinstance(thinking, dict) and thinking.get("display") == "updates":
+        tuning["thinking.display"] = "updates"
+    return tuning
 
 
 def user(raw: Any, errors: FieldErrors, path: str = "metadata") -> str | None:
@@ -194,7 +209,7 @@ def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
         return Tool("")
     errors.ignore_unknown(known, _TOOL_FIELDS, path)
     return Tool(
-        name=tool_name(known, path, errors) or "",
+        name=tool_name(known, path, errors, most=MAX_TOOL_NAME) or "",
         description=text(known, "description", path, errors),
         parameters=schema(known.get("input_schema"), f"{path}.input_schema", errors) or {},
         strict=flag(known, "strict", path, errors),

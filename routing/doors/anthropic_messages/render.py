@@ -44,12 +44,13 @@ async def whole(
     """The body of an answer that is not streamed: the sum of the events of its stream."""
     blocks = _Blocks(shows_thinking)
     added, settled = _Sum(), None
-    async with aclosing(answer.events()) as events:
-        async for event in events:
-            if isinstance(event, Settled):
-                settled = event
-            else:
-                added.add(blocks.of(event))
+    async with aclosing(answer.batches()) as batches:
+        async for batch in batches:
+            for event in batch:
+                if isinstance(event, Settled):
+                    settled = event
+                else:
+                    added.add(blocks.of(event))
     assert settled is not None, "an answer ends with its settlement or an error"
     added.add(blocks.close())
     message = _message(answer, added.content()) | {
@@ -67,7 +68,7 @@ async def stream(
     """The frames of a stream, errors included."""
     blocks = _Blocks(shows_thinking)
     try:
-        async with sse.Inflow(answer.events()) as inflow:
+        async with sse.Inflow(answer.batches()) as inflow:
             yield _frame(_start(answer)) + _frame(PING)
             sent_at = time.monotonic()
             while (
@@ -100,7 +101,7 @@ def usage(settled: Settled) -> dict[str, Any]:
         },
         "output_tokens": used.output_tokens,
         "output_tokens_details": {"thinking_tokens": used.reasoning_tokens},
-        "service_tier": "standard",
+        "service_tier": "priority" if settled.service_tier == "priority" else "standard",
     }
 
 
@@ -220,7 +221,7 @@ def _rendered(
 def _start(answer: Answer) -> Event:
     """The first event. Its usage is our own count of the input; the provider's count comes at the end."""
     counted = {
-        "input_tokens": answer.decision.trace.input_tokens,
+        "input_tokens": answer.decision.record.input_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": 0,

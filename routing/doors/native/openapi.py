@@ -36,7 +36,9 @@ class Fidelity(Struct):
 
 class Routing(Struct, kw_only=True):
     query_type: str
-    complexity: Annotated[float, doc("Predicted failure of the median arm, 0 to 1.")]
+    complexity: Annotated[
+        float, doc("How often an average model without much reasoning fails on such a request, 0 to 1.")
+    ]
     reason: str
     candidates_considered: int
     attempts: list[Attempt]

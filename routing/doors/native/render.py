@@ -65,7 +65,7 @@ async def stream(answer: Answer, mode: StreamMode, enhancement: Enhancement | No
     yield sse.event(started)
     frames = _Frames(answer, mode, enhancement)
     try:
-        async with sse.Inflow(answer.events()) as inflow:
+        async with sse.Inflow(answer.batches()) as inflow:
             while (batch := await inflow.take(frames.patience_s())) is not None:
                 if ready := frames.of(batch):
                     yield ready

@@ -17,6 +17,7 @@ class Completion(msgspec.Struct):
     choices: list[dict[str, Any]]
     usage: dict[str, Any]
     service_tier: str | None
+    system_fingerprint: None
     x_routeplex: dict[str, Any]
 
 

@@ -50,7 +50,8 @@ def whole(
                 _choice(index, choice, shape.speaks_functions) for index, choice in enumerate(result.choices)
             ],
             "usage": usage(settled),
-            "service_tier": "default",
+            "service_tier": settled.service_tier or "default",
+            "system_fingerprint": None,
             "x_routeplex": extra_facts(answer, settled, enhancement),
         }
     )
@@ -62,7 +63,12 @@ def usage(settled: Settled) -> dict[str, Any]:
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,
         "total_tokens": used.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": used.cache_read_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": used.cache_read_tokens,
+            "cache_write_tokens": used.cache_write_tokens + used.cache_write_1h_tokens,
+            "cache_write_1h_tokens": used.cache_write_1h_tokens,
+            "audio_tokens": used.audio_input_tokens,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": used.reasoning_tokens,
             "audio_tokens": 0,
@@ -77,7 +83,7 @@ async def stream(answer: Answer, shape: Shape, enhancement: Enhancement | None) 
     chunks = _Chunks(answer, shape, enhancement)
     sent_at = time.monotonic()
     try:
-        async with sse.Inflow(answer.events()) as inflow:
+        async with sse.Inflow(answer.batches()) as inflow:
             while (
                 batch := await inflow.take(max(0.0, sent_at + sse.KEEP_ALIVE_S - time.monotonic()))
             ) is not None:
@@ -111,7 +117,8 @@ class _Chunks:
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": answer.facts.id,
-            "service_tier": "default",
+            "service_tier": answer.service_tier or "default",
+            "system_fingerprint": None,
         }
         # A text delta is by far the most frequent chunk: all of it but the text is written once.
         base = sse.event(self._base).decode().removesuffix("}\n\n")
@@ -137,6 +144,8 @@ class _Chunks:
                 number = self._replays[event.choice]
                 self._replays[event.choice] += 1
                 return self._delta(event.choice, replay.of_message([reasoning], number))
+            case ReasoningDelta() if event.text:
+                return self._delta(event.choice, {"reasoning_content": event.text})
             case LogprobsDelta():
                 return self._delta(event.choice, {}, {"content": list(event.content), "refusal": None})
             case Finished():
@@ -182,6 +191,7 @@ class _Chunks:
         finished = self._finished or [Finished(settled.finish_reason or "stop")]  # type: ignore[arg-type]
         summary = {
             "model": settled.model_used,  # after a rescue, not the model that began the stream
+            "service_tier": settled.service_tier or "default",
             "usage": usage(settled),
             "x_routeplex": extra_facts(self._answer, settled, self._enhancement),
         }
@@ -227,6 +237,8 @@ def _choice(index: int, choice: Choice, speaks_functions: bool) -> dict[str, Any
         message["function_call"] = {"name": first.name, "arguments": first.arguments}
     elif choice.tool_calls:
         message["tool_calls"] = [replay.tool_call(call) for call in choice.tool_calls]
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
     message |= replay.of_message(choice.carried)
     logprobs = None if choice.logprobs is None else {"content": list(choice.logprobs), "refusal": None}
     return {

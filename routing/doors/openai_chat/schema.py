@@ -6,10 +6,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from routing.doors.openai_chat import parse_effort
 from routing.doors.shared import fields, openai_messages, openai_tools, wire_types
 from routing.doors.shared.field_errors import FieldErrors
+from routing.doors.shared.fields import read_by
 from routing.doors.shared.steering import steering
 from routing.doors.shared.wire_types import (
+    OBJECT,
     ModelOrRouter,
     Pairs,
     Penalty,
@@ -21,7 +24,7 @@ from routing.doors.shared.wire_types import (
     UserName,
 )
 from routing.language.arms import Effort
-from routing.language.chat import ChatRequest, Sampling, Steering, Tool, ToolChoice
+from routing.language.chat import ChatRequest, Sampling, Steering, Tool, ToolChoice, marked_at_end
 from routing.language.errors import EmptyMessages, UnsupportedParameter
 
 MAX_CHOICES = 128
@@ -44,7 +47,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
 
 
 class OpenAIChat(msgspec.Struct, frozen=True):
-    """OpenAI's `chat.completions.create`. null means absent; unknown parameters are passed on."""
+    """OpenAI's `chat.completions.create`. null means absent; unknown ones reach a named OpenAI model."""
 
     messages: wire_types.Messages
     model: ModelOrRouter
@@ -80,13 +83,14 @@ class OpenAIChat(msgspec.Struct, frozen=True):
     safety_identifier: UserName | None = None
     metadata: Pairs | None = None
     service_tier: ServiceTier | None = None
+    cache_control: Annotated[Any, read_by(openai_messages.mark_at, OBJECT)] = None
 
 
 _KNOWN = frozenset(OpenAIChat.__struct_fields__)
 # Ignored, as the receipt reports: nothing is stored, here or at a provider
 _STORED = ("store", "previous_response_id", "conversation", "prompt", "background")
 # Parameters by which a caller says how much to reason; `max_tokens` beside them includes the reasoning
-_REASONING = ("reasoning_effort", "reasoning", "thinking")
+_REASONING = ("reasoning_effort", *parse_effort.OBJECTS)
 _AUDIO = ("modalities", "audio")
 _SEARCH = "web_search_options"
 
@@ -126,16 +130,24 @@ def _refuse(raw: dict[str, Any]) -> None:
 def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
     errors = FieldErrors()
     tools, choice = _tools(sent, errors)
-    skipped = (*_AUDIO, _SEARCH, *_STORED)
-    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name not in skipped}
+    skipped = (*_AUDIO, _SEARCH, *_STORED, *parse_effort.OBJECTS)
+    extra = {
+        name: value
+        for name, value in raw.items()
+        if value is not None and name not in _KNOWN and name not in skipped
+    }
     if len(extra) > MAX_UNKNOWN or any(len(name) > MAX_UNKNOWN_NAME for name in extra):
         fault = f"At most {MAX_UNKNOWN} unknown parameters of {MAX_UNKNOWN_NAME} characters are passed on."
         errors.add(max(extra, key=len)[:MAX_UNKNOWN_NAME], fault)
     if sent.top_logprobs and not sent.logprobs:
         errors.add("top_logprobs", "Needs logprobs to be true.")
     most, most_visible = _limits(sent, raw)
+    reasoning = parse_effort.reasoning(sent.reasoning_effort, raw, errors)
     request = ChatRequest(
-        messages=openai_messages.messages(sent.messages, errors),
+        messages=marked_at_end(
+            openai_messages.messages(sent.messages, errors),
+            openai_messages.mark_at(sent.cache_control, errors, "cache_control"),
+        ),
         max_output_tokens=most,
         max_answer_tokens=most_visible,
         sampling=Sampling(
@@ -155,7 +167,8 @@ def _request(sent: OpenAIChat, raw: dict[str, Any]) -> ChatRequest:
         tool_choice=choice,
         parallel_tool_calls=False if sent.functions else sent.parallel_tool_calls,
         response_format=openai_tools.response_format(sent.response_format, errors),
-        effort=sent.reasoning_effort,
+        effort=reasoning.effort,
+        thinking_budget=reasoning.budget,
         verbosity=sent.verbosity,
         user=sent.user,
         safety_identifier=sent.safety_identifier,

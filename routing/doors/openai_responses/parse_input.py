@@ -13,7 +13,18 @@ from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared.field_errors import FieldErrors, record, text
 from routing.doors.shared.opaque import decode_opaque, is_encoded_opaque
 from routing.doors.shared.openai_messages import MAX_MESSAGES, cache_mark, checked_url
-from routing.language.chat import File, Image, Message, Opaque, Part, Refusal, Role, Text, ToolCall
+from routing.language.chat import (
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    marked_at_end,
+)
 from routing.providers.openai.reasoning import from_reasoning_item
 
 MAX_ITEMS = 4 * MAX_MESSAGES  # a message, its reasoning and its calls are items of their own
@@ -34,6 +45,7 @@ _PART_FIELDS = frozenset(
 _ITEM_FIELDS = frozenset(
     {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace", "arguments"}
     | {"input", "output", "summary", "encrypted_content", "tools", "caller", "created_by", replay.FIELD}
+    | {"cache_control", "prompt_cache_breakpoint"}
 )
 _UPLOADED = "There are no uploaded files here. Send the content or a URL."
 _ROLES = {
@@ -115,7 +127,7 @@ def _item(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors) -
         case "additional_tools":
             pass  # the tools of all items are parsed together
         case "item_reference":
-            errors.add(f"{path}.type", "Nothing is stored here to refer to. Send the item itself.")
+            errors.add(f"{path}.id", "Is not the id of a stored item. Send the item itself.")
         case _:
             errors.add(f"{path}.type", f"Must be one of: {', '.join(_ITEMS)}.")
 
@@ -128,10 +140,11 @@ def _message(item: dict[str, Any], turns: _Turns, path: str, errors: FieldErrors
         errors.add(f"{path}.role", fault)
         return
     parts = _content(item.get("content"), role, f"{path}.content", errors)
+    (message,) = marked_at_end((Message(role, parts),), cache_mark(item, path, errors))
     if role is Role.ASSISTANT:
-        turns.say(parts)
+        turns.say(message.parts)
     else:
-        turns.add(Message(role, parts))
+        turns.add(message)
 
 
 def _call(item: dict[str, Any], field: str, path: str, errors: FieldErrors) -> ToolCall:
@@ -146,9 +159,11 @@ def _call(item: dict[str, Any], field: str, path: str, errors: FieldErrors) -> T
 
 
 def _output(item: dict[str, Any], path: str, errors: FieldErrors) -> Message:
-    call_id = text(item, "call_id", path, errors, required=True)
+    """Parse the result of a call. Without the id of its call it is a text of the user's."""
     parts = _content(item.get("output"), Role.TOOL, f"{path}.output", errors)
-    return Message(Role.TOOL, parts, tool_call_id=call_id or "")
+    call_id = text(item, "call_id", path, errors)
+    output = Message(Role.TOOL, parts, tool_call_id=call_id) if call_id else Message(Role.USER, parts)
+    return marked_at_end((output,), cache_mark(item, path, errors))[0]
 
 
 def _reasoning(item: dict[str, Any], path: str, errors: FieldErrors) -> Opaque | None:

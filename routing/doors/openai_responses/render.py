@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from core.errors import ApiError
+from routing.doors.openai_responses import stored
 from routing.doors.openai_responses.schema import ResponsesCall
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared import sse
@@ -50,6 +51,7 @@ async def whole(
             for _ in response.events(event):
                 pass
     assert settled is not None, "an answer ends with its settlement or an error"
+    await response.keep()
     return msgspec.json.encode(response.body), settled
 
 
@@ -59,7 +61,7 @@ async def stream(
     """The frames of a stream, errors included."""
     response, frames = _Response(answer, call, enhancement), _Frames()
     try:
-        async with sse.Inflow(answer.events()) as inflow:
+        async with sse.Inflow(answer.batches()) as inflow:
             yield frames.of(response.begin())
             sent_at = time.monotonic()
             while (
@@ -68,6 +70,8 @@ async def stream(
                 ready = b"".join([frames.of(response.events(event)) for event in batch])
                 if not ready and time.monotonic() - sent_at >= sse.KEEP_ALIVE_S:
                     ready = sse.KEEP_ALIVE
+                if response.is_complete:
+                    await response.keep()  # before the client knows that it can refer to it
                 if ready:
                     yield ready
                     sent_at = time.monotonic()
@@ -109,6 +113,7 @@ class _Response:
 
     def __init__(self, answer: Answer, call: ResponsesCall, enhancement: Enhancement | None) -> None:
         self._answer, self._enhancement = answer, enhancement
+        self._record = call.record
         self._output = _Output(answer.request_id.removeprefix("req_"), call)
         self._finish: FinishReason | None = None
         self.body: dict[str, Any] = {
@@ -127,7 +132,18 @@ class _Response:
             },
             "x_routeplex": who(answer),
             **call.echo,
+            "store": call.record is not None,
+            "service_tier": answer.service_tier or "default",
         }
+
+    @property
+    def is_complete(self) -> bool:
+        return "usage" in self.body
+
+    async def keep(self) -> None:
+        """Keep the response, if the caller lets it, for requests that refer to it."""
+        record, self._record = self._record, None
+        await stored.keep(record, self.body["id"], self.body["output"])
 
     def begin(self) -> Iterator[Event]:
         yield {"type": "response.created", "response": self.body}
@@ -164,6 +180,7 @@ class _Response:
             "model": settled.model_used,  # after a rescue, not the model that began the stream
             "output": self._output.items,
             "usage": usage(settled),
+            "service_tier": settled.service_tier or "default",
             "x_routeplex": extra(self._answer, settled, self._enhancement),
         }
         yield {"type": f"response.{status}", "response": self.body}

@@ -1,9 +1,10 @@
-"""The body of `POST /v1/responses`, as OpenAI's clients send it. Nothing is stored."""
+"""The body of `POST /v1/responses`, as OpenAI's clients send it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+from django.conf import settings
 from msgspec import Meta
 
 from routing.doors.openai_responses import parse_input as responses_parse
@@ -11,7 +12,7 @@ from routing.doors.openai_responses import parse_options as options
 from routing.doors.shared import fields
 from routing.doors.shared.field_errors import FieldErrors
 from routing.doors.shared.fields import read_by
-from routing.doors.shared.openai_messages import are_blank
+from routing.doors.shared.openai_messages import are_blank, mark_at
 from routing.doors.shared.openai_tools import MAX_TOOLS
 from routing.doors.shared.steering import steering
 from routing.doors.shared.wire_types import (
@@ -20,6 +21,7 @@ from routing.doors.shared.wire_types import (
     OBJECTS,
     ModelOrRouter,
     Pairs,
+    Penalty,
     ServiceTier,
     Share,
     Temperature,
@@ -27,35 +29,56 @@ from routing.doors.shared.wire_types import (
     UserName,
     text_or_object,
 )
-from routing.language.chat import ChatRequest, Message, Role, Sampling, Steering, Text, Tool
+from routing.language.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    Sampling,
+    Steering,
+    Text,
+    Tool,
+    marked_at_end,
+)
 from routing.language.errors import EmptyMessages, UnsupportedParameter
+from routing.state.responses import Input
 
-# Refused: they need stored responses, or requests that run in the background
-_STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+# Refused: they need stored conversations and prompts, or requests that run in the background
+_STATEFUL = ("conversation", "prompt", "background")
 # Passed on to OpenAI's models as they are; other providers have nothing like them.
 _OPENAI_ONLY = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
-# Accepted and ignored, as the receipt reports: nothing is stored, no tool is hosted, no input is cut.
-_UNHEEDED = ("store", "max_tool_calls", "truncation")
+# Accepted and ignored, as the receipt reports: no tool is hosted, no input is cut.
+_UNHEEDED = ("max_tool_calls", "truncation")
 # Parameters of /v1/chat/completions that this API does not have; a client that sends them has the wrong path.
 CHAT_PARAMETERS = frozenset(
-    {"messages", "max_tokens", "max_completion_tokens", "top_k", "presence_penalty", "frequency_penalty"}
+    {"messages", "max_tokens", "max_completion_tokens", "top_k"}
     | {"seed", "logit_bias", "stop", "n", "logprobs", "functions", "function_call", "response_format"}
     | {"reasoning_effort", "verbosity"}
 )
 MAX_LOGPROBS = 20
 
 
+class Record(msgspec.Struct, frozen=True):
+    """The part of a request that is kept once it is answered."""
+
+    account_id: int
+    answered: Input
+
+
 class ResponsesCall(msgspec.Struct, frozen=True):
-    """`echo`: settings that the response repeats. `namespaces`: namespace and name, by a tool's flat name."""
+    """`echo`: settings that the response repeats. `namespaces`: namespace and name, by a tool's flat name.
+
+    `record`: what is kept of the call once it is answered; None: nothing.
+    """
 
     request: ChatRequest
     steering: Steering
     reasoning: options.Reasoning
     echo: dict[str, Any]
     namespaces: dict[str, tuple[str, str]]
+    record: Record | None = None
 
 
-_Refused = Annotated[Any, Meta(description="Refused: nothing is stored here.")]
+_Refused = Annotated[Any, Meta(description="Refused: not stored here.")]
 
 
 class Responses(msgspec.Struct, frozen=True):
@@ -73,6 +96,8 @@ class Responses(msgspec.Struct, frozen=True):
     max_output_tokens: Tokens | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     tools: Annotated[Any, read_by(options.tools, OBJECTS | {"maxItems": MAX_TOOLS})] = None
     tool_choice: Annotated[Any, read_by(options.tool_choice, text_or_object("auto", "none", "required"))] = (
         None
@@ -86,7 +111,13 @@ class Responses(msgspec.Struct, frozen=True):
     service_tier: ServiceTier | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    store: Annotated[bool, Meta(description="Ignored: nothing is stored.")] | None = None
+    store: (
+        Annotated[
+            bool,
+            Meta(description="Unless false, the items can be referred to for a while."),
+        ]
+        | None
+    ) = None
     truncation: (
         Annotated[
             Literal["disabled", "auto"],
@@ -96,7 +127,9 @@ class Responses(msgspec.Struct, frozen=True):
     ) = None
     top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] | None = None
     max_tool_calls: Annotated[Tokens, Meta(description="Ignored: it limits hosted tools.")] | None = None
-    previous_response_id: _Refused = None
+    previous_response_id: (
+        Annotated[str, Meta(description="A response that is still kept; the input continues it.")] | None
+    ) = None
     conversation: _Refused = None
     prompt: _Refused = None
     background: _Refused = None
@@ -104,6 +137,7 @@ class Responses(msgspec.Struct, frozen=True):
     prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: ServiceTier | None = None
     safety_identifier: UserName | None = None
+    cache_control: Annotated[Any, read_by(mark_at, OBJECT)] = None
 
 
 def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
@@ -121,12 +155,18 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
     options.check_tool_choice(choice, tools, errors)
     text, reasoning = options.text_settings(sent.text, errors), options.reasoning(sent.reasoning, errors)
     included = options.include(sent.include, errors)
-    messages = responses_parse.items(sent.input, errors)
+    mark = mark_at(sent.cache_control, errors, "cache_control")
+    messages = marked_at_end(responses_parse.items(sent.input, errors), mark)
     system = (Message(Role.SYSTEM, (Text(sent.instructions),)),) if sent.instructions else ()
     request = ChatRequest(
         messages=(*system, *messages),
         max_output_tokens=sent.max_output_tokens,
-        sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p),
+        sampling=Sampling(
+            temperature=sent.temperature,
+            top_p=sent.top_p,
+            presence_penalty=sent.presence_penalty,
+            frequency_penalty=sent.frequency_penalty,
+        ),
         logprobs=options.LOGPROBS in included or bool(sent.top_logprobs),
         top_logprobs=sent.top_logprobs or None,
         tools=tools,
@@ -140,7 +180,7 @@ def parse(raw: dict[str, Any], headers: Mapping[str, str]) -> ResponsesCall:
         metadata=sent.metadata,
         service_tier=sent.service_tier,
         extra={name: raw[name] for name in _OPENAI_ONLY if raw.get(name) is not None},
-        ignored=(*(name for name in _UNHEEDED if raw.get(name) not in _NOTHING), *errors.ignored),
+        ignored=(*_unheeded(raw), *errors.ignored),
     )
     if errors.details:
         raise errors.error()
@@ -176,12 +216,18 @@ def _ignore_unknown(raw: dict[str, Any], errors: FieldErrors) -> None:
 _NOTHING = (None, False, "disabled")
 
 
+def _unheeded(raw: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in _UNHEEDED if raw.get(name) not in _NOTHING)
+    if raw.get("store") and settings.KEEP_RESPONSES_S == 0:
+        yield "store"
+
+
 def _refuse_state(raw: dict[str, Any]) -> None:
     for name in _STATEFUL:
         if raw.get(name) not in (None, False):
             raise UnsupportedParameter(
-                f"{name} is not possible here: nothing is stored. Send the whole conversation as input, "
-                "with the output items of earlier responses, and wait for the answer.",
+                f"{name} is not possible here. Send the conversation as input, or name the response that it "
+                "continues in previous_response_id, and wait for the answer.",
                 param=name,
             )
 
@@ -196,11 +242,11 @@ def _echo(sent: Responses, request: ChatRequest) -> dict[str, Any]:
         "max_tool_calls": sent.max_tool_calls,
         "metadata": sent.metadata or {},
         "parallel_tool_calls": sent.parallel_tool_calls is not False,
-        "previous_response_id": None,
+        "presence_penalty": sent.presence_penalty or 0.0,
+        "frequency_penalty": sent.frequency_penalty or 0.0,
+        "previous_response_id": sent.previous_response_id or None,
         "prompt_cache_key": sent.prompt_cache_key,
         "safety_identifier": sent.safety_identifier,
-        "service_tier": "default",
-        "store": False,
         "temperature": 1.0 if sent.temperature is None else sent.temperature,
         "text": {
             "format": text.get("format") or {"type": "text"},

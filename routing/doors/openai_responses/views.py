@@ -1,12 +1,14 @@
-"""OpenAI's Responses API, without stored responses: `POST /v1/responses` and its `input_tokens`."""
+"""OpenAI's Responses API: `POST /v1/responses` and its `input_tokens`."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework.request import Request
 
-from routing.doors.openai_responses import render, schema
+from routing.doors.openai_responses import render, schema, stored
 from routing.doors.openai_responses.openapi import COUNT_RESPONSES, RESPONSES
+from routing.doors.shared.body import json_object
 from routing.doors.shared.chat_view import ChatView, CountTokensView
 from routing.doors.shared.prompt_enhancement import Enhancement
 from routing.doors.shared.steering import HEADERS
@@ -34,6 +36,10 @@ class ResponsesView(ChatView[schema.ResponsesCall]):
     def parse(self, raw: dict[str, Any], headers: Mapping[str, str]) -> schema.ResponsesCall:
         return schema.parse(raw, headers)
 
+    async def read(self, request: Request) -> schema.ResponsesCall:
+        raw = json_object(request._request)
+        return await stored.read(raw, request.headers, self.caller.account_id)
+
     def stream(
         self, answer: Answer, call: schema.ResponsesCall, enhancement: Enhancement | None
     ) -> AsyncGenerator[bytes]:
@@ -57,6 +63,10 @@ class ResponsesView(ChatView[schema.ResponsesCall]):
 class InputTokensView(CountTokensView[schema.ResponsesCall]):
     def parse(self, raw: dict[str, Any], headers: Mapping[str, str]) -> schema.ResponsesCall:
         return schema.parse(raw, headers)
+
+    async def read(self, request: Request) -> schema.ResponsesCall:
+        raw = json_object(request._request)
+        return await stored.read(raw, request.headers, self.caller.account_id)
 
     def count_body(self, input_tokens: int) -> dict[str, Any]:
         return {"object": "response.input_tokens", "input_tokens": input_tokens}

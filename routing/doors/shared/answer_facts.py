@@ -42,6 +42,8 @@ def headers(answer: Answer, settled: Settled | None = None) -> dict[str, str]:
     }
     if settled is not None and settled.cost_usd is not None:
         values["X-RoutePlex-Cost-USD"] = f"{settled.cost_usd:f}"
+    if (joined := "".join(values.values())).isascii() and joined.isprintable():
+        return values
     return {name: header_value(value) for name, value in values.items()}
 
 
@@ -52,18 +54,18 @@ def usd(amount: Decimal | None) -> float | None:
 
 def routing(decision: Decision, settled: Settled) -> dict[str, Any]:
     """Why this model answered: the object `routing`."""
-    trace = decision.trace
+    record = decision.record
     report: dict[str, Any] = {
-        "query_type": trace.query_type,
-        "complexity": round(trace.complexity, 4),
-        "reason": trace.reason,
-        "candidates_considered": sum(entry.removed is None for entry in trace.candidates),
+        "query_type": record.query_type,
+        "complexity": round(record.complexity, 4),
+        "reason": record.reason,
+        "candidates_considered": decision.considered,
         "attempts": [_attempt(attempt) for attempt in settled.attempts],
     }
     if settled.rescued:
         report["rescued"] = True
-    if trace.notes:
-        report["notes"] = list(trace.notes)
+    if record.notes:
+        report["notes"] = list(record.notes)
     return report
 
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from accounts.permissions import HasScope
 from routing.decide.prediction.tokens import count_input
 from routing.doors.shared import answer_facts, sse
-from routing.doors.shared.async_view import AsyncAPIView
+from routing.doors.shared.async_view import AsyncAPIView, JsonAnswer
 from routing.doors.shared.body import json_object
 from routing.doors.shared.door import Door
 from routing.doors.shared.idempotency import run_idempotently
@@ -46,6 +46,10 @@ class DoorView(AsyncAPIView, Generic[Call]):
         """Parse body and headers. Raises an ApiError that names what is wrong."""
         raise NotImplementedError
 
+    async def read(self, request: Request) -> Call:
+        """The call of a request. A door that stores earlier calls completes it here."""
+        return self.parse(json_object(request._request), request.headers)
+
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         response = await super().dispatch(request, *args, **kwargs)
         for name, value in self.door.request_id_headers(response.headers["X-Request-Id"]).items():
@@ -68,7 +72,7 @@ class ChatView(DoorView[Call]):
 
     async def post(self, request: Request) -> HttpResponseBase:
         received_at = time.monotonic()
-        call = self.parse(json_object(request._request), request.headers)
+        call = await self.read(request)
         context = answer_facts.context(request._request, self.door.name, received_at)
 
         async def respond() -> HttpResponseBase:
@@ -81,7 +85,7 @@ class ChatView(DoorView[Call]):
                 return sse.EventStream(frames, answer_facts.headers(begun))
             body, settled = await self.whole(begun, call, enhancement)
             headers = answer_facts.headers(begun, settled)
-            return HttpResponse(body, content_type="application/json", headers=headers)
+            return JsonAnswer(body, headers)
 
         return await run_idempotently(
             request._request, self.caller, context, respond, on_error=self.handle_exception
@@ -95,7 +99,7 @@ class CountTokensView(DoorView[Call]):
         return {"input_tokens": input_tokens}
 
     async def post(self, request: Request) -> HttpResponse:
-        call = self.parse(json_object(request._request), request.headers)
+        call = await self.read(request)
         chat = enhance_request(call.request)[0] if call.steering.enhance_prompt else call.request
         request_id = request._request.request_id  # type: ignore[attr-defined]
         # Admitted like a chat request: the count is of the model that this key would get now.

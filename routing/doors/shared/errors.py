@@ -30,6 +30,8 @@ from routing.language.errors import (
 
 logger = logging.getLogger(__name__)
 
+MAX_ERRORS = 20  # fields that the error of one request lists
+
 
 def meta(request_id: str) -> dict[str, str]:
     """The `meta` object that ends every native response."""
@@ -39,6 +41,8 @@ def meta(request_id: str) -> dict[str, str]:
 
 def header_value(value: str) -> str:
     """The text as a safe header value: printable ASCII, with `?` for every other character."""
+    if value.isascii() and value.isprintable():
+        return value
     return "".join(char if " " <= char <= "~" else "?" for char in value)
 
 
@@ -88,12 +92,18 @@ def joined(path: str, inner: str) -> str:
 
 
 def validation_error(details: list[dict[str, str]]) -> ValidationError:
-    """The error for invalid fields. Its message describes the first and counts the others."""
+    """The error for invalid fields. Its message describes the first and counts the others.
+
+    Of more than MAX_ERRORS, the first are listed.
+    """
+    is_cut = len(details) >= MAX_ERRORS
+    details = details[:MAX_ERRORS]
     first = details[0]
     message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
     if len(details) > 1:
         others = ", ".join(dict.fromkeys(detail["field"] for detail in details[1:6]))
-        message += f" ({len(details) - 1} more: {others}{', …' if len(details) > 6 else ''})"
+        count = f"at least {len(details) - 1}" if is_cut else str(len(details) - 1)
+        message += f" ({count} more: {others}{', …' if len(details) > 6 else ''})"
     return ValidationError(message, details=details, param=first["field"] or None)
 
 

@@ -1,14 +1,27 @@
 """Collects the errors of a request's fields, and parses its simplest fields."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from core.errors import ApiError
-from routing.doors.shared.errors import validation_error
+from routing.doors.shared.errors import MAX_ERRORS, validation_error
 
 _ABSENT: tuple[Any, ...] = (None, "", [], {})
 MAX_IGNORED, MAX_PATH = 20, 100  # field paths reported, and characters of each
+# Fields of other APIs and the name they have here
+_OTHER_NAMES = {
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "prompt": "messages",
+    "input": "messages",
+    "effort": "reasoning_effort",
+    "stop_sequences": "stop",
+    "format": "response_format",
+    "before": "cursor",
+    "after": "cursor",
+}
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -32,10 +45,21 @@ class FieldErrors:
             self.ignored[_INDEX.sub("[]", path)[:MAX_PATH]] = None
 
     def add(self, field: str, message: str) -> None:
-        self.details.append({"field": field, "message": message})
+        """Raises the error of all fields at the last one reported: the rest of the body is not read."""
+        self.details.append({"field": field[:MAX_PATH], "message": message})
+        if len(self.details) >= MAX_ERRORS:
+            raise self.error()
 
     def error(self) -> ApiError:
         return validation_error(self.details)
+
+
+def no_such_field(name: str, known: Iterable[str]) -> str:
+    """The message for an unknown field, with the known one that was probably meant."""
+    names = list(known)
+    meant = _OTHER_NAMES.get(name)
+    near = [meant] if meant in names else get_close_matches(name, names, n=1, cutoff=0.7)
+    return f"There is no such field. Did you mean {near[0]}?" if near else "There is no such field."
 
 
 def text(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Meta, inspect
 
-from routing.doors.shared.field_errors import FieldErrors
+from routing.doors.shared.field_errors import FieldErrors, no_such_field
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _MAX_FLOAT = int(sys.float_info.max)
@@ -61,7 +61,7 @@ def _check_struct(raw: Any, info: inspect.StructType, path: str, errors: FieldEr
         known = {field.encode_name for field in info.fields}
         for name in raw:
             if name not in known:
-                errors.add(f"{prefix}{name}", "There is no such field.")
+                errors.add(f"{prefix}{name}", no_such_field(name, known))
     for field in info.fields:
         value, at = raw.get(field.encode_name), f"{prefix}{field.encode_name}"
         if value is not None:

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 REPLAYED = "Idempotency-Replayed"
 _STEERING = "x-routeplex-"
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.1, 1.0  # between checks whether another process has finished the request
-_FRAMES_AHEAD = 256  # recorded before the caller has taken them
+_FRAMES_AHEAD = 4  # recorded before the caller has taken them; each has the events that arrived together
 _REPLAY_CHUNK = 64 * 1024  # bytes
 
 Respond = Callable[[], Awaitable[HttpResponseBase]]

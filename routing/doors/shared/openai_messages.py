@@ -11,7 +11,19 @@ import msgspec
 
 from routing.doors.shared import reasoning_extension as replay
 from routing.doors.shared.field_errors import FieldErrors, record, text
-from routing.language.chat import Audio, CacheMark, File, Image, Message, Part, Refusal, Role, Text, ToolCall
+from routing.language.chat import (
+    Audio,
+    CacheMark,
+    File,
+    Image,
+    Message,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    marked_at_end,
+)
 
 MAX_MESSAGES = 1000
 ROLES = {
@@ -22,9 +34,11 @@ ROLES = {
     "tool": Role.TOOL,
     "function": Role.TOOL,  # the older form, whose calls have no ids
 }
+_MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
 TTLS = ("30m", "12h")  # of OpenAI's cache breakpoints
 _FIELDS = frozenset(
     {"role", "content", "name", "refusal", "tool_calls", "tool_call_id", "function_call", replay.FIELD}
+    | {"reasoning_content", "cache_control", "prompt_cache_breakpoint"}
 )
 _PART_FIELDS = frozenset(
     {
@@ -48,7 +62,13 @@ def messages(raw: Any, errors: FieldErrors, path: str = "messages") -> tuple[Mes
     if len(raw) > MAX_MESSAGES:
         errors.add(path, f"At most {MAX_MESSAGES} messages are possible; there are {len(raw):,}.")
         return ()
-    parsed = (_message(item, f"{path}[{position}]", errors) for position, item in enumerate(raw))
+    parsed: list[Message] = []
+    for position, item in enumerate(raw):
+        at = f"{path}[{position}]"
+        parsed.append(_message(item, at, errors))
+        if isinstance(item, dict) and not _MARKS.isdisjoint(item):
+            # A mark on a message ends the prefix at its last part; one of calls alone has none.
+            parsed = list(marked_at_end(tuple(parsed), cache_mark(item, at, errors)))
     return _numbered(parsed) if any(_is_older(item) for item in raw) else tuple(parsed)
 
 
@@ -83,6 +103,11 @@ def cache_mark(raw: Mapping[str, Any], path: str, errors: FieldErrors) -> CacheM
     return (
         _breakpoint(raw, path, errors) if value is None else mark_of(value, f"{path}.cache_control", errors)
     )
+
+
+def mark_at(value: Any, errors: FieldErrors, at: str) -> CacheMark | None:
+    """Parse `cache_control` of the end of the whole request."""
+    return None if value is None else mark_of(value, at, errors)
 
 
 def mark_of(value: Any, at: str, errors: FieldErrors) -> CacheMark | None:
@@ -147,6 +172,7 @@ def _message(raw: Any, path: str, errors: FieldErrors) -> Message:
         tool_calls=calls,
         tool_call_id=identity,
         name=text(known, "name", path, errors, required=is_older),
+        reasoning=text(known, "reasoning_content", path, errors) if role is Role.ASSISTANT else None,
     )
 
 

@@ -14,11 +14,10 @@ from routing.language.chat import Grammar, ResponseFormat, Tool, ToolChoice
 MAX_TOOLS = 128
 MAX_STOPS = 4
 _FIELDS = frozenset({"type", "function", "custom", "cache_control"})
-_FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
+_FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "cache_control"})
 _CUSTOM_FIELDS = frozenset({"name", "description", "format"})
 MAX_TOOL_NAME = 64
-_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TOOL_NAME}}}")
-_NAME_RULE = f"Must be 1 to {MAX_TOOL_NAME} letters, digits, underscores or hyphens."
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def tools(raw: Any, errors: FieldErrors, path: str = "tools") -> tuple[Tool, ...]:
@@ -188,7 +187,8 @@ def _tool(raw: Any, path: str, errors: FieldErrors) -> Tool:
     if inner is None:
         return Tool("")
     tool = (function_tool if kind == "function" else custom_tool)(inner, at, errors)
-    return msgspec.structs.replace(tool, cache=cache_mark(known, path, errors))
+    mark = cache_mark(known, path, errors) or cache_mark(inner, at, errors)
+    return msgspec.structs.replace(tool, cache=mark)
 
 
 def function_tool(raw: dict[str, Any], path: str, errors: FieldErrors, *, is_flat: bool = False) -> Tool:
@@ -231,13 +231,14 @@ def _grammar(raw: dict[str, Any], path: str, errors: FieldErrors) -> Grammar | N
     return Grammar(syntax, definition or "")
 
 
-def tool_name(raw: dict[str, Any], path: str, errors: FieldErrors) -> str | None:
+def tool_name(raw: dict[str, Any], path: str, errors: FieldErrors, most: int = MAX_TOOL_NAME) -> str | None:
+    """The name of a tool or a schema, of at most `most` characters."""
     name = text(raw, "name", path, errors)
     if name is None:
         if raw.get("name") is None:
             errors.add(f"{path}.name", "This field is required.")
-    elif not _NAME.fullmatch(name):
-        errors.add(f"{path}.name", _NAME_RULE)
+    elif not _NAME.fullmatch(name) or len(name) > most:
+        errors.add(f"{path}.name", f"Must be 1 to {most} letters, digits, underscores or hyphens.")
     return name
 
 

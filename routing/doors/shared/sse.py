@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from json.encoder import encode_basestring_ascii
 from typing import Any, Generic, TypeVar
@@ -15,12 +15,14 @@ KEEP_ALIVE_S = 10.0
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
-_AHEAD = 256  # events read before the caller has taken them
+# `json.dumps` makes an encoder for each call with separators.
+_json = json.JSONEncoder(separators=(",", ":")).encode
+_AHEAD = 2  # batches of events read before the caller has taken them
 
 
 def event(payload: Any) -> bytes:
     """One event. ASCII and lines ending in \\n: published scripts break on anything else."""
-    return f"data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode("ascii")
+    return f"data: {_json(payload)}\n\n".encode("ascii")
 
 
 def quoted(text: str) -> str:
@@ -35,21 +37,21 @@ class EventStream(StreamingHttpResponse):
         super().__init__(frames, content_type="text/event-stream", headers=headers)
         self.headers["Cache-Control"] = "no-cache"
         self.headers["X-Accel-Buffering"] = "no"  # nginx passes events on as they come
-        self._frames = frames
+        self.frames = frames
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._frames
+        return self.frames
 
 
 class Inflow(Generic[Event]):
-    """Reads events ahead in a task, so that a timeout while waiting does not cancel their source.
+    """Reads batches of events ahead in a task, so that a timeout while waiting does not cancel their source.
 
     Use it as an async context manager; leaving it closes the generator and waits until it is closed.
     """
 
-    def __init__(self, events: AsyncGenerator[Event]) -> None:
-        self._events = events
-        self._queue: asyncio.Queue[Event | _End] = asyncio.Queue(_AHEAD)
+    def __init__(self, batches: AsyncGenerator[Sequence[Event]]) -> None:
+        self._batches = batches
+        self._queue: asyncio.Queue[Sequence[Event] | _End] = asyncio.Queue(_AHEAD)
         self._end: _End | None = None
 
     async def __aenter__(self) -> "Inflow[Event]":
@@ -69,26 +71,29 @@ class Inflow(Generic[Event]):
             if self._end.error is not None:
                 raise self._end.error
             return None
-        batch: list[Event] = []
-        try:
-            async with asyncio.timeout(wait_s):
-                item = await self._queue.get()
-        except TimeoutError:
-            return batch
-        while not isinstance(item, _End):
-            batch.append(item)
+        taken: list[Event] = []
+        if not self._queue.empty():
+            batch = self._queue.get_nowait()
+        else:
+            try:
+                async with asyncio.timeout(wait_s):
+                    batch = await self._queue.get()
+            except TimeoutError:
+                return taken
+        while not isinstance(batch, _End):
+            taken += batch
             if self._queue.empty():
-                return batch
-            item = self._queue.get_nowait()
-        self._end = item
-        return batch or await self.take(wait_s)
+                return taken
+            batch = self._queue.get_nowait()
+        self._end = batch
+        return taken or await self.take(wait_s)
 
     async def _read(self) -> None:
         error: Exception | None = None
         try:
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    await self._queue.put(event)
+            async with aclosing(self._batches) as batches:
+                async for batch in batches:
+                    await self._queue.put(batch)
         except Exception as exc:
             error = exc
         await self._queue.put(_End(error))

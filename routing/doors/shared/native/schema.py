@@ -91,6 +91,7 @@ def _request(sent: NativeChat) -> ChatRequest:
     request = ChatRequest(
         messages=openai_messages.messages(sent.messages, errors),
         max_answer_tokens=sent.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
+        has_default_limit=sent.max_output_tokens is None,
         sampling=Sampling(temperature=sent.temperature, top_p=sent.top_p, seed=sent.seed),
         stop=openai_tools.stop(sent.stop, errors),
         tools=tools,
