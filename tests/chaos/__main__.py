@@ -5,7 +5,15 @@ import signal
 import sys
 import time
 
-from tests.chaos import budget, own_rows, raw_rows, trouble_rows, upstream_rows  # noqa: F401 - their rows
+from tests.chaos import (  # noqa: F401 - their rows
+    budget,
+    failover,
+    hostile_rows,
+    own_rows,
+    raw_rows,
+    trouble_rows,
+    upstream_rows,
+)
 from tests.chaos.cluster import Cluster
 from tests.chaos.table import ROWS, run
 

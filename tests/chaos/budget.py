@@ -28,7 +28,7 @@ _random = random.Random(1)  # noqa: S311
 
 
 # Two hundred at once may wait longer for their first byte than one alone.
-DEADLINES = {"FIRST_BYTE_TIMEOUT_S": "15", "IDLE_TIMEOUT_S": "20", "REQUEST_TIMEOUT_S": "60"}
+DEADLINES = {"FIRST_BYTE_TIMEOUT_S": "14", "IDLE_TIMEOUT_S": "20", "REQUEST_TIMEOUT_S": "60"}
 
 
 @row(

@@ -253,7 +253,7 @@ async def worker_gone(cluster: Cluster) -> list[Outcome]:
 def _runs(worker: Worker) -> int:
     """How many sweeps it has done."""
     log = worker.log.read_text()
-    return len(re.findall(r"Task billing\.jobs\.sweep_open_requests\[\S+\] succeeded", log))
+    return len(re.findall(r"Task billing\.tasks\.sweep_open_requests\[\S+\] succeeded", log))
 
 
 def _sent(beat: Worker) -> list[float]:

@@ -28,6 +28,7 @@ TYPED = {
     "daily_cost_limit_exceeded",
     "provider_error",
     "provider_timeout",
+    "request_timeout",
     "provider_unavailable",
     "all_providers_failed",
     "service_unavailable",
@@ -240,7 +241,10 @@ async def left_behind(cluster: Cluster) -> list[str]:
     held = await order(
         cluster,
         "read",
-        sql="SELECT count(*) AS n FROM billing_window WHERE held_usd <> 0 OR held_tokens <> 0",
+        sql="SELECT count(*) AS n FROM (SELECT w.id FROM billing_window w"
+        " LEFT JOIN billing_windowshare s ON s.window_id = w.id GROUP BY w.id"
+        " HAVING ABS(w.held_usd + COALESCE(SUM(s.held_usd), 0)) > 0.0000000001"
+        " OR w.held_tokens + COALESCE(SUM(s.held_tokens), 0) <> 0) h",
         values=[],
     )
     if open_rows[0]["n"]:

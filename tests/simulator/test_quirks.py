@@ -10,6 +10,7 @@ from tests.simulator.conftest import WEATHER, Running
 
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
 CLAUDE_TOOL = {"name": "get_weather", "input_schema": WEATHER}
+UNION = {"type": "object", "properties": {}, "anyOf": [{"required": ["id"]}, {"required": ["name"]}]}
 CUSTOM_TOOL = {"type": "custom", "custom": {"name": "query"}}
 MARKED = {
     "role": "user",
@@ -115,6 +116,25 @@ def test_pro_models_are_for_responses_only(simulator: Running) -> None:
     assert simulator.responses("gpt-5.5-pro").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        (UNION, "must have type 'object' and not have"),
+        ({"$ref": "#/$defs/City", "$defs": {"City": {"type": "object"}}}, "must have type 'object'"),
+        ({"type": "object"}, "object schema missing properties"),
+    ],
+    ids=["union", "reference", "no properties"],
+)
+def test_openai_rejects_tools_without_an_object_at_the_root(
+    simulator: Running, schema: dict[str, Any], words: str
+) -> None:
+    function = {"name": "f", "parameters": schema}
+    at_chat = simulator.chat("gpt-4o", tools=[{"type": "function", "function": function}])
+    assert words in message(at_chat)
+    at_responses = simulator.responses("gpt-6-luna", tools=[{"type": "function", "strict": False} | function])
+    assert words in message(at_responses)
+
+
 def test_responses_rejects_what_chat_has(simulator: Running) -> None:
     assert "Unknown parameter: 'max_tokens'" in message(simulator.responses("gpt-6-luna", max_tokens=9))
     assert "Unknown parameter: 'stop'" in message(simulator.responses("gpt-6-luna", stop=["x"]))
@@ -150,6 +170,7 @@ def test_responses_rejects_what_chat_has(simulator: Running) -> None:
         ("claude-haiku-4-5", {"tool_choice": {"type": "any"}}, "while providing tools"),
         ("claude-haiku-4-5", {"tools": [{"name": "a b", "input_schema": WEATHER}]}, "tools.0.custom.name"),
         ("claude-haiku-4-5", {"tools": [{"name": "f", "input_schema": {}}]}, "input_schema.type"),
+        ("claude-haiku-4-5", {"tools": [{"name": "f", "input_schema": UNION}]}, "does not support oneOf"),
         ("claude-haiku-4-5", {"stop_sequences": ["\n"]}, "must contain non-whitespace"),
         ("claude-haiku-4-5", {"messages": []}, "at least one message is required"),
         ("claude-haiku-4-5", {"system": [{"type": "text", "text": ""}]}, "must be non-empty"),
@@ -259,6 +280,10 @@ def test_gemini_thinking(simulator: Running, model: str, thinking: dict[str, Any
             "additionalProperties",
         ),
         ({"tools": [{"functionDeclarations": [{"name": "a b"}]}]}, "Invalid function name"),
+        (
+            {"tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": UNION}]}]},
+            "should be an OBJECT with non-empty properties",
+        ),
     ],
 )
 def test_gemini_rejects(simulator: Running, fields: dict[str, Any], words: str) -> None:

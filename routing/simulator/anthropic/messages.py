@@ -232,5 +232,21 @@ def _image(block: dict[str, Any], path: str) -> int:
     if source.get("type") == "base64":
         where = f"{path}.image.source.base64.media_type"
         check_value(source.get("media_type"), Field(TEXT, choices=_MEDIA_TYPES), FIELD_ERRORS, where)
+        _check_bytes(source, f"{path}.image.source.base64.data")
         return image_tokens("anthropic", str(source.get("data", "")))
     return image_tokens("anthropic", None)
+
+
+_SIGNATURES = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+
+
+def _check_bytes(source: dict[str, Any], path: str) -> None:
+    """An image must be of the type it is declared as; the first characters of its base64 show it."""
+    data, declared = str(source.get("data", "")), source["media_type"]
+    actual = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), declared)
+    if actual != declared:
+        raise anthropic_error(
+            400,
+            f"{path}: The image was specified using the {declared} media type, but the image appears to be a "
+            f"{actual} image",
+        )

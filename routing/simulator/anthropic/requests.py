@@ -6,7 +6,14 @@ from typing import Any
 import msgspec
 
 from routing.simulator.anthropic.messages import Reader, read_messages, read_system
-from routing.simulator.anthropic.rules import FIELD_ERRORS, check_access, check_quirks, effort_of, model_named
+from routing.simulator.anthropic.rules import (
+    FIELD_ERRORS,
+    check_access,
+    check_betas,
+    check_quirks,
+    effort_of,
+    model_named,
+)
 from routing.simulator.shared.errors import anthropic_error
 from routing.simulator.shared.fields import (
     ANY,
@@ -70,6 +77,7 @@ def read_request(request: Request, body: dict[str, Any], *, counting: bool = Fal
         body = {"max_tokens": 1, **body}
         body.pop("stream", None)
     check(body, _FIELDS, FIELD_ERRORS)
+    check_betas(request, body)
     model = model_named(body["model"])
     if not body["messages"]:
         raise anthropic_error(400, "messages: at least one message is required")
@@ -124,6 +132,12 @@ def _tools(tools: list[Any]) -> tuple[tuple[ToolSpec, ...], list[str]]:
         check_value(schema, Field(OBJECT), FIELD_ERRORS, f"{where}.custom.input_schema")
         if schema.get("type") != "object":
             raise anthropic_error(400, f"{where}.custom.input_schema.type: Input should be 'object'")
+        if any(word in schema for word in ("oneOf", "allOf", "anyOf")):
+            raise anthropic_error(
+                400,
+                f"{where}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the "
+                "top level",
+            )
         _check_schema(schema, f"{where}.custom.input_schema")
         if tool["name"] in {spec.name for spec in specs}:
             raise anthropic_error(400, "tools: Tool names must be unique.")

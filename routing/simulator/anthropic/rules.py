@@ -13,6 +13,10 @@ from routing.simulator.shared.wire import Request
 PROVIDER = "anthropic"
 VERSIONS = ("2023-01-01", "2023-06-01", "2026-10-21")
 NO_SAMPLING_SINCE = "2026-10-21"
+BETAS = (
+    *("interleaved-thinking-", "context-management-", "fine-grained-tool-streaming-", "context-1m-"),
+    *("thinking-display-updates-", "structured-outputs-", "prompt-caching-", "task-budgets-"),
+)
 SAMPLING = ("temperature", "top_p", "top_k")
 _DEFAULT_EFFORT = "medium"
 _MIN_BUDGET = 1024
@@ -77,6 +81,26 @@ def check_access(request: Request) -> str:
     return version
 
 
+def check_betas(request: Request, body: dict[str, Any]) -> None:
+    """Unknown values of the beta header are refused, and so are fields of betas that it does not name."""
+    sent = request.headers.get("anthropic-beta", "")
+    names = [name for name in map(str.strip, sent.split(",")) if name]
+    unknown = [name for name in names if not name.startswith(BETAS)]
+    if unknown:
+        shown = ", ".join(f"`{name}`" for name in unknown)
+        raise anthropic_error(400, f"Unexpected value(s) {shown} for the `anthropic-beta` header.")
+    if body.get("context_management") is not None and not _names(names, "context-management-"):
+        raise FIELD_ERRORS.unknown("context_management")
+    display = (body.get("thinking") or {}).get("display")
+    shown_as = ("summarized", "omitted", *(["updates"] if _names(names, "thinking-display-updates-") else []))
+    if display is not None:
+        check_value(display, Field((str,), choices=shown_as), FIELD_ERRORS, "thinking.display")
+
+
+def _names(names: list[str], beginning: str) -> bool:
+    return any(name.startswith(beginning) for name in names)
+
+
 def model_named(name: Any) -> Model:
     check_value(name, Field((str,)), FIELD_ERRORS, "model")
     model = find(PROVIDER, name)
@@ -135,7 +159,7 @@ def effort_of(model: Model, body: dict[str, Any]) -> str | None:
 def shows_thinking(model: Model, body: dict[str, Any]) -> bool:
     """Return whether the answer has summarised thinking; models that think by default omit it by default."""
     default = "omitted" if model.quirks.get("thinking_on_by_default") else "summarized"
-    return ((body.get("thinking") or {}).get("display") or default) == "summarized"
+    return ((body.get("thinking") or {}).get("display") or default) != "omitted"
 
 
 def check_prompt(generation: Generation) -> None:

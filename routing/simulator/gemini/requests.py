@@ -190,6 +190,12 @@ def _tools(tools: list[Any]) -> tuple[ToolSpec, ...]:
                 _check_schema(declared["parameters"], f"{where}.parameters")
             schema = declared.get("parametersJsonSchema") or declared.get("parameters") or {}
             _check_usable(schema, f"{where}.parameters")
+            if schema and (schema.get("type") not in ("object", "OBJECT") or not schema.get("properties")):
+                raise google_error(
+                    400,
+                    f"* GenerateContentRequest.{where}.parameters: schema should be an OBJECT with non-empty "
+                    "properties.\n",
+                )
             if not re.fullmatch(r"[a-zA-Z_][\w.:-]{0,63}", declared["name"]):
                 raise google_error(
                     400,

@@ -9,7 +9,7 @@ from routing.simulator.model import tokens
 from routing.simulator.model.answers import compose
 from routing.simulator.model.usage import measure
 from routing.simulator.openai.chat_requests import read_request
-from routing.simulator.openai.rules import check_key, check_prompt, response_headers
+from routing.simulator.openai.rules import check_key, check_prompt, response_headers, tier_used
 from routing.simulator.shared.prompt import Answer, Call, Generation, Usage
 from routing.simulator.shared.reply import Exchange, Frame, Reply, chunks_of, fragments, named_model, usage_of
 from routing.simulator.shared.wire import encode
@@ -46,7 +46,7 @@ def answer(exchange: Exchange) -> Reply:
         "created": exchange.now,
         "model": named_model(exchange, str(body["model"])),
     }
-    tail = {"service_tier": _tier_used(body.get("service_tier")), "system_fingerprint": "fp_simulated"}
+    tail = {"service_tier": tier_used(body.get("service_tier")), "system_fingerprint": "fp_simulated"}
     reply = Reply(generation.model, usage, response_headers(exchange.request_id, generation.model))
     if exchange.streamed:
         base["object"] = "chat.completion.chunk"
@@ -176,13 +176,6 @@ def _logprobs(text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
             {"token": piece, "logprob": likelihood, "bytes": list(piece.encode()), "top_logprobs": top}
         )
     return entries
-
-
-def _tier_used(requested: Any) -> str:
-    """The real API reports the tier fast as priority."""
-    return {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}.get(
-        str(requested), "default"
-    )
 
 
 def _sse(payload: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from routing.simulator.openai.rules import (
     check_sampling,
     check_schema,
     check_tool_name,
+    check_tool_schema,
     effort_of,
     model_named,
     tool_kinds,
@@ -171,7 +172,7 @@ def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
             continue
         schema = inner.get("parameters") or {}
         strict = bool(inner.get("strict"))
-        check_schema(schema, f"function '{name}'", f"{where}.function.parameters", strict=strict)
+        check_tool_schema(schema, name, f"{where}.function.parameters", strict=strict)
         specs.append(ToolSpec(name, inner.get("description") or "", schema))
     return tuple(specs)
 

@@ -9,7 +9,7 @@ from routing.simulator.model import tokens
 from routing.simulator.model.answers import compose
 from routing.simulator.model.usage import measure
 from routing.simulator.openai.responses_requests import read_request
-from routing.simulator.openai.rules import check_key, check_prompt, response_headers
+from routing.simulator.openai.rules import check_key, check_prompt, response_headers, tier_used
 from routing.simulator.shared.prompt import Answer, Usage
 from routing.simulator.shared.reply import Exchange, Frame, Reply, chunks_of, fragments, named_model, usage_of
 from routing.simulator.shared.wire import encode
@@ -81,7 +81,7 @@ def _response(exchange: Exchange, completion: Answer, effort: str | None) -> dic
         "output": [],
         **{name: default if body.get(name) is None else body[name] for name, default in _ECHOED.items()},
         "reasoning": {"effort": effort, "summary": (body.get("reasoning") or {}).get("summary")},
-        "service_tier": "default",
+        "service_tier": tier_used(body.get("service_tier")),
         "text": {
             "format": text.get("format") or {"type": "text"},
             "verbosity": text.get("verbosity", "medium"),

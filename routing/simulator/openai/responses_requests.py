@@ -14,6 +14,7 @@ from routing.simulator.openai.rules import (
     check_sampling,
     check_schema,
     check_tool_name,
+    check_tool_schema,
     effort_of,
     model_named,
     tool_kinds,
@@ -223,7 +224,7 @@ def _tools(tools: list[Any], model: Model) -> tuple[ToolSpec, ...]:
         name = check_tool_name(tool["name"], f"{where}.name")
         schema = tool.get("parameters") or {}
         strict = tool.get("strict") is not False  # the real API's default is true
-        check_schema(schema, f"function '{name}'", f"{where}.parameters", strict=strict)
+        check_tool_schema(schema, name, f"{where}.parameters", strict=strict)
         specs.append(ToolSpec(name, tool.get("description") or "", schema))
     return tuple(specs)
 

@@ -24,6 +24,7 @@ SAMPLING = (
     "top_logprobs",
 )
 MODES: dict[str, ToolMode] = {"none": "none", "auto": "auto", "required": "required"}
+NOT_AT_THE_ROOT = ("oneOf", "anyOf", "allOf", "enum", "not", "$ref")
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CUSTOM_TOOL = {
     "type": Field(TEXT),
@@ -254,6 +255,23 @@ def check_grammar(form: dict[str, Any] | None, grammar: Any, path: str) -> None:
         check(grammar, _GRAMMAR, FIELD_ERRORS, f"{path}.")
 
 
+def check_tool_schema(schema: Any, name: str, param: str, *, strict: bool) -> None:
+    """The schema of a function's arguments: an object, without a choice at its root."""
+    what = f"function '{name}'"
+    check_schema(schema, what, param, strict=strict)
+    if not schema:
+        return
+    if schema.get("type") != "object" or any(word in schema for word in NOT_AT_THE_ROOT):
+        message = (
+            f"Invalid schema for {what}: schema must have type 'object' and not have "
+            "'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level."
+        )
+        raise openai_error(400, message, param=param, code="invalid_function_parameters")
+    if "properties" not in schema:
+        message = f"Invalid schema for {what}: In context=(), object schema missing properties."
+        raise openai_error(400, message, param=param, code="invalid_function_parameters")
+
+
 def check_schema(schema: Any, what: str, param: str, *, strict: bool) -> None:
     """A schema must be valid; a strict schema must also follow the rules of structured output."""
     problem = problem_of(schema)
@@ -310,3 +328,10 @@ def response_headers(request_id: str, model: Model, limit_tokens: int = 30_000_0
 
 def _an(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def tier_used(requested: Any) -> str:
+    """The real API reports the tier fast as priority."""
+    return {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}.get(
+        str(requested), "default"
+    )

@@ -26,6 +26,7 @@ Kind = Literal[
     "header_flood",
     "gzip_bomb",
     "go_on",
+    "raw",
 ]
 Manner = Literal["clean", "overlap", "restart", "bare"]
 
@@ -38,7 +39,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     `model` is the name as requested. `delay_s` is in real seconds, not scaled by speed: before the first byte
     for "delay", of silence for "stall", between pieces for "slow_bytes". `after_chunks`: frames sent before
     the fault. `piece_bytes`: how much "slow_bytes" sends at once. `manner`: how a model goes on with a cut
-    answer, for "go_on" (see `going_on`).
+    answer, for "go_on" (see `going_on`). `pieces`: the body of "raw", base64, sent `delay_s` apart; with
+    `endless` the last piece repeats until the client leaves.
     """
 
     kind: Kind
@@ -52,6 +54,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     after_chunks: int | None = None
     manner: Manner | None = None
     piece_bytes: int | None = None
+    pieces: list[bytes] = []
+    media_type: str = "text/event-stream"
+    endless: bool = False
     count: int | None = None
     rate: float | None = None
     id: str = ""

@@ -2,6 +2,7 @@
 
 import zlib
 from functools import cache
+from itertools import chain, repeat
 
 import msgspec
 
@@ -17,6 +18,7 @@ _SLOW_PIECE = 7  # bytes: odd, so that characters and frames are cut
 _SLOW_DELAY_S = 0.002
 _FLOOD = [(f"x-flood-{number}", "f" * 4000) for number in range(300)]
 _BOMB_MB = 128
+_GZIP_HEADER = b"\x1f\x8b\x08" + bytes(7)
 # Other content of real streams: comments, heartbeats, events of a later version of the API.
 _NOISE = (
     b': keep-alive\n\ndata:\n\nevent: ping\ndata: {"type": "ping"}\n\n'
@@ -62,12 +64,25 @@ class Sender:
                 status = self._fault.status if self._fault and self._fault.status else 502
                 await self.whole(status, _HTML, [("content-type", "text/html")])
                 return False
+            case "raw":
+                await self._raw()
+                return False
         return True
 
     async def whole(self, status: int, body: bytes, headers: Headers) -> None:
         self._call.status = status
         await self._connection.start(status, [*headers, ("content-length", str(len(body)))])
         await self._connection.write(body, more=False)
+
+    async def _raw(self) -> None:
+        assert self._fault is not None
+        self._call.status = self._fault.status or 200
+        await self._connection.start(self._call.status, [("content-type", self._fault.media_type)])
+        pieces = self._fault.pieces or [b""]
+        for piece in chain(pieces, repeat(pieces[-1])) if self._fault.endless else pieces:
+            await self._connection.write(piece, more=True)
+            await self._connection.pause(self._fault_delay(0.0))
+        await self._connection.write(b"", more=False)
 
     async def reply(self, reply: Reply) -> None:
         await self._connection.pause(self._pace.first_token(reply.model, reply.usage.reasoning))
@@ -172,9 +187,14 @@ class Sender:
 
 @cache
 def _bomb() -> bytes:
-    packer = zlib.compressobj(wbits=31)
-    zeros = bytes(1024 * 1024)
-    return b"".join(packer.compress(zeros) for _ in range(_BOMB_MB)) + packer.flush()
+    """A gzip body of zeros, without the checksum at its end, which no reader reaches.
+
+    One compressed block is repeated: compressing all of it would stop the event loop for a second, and calls
+    that wait behind it would time out.
+    """
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    block = packer.compress(bytes(1024 * 1024)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return _GZIP_HEADER + block * _BOMB_MB + packer.flush()
 
 
 def _with_output(usage: Usage, more: int, most: Usage) -> Usage:
