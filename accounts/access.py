@@ -7,13 +7,16 @@ never by id alone.
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Account, Member, User
 from accounts.registration import open_account
@@ -53,9 +56,10 @@ def may_change(request: HttpRequest) -> bool:
 def account_required(page: Page) -> Page:
     """For pages of members; others are sent to sign in. Sets `request.account`."""
 
-    @login_required
     @wraps(page)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _sign_in(request)
         request.account = current_account(request)  # type: ignore[attr-defined]
         return page(request, *args, **kwargs)
 
@@ -85,6 +89,27 @@ def staff_required(page: Page) -> Page:
         return account_required(page)(request, *args, **kwargs)
 
     return cast(Page, guarded)
+
+
+def _sign_in(request: Any) -> HttpResponse:
+    """Send the person to sign in and from there back to the page they were on.
+
+    HTMX gets a header: it would follow a redirect and put the sign-in page into a part of this one.
+    """
+    url = redirect_to_login(_page_of(request)).url
+    if request.htmx and not request.htmx.history_restore_request:
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
+
+
+def _page_of(request: Any) -> str:
+    """The path of the whole page that the request comes from; a part or a form has no page of its own."""
+    if request.method in ("GET", "HEAD") and not request.htmx:
+        return str(request.get_full_path())
+    came_from = request.headers.get("HX-Current-URL" if request.htmx else "Referer", "")
+    if not url_has_allowed_host_and_scheme(came_from, {request.get_host()}, request.is_secure()):
+        return reverse("home")
+    return urlsplit(came_from)._replace(scheme="", netloc="").geturl() or reverse("home")
 
 
 def _membership(request: Any) -> Member:

@@ -22,6 +22,7 @@ class Caller(msgspec.Struct, frozen=True):
     """A checked API key with its account's settings; safe to share between requests."""
 
     key_id: int
+    lineage_id: int  # under which the key's budgets and rates are counted, with those it replaced
     key_name: str
     account_id: int
     account_name: str

@@ -20,10 +20,10 @@ from django.db.models import Q
 from msgspec.structs import asdict
 
 from accounts.caller import Caller, Limits
-from accounts.key_format import digest_of, well_formed
+from accounts.key_format import SECRET_LENGTH, digest_of, well_formed
 from accounts.models import Account, ApiKey, LimitFields
 from core.database import from_database_on
-from core.errors import ExpiredApiKey, InvalidApiKey, PermissionDenied
+from core.errors import ApiError, ExpiredApiKey, InvalidApiKey, PermissionDenied
 
 TTL_S = 2.0  # how long a revoked key may still work in another process
 _KNOWN_KEPT = 20_000  # callers, about 1 kB each
@@ -40,18 +40,20 @@ async def find_caller(secret: str, remote_ip: str | None) -> Caller:
 
     Raises InvalidApiKey, ExpiredApiKey or PermissionDenied (not from this address).
     """
-    digest = _digest_of_well_formed(secret)
+    digest = _digest_of(secret)
     is_cached, caller = _memory.get(digest)
     if not is_cached:
+        _check_form(secret)
         caller = await _load_once(digest)
     return _admitted(caller, remote_ip)
 
 
 def find_caller_sync(secret: str, remote_ip: str | None) -> Caller:
     """As `find_caller`, for views that are not async; a miss queries the database in this thread."""
-    digest = _digest_of_well_formed(secret)
+    digest = _digest_of(secret)
     is_cached, caller = _memory.get(digest)
     if not is_cached:
+        _check_form(secret)
         with _sync_loading:
             is_cached, caller = _memory.get(digest)
             if not is_cached:
@@ -137,10 +139,17 @@ _loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="callers")
 _loading: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[tuple[Caller | None, bool]]] = {}
 
 
-def _digest_of_well_formed(secret: str) -> str:
+def _digest_of(secret: str) -> str:
+    """The digest of a key of the right length. Raises InvalidApiKey."""
+    if len(secret) != SECRET_LENGTH:
+        _check_form(secret)
+    return digest_of(secret)
+
+
+def _check_form(secret: str) -> None:
+    """Raises InvalidApiKey. A key that is remembered has passed this check before."""
     if not well_formed(secret):
         raise InvalidApiKey("This is not one of our API keys: it is mistyped or cut off.", headers=CHALLENGE)
-    return digest_of(secret)
 
 
 async def _load_once(digest: str) -> Caller | None:
@@ -164,18 +173,27 @@ def _load(digest: str) -> tuple[Caller | None, bool]:
     """
     until = time.monotonic() + TTL_S
     key = ApiKey.objects.select_related("account__plan").filter(digest=digest, revoked_at=None).first()
+    if key is not None and key.suspended_at is not None:
+        _memory.put(digest, None, until)
+        raise InvalidApiKey(
+            "This key is suspended because the member who created it left the account. An owner or admin can "
+            "resume it on the page Keys.",
+            headers=CHALLENGE,
+        )
     if key is None or not hmac.compare_digest(key.digest, digest):
         _memory.put(digest, None, until)
         return None, False
-    caller = _caller_from(key)
+    caller = caller_of(key)
     _memory.put(digest, caller, until)
     return caller, key.last_used_at is None or key.last_used_at < datetime.now(UTC) - _TOUCH_EVERY
 
 
-def _caller_from(key: ApiKey) -> Caller:
+def caller_of(key: ApiKey) -> Caller:
+    """The caller that a key stands for. Whether the key is still valid is not checked."""
     account = key.account
     return Caller(
         key_id=key.pk,
+        lineage_id=key.lineage_id,
         key_name=key.name,
         account_id=account.pk,
         account_name=account.name,
@@ -202,16 +220,20 @@ def _admitted(caller: Caller | None, remote_ip: str | None) -> Caller:
         raise InvalidApiKey(
             "This API key is unknown or was revoked. Create one on the Keys page.", headers=CHALLENGE
         )
+    error: ApiError | None = None
     if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-        raise ExpiredApiKey(
+        error = ExpiredApiKey(
             f"This API key expired on {caller.expires_at:%Y-%m-%d at %H:%M} UTC. "
             "Create or rotate one on the Keys page.",
             headers=CHALLENGE,
         )
-    if caller.ip_networks and not _is_within(remote_ip, caller.ip_networks):
-        raise PermissionDenied(
+    elif caller.ip_networks and not _is_within(remote_ip, caller.ip_networks):
+        error = PermissionDenied(
             "This API key may not be used from this network address. Add it to the key's networks."
         )
+    if error is not None:
+        error.refused_key = caller.account_id, caller.key_id
+        raise error
     return caller
 
 

@@ -9,10 +9,13 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record
-from accounts.models import Account, Invitation, Member, User
+from accounts.keys import suspend_keys_of
+from accounts.models import Account, ApiKey, Invitation, Member, User
 
 LIFE = timedelta(days=7)
 MOST_PENDING = 20  # per account, because invitations are e-mails to strangers
@@ -89,6 +92,8 @@ def accept(secret: str, user: User, now: datetime) -> Member:
             raise MemberRefusal("This invitation has been used, withdrawn, or is too old.")
         if invitation.email.lower() != user.email.lower():
             raise MemberRefusal(f"This invitation is for {invitation.email}.")
+        if not has_confirmed(user):
+            raise MemberRefusal(f"Confirm {user.email} first: open the link in the e-mail we sent you.")
         invitation.ended_at = now
         invitation.save(update_fields=["ended_at"])
         member, _ = Member.objects.get_or_create(
@@ -96,6 +101,14 @@ def accept(secret: str, user: User, now: datetime) -> Member:
         )
         record(invitation.account, user, "member.joined", user.email, {"role": member.role})
     return member
+
+
+def has_confirmed(user: User) -> bool:
+    """Return whether the person showed that their address is theirs, or need not."""
+    if settings.ACCOUNT_EMAIL_VERIFICATION == "none":
+        return True
+    addresses = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True)
+    return bool(addresses.exists())
 
 
 def withdraw(by: Member, invitation: Invitation, now: datetime) -> None:
@@ -122,8 +135,11 @@ def change_role(by: Member, member: Member, role: str, now: datetime) -> None:
             record(by.account, by.user, "member.changed", member.user.email, {"role": [was, role]})
 
 
-def remove(by: Member, member: Member, now: datetime) -> None:
-    """Remove a member, or leave; takes effect with their next request. Raises MemberRefusal."""
+def remove(by: Member, member: Member, now: datetime) -> list[ApiKey]:
+    """Remove a member, or leave; takes effect with their next request. Raises MemberRefusal.
+
+    Suspends the keys that they created, whose secrets they may know, and returns these.
+    """
     with transaction.atomic():
         by, member = _locked(by, member)
         leaves = by.pk == member.pk
@@ -131,9 +147,13 @@ def remove(by: Member, member: Member, now: datetime) -> None:
             raise MemberRefusal("You can't remove this member.")
         _keep_an_owner(member)
         record(by.account, by.user, "member.left" if leaves else "member.removed", member.user.email)
+        suspended = suspend_keys_of(member.user, by.account)
+        for key in suspended:
+            record(by.account, by.user, "key.suspended", str(key))
         member.role = ""  # so that every invitation they sent ends
         _end_invitations(member, now)
         member.delete()
+    return suspended
 
 
 def _locked(by: Member, member: Member) -> tuple[Member, Member]:

@@ -80,7 +80,10 @@ class Account(LimitFields):
     rescue = models.BooleanField(default=True)  # continue a cut stream with the next arm
     time_zone = models.CharField(max_length=64, default="UTC")  # days and months of limits and reports
     replace_retired = models.BooleanField(default=True)
-    log_content = models.BooleanField(default=False)
+    log_content = models.BooleanField(default=False)  # store prompts and answers (billing/content)
+    keep_content_days = models.PositiveSmallIntegerField(default=30, db_default=30)
+    keep_details_days = models.PositiveSmallIntegerField(null=True, blank=True)  # NULL: always
+    deleted_at = models.DateTimeField(null=True, blank=True)  # its sums stay in the ledger, without people
     created_at = models.DateTimeField(auto_now_add=True)
 
     is_one_of_several = False  # set by accounts.access: the person has other accounts too
@@ -118,17 +121,32 @@ class ApiKey(LimitFields):
     ip_networks = models.JSONField(default=list, blank=True)
     strategy = models.CharField(max_length=16, blank=True)  # empty: the account's
     fallback = models.BooleanField(null=True, blank=True)  # NULL: the account's
+    # The first key that this one replaces by rotation. Its budgets and rates go on: see lineage_id.
+    origin = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    suspended_at = models.DateTimeField(null=True, blank=True)  # its creator left; an owner may resume it
     last_used_at = models.DateTimeField(null=True, blank=True)
+    # Stands for the playground in the account's requests and limits. Its secret was never shown.
+    is_playground = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="key_by_account")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(is_playground=True), name="playground_key_once"
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.name} (…{self.last_four})"
+        return self.name if self.is_playground else f"{self.name} (…{self.last_four})"
+
+    @property
+    def lineage_id(self) -> int:
+        """The id under which a key and its rotations count together in budgets and rates."""
+        return self.origin_id or self.pk
 
 
 class AuditEntry(models.Model):

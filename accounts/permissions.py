@@ -9,14 +9,19 @@ from accounts.caller_lookup import CHALLENGE
 from core.errors import PermissionDenied, Unauthenticated
 
 
+def key_is_missing() -> Unauthenticated:
+    """The error of a request without a key."""
+    return Unauthenticated(
+        "Send your API key in the header: Authorization: Bearer rp_live_…", headers=CHALLENGE
+    )
+
+
 class HasKey(BasePermission):
     """Raises Unauthenticated unless the request has a valid key."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
         if not isinstance(request.auth, Caller):
-            raise Unauthenticated(
-                "Send your API key in the header: Authorization: Bearer rp_live_…", headers=CHALLENGE
-            )
+            raise key_is_missing()
         return True
 
 

@@ -1,7 +1,10 @@
 """The form of the Settings page: the account's defaults and the person's time zone."""
 
+from typing import Any
+
 from django import forms
 
+from accounts import model_ids
 from accounts.forms.choices import (
     MODEL_RULES_HELP,
     STRATEGIES,
@@ -11,6 +14,8 @@ from accounts.forms.choices import (
 )
 from accounts.forms.keys import ListField
 from accounts.models import Account, User
+
+DEFAULT_CONTENT_DAYS = 30
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -27,32 +32,61 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.Select(attrs={"id": "account-time-zone"}),
     )
 
+    keep_content_days = forms.TypedChoiceField(
+        label="Keep prompts and answers for",
+        coerce=int,
+        choices=[(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")],
+        help_text="Older ones are deleted every day.",
+        required=False,
+    )
+
+    keep_details_days = forms.TypedChoiceField(
+        label="Keep details of requests for",
+        coerce=int,
+        choices=[("", "always"), (30, "30 days"), (90, "90 days"), (365, "a year")],
+        help_text="Then the decision, metadata and error messages of a request are erased. Tokens, cost and "
+        "attempts stay, because statements depend on them.",
+        required=False,
+        empty_value=None,
+    )
+
     allowed_models = ListField(label="Models", help_text=f"{MODEL_RULES_HELP} Holds for all keys.")
 
     class Meta:
         model = Account
         fields = (
             "name", "strategy", "allowed_models", "time_zone", "baseline_model", "fallback", "rescue",
-            "replace_retired",
+            "replace_retired", "log_content", "keep_content_days", "keep_details_days",
         )  # fmt: skip
         labels = {
             "baseline_model": "Baseline model",
             "fallback": "Fall back in manual mode",
             "rescue": "Rescue cut streams",
             "replace_retired": "Replace retired models",
+            "log_content": "Store prompts and answers",
         }
         help_texts = {
             "baseline_model": "What you would use without routing; savings are counted against it. "
-            "Empty: the best single model.",
+            "The best single model is the one with the best answers overall.",
             "fallback": "When the model you name fails, another one answers. Off: its error is the answer.",
             "rescue": "When a stream breaks off, the next model continues it where it stopped. Off: "
             "it ends with an error.",
             "replace_retired": "A request for a model that is gone is answered by its documented successor. "
             "Off: it is an error.",
+            "log_content": "Encrypted, and shown on each request's page to the members of this account. "
+            "Images and files are not stored. Off by default.",
         }
-        widgets = {
-            "baseline_model": forms.TextInput(attrs={"list": "model-ids", "autocomplete": "off"}),
-        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        current = self.instance.baseline_model
+        models = sorted({*model_ids.offered(), *([current] if current else [])})
+        self.fields["baseline_model"].widget = forms.Select(
+            choices=[("", "The best single model"), *((name, name) for name in models)]
+        )
+
+    def clean_keep_content_days(self) -> int:
+        return self.cleaned_data["keep_content_days"] or DEFAULT_CONTENT_DAYS
 
     def clean_allowed_models(self) -> list[str]:
         entries: list[str] = self.cleaned_data["allowed_models"]

@@ -5,10 +5,10 @@ others there are used by `{% include "components/name.html" with … only %}`.
 """
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from allauth.account.models import EmailAddress
 from django import template
 from django.conf import settings
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
@@ -24,24 +24,39 @@ from accounts.access import may_change
 
 register = template.Library()
 
-# label, URL name, icon; a link shows as soon as its URL exists
-_NAV = (
-    ("Home", "home", "house"),
-    ("Requests", "requests", "list"),
-    ("Usage", "usage", "chart-column"),
-    ("Savings", "savings", "piggy-bank"),
-    ("Statements", "statements", "receipt"),
-    ("Billing", "payment", "credit-card"),
-    ("Learning", "learning", "flask-conical"),
-    ("Models", "models", "boxes"),
-    ("Keys", "keys", "key-round"),
-    ("Limits", "limits", "gauge"),
-    ("Members", "members", "users"),
-    ("Settings", "settings", "settings"),
-    ("Audit", "audit", "clock"),
-    ("Operator", "operator", "shield"),
+# Groups of (label, URL name, icon); a link shows as soon as its URL exists
+_NAV: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "Observe",
+        (
+            ("Home", "home", "house"),
+            ("Requests", "requests", "list"),
+            ("Usage", "usage", "chart-column"),
+            ("Savings", "savings", "piggy-bank"),
+        ),
+    ),
+    (
+        "Route",
+        (
+            ("Playground", "playground", "play"),
+            ("Models", "models", "boxes"),
+            ("Learning", "learning", "flask-conical"),
+        ),
+    ),
+    ("Build", (("Keys", "keys", "key-round"), ("Docs", "docs", "book-open"))),
+    (
+        "Account",
+        (
+            ("Limits", "limits", "gauge"),
+            ("Statements", "statements", "receipt"),
+            ("Billing", "payment", "credit-card"),
+            ("Members", "members", "users"),
+            ("Audit", "audit", "clock"),
+            ("Settings", "settings", "settings"),
+        ),
+    ),
+    ("Operate", (("Operator", "operator", "shield"),)),
 )
-_MONEY_PLACES = 9  # the ledger is exact to 1e-9 USD
 
 
 @register.simple_block_tag
@@ -121,20 +136,6 @@ def icon(name: str, classes: str = "") -> dict[str, object]:
     return {"name": name, "classes": classes}
 
 
-@register.inclusion_tag("components/money.html")
-def money(usd: Decimal | float | int | None) -> dict[str, object]:
-    """USD with as many digits as it needs, two at least; None is a dash."""
-    return {"amount": _money_text(usd), "padding": ""}
-
-
-@register.inclusion_tag("components/money.html")
-def money_column(usd: Decimal | float | int | None) -> dict[str, object]:
-    """As `money`, padded to nine places so that a right-aligned column lines up at the point."""
-    amount = _money_text(usd)
-    shown = len(amount.partition(".")[2])
-    return {"amount": amount, "padding": "0" * (_MONEY_PLACES - shown)}
-
-
 class MissingTimeZone(LookupError):
     """A template shows a time and passes neither the viewer nor a zone."""
 
@@ -164,19 +165,27 @@ def time(
 
 @register.inclusion_tag("layout/nav.html", takes_context=True)
 def nav(context: Context) -> dict[str, object]:
-    """Links to all pages; the link with the longest matching path prefix is marked as current."""
+    """Links to all pages in groups; the link with the longest matching path prefix is marked as current."""
     path = getattr(context.get("request"), "path", "")
-    links = [
+    groups = navigation(context.get("request"))
+    urls = [link["url"] for _, links in groups for link in links]
+    current = max((url for url in urls if path == url or _is_below(path, url)), key=len, default=None)
+    return {"groups": groups, "current": current}
+
+
+def navigation(request: Any) -> list[tuple[str, list[dict[str, str]]]]:
+    """The groups of pages that this person may open, as (title, links)."""
+    groups = [(title, _links(pages, request)) for title, pages in _NAV]
+    return [group for group in groups if group[1]]
+
+
+def _links(pages: tuple[tuple[str, str, str], ...], request: Any) -> list[dict[str, str]]:
+    """Of the pages that exist and that this person may open."""
+    return [
         {"label": label, "url": url, "icon": icon}
-        for label, name, icon in _NAV
-        if (url := _url(name)) and _may_open(name, context.get("request"))
+        for label, name, icon in pages
+        if (url := _url(name)) and _may_open(name, request)
     ]
-    current = max(
-        (link["url"] for link in links if path == link["url"] or _is_below(path, link["url"])),
-        key=len,
-        default=None,
-    )
-    return {"links": [link | {"current": link["url"] == current} for link in links]}
 
 
 @register.inclusion_tag("layout/banner.html", takes_context=True)
@@ -197,6 +206,13 @@ def mail_is_printed() -> bool:
 
 
 @register.simple_tag(takes_context=True)
+def unconfirmed_address(context: Context) -> str:
+    """The viewer's address that is not confirmed yet; empty when none is."""
+    unconfirmed = EmailAddress.objects.filter(user_id=context["user"].pk, verified=False).order_by("-pk")
+    return unconfirmed.values_list("email", flat=True).first() or ""
+
+
+@register.simple_tag(takes_context=True)
 def query(context: Context, **changes: Any) -> str:
     """This page's query string with parameters replaced, or removed by None: `?{% query cursor=None %}`."""
     parameters = context["request"].GET.copy()
@@ -206,15 +222,6 @@ def query(context: Context, **changes: Any) -> str:
         else:
             parameters[name] = str(value)
     return str(parameters.urlencode())
-
-
-def _money_text(usd: Decimal | float | int | None) -> str:
-    if usd is None:
-        return "—"
-    exact = Decimal(str(usd)).quantize(Decimal(1).scaleb(-_MONEY_PLACES))
-    whole, _, places = f"{abs(exact):,f}".partition(".")
-    sign = "−" if exact < 0 else ""
-    return f"{sign}${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _viewer_zone(context: Context) -> str:

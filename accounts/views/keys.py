@@ -15,18 +15,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from accounts import model_ids
 from accounts.access import account_required, change_required, current_account, current_person, may_change
 from accounts.audit import record
 from accounts.forms.keys import ConfirmNameForm, KeyForm, RotateForm
-from accounts.keys import KeyNotUsable, create_key, revoke, rotate, status_of
+from accounts.keys import KeyNotUsable, create_key, resume, revoke, rotate, status_of
 from accounts.models import ApiKey
 
 _PAGE_SIZE = 50
 _FORMS_REMEMBERED = 20
+_UNUSABLE = ("revoked", "expired", "suspended")  # keys that can't be rotated
 
 
 @require_safe
@@ -34,7 +35,7 @@ _FORMS_REMEMBERED = 20
 def keys(request: HttpRequest) -> HttpResponse:
     """Newest first. `show=all` includes keys that no longer work; the list continues from the id `before`."""
     now = timezone.now()
-    rows = ApiKey.objects.filter(account=current_account(request)).order_by("-pk")
+    rows = ApiKey.objects.filter(account=current_account(request), is_playground=False).order_by("-pk")
     if request.GET.get("show") != "all":
         rows = rows.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
     before = request.GET.get("before", "")
@@ -76,6 +77,8 @@ def key_new(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
     key = _key_or_404(request, pk)
+    if request.method != "POST" and (status := status_of(key, timezone.now())) in _UNUSABLE:
+        return _refuse_unusable(request, key, status)
     form = RotateForm(request.POST or None, initial={"form_id": secrets.token_urlsafe(16)})
     if request.method == "POST" and form.is_valid():
         if not _is_first_use(request, form.cleaned_data["form_id"]):
@@ -98,6 +101,8 @@ def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     key = _key_or_404(request, pk)
+    if key.revoked_at is not None:
+        return _refuse_unusable(request, key, "revoked")
     form = ConfirmNameForm(request.POST or None, expected=key.name)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
@@ -108,8 +113,31 @@ def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     return _confirm(request, key, form, title=f"Revoke “{key.name}”", body="accounts/_key_revoke.html")
 
 
+@require_POST
+@change_required
+def key_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a key work again whose creator left the account."""
+    key = _key_or_404(request, pk)
+    if key.suspended_at is not None:
+        with transaction.atomic():
+            resume(key)
+            record(current_account(request), current_person(request), "key.resumed", str(key))
+        messages.success(request, f"“{key.name}” (…{key.last_four}) works again.")
+    return redirect("keys")
+
+
 def _key_or_404(request: HttpRequest, pk: int) -> ApiKey:
-    return get_object_or_404(ApiKey, pk=pk, account=current_account(request))
+    return get_object_or_404(ApiKey, pk=pk, account=current_account(request), is_playground=False)
+
+
+def _refuse_unusable(request: HttpRequest, key: ApiKey, status: str) -> HttpResponse:
+    """Back to the list, which may be older than what happened to the key elsewhere."""
+    hint = "Resume it first." if status == "suspended" else "Create a new key instead."
+    messages.warning(request, f"“{key.name}” (…{key.last_four}) is {status}. {hint}")
+    url = reverse("keys")
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(headers={"HX-Redirect": url})
+    return redirect(url)
 
 
 def _confirm(request: HttpRequest, key: ApiKey, form: Any, *, title: str, body: str) -> HttpResponse:

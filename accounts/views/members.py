@@ -1,5 +1,6 @@
 """The Members page: members, invitations, roles, leaving; and switching between a person's accounts."""
 
+import logging
 import smtplib
 from typing import Any
 
@@ -25,6 +26,7 @@ from accounts.members import (
     MemberRefusal,
     accept,
     change_role,
+    has_confirmed,
     invitation_of,
     invite,
     may_manage,
@@ -35,6 +37,7 @@ from accounts.members import (
 from accounts.models import Account, ApiKey, Invitation, Member
 
 _MOST_SHOWN = 500
+_log = logging.getLogger(__name__)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,7 +73,9 @@ def _mailed(invitation: Invitation, link: str) -> bool:
     text = render_to_string("accounts/email/invitation.txt", {"invitation": invitation, "link": link})
     subject = " ".join(f"Join {invitation.account.name} at RoutePlex".split())
     try:
-        send_mail(subject, text, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+        html = render_to_string("accounts/email/invitation.html", {"invitation": invitation, "link": link})
+        sender = settings.DEFAULT_FROM_EMAIL
+        send_mail(subject, text, sender, [invitation.email], html_message=html)
     except (OSError, smtplib.SMTPException):
         return False
     return True
@@ -121,11 +126,11 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
     form = ConfirmNameForm(request.POST or None, expected=member.user.email)
     if request.method == "POST" and form.is_valid():
         words = f"You have left {me.account.name}." if leaves else f"{member.user.email} was removed."
-        return _done(
-            request, lambda: remove(me, member, timezone.now()), words, to="home" if leaves else "members"
-        )
+        return _done(request, lambda: _remove(me, member), words, to="home" if leaves else "members")
     title = f"Leave {me.account.name}" if leaves else f"Remove {member.user.email}"
-    keys = ApiKey.objects.filter(account=me.account, created_by=member.user, revoked_at=None).count()
+    keys = ApiKey.objects.filter(
+        account=me.account, created_by=member.user, revoked_at=None, suspended_at=None
+    ).count()
     return _confirm(
         request,
         form,
@@ -136,6 +141,24 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
         keys=keys,
         verb="Leave" if leaves else "Remove",
     )
+
+
+def _remove(by: Member, member: Member) -> None:
+    """Remove a member, and tell the owners which keys are suspended by it. Raises MemberRefusal."""
+    person = member.user.email
+    keys = remove(by, member, timezone.now())
+    if not keys:
+        return
+    owners = Member.objects.filter(account=by.account, role=Member.Role.OWNER, user__is_active=True)
+    link = settings.PUBLIC_URL + reverse("keys")
+    context = {"person": person, "account": by.account, "keys": keys, "link": link}
+    text = render_to_string("accounts/email/keys_suspended.txt", context)
+    subject = " ".join(f"Keys of {by.account.name} at RoutePlex are suspended".split())
+    recipients = list(owners.values_list("user__email", flat=True)[:_MOST_SHOWN])
+    try:
+        send_mail(subject, text, settings.DEFAULT_FROM_EMAIL, recipients)
+    except (OSError, smtplib.SMTPException):
+        _log.warning("the owners of account %s got no e-mail about suspended keys", by.account_id)
 
 
 @require_POST
@@ -165,10 +188,11 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         return redirect("home")
     if not request.user.is_authenticated:
         request.session[INVITED] = invitation.pk
+    person = current_person(request) if request.user.is_authenticated else None
     context = {
         "invitation": invitation,
-        "is_theirs": request.user.is_authenticated
-        and current_person(request).email.lower() == invitation.email.lower(),
+        "is_theirs": person is not None and person.email.lower() == invitation.email.lower(),
+        "is_confirmed": person is not None and has_confirmed(person),
     }
     return render(request, "accounts/join.html", context)
 

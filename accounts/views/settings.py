@@ -7,11 +7,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from accounts import model_ids
-from accounts.access import account_required, current_account, current_person, may_change
+from accounts.access import (
+    account_required,
+    current_account,
+    current_member,
+    current_person,
+    may_change,
+)
 from accounts.audit import record
 from accounts.forms.settings import AccountForm, PersonForm
-from accounts.models import Account
+from accounts.models import Account, Member
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -40,7 +45,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         "account_form": account_form,
         "person_form": person_form,
         "may_change": may_change(request),
-        "model_ids": model_ids.offered(),
+        "may_delete": current_member(request).role == Member.Role.OWNER,
     }
     is_refused = account_form.errors or person_form.errors
     return render(request, "accounts/settings.html", context, status=422 if is_refused else 200)
@@ -48,4 +53,6 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 def _changes(form: AccountForm | PersonForm) -> dict[str, list[str]]:
     """By field: before and after."""
-    return {name: [str(form.initial[name]), str(form.cleaned_data[name])] for name in form.changed_data}
+    pairs = {name: [str(form.initial[name]), str(form.cleaned_data[name])] for name in form.changed_data}
+    # A field that was not sent counts as changed, even if its default is what it was.
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

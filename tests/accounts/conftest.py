@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.cache import cache
 from django.test import Client
 
@@ -23,18 +24,22 @@ def _nothing_remembered(settings: Any) -> Iterator[None]:
     callers.close_connections()
 
 
+def confirmed(email: str) -> User:
+    """A person with an account, who has confirmed their address."""
+    user = User.objects.create_user(email, PASSWORD)
+    open_account(user, "unlimited")
+    EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    return user
+
+
 @pytest.fixture
 def person(db: None) -> User:
-    user = User.objects.create_user("ada@example.com", PASSWORD)
-    open_account(user, "unlimited")
-    return user
+    return confirmed("ada@example.com")
 
 
 @pytest.fixture
 def stranger(db: None) -> User:
-    user = User.objects.create_user("eve@example.com", PASSWORD)
-    open_account(user, "unlimited")
-    return user
+    return confirmed("eve@example.com")
 
 
 @pytest.fixture

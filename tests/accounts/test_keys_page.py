@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.test import Client
 
 from accounts import model_ids
 from accounts.caller import Limits
 from accounts.caller_lookup import find_caller_sync, forget_all_callers
-from accounts.keys import KeyNotUsable, create_key, revoke, rotate
-from accounts.models import Account, ApiKey, Member, User
+from accounts.keys import KeyNotUsable, create_key, revoke, rotate, suspend_keys_of
+from accounts.models import Account, ApiKey, AuditEntry, Member, User
 from core.errors import InvalidApiKey
 
 pytestmark = pytest.mark.django_db
@@ -234,3 +235,48 @@ def test_a_name_is_hostile_text(browser: Client, their_account: Account) -> None
     key, _ = create_key(their_account, '"><script>alert(1)</script>')
     for path in ("/keys/", f"/keys/{key.pk}/rotate/", f"/keys/{key.pk}/revoke/"):
         assert "<script>alert" not in browser.get(path).content.decode()
+
+
+def test_the_keys_of_a_removed_member_are_suspended(
+    browser: Client, person: User, stranger: User, their_account: Account
+) -> None:
+    member = Member.objects.create(account=their_account, user=stranger, role="admin")
+    key, secret = create_key(their_account, "theirs", created_by=stranger)
+    create_key(their_account, "ours", created_by=person)
+    browser.post(f"/members/{member.pk}/remove/", {"name": stranger.email})
+    with pytest.raises(InvalidApiKey, match="suspended"):
+        find_caller_sync(secret, None)
+    key.refresh_from_db()
+    assert list(ApiKey.objects.exclude(suspended_at=None)) == [key]
+    assert mail.outbox[-1].to == [person.email]
+    assert "theirs (…" in str(mail.outbox[-1].body)
+    assert "ours" not in str(mail.outbox[-1].body)
+    assert "suspended" in browser.get("/keys/").content.decode()
+    browser.post(f"/keys/{key.pk}/resume/")
+    forget_all_callers()
+    assert find_caller_sync(secret, None).key_name == "theirs"
+    acts = AuditEntry.objects.filter(account=their_account, action__startswith="key.").values_list("action")
+    assert [action for (action,) in acts.order_by("pk")] == ["key.suspended", "key.resumed"]
+
+
+def test_a_suspended_key_is_resumed_by_those_who_may(
+    browser: Client, person: User, stranger: User, their_account: Account
+) -> None:
+    key, _ = create_key(their_account, "theirs", created_by=stranger)
+    suspend_keys_of(stranger, their_account)
+    Member.objects.filter(account=their_account, user=person).update(role="viewer")
+    assert browser.post(f"/keys/{key.pk}/resume/").status_code == 403
+    with pytest.raises(KeyNotUsable, match="suspended"):
+        rotate(ApiKey.objects.get(pk=key.pk), timedelta(0))
+
+
+@pytest.mark.parametrize("action", ["rotate", "revoke"])
+def test_a_key_revoked_elsewhere_opens_no_dialog(
+    browser: Client, their_account: Account, action: str
+) -> None:
+    key, _ = create_key(their_account, "laptop")
+    revoke(key)
+    dialog = browser.get(f"/keys/{key.pk}/{action}/", headers={"hx-request": "true"})
+    assert dialog.headers["HX-Redirect"] == "/keys/"
+    assert browser.get(f"/keys/{key.pk}/{action}/").url == "/keys/"
+    assert "is revoked. Create a new key instead." in browser.get("/keys/").content.decode()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import connection
 from django.test import Client
@@ -58,6 +59,10 @@ class TestJoining:
             {"email": "grace.hopper@example.com", "password1": PASSWORD, "next": link()},
         )
         assert answer.url == link()
+        assert "Confirm your address first" in newcomer.get(link()).content.decode()
+        newcomer.post(link())
+        assert not Member.objects.filter(user__email="grace.hopper@example.com").exists()
+        EmailAddress.objects.filter(email="grace.hopper@example.com").update(verified=True)
         assert newcomer.post(link()).url == "/"
         grace = Member.objects.get(user__email="grace.hopper@example.com")  # and no account of her own
         assert (grace.account, grace.role) == (owner.account, "admin")

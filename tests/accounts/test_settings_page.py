@@ -85,23 +85,6 @@ def test_times_are_in_the_viewers_zone_with_the_exact_utc_on_hover() -> None:
     assert 'title="2026-01-31 20:05:09 UTC"' in shown
 
 
-@pytest.mark.parametrize(
-    ("usd", "shown"),
-    [
-        ("0", "$0.00"),
-        ("1.5", "$1.50"),
-        ("0.0000042", "$0.0000042"),
-        ("1234567.1", "$1,234,567.10"),
-        ("-0.25", "−$0.25"),
-    ],
-)
-def test_money_has_as_many_digits_as_it_needs(usd: str, shown: str) -> None:
-    from decimal import Decimal
-
-    text = Template("{% load components %}{% money usd %}").render(Context({"usd": Decimal(usd)}))
-    assert text == f'<span class="money">{shown}</span>'
-
-
 def test_an_error_page_needs_no_request_and_still_says_that_it_is_simulated() -> None:
     from django.template.loader import render_to_string
 

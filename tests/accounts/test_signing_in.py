@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
@@ -117,6 +118,83 @@ def test_guessing_is_throttled(client: Client, person: User) -> None:
     right = client.post("/accounts/login/", {"login": "ada@example.com", "password": PASSWORD})
     assert right.status_code != 302
     assert "Too many" in response.content.decode()
+
+
+def test_guesses_of_strangers_lock_no_one_out(client: Client, person: User) -> None:
+    for address in range(3):
+        for _ in range(4):
+            guess = {"login": "ada@example.com", "password": "wrong"}
+            client.post("/accounts/login/", guess, REMOTE_ADDR=f"10.0.0.{address}")
+    right = {"login": "ada@example.com", "password": PASSWORD}
+    assert client.post("/accounts/login/", right, REMOTE_ADDR="10.9.9.9").status_code == 302
+
+
+def test_guesses_from_everywhere_are_bounded_and_the_mailed_link_leads_in(
+    client: Client, person: User, settings: Any
+) -> None:
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"login_failed_anywhere": "6/h/key"}
+    for address in range(7):
+        guess = {"login": "ada@example.com", "password": "wrong"}
+        client.post("/accounts/login/", guess, REMOTE_ADDR=f"2001:db8:{address}::1")
+    right = {"login": "ada@example.com", "password": PASSWORD}
+    refused = client.post("/accounts/login/", right, REMOTE_ADDR="10.9.9.9")
+    assert "the link that we e-mail signs you in" in refused.content.decode()
+    client.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    form = client.get(link_in(mail.outbox[-1]), follow=True)
+    client.post(form.request["PATH_INFO"], {"password1": "another-horse-7", "password2": "another-horse-7"})
+    assert client.get("/keys/").status_code == 200
+
+
+def test_guesses_from_one_network_of_ipv6_count_together(client: Client, person: User) -> None:
+    for host in range(6):  # fewer than are refused for whichever account
+        guess = {"login": "ada@example.com", "password": "wrong"}
+        client.post("/accounts/login/", guess, REMOTE_ADDR=f"2001:db8::{host}")
+    right = {"login": "ada@example.com", "password": PASSWORD}
+    assert client.post("/accounts/login/", right, REMOTE_ADDR="2001:db8::ffff").status_code != 302
+
+
+def test_a_password_of_digits_is_refused(client: Client) -> None:
+    accounts = Account.objects.count()
+    answer = sign_up(client, password1="83920174652")
+    assert "entirely numeric" in answer.content.decode()
+    assert Account.objects.count() == accounts
+
+
+def test_signing_up_again_shows_the_same_as_the_first_time(
+    client: Client, person: User, settings: Any
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    known = sign_up(Client(), email="ada@example.com")
+    new = sign_up(Client(), email="new@example.com")
+    assert (known.status_code, known.url) == (new.status_code, new.url)
+    assert [message.to for message in mail.outbox] == [["ada@example.com"], ["new@example.com"]]
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Counts the passwords it hashes."""
+
+    count = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        CountingHasher.count += 1
+        return super().encode(password, salt)
+
+
+def test_the_time_of_signing_up_tells_nothing(person: User, settings: Any) -> None:
+    """Hashing a password takes most of it, so both hash as many."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    settings.PASSWORD_HASHERS = ["tests.accounts.test_signing_in.CountingHasher"]
+    counts = []
+    for email in ("ada@example.com", "new@example.com"):
+        before = CountingHasher.count
+        sign_up(Client(), email=email)
+        counts.append(CountingHasher.count - before)
+    assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("path", ["/", "/keys/", "/members/", "/accounts/email/"])
+def test_pages_of_a_person_are_in_no_cache(browser: Client, path: str) -> None:
+    assert "no-store" in browser.get(path).headers["Cache-Control"]
 
 
 def test_a_forgotten_password_is_replaced_by_a_mailed_link(client: Client, person: User) -> None:

@@ -86,3 +86,12 @@ def test_turning_it_on_or_off_asks_who_it_is(client: Client, secret: str) -> Non
     client.post("/accounts/2fa/totp/deactivate/")
     assert not Authenticator.objects.filter(type="totp").exists()
     assert sign_in(client).url == "/"
+
+
+def test_an_unconfirmed_address_comes_first(client: Client) -> None:
+    sign_up(client)
+    page = client.get("/accounts/2fa/").content.decode()
+    assert f"Confirm your address <strong>{EMAIL}</strong> first" in page
+    assert "/accounts/2fa/totp/activate/" not in page
+    sent = client.post("/accounts/email/", {"email": EMAIL, "action_send": ""})
+    assert sent.status_code == 302
