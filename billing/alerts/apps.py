@@ -8,4 +8,4 @@ class AlertsConfig(AppConfig):
     label = "alerts"
 
     def ready(self) -> None:
-        from billing.alerts import checks, job_runs  # noqa: F401 - they register system checks and Celery signals
+        from billing.alerts import checks  # noqa: F401 - it registers system checks

@@ -12,6 +12,7 @@ from accounts.models import Account, ApiKey
 from billing.alerts.limit_status import LimitStatus, statuses_in
 from billing.alerts.models import Alert
 from billing.alerts.publish import raise_alert
+from billing.ledger.windows import totals
 from billing.models import Window
 
 THRESHOLDS = (50, 80, 100)
@@ -24,16 +25,12 @@ _SEVERITY = {50: "info", 80: "warning", 100: "critical"}
 def raise_due(now: datetime) -> int:
     """Check every current window; returns how many alerts were raised."""
     _resolve_past(now)
-    windows = Window.objects.filter(starts_at__lte=now, ends_at__gt=now).filter(
-        Q(spent_usd__gt=0) | Q(spent_tokens__gt=0)
-    )
-    raised, batch = 0, []
-    for window in windows.order_by("pk").iterator(chunk_size=_BATCH):
-        batch.append(window)
-        if len(batch) == _BATCH:
-            raised += _raise_for(batch)
-            batch = []
-    return raised + _raise_for(batch)
+    windows = Window.objects.filter(starts_at__lte=now, ends_at__gt=now).order_by("pk")
+    raised, last = 0, 0
+    while pks := list(windows.filter(pk__gt=last).values_list("pk", flat=True)[:_BATCH]):
+        raised += _raise_for(list(totals(Window.objects.filter(pk__in=pks))))
+        last = pks[-1]
+    return raised
 
 
 def _raise_for(windows: list[Window]) -> int:
@@ -52,7 +49,8 @@ def _limit_statuses(windows: Iterable[Window]) -> Iterator[tuple[Account, str, L
     """Each limit on these windows, with its account and the name of the account or key it limits."""
     windows = list(windows)
     key_ids = {window.scope_id for window in windows if window.scope == Window.Scope.KEY}
-    keys = ApiKey.objects.select_related("account__plan").in_bulk(key_ids)
+    lineages = ApiKey.objects.filter(Q(pk__in=key_ids) | Q(origin_id__in=key_ids)).order_by("pk")
+    keys = {key.lineage_id: key for key in lineages.select_related("account__plan")}  # the newest of each
     account_ids = {window.scope_id for window in windows if window.scope == Window.Scope.ACCOUNT}
     accounts = Account.objects.select_related("plan").in_bulk(account_ids)
     for window in windows:

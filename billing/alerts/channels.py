@@ -48,6 +48,11 @@ def add_webhook(account: Account, url: str, by: User | None) -> tuple[AlertChann
     return _add(account, ChannelKind.WEBHOOK, address, secret, by), secret
 
 
+def add_slack(account: Account, url: str, by: User | None) -> AlertChannel:
+    """Add an incoming webhook of Slack or of a compatible service. Raises ChannelError, RefusedUrl."""
+    return _add(account, ChannelKind.SLACK, str(check_url(url)), None, by)
+
+
 def rotate_secret(channel: AlertChannel) -> str:
     """Returns a new secret, used from the next message on, also for retries of earlier ones."""
     secret = _new_secret()

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from accounts.models import User
 from billing.alerts.channels import recipients
-from billing.alerts.messages import email_subject, email_text, webhook_body
+from billing.alerts.messages import email_html, email_subject, email_text, slack_body, webhook_body
 from billing.alerts.models import AlertChannel, ChannelKind, Delivery
 from core.encryption import CannotDecrypt, decrypt
 from core.outbound import OutboundError, post
@@ -53,7 +53,7 @@ def deliver_due(now: datetime) -> int:
     """Try every delivery that is due; returns the number of tries. Safe to run concurrently."""
     tried = 0
     while batch := _claim_batch(now):
-        webhooks = [delivery for delivery in batch if delivery.kind == ChannelKind.WEBHOOK]
+        webhooks = [delivery for delivery in batch if delivery.kind != ChannelKind.EMAIL]
         for delivery, outcome in zip(webhooks, asyncio.run(_post_all(webhooks)), strict=True):
             _record(delivery, outcome)
         for delivery in batch:
@@ -77,15 +77,8 @@ async def _post_all(deliveries: Sequence[Delivery]) -> list[Outcome]:
 
 
 async def _post(delivery: Delivery) -> Outcome:
-    body, sent_at = webhook_body(delivery.alert), datetime.now(UTC)
     try:
-        signature = Webhook(_secret(delivery)).sign(delivery.webhook_id, sent_at, body.decode())
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": delivery.webhook_id,
-            "webhook-timestamp": str(int(sent_at.timestamp())),
-            "webhook-signature": signature,
-        }
+        body, headers = _message(delivery)
         answer = await post(delivery.address, body, headers, within_s=_ANSWER_WITHIN_S)
     except (OutboundError, CannotDecrypt) as error:
         return Outcome(False, error=str(error))
@@ -94,6 +87,23 @@ async def _post(delivery: Delivery) -> Outcome:
     if 200 <= answer.status < 300:
         return Outcome(True, answer.status)
     return Outcome(False, answer.status, answer.body.decode(errors="replace").replace("\x00", ""))
+
+
+def _message(delivery: Delivery) -> tuple[bytes, dict[str, str]]:
+    """Body and headers. A Slack-compatible address is a secret, so its message is not signed.
+
+    Raises CannotDecrypt, EmptyWebhookSecretError and ValueError for a secret that cannot sign.
+    """
+    if delivery.kind == ChannelKind.SLACK:
+        return slack_body(delivery.alert), {"content-type": "application/json"}
+    body, sent_at = webhook_body(delivery.alert), datetime.now(UTC)
+    signature = Webhook(_secret(delivery)).sign(delivery.webhook_id, sent_at, body.decode())
+    return body, {
+        "content-type": "application/json",
+        "webhook-id": delivery.webhook_id,
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": signature,
+    }
 
 
 def _secret(delivery: Delivery) -> str:
@@ -106,13 +116,14 @@ def _mail(delivery: Delivery) -> Outcome:
     to = _people(delivery)
     if not to:
         return Outcome(False, error="No active user has this address any more.")
-    message = EmailMessage(
+    message = EmailMultiAlternatives(
         email_subject(delivery.alert),
         email_text(delivery.alert),
         settings.DEFAULT_FROM_EMAIL,
         bcc=to if len(to) > 1 else [],
         to=to if len(to) == 1 else [],
     )
+    message.attach_alternative(email_html(delivery.alert), "text/html")
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:

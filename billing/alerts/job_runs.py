@@ -1,6 +1,7 @@
 """The last run of each periodic job: recorded as Celery runs it, shown on a page, alerted on when it is late.
 
-Recording is best effort: a failure is logged and never fails the job.
+Recording is best effort: a failure is logged and never fails the job. `billing/alerts/tasks.py` connects it
+to Celery, which web processes do not load.
 """
 
 import logging
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery.signals import task_failure, task_postrun, task_prerun
 from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Min
@@ -92,7 +92,7 @@ def _period(schedule: Any) -> timedelta:
     return max(remaining, timedelta(days=1))
 
 
-def _record_start(task: Any = None, **_: Any) -> None:
+def record_start(task: Any = None, **_: Any) -> None:
     now = datetime.now(UTC)
     _write(
         task.name,
@@ -101,12 +101,12 @@ def _record_start(task: Any = None, **_: Any) -> None:
     )
 
 
-def _record_error(sender: Any = None, exception: Any = None, **_: Any) -> None:
+def record_error(sender: Any = None, exception: Any = None, **_: Any) -> None:
     error = f"{type(exception).__name__}: {exception}".replace("\x00", "")[:300]
     _write(sender.name, defaults={"error": error})
 
 
-def _record_end(task: Any = None, state: str | None = None, **_: Any) -> None:
+def record_end(task: Any = None, state: str | None = None, **_: Any) -> None:
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"finished_at": now, "ok": state == "SUCCESS"}
     if state == "SUCCESS":
@@ -122,8 +122,3 @@ def _write(name: str, defaults: dict[str, Any], create_defaults: dict[str, Any] 
             JobRun.objects.get_or_create(pk=name, defaults=create_defaults)
     except DatabaseError:
         logger.warning("could not record the run of %s", name, exc_info=True)
-
-
-task_prerun.connect(_record_start, dispatch_uid="job_runs.began")
-task_failure.connect(_record_error, dispatch_uid="job_runs.failed")
-task_postrun.connect(_record_end, dispatch_uid="job_runs.ended")

@@ -10,7 +10,7 @@ from django.db.models import Q
 from accounts.caller import Limits
 from accounts.caller_lookup import limits_in_force, own_limits
 from accounts.models import Account, ApiKey
-from billing.ledger.windows import spans
+from billing.ledger.windows import spans, totals
 from billing.models import Window
 
 Amount = Decimal | int
@@ -48,24 +48,24 @@ def limit_statuses(
 ) -> dict[tuple[str, int], list[LimitStatus]]:
     """By (scope, id), day before month and USD before tokens; empty for scopes without such limits."""
     limits: dict[tuple[str, int], Limits] = {("account", account.pk): limits_in_force(account)}
+    lineages = {("account", account.pk): account.pk} | {("key", key.pk): key.lineage_id for key in keys}
     limits |= {("key", key.pk): own_limits(key) for key in keys}
-    key_ids = [pk for scope, pk in limits if scope == "key"]
     windows = Window.objects.filter(
-        Q(scope="account", scope_id=account.pk) | Q(scope="key", scope_id__in=key_ids),
+        Q(scope="account", scope_id=account.pk) | Q(scope="key", scope_id__in=set(lineages.values())),
         starts_at__lte=now,
         ends_at__gt=now,
         time_zone=account.time_zone,
     )
-    by_scope = {(window.scope, window.scope_id, window.period): window for window in windows}
+    by_scope = {(window.scope, window.scope_id, window.period): window for window in totals(windows)}
     return {
         (scope, pk): [
             status
             for span in spans(now, account.time_zone)
             for status in statuses_in(
-                by_scope.get((scope, pk, span.period))
+                by_scope.get((scope, lineages[scope, pk], span.period))
                 or Window(
                     scope=scope,
-                    scope_id=pk,
+                    scope_id=lineages[scope, pk],
                     period=span.period,
                     starts_at=span.starts_at,
                     ends_at=span.ends_at,

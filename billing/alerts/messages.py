@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.template.loader import render_to_string
 
 from billing.alerts.models import Alert
 
@@ -23,6 +24,19 @@ def webhook_body(alert: Alert) -> bytes:
     return msgspec.json.encode(payload)
 
 
+def slack_body(alert: Alert) -> bytes:
+    """A message for incoming webhooks of Slack, and of Mattermost, Rocket.Chat and Discord (`/slack`)."""
+    whose = f" ({_escaped(alert.account.name)})" if alert.account else ""
+    text = (
+        f"*{_escaped(alert.subject)}*{whose}\n{_escaped(alert.message)}\n<{page_of(alert)}|Open in RoutePlex>"
+    )
+    return msgspec.json.encode({"text": text})
+
+
+def email_html(alert: Alert) -> str:
+    return render_to_string("billing/email/alert.html", {"alert": alert, "url": page_of(alert)})
+
+
 def email_subject(alert: Alert) -> str:
     return f"[RoutePlex] {alert.subject}"
 
@@ -36,4 +50,12 @@ def email_text(alert: Alert) -> str:
 
 
 def page_of(alert: Alert) -> str:
+    number = (alert.detail or {}).get("statement")
+    if number:
+        return f"{settings.PUBLIC_URL}/statements/{number}/"
     return settings.PUBLIC_URL + ("/limits/" if alert.account_id else "/operator/")
+
+
+def _escaped(text: str) -> str:
+    """As Slack wants text that must not be read as markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -16,6 +16,7 @@ def new_webhook_id() -> str:
 class ChannelKind(models.TextChoices):
     EMAIL = "email"
     WEBHOOK = "webhook"
+    SLACK = "slack"  # an incoming webhook of Slack, or of a service that takes the same
 
 
 class AlertChannel(models.Model):

@@ -14,6 +14,7 @@ from accounts.access import current_person, staff_required
 from accounts.audit import record
 from accounts.caller_lookup import forget_caller, limits_in_force
 from accounts.models import Account
+from billing.ledger.windows import totals
 from billing.models import Window
 from billing.pages.forms import AccountLimitsForm, changes
 
@@ -37,7 +38,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
         starts_at__lte=now,
         ends_at__gt=now,
     )
-    spent = {window.scope_id: window.spent_usd for window in windows}
+    spent = {window.scope_id: window.spent_usd for window in totals(windows)}
     rows = [{"account": account, "spent": spent.get(account.pk, 0)} for account in page]
     return render(request, "billing/operator_accounts.html", {"rows": rows, "q": text, "shown": _SHOWN})
 

@@ -31,10 +31,17 @@ def webhook_new(request: HttpRequest) -> HttpResponse:
     form = WebhookForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         account, person = current_account(request), current_person(request)
+        url, new_secret = form.cleaned_data["url"], ""
         try:
             with transaction.atomic():
-                channel, new_secret = channels.add_webhook(account, form.cleaned_data["url"], person)
+                if form.cleaned_data["format"] == ChannelKind.SLACK:
+                    channel = channels.add_slack(account, url, person)
+                else:
+                    channel, new_secret = channels.add_webhook(account, url, person)
                 record(account, person, "channel.created", channel.name, {"kind": channel.kind})
+            if not new_secret:
+                messages.success(request, f"Alerts are sent to {channel.name} from now on.")
+                return redirect("limits")
             return _show_secret(request, channel, new_secret)
         except (ChannelError, OutboundError) as error:
             form.add_error("url", str(error))

@@ -65,8 +65,18 @@ class WebhookForm(forms.Form):
     url = forms.CharField(
         label="URL",
         max_length=2000,
-        help_text="Gets a signed POST for each alert. Begins with https://, on the public internet.",
+        help_text="Gets a POST for each alert. Begins with https://, on the public internet.",
         widget=forms.URLInput(attrs={"autocomplete": "off", "placeholder": "https://example.com/hooks"}),
+    )
+
+    format = forms.ChoiceField(
+        label="Format",
+        required=False,
+        choices=[
+            ("webhook", "Signed JSON (Standard Webhooks)"),
+            ("slack", "Slack, Mattermost, Discord /slack"),
+        ],
+        help_text="For Slack, paste the address of an incoming webhook.",
     )
 
     def clean_url(self) -> str:

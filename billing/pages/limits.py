@@ -21,6 +21,7 @@ from billing.alerts.limit_status import LimitStatus, limit_statuses
 from billing.alerts.models import Alert, AlertChannel, Delivery
 from billing.ledger.rate_limits import RateRule, figures_of
 from billing.models import Request
+from billing.reports.measures import nano_sum, usd
 
 _KEYS_SHOWN = 50
 _HOLDS_SHOWN = 20
@@ -129,7 +130,8 @@ def _key_rates(key: ApiKey) -> list[str]:
 
 def _holds(account: Account) -> dict[str, Any]:
     under_way = Request.objects.filter(account=account, status=Request.Status.OPEN)
-    sums = under_way.aggregate(count=Count("pk"), usd=Sum("held_usd"), tokens=Sum("held_tokens"))
+    sums = under_way.aggregate(count=Count("pk"), nano=nano_sum("held_usd"), tokens=Sum("held_tokens"))
+    sums["usd"] = usd(sums.pop("nano"))
     shown = under_way.select_related("key").defer("trace").order_by("-created_at")[:_HOLDS_SHOWN]
     return {"holds": shown if sums["count"] else [], "held": sums}
 

@@ -1,4 +1,4 @@
-"""Monthly statements: the list, and each statement as a page, CSV and JSON."""
+"""Monthly statements: the list, and each statement as a page, PDF, CSV and JSON."""
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account
 from billing.pages.download import file_response
-from billing.statements import queries
+from billing.statements import pdf, queries
 from billing.statements.models import Statement
 
 _SHOWN = 120  # ten years
@@ -44,6 +44,14 @@ def as_json(request: HttpRequest, number: str) -> HttpResponse:
     row = _find(request, number)
     content = _json.encode(queries.detail_fields(queries.statement_detail(row)))
     return file_response(content, "application/json", f"statement-{row.number}.json")
+
+
+@require_safe
+@account_required
+def as_pdf(request: HttpRequest, number: str) -> HttpResponse:
+    row = _find(request, number)
+    content = pdf.as_pdf(queries.statement_detail(row), current_account(request))
+    return file_response(content, "application/pdf", f"statement-{row.number}.pdf")
 
 
 def _find(request: HttpRequest, number: str) -> Statement:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("stripe/webhook", webhook, name="stripe_webhook"),
     path("statements/", statements.statements, name="statements"),
     path("statements/<slug:number>/", statements.statement, name="statement"),
+    path("statements/<slug:number>.pdf", statements.as_pdf, name="statement_pdf"),
     path("statements/<slug:number>.csv", statements.as_csv, name="statement_csv"),
     path("statements/<slug:number>.json", statements.as_json, name="statement_json"),
     path("limits/", limits.limits, name="limits"),

@@ -4,6 +4,7 @@ Which hours are read from which is decided once, before anything is summed, so a
 an hour count twice or not at all.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from billing.models import Request
 from billing.reports.measures import Sums, of_ledger, of_rollups
 from billing.reports.models import AccountHour, HourUsage
 from billing.reports.rollup import HOUR, floor_hour, rolled_until
-from billing.reports.summary import Summary, merged, summarise
+from billing.reports.summary import Part, Summary, counted_parts, merged, summarise, summarise_parts
 
 _RANGES = 100  # time ranges per query
 Span = tuple[datetime, datetime]  # until is exclusive
@@ -65,6 +66,43 @@ class Sources:
             texts = rolled.values_list(Cast("summary", TextField()), flat=True)
             parts += [_summary.decode(text) for text in texts]
         return merged(parts)
+
+    def summaries(self, edges: Sequence[datetime]) -> list[Summary]:
+        """The summaries of the spans between neighbouring edges, in few queries however many spans there are.
+
+        What the ledger adds to `slowest` and `most_expensive` is in the last one, not in its own.
+        """
+        hours, spans = self._split(edges[0], edges[-1])
+        parts: list[list[Summary]] = [[] for _ in edges[1:]]
+        if hours:
+            cut = {floor_hour(edge) for edge in edges if edge != floor_hour(edge)}
+            spans += [
+                (hour, hour + HOUR) for hour in sorted(cut - set(self.stale)) if hours[0] <= hour < hours[1]
+            ]
+            rolled = self._rolled(hours).filter(summary__isnull=False).exclude(hour__in=cut)
+            for hour, text in rolled.values_list("hour", Cast("summary", TextField())):
+                parts[bisect_right(edges, hour) - 1].append(_summary.decode(text))
+        for rows in self._ledger(spans):
+            for of_span, summary in zip(parts, summarise_parts(rows, edges), strict=True):
+                of_span.append(summary)
+        return [merged(of_span) for of_span in parts]
+
+    def counts(self, edges: Sequence[datetime]) -> list[list[Part]]:
+        """The parts of `summaries`, of which only the status, the model and the requests are filled."""
+        hours, spans = self._split(edges[0], edges[-1])
+        counted: list[list[Part]] = [[] for _ in edges[1:]]
+        if hours:
+            cut = {floor_hour(edge) for edge in edges if edge != floor_hour(edge)}
+            spans += [
+                (hour, hour + HOUR) for hour in sorted(cut - set(self.stale)) if hours[0] <= hour < hours[1]
+            ]
+            rolled = self._rolled(hours).filter(summary__isnull=False).exclude(hour__in=cut)
+            for hour, text in rolled.values_list("hour", Cast("summary", TextField())):
+                counted[bisect_right(edges, hour) - 1] += _summary.decode(text).parts
+        for rows in self._ledger(spans):
+            for of_span, parts in zip(counted, counted_parts(rows, edges), strict=True):
+                of_span += parts
+        return counted
 
     def _split(self, since: datetime, until: datetime) -> tuple[Span | None, list[Span]]:
         """The range of whole hours to read from rollups, and the spans to read from the ledger."""

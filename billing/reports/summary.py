@@ -7,7 +7,9 @@ slowest and the most expensive requests are listed by id.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, When
@@ -60,10 +62,48 @@ class Summary(msgspec.Struct):
 
 def summarise(rows: QuerySet[Request]) -> Summary:
     """Summary of ledger rows, in four queries."""
+    slowest, most_expensive = _extremes(rows)
+    return Summary(
+        parts=[Part(*line[:3], *map(int, line[3:])) for line in _sums(rows)],
+        latencies=dict(_latencies(rows)),
+        slowest=slowest,
+        most_expensive=most_expensive,
+    )
+
+
+def summarise_parts(rows: QuerySet[Request], edges: Sequence[datetime]) -> list[Summary]:
+    """Summaries of the ledger rows between neighbouring edges, in four queries.
+
+    The last one has the slowest and the most expensive requests of all.
+    """
+    summaries = [Summary(parts=[], latencies={}, slowest=[]) for _ in edges[1:]]
+    ends = (When(created_at__lt=edge, then=at) for at, edge in enumerate(edges[1:]))
+    dated = rows.annotate(part_=Case(*ends, output_field=IntegerField()))
+    for at, *line in _sums(dated, "part_"):
+        summaries[at].parts.append(Part(*line[:3], *map(int, line[3:])))
+    for at, ms, requests in _latencies(dated, "part_"):
+        summaries[at].latencies[ms] = requests
+    summaries[-1].slowest, summaries[-1].most_expensive = _extremes(rows)
+    return summaries
+
+
+def counted_parts(rows: QuerySet[Request], edges: Sequence[datetime]) -> list[list[Part]]:
+    """How many ledger rows of each model and status are between neighbouring edges, in one query."""
+    counted: list[list[Part]] = [[] for _ in edges[1:]]
+    ends = (When(created_at__lt=edge, then=at) for at, edge in enumerate(edges[1:]))
+    dated = rows.annotate(part_=Case(*ends, output_field=IntegerField())).order_by()
+    groups = dated.values_list("part_", "served_model", "status").annotate(n_=Count("id"))
+    for at, model, status, requests in groups:
+        counted[at].append(Part(model=model, provider="", status=status, requests=requests))
+    return counted
+
+
+def _sums(rows: QuerySet[Request], *by: str) -> QuerySet[Request, Any]:
+    """The columns of `Part`, in its order, after those of `by`."""
     compared = Q(baseline_usd__isnull=False, cost_usd__isnull=False)
-    parts = (
+    return (
         rows.order_by()
-        .values_list("served_model", "provider", "status")
+        .values_list(*by, "served_model", "provider", "status")
         .annotate(
             n_=Count("id"),
             fell_=Count("id", filter=Q(fallback_used=True)),
@@ -76,13 +116,15 @@ def summarise(rows: QuerySet[Request]) -> Summary:
             forecast_=Count("id", filter=compared & Q(baseline_version=Request.BASELINE_FROM_FORECAST)),
         )
     )
+
+
+def _extremes(rows: QuerySet[Request]) -> tuple[list[Extreme], list[Extreme]]:
+    """The slowest and the most expensive requests."""
     slowest = rows.filter(latency_ms__isnull=False).order_by("-latency_ms", "-id")
     most_expensive = rows.filter(cost_usd__gt=0).order_by("-cost_usd", "-id")
-    return Summary(
-        parts=[Part(*line[:3], *map(int, line[3:])) for line in parts],
-        latencies=_latencies(rows),
-        slowest=[Extreme(ms or 0, pk) for ms, pk in slowest.values_list("latency_ms", "id")[:LISTED]],
-        most_expensive=[
+    return (
+        [Extreme(ms or 0, pk) for ms, pk in slowest.values_list("latency_ms", "id")[:LISTED]],
+        [
             Extreme(int((cost or Decimal(0)).scaleb(9)), pk)
             for cost, pk in most_expensive.values_list("cost_usd", "id")[:LISTED]
         ],
@@ -118,7 +160,8 @@ def percentiles(latencies: dict[int, int], shares: Sequence[float]) -> list[int 
     return [_at_rank(counts, math.ceil(share * total)) if total else None for share in shares]
 
 
-def _latencies(rows: QuerySet[Request]) -> dict[int, int]:
+def _latencies(rows: QuerySet[Request], *by: str) -> QuerySet[Request, Any]:
+    """Rounded latencies of successes and how many have them, after the columns of `by`."""
     latency = F("latency_ms")
     rounded = Case(
         When(latency_ms__lt=1_000, then=latency),
@@ -127,7 +170,7 @@ def _latencies(rows: QuerySet[Request]) -> dict[int, int]:
         output_field=IntegerField(),
     )
     counted = rows.filter(status=Request.Status.SUCCEEDED, latency_ms__isnull=False).order_by()
-    return dict(counted.annotate(rounded=rounded).values_list("rounded").annotate(count=Count("id")))
+    return counted.annotate(rounded=rounded).values_list(*by, "rounded").annotate(count=Count("id"))
 
 
 def _added(first: Part, other: Part) -> Part:

@@ -7,21 +7,26 @@ they cover.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Account, ApiKey
+from billing.alerts.models import Alert
+from billing.alerts.publish import raise_alert, resolve_alert
+from billing.ledger.windows import totals
 from billing.models import Request, Window
 from billing.reports.measures import Sums, nano_sum, of_ledger, usd
 from billing.reports.rollup import GRACE
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import Month, month_start, months
 from billing.usage_columns import TOKEN_COLUMNS
+from core.formats import money_text
 
 ZERO = Decimal(0)
+_ANNOUNCED_WITHIN = timedelta(days=7)  # after its month; older ones are made up for without a message
 
 
 def generate_statements(now: datetime) -> int:
@@ -98,7 +103,26 @@ def _statement(
         for earlier, difference in corrections
     ]
     StatementLine.objects.bulk_create(lines)
+    if month.ends_at > now - _ANNOUNCED_WITHIN:
+        _announce(statement)
     return statement
+
+
+def _announce(statement: Statement) -> None:
+    """Tell the account's channels that its statement is ready."""
+    key = f"statement.{statement.number}"
+    raise_alert(
+        "statement.ready",
+        f"Your statement of {statement.title}: {money_text(statement.total_usd)}",
+        f"{statement.requests:,} requests, {money_text(statement.usage_usd)} used"
+        + (f", {money_text(statement.corrections_usd)} corrected" if statement.corrections_usd else "")
+        + ".",
+        account=statement.account,
+        severity=Alert.Severity.INFO,
+        detail={"statement": statement.number},
+        once_key=key,
+    )
+    resolve_alert(key)  # there is nothing to do about it
 
 
 def _differences(before: Sequence[Statement]) -> Iterator[tuple[Statement, Decimal]]:
@@ -114,14 +138,14 @@ def _differences(before: Sequence[Statement]) -> Iterator[tuple[Statement, Decim
 
 def _spent(statement: Statement) -> Decimal:
     """The ledger's sum for the statement's month; read from the month's window if there is one."""
-    window = Window.objects.filter(
+    windows = Window.objects.filter(
         scope=Window.Scope.ACCOUNT,
         scope_id=statement.account_id,
         period=Window.Period.MONTH,
         starts_at=statement.starts_at,
         ends_at=statement.ends_at,
-    ).first()
-    if window is not None:
+    )
+    if (window := next(totals(windows), None)) is not None:
         return window.spent_usd
     rows = _rows(statement.account_id, statement.starts_at, statement.ends_at)
     return usd(rows.aggregate(nano=nano_sum("cost_usd"))["nano"])

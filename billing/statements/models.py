@@ -1,6 +1,6 @@
 """Tables of statements and their lines; rows are written once and never changed."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -36,6 +36,11 @@ class Statement(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def last_moment(self) -> datetime:
+        """The last moment of its last day, since `ends_at` is the first of the next month."""
+        return self.ends_at - timedelta(microseconds=1)
 
     @property
     def title(self) -> str:

@@ -36,13 +36,31 @@ async function copy(button) {
   setTimeout(() => (label.textContent = said), 2000);
 }
 
+// ── Copied text has the exact numbers: <data value="exact">rounded</data> ──────────────────────────────
+document.addEventListener("copy", (event) => {
+  const selection = getSelection();
+  if (event.target.closest?.("input, textarea") || !selection.rangeCount) return;
+  let text = String(selection);
+  let from = 0;
+  for (const number of document.querySelectorAll("data[title]")) {
+    const shown = number.firstChild.textContent;
+    const at = selection.containsNode(number, true) ? text.indexOf(shown, from) : -1;
+    if (at < 0) continue;
+    text = text.slice(0, at) + number.value + text.slice(at + shown.length);
+    from = at + number.value.length;
+  }
+  event.clipboardData.setData("text/plain", text);
+  event.preventDefault();
+});
+
 // ── Dialogs: <a data-modal hx-get=… hx-target="#modal">, <button data-dialog="id">, <button data-close> ─
 function openDialog(dialog) {
   if (dialog && !dialog.open) dialog.showModal();
 }
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id === "modal") openDialog(event.detail.target);
+  // There is no target when a page is restored from history.
+  if (event.detail.target?.id === "modal") openDialog(event.detail.target);
 });
 
 // ── Toasts: from the server by `HX-Trigger: {"toast": {"message": …, "level": "success"}}` ─────────────

@@ -1,14 +1,17 @@
 """Deliveries: signed, tried again with growing pauses under one id, mailed to owners and staff."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from accounts.models import Account, Member, User
 from billing.alerts.channels import (
     add_email,
+    add_slack,
     add_webhook,
     default_channel,
     remove,
@@ -63,6 +66,30 @@ def test_a_webhook_arrives_signed_and_says_what_happened(account: Account, recei
     delivery = Delivery.objects.get()
     assert (delivery.status, delivery.tries, delivery.last_status_code) == ("delivered", 1, 200)
     assert deliver_due(now() + timedelta(days=1)) == 0
+
+
+def test_a_slack_compatible_webhook_gets_one_text(account: Account, receiver: Receiver) -> None:
+    switch(default_channel(account), on=False)
+    add_slack(account, receiver.url, None)
+    raise_alert("budget.day.80", "Much <is> spent", "80 % & more.", account=account)
+    assert deliver_due(now()) == 1
+    ((headers, body),) = receiver.arrived
+    assert json.loads(body) == {
+        "text": "*Much &lt;is&gt; spent* (mine)\n80 % &amp; more.\n"
+        "<http://localhost:8000/limits/|Open in RoutePlex>"
+    }
+    assert "webhook-signature" not in {name.lower() for name in headers}
+
+
+def test_an_alert_is_mailed_as_text_and_as_html(account: Account) -> None:
+    alert(account)
+    deliver_due(now())
+    (message,) = mail.outbox
+    assert "80 % is spent." in str(message.body)
+    ((html, kind),) = message.alternatives  # type: ignore[attr-defined]
+    assert kind == "text/html"
+    assert "80 % is spent." in html
+    assert "http://localhost:8000/limits/" in html
 
 
 def test_another_secret_does_not_verify(account: Account, receiver: Receiver) -> None:

@@ -50,8 +50,8 @@ def test_limits_show_spent_held_left_and_when_they_start_anew(
     spend(account, usd="2.5", held="1.5")
     spend(key, tokens=900)
     shown = text_of(page)
-    assert "USD per day 25 % $2.50 $1.50 $6.00 $10.00" in shown
-    assert "Tokens per day 90 % 900 0 100 1,000" in shown
+    assert "USD per day 25% $2.50 $1.50 $6.00 $10.00" in shown
+    assert "Tokens per day 90% 900 0 100 1,000" in shown
     assert "7 requests/min" in shown
     html = page.get("/limits/").content.decode()
     assert '<rect class="limit-spent" width="25.00"' in html

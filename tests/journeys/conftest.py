@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.site_map import Furnished
+
 # The system's, else the one `make browser` had Playwright fetch.
 CHROMIUM = shutil.which(os.environ.get("CHROMIUM", "chromium"))
 _FLAGS = [
@@ -47,6 +49,11 @@ def person(browser: Browser, complaints: list[str]) -> Iterator[Page]:
     yield page
     context.close()
     assert complaints == []
+
+
+def sign_in(context: BrowserContext, furnished: Furnished, site: str) -> None:
+    value = furnished.browser().cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": value, "url": site}])
 
 
 def watched(context: BrowserContext, complaints: list[str]) -> Page:

@@ -59,11 +59,38 @@ def test_sign_up_key_first_request_and_its_page(person: Page, server: str) -> No
     expect(person.get_by_text(data["routing"]["reason"], exact=True)).to_be_visible()
     expect(person.get_by_role("img", name="Candidates by expected cost")).to_be_visible()
     assert data["id"] in person.url
-    assert data["model_used"] in person.get_by_role("heading", level=1).inner_text()
+    assert data["model_used"] in person.content()
     assert f"${data['usage']['cost_usd']:.9f}".rstrip("0") in person.content()
 
     person.goto(f"{server}/start")
     assert secret not in person.content()
+
+
+def test_a_first_request_without_a_terminal(person: Page, server: str) -> None:
+    sign_up(person, server, "try.it.here@journeys.example")
+    person.get_by_label("Try it here").press("Enter")
+    expect(person.locator("[data-answer]")).to_have_text("The capital of France is Paris.")
+    expect(person.locator("[data-decision]")).to_contain_text("chance of a good answer")
+    expect(person.get_by_text("Your request has arrived.")).to_be_visible()
+    person.get_by_role("link", name="Open the request").click()
+    expect(person.get_by_text("from the playground")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_visitor_reads_models_plans_and_changes(browser: Browser, server: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto(server)
+    expect(page.get_by_role("figure", name="Example of a request's page")).to_be_visible()
+    for link, heading in (
+        ("Models", "Models and prices"),
+        ("Pricing", "Pricing"),
+        ("Changelog", "Changelog"),
+    ):
+        page.get_by_role("navigation", name="More").get_by_role("link", name=link).click()
+        expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    context.close()
 
 
 def test_the_shown_python_runs_as_it_is(person: Page, server: str) -> None:
@@ -93,7 +120,7 @@ def test_the_list_is_live(person: Page, server: str) -> None:
     person.get_by_role("link", name="Resume live").click()
     expect(person.locator(f"#row-{second}")).to_be_visible()
 
-    person.get_by_label("Status").select_option("failed")
+    person.get_by_label("Status", exact=True).select_option("failed")
     expect(person.get_by_text("No request matches")).to_be_visible()
     assert person.url.endswith("/requests/?status=failed")
     person.get_by_role("link", name="Remove filter status: failed").click()
@@ -101,7 +128,7 @@ def test_the_list_is_live(person: Page, server: str) -> None:
     person.wait_for_load_state()
     person.keyboard.press("j")
     person.keyboard.press("Enter")
-    expect(person.get_by_text("What would change the choice")).to_be_visible()
+    expect(person.get_by_text("When would another model win?")).to_be_visible()
     assert second in person.url
 
 
@@ -119,10 +146,10 @@ def test_pages_read_without_script(browser: Browser, person: Page, server: str) 
     expect(page.locator(f"#row-{answer.json()['data']['id']}")).to_be_visible()
     page.get_by_role("button", name="Apply").click()
     page.locator("#rows a").first.click()
-    expect(page.get_by_text("What would change the choice")).to_be_visible()
+    expect(page.get_by_text("When would another model win?")).to_be_visible()
     page.goto(f"{server}/models/")
-    page.locator("details.model summary").first.click()
-    expect(page.get_by_text("Expected success by skill").first).to_be_visible()
+    page.get_by_role("region", name="Models").get_by_role("link").nth(6).click()
+    expect(page.get_by_role("heading", name="Chance of a good answer by skill")).to_be_visible()
     context.close()
 
 
@@ -152,6 +179,7 @@ def test_every_page_fits_and_nothing_complains(
         "/",
         "/start",
         "/requests/",
+        "/playground/?target=strategy:auto&target=strategy:cost",
         request,
         "/usage/",
         "/savings/",
@@ -159,9 +187,15 @@ def test_every_page_fits_and_nothing_complains(
         "/models/",
         "/keys/",
         "/members/",
+        "/docs",
+        "/docs/quickstart",
+        "/docs/reference/configuration",
+        "/docs/search?q=rotate",
     ):
         page.goto(server + path)
-        page.screenshot(path=tmp_path / f"{path.strip('/').replace('/', '-') or 'home'}.png", full_page=True)
+        page.screenshot(
+            path=tmp_path / f"{re.sub(r'[^a-z0-9]+', '-', path.strip('/')) or 'home'}.png", full_page=True
+        )
         too_wide = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.keys import create_key
-from accounts.models import Account, ApiKey
+from accounts.models import Account, ApiKey, User
 from billing.models import Request
 from billing.reports.queries import Sources
 from billing.reports.rollup import roll_up
@@ -150,6 +151,21 @@ def test_a_period_is_compared_with_one_as_long(name: str, now: datetime) -> None
     assert period.before_start < period.start <= period.end == now
 
 
+def test_30_days_are_the_same_days_on_home_usage_and_savings(
+    page: Client, mine: tuple[Account, User], make_request: MakeRequest
+) -> None:
+    """Days of the account's zone, today included, whatever zone the viewer is in."""
+    account, person = mine
+    Account.objects.filter(pk=account.pk).update(time_zone="Pacific/Auckland")
+    User.objects.filter(pk=person.pk).update(time_zone="America/New_York")
+    today = timezone.now().astimezone(ZoneInfo("Pacific/Auckland")).replace(hour=0, minute=0, second=0)
+    for number, ago in enumerate([timedelta(0), timedelta(days=29), timedelta(days=29, seconds=2)]):
+        make_request(number, created_at=today - ago + timedelta(seconds=1))
+    assert page.get("/", {"period": "30d"}).context["totals"].requests == 2
+    assert page.get("/savings/", {"days": "30"}).context["savings"].requests == 2
+    assert page.get("/usage/").context["report"].total.requests == 2
+
+
 @pytest.mark.parametrize("period", ["today", "7d", "30d", "nonsense"])
 def test_every_period_shows(period: str, page: Client, make_request: MakeRequest) -> None:
     make_request(1, created_at=timezone.now() - timedelta(days=3))
@@ -163,7 +179,7 @@ def test_home_asks_a_bounded_number_of_bounded_questions(
     for number in range(20):
         make_request(number)
     assert catalog.snapshot
-    with django_assert_max_num_queries(24) as captured:
+    with django_assert_max_num_queries(25) as captured:
         page.get("/")
     for query in captured:
         if "billing_request" in query["sql"] and "LIMIT 1" not in query["sql"]:
@@ -200,7 +216,7 @@ def test_a_key_about_to_expire_needs_attention(account: Account, key: ApiKey) ->
 def test_a_budget_nearly_spent_needs_attention(account: Account, make_request: MakeRequest) -> None:
     account.daily_usd = Decimal(1)
     make_request(1, cost_usd=Decimal("0.9"), created_at=timezone.now())
-    assert "90% of today's budget of $1 is spent" in texts(account)
+    assert "90% of today's budget of $1.00 is spent" in texts(account)
 
 
 def test_held_money_counts_against_the_budget(account: Account, make_request: MakeRequest) -> None:

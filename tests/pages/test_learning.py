@@ -32,7 +32,7 @@ def test_an_empty_one_says_how_to_teach(page: Client) -> None:
 
 def test_it_shows_what_was_predicted_what_was_seen_and_what_that_moves(page: Client, taught: Account) -> None:
     text = shown(page)
-    for words in ("small", "Conversation", "91 %", "0 %", "20 %", "-1.0 points"):
+    for words in ("small", "Conversation", "91%", "0%", "20%", "−1.0 points", "What changed choices"):
         assert words in text, words
 
 
@@ -48,7 +48,7 @@ def test_a_mode_that_does_not_exist_is_refused(page: Client) -> None:
 
 
 def test_the_forget_button_deletes_outcomes_and_feedback(page: Client, taught: Account) -> None:
-    page.post("/learning/forget")
+    page.post("/learning/forget", {"name": taught.name})
     assert not Feedback.objects.exists()
     assert "No outcome is known yet" in shown(page)
 
@@ -77,3 +77,10 @@ def test_another_accounts_learning_does_not_show(
     for number in range(12):
         give_feedback(make_request(number, account=stranger), 0.0)
     assert "No outcome is known yet" in shown(page)
+
+
+def test_deleting_what_was_learned_needs_the_accounts_name(page: Client, taught: Account) -> None:
+    """Without a script too: the question has a page of its own."""
+    assert "Type <strong" in page.get("/learning/forget").content.decode()
+    assert page.post("/learning/forget", {"name": "another"}).status_code == 422
+    assert Feedback.objects.filter(request__account=taught).exists()

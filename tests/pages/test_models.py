@@ -42,7 +42,7 @@ def test_a_scheduled_price_is_announced(page: Client) -> None:
     )
     (change,) = [change for change in listed(model).scheduled if change.effective_from.year == 2099]
     assert change.prices == {"output": Decimal("77.5")}
-    assert "77.5" in page.get("/models/", {"q": model}).content.decode()
+    assert "77.5" in page.get(f"/models/{model}").content.decode()
 
 
 def test_the_price_history_shows_past_prices_and_their_source(page: Client) -> None:
@@ -54,7 +54,7 @@ def test_the_price_history_shows_past_prices_and_their_source(page: Client) -> N
     now, before = listed(model).history[:2]
     assert (now.effective_from, now.prices, now.source) == (start, prices, "operator")
     assert before.is_since_ever
-    shown = page.get("/models/", {"q": model}).content.decode()
+    shown = page.get(f"/models/{model}").content.decode()
     assert "Price history" in shown
     assert "11.5" in shown
 
@@ -125,3 +125,24 @@ def test_queries_do_not_grow_with_models(page: Client, django_assert_max_num_que
     assert catalog.snapshot
     with django_assert_max_num_queries(7):
         page.get("/models/")
+
+
+def test_the_list_is_small_and_sorts(page: Client) -> None:
+    answer = page.get("/models/", {"sort": "output"})
+    assert len(answer.content) < 120_000
+    prices = [entry.output_usd for entry in answer.context["models"] if entry.output_usd is not None]
+    assert prices == sorted(prices)
+
+
+def test_a_model_has_a_page_and_unknown_names_have_none(page: Client) -> None:
+    for model in Model.objects.all()[:5]:
+        assert model.name in page.get(f"/models/{model.id}").content.decode()
+    assert page.get("/models/no-such-model-9").status_code == 404
+
+
+def test_models_stand_side_by_side(page: Client) -> None:
+    first, second = list(catalog.snapshot.models.values())[:2]
+    shown = page.get("/models/compare", {"model": [first.id, second.id, "no-such-model"]}).content.decode()
+    assert first.name in shown
+    assert second.name in shown
+    assert "Nothing to compare" in page.get("/models/compare").content.decode()

@@ -262,7 +262,8 @@ def test_an_open_circuit_shows_why_and_for_how_long(
     monkeypatch.setattr("routing.state.runtime.alive", lambda: [SimpleNamespace(breaker=breaker)])
     facts = catalog.snapshot.models["gpt-4o"]
     failure = UpstreamFailure(FailureKind.AUTH, "wrong key")
-    breaker.failed(facts, failure, time.monotonic())
+    for _ in range(2):  # a provider is paused for long only after a second refusal
+        breaker.failed(facts, failure, time.monotonic())
     page = shown(staff)
     assert "auth: wrong key; tried again in 300 s" in page
     assert "An operator must fix this" in page
@@ -354,3 +355,32 @@ def test_queries_do_not_grow_with_what_is_shown(staff: Client, django_assert_max
         moved(model=f"m{number}")
     with django_assert_max_num_queries(35):
         staff.get("/operator/")
+
+
+def test_a_job_that_never_ran_is_not_ok(staff: Client) -> None:
+    JobRun.objects.all().delete()
+    page = shown(staff)
+    assert "not run yet" in page or "late" in page
+    now = timezone.now()
+    JobRun.objects.create(name="billing.tasks.refresh_prices", first_started_at=now, started_at=now)
+    page = shown(staff)
+    assert "not run yet" in page
+    assert 'status-ok">ok' not in page
+
+
+def test_home_and_operator_agree_on_a_providers_health(
+    staff: Client, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    make_request(1)
+    settings.REDIS_URL = ""
+    settings.PROVIDERS = [
+        {"name": "openai", "dialect": "openai", "base_url": "https://x.example", "api_key": "k"}
+    ]
+    breaker = Breaker()
+    monkeypatch.setattr("routing.state.runtime.alive", lambda: [SimpleNamespace(breaker=breaker)])
+    facts = catalog.snapshot.models["gpt-4o"]
+    for _ in range(10):
+        breaker.failed(facts, UpstreamFailure(FailureKind.SERVER, "broken"), time.monotonic())
+    (on_home,) = (each for each in staff.get("/").context["providers"] if each.provider == "openai")
+    assert on_home.status == staff.get("/operator/").context["providers"][0].status == "degraded"
+    assert "models of openai are unavailable" in staff.get("/").content.decode()

@@ -1,6 +1,7 @@
 """The request page: why, what was tried, what it cost, what the others would have cost; and whose it is."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -9,13 +10,29 @@ import pytest
 from django.test import Client
 
 from accounts.keys import create_key
-from accounts.models import Account
+from accounts.models import Account, AuditEntry, Member, User
 from billing.models import Attempt, Request
 from billing.usage import Usage
 from routing.catalog.live import catalog
 from routing.learning.models import Feedback
 from routing.pages.request_detail.counterfactual import counterfactuals
 from tests.pages.conftest import TRACE, MakeRequest, entry
+
+SUMMARY = {
+    "chars": 20, "words": 4, "turns": 1, "question_chars": 20, "script": "latin", "english": True,
+    "code": False, "math": False, "sampled": False, "tools": 0, "images": 0, "files": 0, "audio": 0,
+}  # fmt: skip
+# With all that ranking again needs
+FULL_TRACE = TRACE | {
+    "artefact": "test",
+    "stream": False,
+    "features": SUMMARY,
+    "difficulty": -2.0,
+    "input_tokens": 20,
+    "output_tokens": 120,
+    "baseline": None,
+    "saved_usd": None,
+}
 
 MakeAttempt = Callable[..., Attempt]
 
@@ -64,10 +81,10 @@ def test_what_became_of_the_parameters_is_shown(page: Client, make_request: Make
     html = content(page, row)
     assert "1.7 became 1" in html
     assert "not as asked" in html
-    assert "<h2>Parameters</h2>" in html
+    assert "<h2>Requested and applied parameters</h2>" in html
     for strange in (None, [], {"parameters": 7}):
         Request.objects.filter(pk=row.pk).update(fidelity=strange)
-        assert "<h2>Parameters</h2>" not in content(page, row)
+        assert "<h2>Requested and applied parameters</h2>" not in content(page, row)
 
 
 def test_another_accounts_request_is_not_there(
@@ -210,7 +227,7 @@ def test_queries_do_not_grow_with_attempts(
     for number in range(1, 4):
         make_attempt(row, number, started_at=row.created_at + timedelta(seconds=number))
     assert catalog.snapshot
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(9):
         content(page, row)
 
 
@@ -221,6 +238,25 @@ def test_a_thumb_is_stored_and_the_later_one_counts(page: Client, make_request: 
     assert list(Feedback.objects.values_list("request_id", "score")) == [(row.id, 1.0)]
     shown = page.get(f"/requests/{row.id}").content.decode()
     assert 'value="up" aria-pressed="true"' in shown
+
+
+def test_a_rating_is_in_the_audit_log(
+    page: Client, make_request: MakeRequest, mine: tuple[Account, User]
+) -> None:
+    row = make_request(1)
+    page.post(f"/requests/{row.id}/feedback", {"thumb": "down"})
+    entry = AuditEntry.objects.get(account=mine[0], action="request.rated")
+    assert (entry.target, entry.detail, entry.actor) == (row.id, {"score": 0.0}, mine[1])
+
+
+def test_a_viewer_looks_but_does_not_rate(
+    page: Client, make_request: MakeRequest, mine: tuple[Account, User]
+) -> None:
+    row = make_request(1)
+    Member.objects.filter(account=mine[0], user=mine[1]).update(role="viewer")
+    assert page.post(f"/requests/{row.id}/feedback", {"thumb": "up"}).status_code == 403
+    assert not Feedback.objects.exists()
+    assert 'value="up"' not in page.get(f"/requests/{row.id}").content.decode()
 
 
 def test_a_thumb_by_htmx_answers_with_the_fragment_alone(page: Client, make_request: MakeRequest) -> None:
@@ -237,3 +273,69 @@ def test_neither_another_accounts_request_nor_a_strange_thumb_takes_feedback(
     assert page.post(f"/requests/{theirs.id}/feedback", {"thumb": "up"}).status_code == 404
     assert page.post(f"/requests/{make_request(2).id}/feedback", {"thumb": "sideways"}).status_code == 400
     assert not Feedback.objects.exists()
+
+
+def test_a_verdict_opens_the_page(page: Client, make_request: MakeRequest) -> None:
+    lines = page.get(f"/requests/{make_request(1).id}").context["verdict"]
+    assert lines == [
+        "small answered in 850 ms for $0.00018.",
+        TRACE["reason"],
+        "That is $0.00882 (98%) less than the baseline, large at its default effort, would have cost.",
+    ]
+
+
+def test_a_cut_answer_says_so_on_the_page_and_in_the_list(page: Client, make_request: MakeRequest) -> None:
+    row = make_request(1, finish_reason="length", output_tokens=1234)
+    assert "cut the answer at 1,234 tokens" in content(page, row)
+    assert "cut at 1,234 tokens" in page.get("/requests/").content.decode()
+
+
+def test_three_rivals_say_why_they_lost_and_so_does_every_dot(
+    page: Client, make_request: MakeRequest
+) -> None:
+    response = page.get(f"/requests/{make_request(1, trace=FULL_TRACE).id}")
+    assert len(response.context["rivals"]) == 3
+    shown = response.content.decode()
+    assert shown.count("Lost because") == 3
+    assert not any("was not chosen" in rival.reason for rival in response.context["rivals"])
+    picture = shown.partition('<svg class="scatter"')[2].partition("</svg>")[0]
+    titles = re.findall(r"<title>(.*?)</title>", picture)
+    assert all("Chosen." in title or "not chosen" in title or "but it" in title for title in titles)
+
+
+def test_the_other_strategies_are_replayed_from_the_trace(page: Client, make_request: MakeRequest) -> None:
+    choices = page.get(f"/requests/{make_request(1, trace=FULL_TRACE).id}").context["strategies"]
+    assert {choice.strategy for choice in choices} == {"auto", "balanced", "cost", "quality", "speed"}
+    (cheapest,) = (choice for choice in choices if choice.strategy == "cost")
+    assert cheapest.arm == "small"
+
+
+def test_every_part_of_the_time_has_a_name(
+    page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
+) -> None:
+    row = make_request(1, latency_ms=2000)
+    make_attempt(
+        row, 1, outcome="failed", latency_ms=400, started_at=row.created_at + timedelta(milliseconds=50)
+    )
+    make_attempt(row, 2, latency_ms=900, started_at=row.created_at + timedelta(milliseconds=1000))
+    parts = [bar.part for bar in page.get(f"/requests/{row.id}").context["timeline"].bars]
+    assert [(part.kind, part.start_ms, part.ms) for part in parts] == [
+        ("routing", 0, 50),
+        ("failed", 50, 400),
+        ("pause", 450, 550),
+        ("ok", 1000, 900),
+        ("settlement", 1900, 100),
+    ]
+    assert sum(part.ms for part in parts) == 2000
+
+
+def test_it_leads_to_the_requests_beside_it_and_to_its_key(
+    page: Client, make_request: MakeRequest, stranger: Account
+) -> None:
+    first, second, third = (make_request(number) for number in (1, 2, 3))
+    make_request(4, account=stranger, key=create_key(stranger, "theirs")[0])
+    shown = content(page, second)
+    assert f'rel="prev" href="/requests/{third.id}"' in shown
+    assert f'rel="next" href="/requests/{first.id}"' in shown
+    assert f"/requests/?key={second.key_id}" in shown
+    assert 'rel="prev"' not in content(page, third)

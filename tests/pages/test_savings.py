@@ -1,17 +1,21 @@
 """Savings: exact sums beside the baseline, negative when negative, with an interval over days."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, AuditEntry
 from routing.learning.models import Outcome
+from routing.pages.savings.chart import dots
 from routing.pages.savings.queries import FEWEST_DAYS, savings
+from routing.replay.what_if import Figure, WhatIf
 from tests.pages.conftest import MakeRequest
 
 
@@ -50,7 +54,7 @@ def test_enough_days_say_how_sure_it_is(page: Client, account: Account, make_req
     assert report.low is not None
     assert report.high is not None
     assert report.low < report.saved < report.high
-    assert "With 95 % confidence" in page.get("/savings/").content.decode()
+    assert "With 95% confidence" in page.get("/savings/").content.decode()
     assert FEWEST_DAYS <= 6
 
 
@@ -130,3 +134,53 @@ def test_a_sum_of_both_rules_says_so_and_has_the_interval_of_the_forecasts(
     assert exported["forecast_interval_usd"] == [0.005, 0.032]
     assert exported["requests_by_version"] == {"1": 1, "2": 1}
     assert "1 requests by the" in page.get("/").content.decode()
+
+
+def without_tokens(answer: HttpResponse) -> str:
+    """The page without its CSRF tokens, which differ each time."""
+    return re.sub(r'(name="csrfmiddlewaretoken" value=)"\w+"', r"\1", answer.content.decode())
+
+
+def test_the_strategies_are_a_part_for_htmx_and_else_a_whole_page(
+    page: Client, make_request: MakeRequest
+) -> None:
+    make_request(1)
+    part = without_tokens(page.get("/savings/strategies", headers={"hx-request": "true"}))
+    assert "<html" not in part
+    whole = without_tokens(page.get("/savings/strategies"))
+    assert "<title>What each strategy would have done" in whole
+    assert part.strip() in whole
+
+
+def test_the_chart_sums_up_to_the_tiles(page: Client, account: Account, make_request: MakeRequest) -> None:
+    days(make_request, "0.004", "0.002", "0.001")
+    context = page.get("/savings/").context
+    paid, baseline = context["chart"].columns[:2]
+    assert paid.values[-1] == context["savings"].paid
+    assert baseline.values[-1] == context["savings"].baseline
+    assert list(paid.values) == sorted(paid.values)
+
+
+def test_a_strategy_becomes_the_default_and_the_audit_says_so(page: Client, account: Account) -> None:
+    assert page.post("/savings/strategy", {"strategy": "cost"}).status_code == 302
+    account.refresh_from_db()
+    assert account.strategy == "cost"
+    entry = AuditEntry.objects.get(account=account, action="settings.changed")
+    assert entry.detail == {"strategy": ["auto", "cost"]}
+    assert page.post("/savings/strategy", {"strategy": "best"}).status_code == 400
+
+
+def test_dots_on_one_spot_share_a_label(db: None) -> None:
+    def figure(value: float) -> Figure:
+        return Figure(value, value, value)
+
+    result = WhatIf(
+        requests=9, left_out=0, same=1.0, alone=0.0, paid_usd=0.02, cost_usd=figure(0.01),
+        cost_difference_usd=figure(0), latency_ms=figure(1), success=figure(0.9), success_was=0.8, judged=0,
+    )  # fmt: skip
+    picture = dots([("cost", result), ("speed", result)], own="speed")
+    assert picture is not None
+    assert [(dot.name, dot.kind) for dot in picture.dots] == [
+        ("cost, speed", "is-own"), ("what you paid", "is-paid"),
+    ]  # fmt: skip
+    assert all(0 <= dot.x <= picture.width and 0 <= dot.y <= picture.height for dot in picture.dots)

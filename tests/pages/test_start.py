@@ -73,9 +73,14 @@ def test_waiting_turns_into_a_link_to_the_first_request(page: Client, make_reque
 
 def test_anothers_request_is_not_awaited(page: Client, stranger: Account, make_request: MakeRequest) -> None:
     make_request(1, account=stranger)
-    assert "Waiting for your first request" in page.get("/start/waiting").content.decode()
+    assert "Waiting for your first request" in page.get("/start/waiting", **HTMX).content.decode()
 
 
 def test_a_visitor_signs_in_first(client: Client, db: None) -> None:
     for path in ("/start", "/start/waiting"):
         assert client.get(path).status_code == 302
+
+
+@pytest.mark.parametrize(("part", "whole"), [("/start/waiting", "/start"), ("/requests/tail", "/requests/")])
+def test_a_part_of_a_page_leads_to_the_page(page: Client, part: str, whole: str) -> None:
+    assert page.get(part).url == whole

@@ -72,7 +72,7 @@ def test_the_notice_of_a_spent_budget_names_the_accounts_zone(
 ) -> None:
     make_request(1, cost_usd=Decimal(3), created_at=timezone.now())
     text = text_of(page, "/")
-    assert f"Today's budget of $2 is spent: new requests are refused until 00:00 {zone.key}" in text
+    assert f"Today's budget of $2.00 is spent: new requests are refused until 00:00 {zone.key}" in text
 
 
 def test_limits_reset_at_midnight_in_the_viewers_zone(page: Client, zone: ZoneInfo) -> None:
@@ -137,7 +137,7 @@ def test_a_statement_shows_the_dates_of_its_own_zone(mine: tuple[Account, User],
         usage_usd=0,
         total_usd=0,
     )
-    assert "1 Sep – 1 Oct" in text_of(page, "/statements/2026-09-1/")
+    assert "1 Sep – 30 Sep" in text_of(page, "/statements/2026-09-1/")
 
 
 @pytest.mark.parametrize("viewer", [{}, {"user": AnonymousUser()}, {"user": None}])

@@ -17,7 +17,7 @@ from accounts.keys import create_key
 from accounts.models import Account
 from billing.reports.rollup import roll_up
 from routing.pages.usage.chart import chart
-from routing.pages.usage.queries import usage
+from routing.pages.usage.queries import Range, usage
 from tests.pages.conftest import MakeRequest
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -103,14 +103,58 @@ def test_the_time_before_is_as_long_as_this_one_until_now(
     assert usage(account, "day", "model", "", NOW).before.cost_usd == 3
 
 
-def test_bars_are_as_high_as_the_money(account: Account, make_request: MakeRequest) -> None:
+def test_the_chart_has_the_costs_of_each_group_and_all_of_them(
+    account: Account, make_request: MakeRequest
+) -> None:
     make_request(1, created_at=NOW - DAY, cost_usd=Decimal(1))
     make_request(2, created_at=NOW - DAY, cost_usd=Decimal(3), served_model="large")
-    drawn = chart(usage(account, "day", "model", "", NOW))
+    drawn = chart(usage(account, "7d", "model", "", NOW), "UTC", str.title)
     assert drawn is not None
-    large, small = drawn.bars
-    assert large.height == pytest.approx(3 * small.height, abs=0.05)
-    assert small.y + small.height == pytest.approx(large.y, abs=0.05)
+    assert [(column.title, column.values[-2]) for column in drawn.columns] == [
+        ("Large", 3), ("Small", 1), ("Together", 4), ("Requests", 2),
+    ]  # fmt: skip
+
+
+def test_many_groups_are_six_layers(account: Account, make_request: MakeRequest) -> None:
+    for number in range(9):
+        make_request(number, created_at=NOW - DAY, served_model=f"m{number}", cost_usd=Decimal(1 + number))
+    drawn = chart(usage(account, "day", "model", "", NOW), "UTC", str)
+    assert drawn is not None
+    assert [column.title for column in drawn.drawn] == ["m8", "m7", "m6", "m5", "m4", "Others"]
+    assert sum(drawn.drawn[-1].values) == 1 + 2 + 3 + 4
+
+
+def test_the_first_day_is_shown_by_hour(page: Client, make_request: MakeRequest) -> None:
+    make_request(1)
+    assert page.get("/usage/").context["report"].per == "hour"
+    make_request(2, created_at=NOW - 400 * DAY)
+    assert page.get("/usage/").context["report"].per == "day"
+
+
+@pytest.mark.parametrize(
+    ("days", "per", "buckets"),
+    [(1, "hour", 24), (2, "hour", 48), (3, "day", 3), (93, "week", 14), (400, "month", 14)],
+)
+def test_chosen_days_are_divided_to_fit_a_chart(account: Account, days: int, per: str, buckets: int) -> None:
+    last = (NOW - 10 * DAY).date()
+    report = usage(account, Range.of_days(last - timedelta(days=days - 1), last), "model", "", NOW)
+    assert (report.per, len(report.buckets)) == (per, buckets)
+    assert all(first.end == second.start for first, second in itertools.pairwise(report.buckets))
+
+
+def test_chosen_days_are_counted_whole(page: Client, make_request: MakeRequest) -> None:
+    for number, day in enumerate(("2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04")):
+        at = datetime.fromisoformat(f"{day}T23:59:59+00:00")
+        make_request(number, created_at=at, cost_usd=Decimal(1))
+    document = page.get("/usage/export.json", {"from": "2026-03-02", "until": "2026-03-03"}).json()
+    assert document["total"]["requests"] == 2
+    assert [row.get("day") or row["hour"][:10] for row in document["rows"]] == ["2026-03-02", "2026-03-03"]
+
+
+def test_known_tags_are_offered(page: Client, make_request: MakeRequest) -> None:
+    make_request(1, metadata={"team": "a", "app": "x"})
+    make_request(2, metadata={"team": "b"})
+    assert [tag for tag, _ in page.get("/usage/", {"by": "tag"}).context["tags"]] == ["team", "app"]
 
 
 def test_the_page_links_to_the_requests_behind_a_figure(page: Client, make_request: MakeRequest) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pypdf import PdfReader
 
 from accounts.models import Account, Member, User
 from billing.checks.audit import audit
@@ -20,7 +22,9 @@ from billing.prices.repricing import reprice, undo
 from billing.statements.generation import GRACE, generate_statements
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import month_start, months
+from billing.statements.queries import statement_detail
 from billing.usage import Usage
+from core.formats import money_text
 from tests.billing.bookkeeping import Books
 
 OCTOBER, NOVEMBER = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -240,6 +244,18 @@ class TestTheAudit:
         reprice("m", OCTOBER, NOVEMBER, reason="typo", by="me", now=NOVEMBER + DAY)
         assert broken(books) == set()
 
+    def test_a_settlement_after_the_statement_is_corrected_on_the_next(self, books: Books) -> None:
+        """A process that looked dead settles a request of last month that was swept before the statement."""
+        late = books.settled(OCTOBER + 2 * DAY, ("m", SOME))
+        assert broken(books) == {"statements_are_the_ledger"}, "it was there before the statement"
+        Request.objects.filter(pk=late.pk).update(settled_at=NOVEMBER + 2 * HOUR)
+        assert broken(books) == set()
+        books.settled(NOVEMBER + DAY, ("m", SOME))
+        generate_statements(NOVEMBER + 40 * DAY)
+        (correction,) = StatementLine.objects.filter(statement__account=books.account).exclude(corrects=None)
+        assert correction.cost_usd == Request.objects.get(pk=late.pk).cost_usd
+        assert broken(books) == set()
+
 
 class TestPages:
     @pytest.fixture
@@ -274,12 +290,45 @@ class TestPages:
         assert response.json()["by_model"][0]["model"] == "m"
         assert f'"total_usd":{statement.total_usd}' in response.content.decode()
 
+    def test_the_pdf_has_the_numbers_of_the_page(self, books: Books, page: Client) -> None:
+        for model in ("m", "n", "n"):
+            books.settled(OCTOBER + DAY, (model, SOME))
+        generate_statements(NOVEMBER + HOUR)
+        (statement,) = statements(books)
+        assert f"/statements/{statement.number}.pdf" in page.get(f"/statements/{statement.number}/").text
+        response = page.get(f"/statements/{statement.number}.pdf")
+        assert response["Content-Type"] == "application/pdf"
+        text = " ".join(read.extract_text() for read in PdfReader(BytesIO(response.content)).pages)
+        words = " ".join(text.split())
+        assert f"Statement {statement.number} October 2026" in words
+        assert f"exactly ${statement.total_usd.normalize()}; 3 requests" in words
+        for line in statement_detail(statement).models:
+            assert (
+                f"{line.requests} {line.input_tokens:,} {line.cached_tokens:,} {line.output_tokens}" in words
+            )
+            assert money_text(line.cost_usd) in words
+            assert f">{line.input_tokens:,}<" in page.get(f"/statements/{statement.number}/").text
+
+    def test_a_pdf_takes_any_name_and_many_lines(self, books: Books, page: Client) -> None:
+        books.settled(OCTOBER + DAY, ("m", SOME))
+        generate_statements(NOVEMBER + HOUR)
+        (statement,) = statements(books)
+        for number in range(80):
+            StatementLine.objects.create(
+                statement=statement, key=books.key, key_name="日本 ☃ “x”", provider="p" * 60,
+                model=f"model-{number}-" + "x" * 100, requests=number, cost_usd=number,
+            )  # fmt: skip
+        content = page.get(f"/statements/{statement.number}.pdf").content
+        pages = PdfReader(BytesIO(content)).pages
+        assert len(pages) > 1
+        assert "model-79" in pages[-1].extract_text() + pages[-2].extract_text() + pages[0].extract_text()
+
     def test_anothers_are_not_found(self, books: Books, page: Client) -> None:
         stranger = Books()
         stranger.settled(OCTOBER + DAY, ("m", SOME))
         generate_statements(NOVEMBER + HOUR)
         (theirs,) = statements(stranger)
-        for ending in ("/", ".csv", ".json"):
+        for ending in ("/", ".pdf", ".csv", ".json"):
             assert page.get(f"/statements/{theirs.number}{ending}").status_code == 404
         assert theirs.number not in page.get("/statements/").content.decode()
 

@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from statistics import mean
 
 from django.urls import reverse
 
 from accounts.keys import EXPIRING_SOON
 from accounts.models import Account, ApiKey
 from billing.models import Request
+from billing.refusals.queries import calls, of_account
 from billing.reports.queries import Sources
+from core.formats import money_text
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
 from routing.decide.strategy_weights import RETIRING_DAYS
 from routing.language.chat import Mode
 from routing.pages.home.queries import Budget
+from routing.pages.provider_health import provider_health
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -48,6 +50,7 @@ def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: d
     all_findings = [
         *_budget(budget),
         *_last_day(account, now),
+        *_refused(account, now),
         *_providers(snapshot),
         *_keys(account, now),
         *_retiring(account, now),
@@ -58,7 +61,7 @@ def findings(account: Account, snapshot: Snapshot, budget: Budget | None, now: d
 def _budget(budget: Budget | None) -> Iterator[Finding]:
     if budget is None:
         return
-    ceiling = f"${budget.ceiling_usd.normalize():f}"
+    ceiling = money_text(budget.ceiling_usd)
     if budget.spent_usd >= budget.ceiling_usd:
         until = f"{budget.resets_at:%H:%M} {budget.time_zone}"
         yield Finding("bad", f"Today's budget of {ceiling} is spent: new requests are refused until {until}.")
@@ -84,6 +87,13 @@ def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
         yield Finding("warn", text, list_url, "Requests")
 
 
+def _refused(account: Account, now: datetime) -> Iterator[Finding]:
+    refused = calls(of_account(account.pk, since=now - _DAY))
+    if refused:
+        text = f"{refused:,} call{'s were' if refused > 1 else ' was'} refused in the last 24 hours."
+        yield Finding("warn", text, reverse("requests") + "?status=refused&period=24h", "Refused calls")
+
+
 def _providers(snapshot: Snapshot) -> Iterator[Finding]:
     if not snapshot.models:
         yield Finding("bad", "No model is available: no provider is configured, or the catalog is empty.")
@@ -96,39 +106,6 @@ def _providers(snapshot: Snapshot) -> Iterator[Finding]:
                 f"{health.blocked} of {health.models} models of {provider} are unavailable: {health.reason}"
             )
             yield Finding("warn", text, f"{reverse('models')}?provider={provider}", "Models")
-
-
-@dataclass(frozen=True)
-class ProviderHealth:
-    """`status`: healthy, degraded or down. `p_up`: mean share of attempts that did not fail."""
-
-    provider: str
-    models: int
-    blocked: int
-    p_up: float
-    reason: str = ""
-
-    @property
-    def status(self) -> str:
-        if self.blocked == self.models:
-            return "down"
-        return "degraded" if self.blocked or self.p_up < 0.95 else "healthy"
-
-
-def provider_health(snapshot: Snapshot) -> dict[str, ProviderHealth]:
-    models: dict[str, list[str]] = {}
-    for facts in snapshot.models.values():
-        models.setdefault(facts.provider, []).append(facts.id)
-    return {
-        provider: ProviderHealth(
-            provider=provider,
-            models=len(ids),
-            blocked=sum(model in snapshot.blocked for model in ids),
-            p_up=mean(snapshot.p_up.get(model, 1.0) for model in ids),
-            reason=next((snapshot.blocked[model] for model in ids if model in snapshot.blocked), ""),
-        )
-        for provider, ids in sorted(models.items())
-    }
 
 
 def _keys(account: Account, now: datetime) -> Iterator[Finding]:

@@ -177,10 +177,11 @@ def change(now: float | Decimal | None, before: float | Decimal | None) -> float
 
 
 def period_named(name: str, now: datetime) -> Period:
-    """The period up to `now`, which is in the viewer's zone. "today" begins at the viewer's midnight."""
-    if name == "today":
-        start, length = now.replace(hour=0, minute=0, second=0, microsecond=0), timedelta(days=1)
-    else:
-        length = timedelta(days=30 if name == "30d" else 7)
-        start = now - length
+    """The days up to `now`, today included, as Usage and Savings count them.
+
+    `now` is in the account's zone, in which days begin. The period before has as many days, and ends at the
+    time of day of `now`.
+    """
+    length = timedelta(days={"today": 1, "7d": 7, "30d": 30}[name])
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0) - length + timedelta(days=1)
     return Period(start=start, end=now, before_start=start - length, before_end=now - length)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,10 +11,12 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
 from billing.reports.queries import Sources
-from routing.catalog.live import catalog
-from routing.pages.home import queries
-from routing.pages.home.attention import findings, provider_health
+from billing.reports.summary import merged
+from routing.catalog.availability import by_day, last_day, provider_hours
+from routing.pages.home import queries, series
+from routing.pages.home.attention import findings
 from routing.pages.page_request import PageRequest, viewer_zone
+from routing.pages.provider_health import circuits, current_snapshot, provider_health
 from routing.pages.start.snippets import PLACEHOLDER, openai_snippet
 
 _NOTICED = 0.01  # smaller changes get no colour
@@ -48,25 +51,32 @@ def _dashboard(request: PageRequest) -> HttpResponse:
 
 def _context(request: PageRequest, name: str) -> dict[str, Any]:
     account, now = request.account, timezone.now().astimezone(viewer_zone(request))
-    period = queries.period_named(name, now)
+    period = queries.period_named(name, now.astimezone(ZoneInfo(account.time_zone)))
     sources = Sources.now(account.pk, period.before_start, period.end)
-    of_period = sources.summary(period.start, period.end)
+    edges = series.edges(name, period)
+    parts = sources.summaries(edges)
+    of_period = merged(parts)
     totals = queries.totals(of_period)
     before = queries.totals(sources.summary(period.before_start, period.before_end))
     slowest, most_expensive = queries.listed(account, of_period.slowest, of_period.most_expensive)
-    snapshot = catalog.snapshot
+    snapshot = current_snapshot(circuits())
+    health = provider_health(snapshot)
     budget = queries.budget_today(account, now)
     return {
         "period": name,
         "periods": [(value, title, value == name) for value, title in PERIODS.items()],
         "before_words": _BEFORE[name],
         "totals": totals,
+        "sparks": series.sparks(parts),
+        "traffic": series.traffic(name, edges[:-1], parts),
+        "latency": series.latency(name, edges[:-1], parts),
         "before": before,
         "changes": _changes(totals, before),
         "shares": queries.distribution(of_period),
         "slowest": slowest,
         "most_expensive": most_expensive,
-        "providers": list(provider_health(snapshot).values()),
+        "providers": list(health.values()),
+        "uptimes": [(last_day(hours), by_day(hours)) for hours in provider_hours(list(health), now)],
         "budget": budget,
         "findings": findings(account, snapshot, budget, now),
     }

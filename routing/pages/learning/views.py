@@ -1,7 +1,7 @@
 """The Learning page: what outcomes taught, the mode switch, deletion and the JSON export."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -9,17 +9,21 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import account_required, change_required, current_person, may_change
 from accounts.audit import record
+from accounts.forms.keys import ConfirmNameForm
 from routing.learning.account import account_posteriors, active_shifts, explain, forget, mode_of, set_mode
 from routing.learning.models import Learning
 from routing.learning.posteriors import BOUND, GATES, HALF_LIFE, Posterior
 from routing.pages.page_request import PageRequest
 
 _Mode = Learning.Mode
+_MOST_MOVES = 20  # shown
 MODES = (
     (_Mode.ON, "On", "New outcomes change decisions, within the bound."),
     (_Mode.FROZEN, "Frozen", "What was learnt so far stays in force; new outcomes change nothing."),
@@ -38,6 +42,7 @@ def learning(request: PageRequest) -> HttpResponse:
         "modes": MODES,
         "sentence": explain(mode, posteriors),
         "skills": _by_skill(posteriors, shifts),
+        "moves": _moves(posteriors, shifts),
         "outcomes": sum(posterior.outcomes for posterior in posteriors),
         "moved": len(shifts),
         "bound": BOUND,
@@ -64,14 +69,28 @@ def change_mode(request: PageRequest) -> HttpResponse:
     return redirect("learning")
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @change_required
+@vary_on_headers("HX-Request")
 def forget_all(request: PageRequest) -> HttpResponse:
-    with transaction.atomic():
-        forget(request.account.pk)
-        record(request.account, current_person(request), "learning.forgotten")
-    messages.success(request, "All outcomes and feedback of this account were deleted.")
-    return redirect("learning")
+    """Delete all outcomes and feedback once the account's name is typed; in a dialog and on a page alike."""
+    form = ConfirmNameForm(request.POST or None, expected=request.account.name)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            forget(request.account.pk)
+            record(request.account, current_person(request), "learning.forgotten")
+        messages.success(request, "All outcomes and feedback of this account were deleted.")
+        return redirect("learning")
+    template = "components/modal.html" if request.htmx else "pages/learning/forget.html"
+    context = {
+        "form": form,
+        "account": request.account,
+        "title": "Forget everything learned",
+        "body": "pages/learning/_forget.html",
+        "action": reverse("learning_forget"),
+        "cancel_url": reverse("learning"),
+    }
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
 @require_GET
@@ -87,6 +106,32 @@ def export(request: PageRequest) -> JsonResponse:
     }
     headers = {"Content-Disposition": 'attachment; filename="learning.json"', "Cache-Control": "no-store"}
     return JsonResponse(document, json_dumps_params={"indent": 2}, headers=headers)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A chance of a good answer that outcomes moved by `shift`; the bar starts in the middle of 200."""
+
+    posterior: Posterior
+    shift: float
+
+    @property
+    def width(self) -> float:
+        return round(min(abs(self.shift) / BOUND, 1.0) * 100, 1)
+
+    @property
+    def x(self) -> float:
+        return 100.0 if self.shift > 0 else 100.0 - self.width
+
+
+def _moves(posteriors: list[Posterior], shifts: Mapping[str, float]) -> list[Move]:
+    """The largest shifts in force."""
+    moves = [
+        Move(posterior, shift)
+        for posterior in posteriors
+        if (shift := shifts.get(f"{posterior.arm}|{posterior.skill}", 0.0))
+    ]
+    return sorted(moves, key=lambda move: -abs(move.shift))[:_MOST_MOVES]
 
 
 def _by_skill(

@@ -79,9 +79,28 @@ class Listed:
         return self.tiers[0] if self.tiers else None
 
     @property
+    def output_usd(self) -> Decimal | None:
+        """Per million output tokens."""
+        return self.prices.prices.output if self.prices else None
+
+    @property
     def usual(self) -> Measured | None:
         """The effort that stands for the model: the most used one, before any use its default."""
         return max(self.measured, key=lambda speed: (speed.samples, speed.is_default), default=None)
+
+
+SORTS = {
+    "name": ("Model", lambda listed: listed.model.name.lower()),
+    "input": ("Input", lambda listed: _or_last(listed.prices and listed.prices.prices.uncached_input)),
+    "output": ("Output", lambda listed: _or_last(listed.output_usd)),
+    "window": ("Window", lambda listed: -listed.model.context_window),
+    "ttft": ("First token", lambda listed: _or_last(listed.usual and listed.usual.ttft_p50_ms)),
+    "speed": ("Speed", lambda listed: -((listed.usual and listed.usual.tokens_per_second) or 0)),
+}
+
+
+def _or_last(value: Decimal | float | None) -> float:
+    return float("inf") if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -168,7 +187,7 @@ def _dated() -> Mapping[str, Sequence[Dated]]:
     latest: dict[tuple[str, datetime], str] = {}
     tiers: dict[tuple[datetime, int, str, str], dict[str, Decimal]] = defaultdict(dict)
     sources: dict[tuple[datetime, str, str], str] = {}
-    for row in ModelPrice.objects.order_by("created_at", "pk"):
+    for row in ModelPrice.objects.filter(service_tier="").order_by("created_at", "pk"):
         latest[row.model, row.effective_from] = row.version
         tiers[row.effective_from, row.over_input_tokens, row.model, row.version][row.token_class] = (
             row.usd_per_mtok

@@ -3,7 +3,6 @@
 Every query is bounded: by the last day or hour through an index, or by tables of few rows.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,8 +15,7 @@ from billing.models import Attempt, Request, WebProcess
 from routing.catalog.models import Model
 from routing.catalog.upstreams import extra_providers
 from routing.execute.breaker import Circuit
-from routing.execute.shared_breaker import circuits_of_all
-from routing.state import runtime
+from routing.pages.provider_health import ProviderHealth, circuits, current_snapshot, provider_health
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SLOWEST = 10
@@ -29,17 +27,12 @@ class Provider:
 
     name: str
     address: str
+    status: str  # healthy, degraded or down, as Home has it
     attempts: int
     failed: int
     last_ok: datetime | None
     last_failed: datetime | None
     circuits: Sequence[Circuit]  # open or half-open: its own and its models'
-
-    @property
-    def status(self) -> str:
-        if any(circuit.scope == "provider" for circuit in self.circuits):
-            return "down"
-        return "degraded" if self.circuits or self.failed * 20 > self.attempts else "healthy"
 
 
 @dataclass(frozen=True)
@@ -68,20 +61,21 @@ def providers(now: datetime) -> list[Provider]:
     for pk, provider in Model.objects.values_list("id", "provider"):
         models.setdefault(provider, []).append(pk)
     tripped = circuits()
+    health = provider_health(current_snapshot(tripped))
     return [
-        _provider(configured, models.get(configured["name"], []), tripped, now)
+        _provider(
+            configured, models.get(configured["name"], []), health.get(configured["name"]), tripped, now
+        )
         for configured in [*settings.PROVIDERS, *extra_providers()]
     ]
 
 
-def circuits() -> tuple[Circuit, ...]:
-    """Those that are open or half-open in any web process."""
-    breakers = [alive.breaker for alive in runtime.alive()]
-    return circuits_of_all(settings.REDIS_URL, settings.REDIS_PREFIX, breakers, time.monotonic())
-
-
 def _provider(
-    configured: Mapping[str, str], models: Sequence[str], tripped: Iterable[Circuit], now: datetime
+    configured: Mapping[str, str],
+    models: Sequence[str],
+    health: ProviderHealth | None,
+    tripped: Iterable[Circuit],
+    now: datetime,
 ) -> Provider:
     name = configured["name"]
     lately = Attempt.objects.filter(model__in=models, provider=name, started_at__gte=now - _DAY)
@@ -98,7 +92,8 @@ def _provider(
         (circuit for circuit in tripped if (circuit.scope, circuit.name) in own),
         key=lambda circuit: (circuit.scope, circuit.name),
     )
-    return Provider(name=name, address=configured["base_url"], circuits=own_circuits, **counts)
+    status = health.status if health else "down"
+    return Provider(name=name, address=configured["base_url"], status=status, circuits=own_circuits, **counts)
 
 
 def traffic(now: datetime) -> Traffic:

@@ -22,6 +22,7 @@ from billing.prices.proposals import AlreadyDecided, accept, current_tiers, ente
 from routing.catalog.models import Model
 from routing.learning.calibration import calibration
 from routing.learning.distribution import COLLAPSE_REQUESTS, COLLAPSE_SHARE, distribution
+from routing.pages.assistant.models import SupportMessage
 from routing.pages.operator import queries
 from routing.pages.operator.chart import plot
 
@@ -46,6 +47,7 @@ def operator(request: HttpRequest) -> HttpResponse:
         "collapse": {"share": COLLAPSE_SHARE, "requests": COLLAPSE_REQUESTS},
         "processes": queries.web_processes(),
         "statements": queries.slow_statements(),
+        "support": SupportMessage.objects.filter(closed_at=None).count(),
         "audit": last_audit(),
         "proposals": [_shown(proposal) for proposal in undecided.order_by("model")],
         "repricings": Repricing.objects.order_by("-pk")[:_SHOWN],

@@ -1,7 +1,7 @@
 """The cost of a finished request's tokens at other models' prices of that moment."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
@@ -31,6 +31,7 @@ class UsageLine:
     usd_per_mtok: Decimal | None
     usd: Decimal | None
     note: str = ""
+    share: float | None = None  # of the cost of all classes
 
 
 _CLASSES = (
@@ -50,11 +51,13 @@ def usage_of(row: Request) -> Usage:
 def usage_lines(row: Request) -> list[UsageLine]:
     """The classes that were used, with the unit prices frozen on the row."""
     prices = row.unit_prices or {}
-    return [
+    lines = [
         _line(title, getattr(row, column), prices.get(name), row)
         for name, column, title in _CLASSES
         if getattr(row, column) or name in ("uncached_input", "output")
     ]
+    total = sum(line.usd or 0 for line in lines)
+    return [replace(line, share=float((line.usd or 0) / total) if total else None) for line in lines]
 
 
 def counterfactuals(row: Request, models: Iterable[str], book: PriceBook) -> Sequence[Counterfactual]:

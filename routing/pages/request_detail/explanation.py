@@ -124,8 +124,8 @@ def sorted_candidates(candidates: Sequence[Candidate], sort: str) -> list[Candid
     return sorted(candidates, key=SORTS[sort]) if sort in SORTS else list(candidates)
 
 
-def points(explanation: Explanation) -> list[Point]:
-    """The candidates that can be drawn: ranked ones with a price."""
+def points(explanation: Explanation, reasons: Mapping[str, str]) -> list[Point]:
+    """The candidates that can be drawn: ranked ones with a price. `reasons`: by arm, why each lost."""
     return [
         Point(
             name=candidate.arm,
@@ -134,6 +134,7 @@ def points(explanation: Explanation) -> list[Point]:
             low=candidate.p_success if candidate.low is None else candidate.low,
             high=candidate.p_success if candidate.high is None else candidate.high,
             chosen=candidate.arm == explanation.chosen,
+            reason=reasons.get(candidate.arm, ""),
         )
         for candidate in explanation.ranked
         if candidate.cost_usd is not None and candidate.p_success is not None

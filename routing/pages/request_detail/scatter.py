@@ -28,6 +28,7 @@ class Point:
     low: float
     high: float
     chosen: bool = False
+    reason: str = ""  # why it lost
 
 
 @dataclass(frozen=True)

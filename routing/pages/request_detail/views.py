@@ -3,14 +3,18 @@
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Prefetch
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import account_required
+from accounts.access import account_required, change_required, current_person, may_change
+from accounts.audit import record
 from accounts.models import Account
+from billing.content.store import content_of
 from billing.models import Attempt, Request
+from billing.refusals import queries as refusals
 from routing.catalog.live import catalog
 from routing.learning.feedback import give_feedback
 from routing.learning.models import Feedback
@@ -23,35 +27,57 @@ from routing.pages.request_detail.explanation import (
     read_trace,
     sorted_candidates,
 )
+from routing.pages.request_detail.other_strategies import other_strategies
+from routing.pages.request_detail.rivals import rivals, scores
 from routing.pages.request_detail.scatter import scatter
 from routing.pages.request_detail.timeline import timeline
+from routing.pages.request_detail.verdict import verdict
+from routing.pages.requests.paging import Cursor, newer_than, older_than
+from routing.replay import alternatives
 
 _THUMBS = {"up": 1.0, "down": 0.0}
 COMPARED = 8  # models whose cost for the same tokens is shown
 SHOWN = 12  # candidates shown before the rest is opened
 _SORT_TITLES = (
-    ("success", "P(success)"),
+    ("success", "Chance of a good answer"),
     ("cost", "Expected cost"),
-    ("latency", "Expected latency"),
-    ("up", "P(up)"),
+    ("latency", "Expected time"),
+    ("up", "Availability"),
 )
 
 
 @require_GET
 @account_required
 def request_page(request: PageRequest, request_id: str) -> HttpResponse:
-    row = _row(request.account, request_id)
+    try:
+        row = _row(request.account, request_id)
+    except Http404:
+        refused = refusals.find(request.account.pk, request_id) if request_id.isprintable() else None
+        if refused is None:
+            raise
+        return render(request, "pages/request_detail/refused.html", {"row": refused})
     attempts = list(row.attempts.all())
     explanation = read_trace(row.trace)
+    reasons = alternatives.reasons(row.trace)
+    failed = [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED]
+    newer, older = _neighbours(row)
     sort = request.GET.get("sort", "")
     ranked = sorted_candidates(explanation.ranked, sort)
     context = {
         "row": row,
+        "content": content_of(row),
+        "may_rate": may_change(request),
         "explanation": explanation,
         "fidelity": read_fidelity(row.fidelity),
         "attempts": attempts,
         "timeline": timeline(row, attempts),
-        "scatter": scatter(points(explanation)),
+        "verdict": verdict(row, explanation, len(failed)),
+        "rivals": rivals(explanation, alternatives.of_stored(row.trace), reasons),
+        "strategies": other_strategies(row.trace),
+        "scores": scores(explanation),
+        "newer": newer,
+        "older": older,
+        "scatter": scatter(points(explanation, reasons)),
         "sort": sort,
         "sorts": _SORT_TITLES,
         "input_tokens": usage_of(row).input_tokens,
@@ -63,7 +89,7 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
         "others": counterfactuals(row, _compared_models(row, explanation), catalog.price_book),
         "saved_usd": _saved_usd(row),
         "score": _score(row),
-        "failed_attempts": [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED],
+        "failed_attempts": failed,
     }
     return render(request, "pages/request_detail/page.html", context)
 
@@ -80,17 +106,28 @@ def raw(request: PageRequest, request_id: str) -> JsonResponse:
 
 
 @require_POST
-@account_required
+@change_required
 def feedback(request: PageRequest, request_id: str) -> HttpResponse:
     """A thumb up or down from the dashboard; the latest counts."""
     row = _row(request.account, request_id)
     score = _THUMBS.get(request.POST.get("thumb", ""))
     if score is None:
         return HttpResponseBadRequest("thumb must be up or down.")
-    give_feedback(row, score)
+    with transaction.atomic():
+        give_feedback(row, score)
+        record(request.account, current_person(request), "request.rated", row.pk, {"score": score})
     if getattr(request, "htmx", False):
         return render(request, "pages/request_detail/_feedback.html", {"row": row, "score": score})
     return redirect("request", request_id=row.pk)
+
+
+def _neighbours(row: Request) -> tuple[str | None, str | None]:
+    """The ids of the account's next newer and next older request."""
+    own = Request.objects.filter(account_id=row.account_id)
+    place = Cursor(row.created_at, row.pk)
+    newer = own.filter(newer_than(place)).order_by("created_at", "id").values_list("pk", flat=True).first()
+    older = own.filter(older_than(place)).order_by("-created_at", "-id").values_list("pk", flat=True).first()
+    return newer, older
 
 
 def _score(row: Request) -> float | None:

@@ -4,6 +4,7 @@ There are two kinds of conditions. The index is ordered by account and time; eve
 row by row, so the list bounds how many rows it tests (queries.py).
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,10 @@ from django.db.models.functions import Cast
 from django.http import QueryDict
 
 from billing.models import Request
+from billing.refusals.models import RefusedCall
+from billing.refusals.queries import of_account
 from billing.usage_columns import TOKENS
+from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.language.chat import Strategy
 
@@ -27,6 +31,9 @@ PERIODS = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
+REFUSED = "refused"  # a status of calls that never became requests: billing.refusals
+# Filters that a refused call can match: it has no model, strategy, cost or latency.
+_OF_REFUSED = frozenset({"q", "status", "key", "period", "since", "until"})
 _ID_PREFIX = "req_"
 _ID_LENGTH = 40  # of the column; longer than any id
 
@@ -46,7 +53,9 @@ class FilterForm(forms.Form):
     """The filter bar. Names are those of the URL; nothing is required."""
 
     q = forms.CharField(required=False, max_length=200, strip=True)
-    status = forms.ChoiceField(required=False, choices=[("", "Any status"), *Request.Status.choices])
+    status = forms.ChoiceField(
+        required=False, choices=[("", "Any status"), *Request.Status.choices, (REFUSED, "Refused")]
+    )
     model = forms.CharField(required=False, max_length=140, strip=True)
     strategy = forms.ChoiceField(
         required=False, choices=[("", "Any strategy"), *((s.value, s.value) for s in Strategy)]
@@ -98,6 +107,20 @@ class Filters:
         """Those that are set, by name."""
         return {name: value for name, value in vars(self).items() if value not in ("", None)}
 
+    @property
+    def may_be_refused(self) -> bool:
+        """Refused calls can match: no filter asks for something that only requests have."""
+        return self.status in ("", REFUSED) and self.active.keys() <= _OF_REFUSED
+
+    def refused_calls(self, account_id: int, now: datetime) -> QuerySet[RefusedCall]:
+        """The refused calls that match, newest first."""
+        if not self.may_be_refused:
+            return RefusedCall.objects.none()
+        since = max(
+            filter(None, [self.since, now - PERIODS[self.period][1] if self.period else None]), default=None
+        )
+        return of_account(account_id, since=since, until=self.until, key=self.key, text=self.q)
+
     def by_index(self, rows: QuerySet[Request], now: datetime) -> QuerySet[Request]:
         """The conditions that the (account, time) index or the primary key answers."""
         if self.period:
@@ -134,7 +157,7 @@ class Filters:
         if self.model:
             conditions &= _answered_by(self.model)
         if self.q and not self.q.startswith(_ID_PREFIX):
-            conditions &= Q(id__icontains=self.q) | Q(metadata_text__icontains=self.q)
+            conditions &= _contains(self.q)
         return conditions
 
 
@@ -149,6 +172,22 @@ def parse(query: QueryDict) -> tuple[Filters, FilterForm]:
     form.is_valid()
     valid = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
     return Filters(**valid), form
+
+
+def _contains(text: str) -> Q:
+    """In the id, the metadata, or the id or name of the model that answered or was to answer."""
+    wanted = text.lower()
+    named = [
+        facts.id for facts in catalog.snapshot.models.values() if wanted in facts.name.lower()
+    ]  # the ledger has ids only
+    condition = Q(id__icontains=text) | Q(served_model__in=named) | Q(served_model="", routed_model__in=named)
+    for column in ("served_model", "routed_model", "requested_model"):
+        condition |= Q(**{f"{column}__icontains": text})
+    # SQLite stores JSON in ASCII, and ignores the case of ASCII letters only.
+    for variant in {text, wanted, text.upper(), text.capitalize()}:
+        escaped = json.dumps(variant)[1:-1]
+        condition |= Q(metadata_text__icontains=variant) | Q(metadata_text__icontains=escaped)
+    return condition
 
 
 def _answered_by(model: str) -> Q:

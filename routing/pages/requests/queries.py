@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from accounts.models import Account
 from billing.models import Request
 from billing.reports.export import Format, chunks
+from billing.reports.sorting import Place, Sort, places, within_reach
 from billing.usage_columns import INPUT_TOKENS
 from routing.pages.requests.filters import Filters, annotated
 from routing.pages.requests.paging import Cursor, newer_than, older_than
@@ -32,18 +33,23 @@ _COLUMNS = (
     "routed_model", "routed_effort", "served_model", "served_effort", "provider", "fallback_used",
     "uncached_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "output_tokens", "reasoning_tokens", "usage_estimated", "cost_usd", "unpriced", "latency_ms", "ttft_ms",
-    "error_code", "key__id", "key__name", "key__last_four",
+    "error_code", "finish_reason", "key__id", "key__name", "key__last_four",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows newest first and the cursors around them. `cut_short`: SCAN_ROWS were tested, more remain."""
+    """Rows newest first and the cursors around them. `cut_short`: SCAN_ROWS were tested, more remain.
+
+    Sorted by something else, `older` and `newer` are the following and the preceding page, and `beyond` says
+    that older requests were left out.
+    """
 
     rows: Sequence[Request]
-    older: Cursor | None = None
-    newer: Cursor | None = None
+    older: Cursor | Place | None = None
+    newer: Cursor | Place | None = None
     cut_short: bool = False
+    beyond: bool = False
 
 
 def first_page(account: Account, filters: Filters, now: datetime) -> Page:
@@ -63,6 +69,30 @@ def page_newer(account: Account, filters: Filters, cursor: Cursor, now: datetime
         return first_page(account, filters, now)
     rows = rows[:PAGE_ROWS][::-1]
     return Page(rows, older=_place(rows[-1]), newer=_place(rows[0]))
+
+
+def sorted_page(
+    account: Account, filters: Filters, sort: Sort, now: datetime, after: Place | None, before: Place | None
+) -> Page:
+    """The page of a sorted list that follows `after`, or precedes `before`, or is the first."""
+    in_order = _in_order(account, filters, now, newest_first=True, start=None)
+    within, beyond = within_reach(in_order, sort)
+    matching = annotated(within).filter(filters.by_row)
+    if before is not None:
+        on_page = places(matching, sort, PAGE_ROWS + 1, before, backwards=True)
+        if len(on_page) <= PAGE_ROWS:
+            return sorted_page(account, filters, sort, now, None, None)
+        return Page(_at(on_page[1:]), older=on_page[-1], newer=on_page[1], beyond=beyond)
+    on_page = places(matching, sort, PAGE_ROWS + 1, after)
+    shown = on_page[:PAGE_ROWS]
+    following = shown[-1] if len(on_page) > PAGE_ROWS else None
+    preceding = (shown[0] if shown else after) if after is not None else None
+    return Page(_at(shown), older=following, newer=preceding, beyond=beyond)
+
+
+def _at(on_page: Sequence[Place]) -> list[Request]:
+    rows = {row.id: row for row in _shown(Request.objects.filter(id__in=[place.id for place in on_page]))}
+    return [rows[place.id] for place in on_page if place.id in rows]
 
 
 def tail(

@@ -1,27 +1,49 @@
 """The request list, newest first; its live tail; its export."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.access import account_required
+from accounts.access import account_required, current_person
 from accounts.models import Account, ApiKey
+from billing.models import Request
 from billing.reports.export import Format
-from routing.catalog.models import Model
+from billing.reports.sorting import SORTED_ROWS, Place, Sort
+from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.pages.page_request import PageRequest, is_fragment, viewer_zone
-from routing.pages.requests import queries
-from routing.pages.requests.filters import PERIODS, FilterForm, Filters, parse
+from routing.pages.requests import queries, refused, saved
+from routing.pages.requests.filters import PERIODS, REFUSED, FilterForm, Filters, parse
+from routing.pages.requests.histogram import histogram
+from routing.pages.requests.models import SavedView
 from routing.pages.requests.paging import Cursor
 
+SORTS = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "most_expensive": "Most expensive first",
+    "cheapest": "Cheapest first",
+    "slowest": "Slowest first",
+    "fastest": "Fastest first",
+    "most_tokens": "Most tokens first",
+    "fewest_tokens": "Fewest tokens first",
+}
+_BY_COLUMN = {
+    "time": (Sort.NEWEST, Sort.OLDEST),
+    "cost": (Sort.MOST_EXPENSIVE, Sort.CHEAPEST),
+    "latency": (Sort.SLOWEST, Sort.FASTEST),
+    "tokens": (Sort.MOST_TOKENS, Sort.FEWEST_TOKENS),
+}
 MAX_TAIL_ROWS = 300  # shown at a time; a longer tail begins anew
 _KEYS_OFFERED = 100
 
@@ -40,13 +62,18 @@ class Chip:
 def requests(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     filters, form = _filters(request)
-    page = _page(request, filters, now)
+    page = queries.Page([]) if filters.status == REFUSED else _page(request, filters, now)
     context = _list_context(request, filters, page, now)
     if is_fragment(request):
         response = render(request, "pages/requests/_list.html", context)
         response["HX-Push-Url"] = _url("requests", context["link_query"])
         return response
-    choices = {"form": form, "keys": _keys(request.account), "models": _models(filters)}
+    choices = {
+        "form": form,
+        "keys": _keys(request.account),
+        "models": _models(filters),
+        "sorts": SORTS.items(),
+    }
     return render(request, "pages/requests/page.html", context | choices)
 
 
@@ -56,10 +83,16 @@ def tail(request: PageRequest) -> HttpResponse:
     """Rows that arrived since the last poll, to put on top; the whole list if there are too many."""
     now = timezone.now()
     filters, _ = _filters(request)
+    if not request.htmx:
+        return redirect(_url("requests", _query(request, filters)))
     cursor = Cursor.parse(request.GET.get("tail", ""))
     known = request.GET.getlist("known")[: queries.PAGE_ROWS]
     shown = _count(request.GET.get("shown", ""))
-    news = cursor and queries.tail(request.account, filters, cursor, known, now)
+    news: tuple[Sequence[Request], Cursor] | None = None
+    if cursor and filters.status == REFUSED:
+        news = [], cursor
+    elif cursor:
+        news = queries.tail(request.account, filters, cursor, known, now)
     if not news or shown + len(news[0]) > MAX_TAIL_ROWS:
         page = queries.first_page(request.account, filters, now)
         response = render(request, "pages/requests/_list.html", _list_context(request, filters, page, now))
@@ -67,12 +100,20 @@ def tail(request: PageRequest) -> HttpResponse:
         return response
     rows, next_cursor = news
     settled = queries.settled_since(request.account, request.GET.getlist("open"))
-    following = {"tail": str(next_cursor), "shown": shown + len(rows)}
+    newest = _number(request.GET.get("refused", ""))
+    calls = refused.newer(request.account, filters, now, newest)
+    newest = max([newest, *(call.pk for call in calls)])
+    following = {
+        "tail": str(next_cursor), "shown": shown + len(rows) + len(calls), "refused": newest,
+    }  # fmt: skip
+    columns = _personal(request).columns
     context = {
-        "rows": rows,
+        "rows": refused.by_time(rows, calls),
         "settled": settled,
-        "tail_url": _url("requests_tail", _query(filters) | following),
-        "pause_url": _url("requests", _query(filters) | {"live": "off"}),
+        "columns": columns,
+        "refused_span": _refused_span(columns),
+        "tail_url": _url("requests_tail", _query(request, filters) | following),
+        "pause_url": _url("requests", _query(request, filters) | {"live": "off"}),
     }
     return render(request, "pages/requests/_tail.html", context)
 
@@ -92,7 +133,82 @@ def export(request: PageRequest, file_format: str) -> StreamingHttpResponse:
     )
 
 
+@require_POST
+@account_required
+def choose_columns(request: PageRequest) -> HttpResponse:
+    """Keep the columns for this person, or in the view that is open."""
+    saved_view = _number(request.POST.get("view", ""))
+    saved.choose_columns(request.account, current_person(request), saved_view, request.POST.getlist("column"))
+    return redirect(_back(request, saved_view))
+
+
+@require_POST
+@account_required
+def view_save(request: PageRequest) -> HttpResponse:
+    """Save the filters, the sort and the columns of the list under a name."""
+    person = current_person(request)
+    columns = saved.personal(request.account, person, _number(request.POST.get("view", ""))).columns
+    query = request.POST.get("query", "")
+    try:
+        saved_view = saved.save(request.account, person, request.POST.get("name", ""), query, columns)
+    except saved.CannotSave as error:
+        messages.error(request, str(error))
+        return redirect(_back(request))
+    messages.success(request, f"“{saved_view.name}” is saved.")
+    return redirect(_view_url(saved_view))
+
+
+@require_POST
+@account_required
+def view_rename(request: PageRequest, pk: int) -> HttpResponse:
+    try:
+        saved_view = saved.rename(request.account, current_person(request), pk, request.POST.get("name", ""))
+    except saved.CannotSave as error:
+        messages.error(request, str(error))
+        return redirect(_back(request, pk))
+    return redirect(_view_url(saved_view))
+
+
+@require_POST
+@account_required
+def view_remove(request: PageRequest, pk: int) -> HttpResponse:
+    """The list stays as it is, so the view can be saved again."""
+    name = saved.remove(request.account, current_person(request), pk)
+    messages.success(request, f"“{name}” is deleted. Its filters are still set: save them again to undo.")
+    return redirect(_back(request))
+
+
+def _back(request: PageRequest, saved_view: int = 0) -> str:
+    """The list that the form was on."""
+    query = saved.plain_query(request.POST.get("query", ""))
+    parts = [f"view={saved_view}" if saved_view else "", query]
+    return reverse("requests") + ("?" + "&".join(filter(None, parts)) if any(parts) else "")
+
+
+def _view_url(saved_view: SavedView) -> str:
+    filters = f"&{saved_view.query}" if saved_view.query else ""
+    return reverse("requests") + f"?view={saved_view.pk}{filters}"
+
+
+def _personal(request: PageRequest) -> saved.Personal:
+    view_id = _number(request.GET.get("view", ""))
+    return saved.personal(request.account, current_person(request), view_id)
+
+
+def _refused_span(columns: Sequence[str]) -> int:
+    """The columns between the status and the key of a refused call."""
+    return max(1, len(columns) - ("status" in columns) - ("key" in columns))
+
+
+def _sort(request: PageRequest) -> Sort:
+    name = request.GET.get("sort", "")
+    return Sort(name) if name in SORTS else Sort.NEWEST
+
+
 def _page(request: PageRequest, filters: Filters, now: datetime) -> queries.Page:
+    if (sort := _sort(request)) != Sort.NEWEST:
+        following, preceding = (Place.parse(request.GET.get(name, "")) for name in ("before", "after"))
+        return queries.sorted_page(request.account, filters, sort, now, following, preceding)
     if before := Cursor.parse(request.GET.get("before", "")):
         return queries.page_older(request.account, filters, before, now)
     if after := Cursor.parse(request.GET.get("after", "")):
@@ -103,31 +219,87 @@ def _page(request: PageRequest, filters: Filters, now: datetime) -> queries.Page
 def _list_context(
     request: PageRequest, filters: Filters, page: queries.Page, now: datetime
 ) -> dict[str, Any]:
-    query = _query(filters)
+    query, sort, personal = _query(request, filters), _sort(request), _personal(request)
     paused = request.GET.get("live") == "off"
     is_first = page.newer is None
     place = {name: request.GET[name] for name in ("before", "after") if request.GET.get(name)}
     cursor, known = queries.tail_start(page, now)
-    tail_query = query | {"tail": str(cursor), "known": known, "shown": len(page.rows)}
+    between, refused_before = _refused_of(request, filters, page, now)
+    calls = between.rows
+    tail_query = query | {
+        "tail": str(cursor), "known": known, "shown": len(page.rows) + len(calls), "refused": between.newest,
+    }  # fmt: skip
     current = query | ({"live": "off"} if paused else {})
+    older = {"before": str(page.older)} if page.older else None
+    if refused_before:
+        older = {"before": str(refused_before)}
     return {
         "page": page,
-        "rows": page.rows,
+        "rows": refused.by_time(page.rows, calls) if sort == Sort.NEWEST else page.rows,
+        "more_refused": between.more,
+        "sort": sort,
+        "sort_links": _sort_links(query, sort),
+        "personal": personal,
+        "view_links": [(saved_view, _view_url(saved_view)) for saved_view in personal.views],
+        "columns": personal.columns,
+        "all_columns": saved.COLUMNS.items(),
+        "span": len(personal.columns) + 1,
+        "refused_span": _refused_span(personal.columns),
+        "plain_query": saved.plain_query(urlencode(query)),
+        "sorted_rows": SORTED_ROWS,
+        "refused_url": _url("requests", query | {"status": REFUSED}),
         "chips": _chips(request.account, filters, current),
         "filtered": bool(filters.active),
         "is_first": is_first,
+        "is_live": sort == Sort.NEWEST,
         "paused": paused,
         "link_query": current | ({} if is_first else place),
-        "older_url": page.older and _url("requests", current | {"before": str(page.older)}),
+        "older_url": older and _url("requests", current | older),
         "newer_url": page.newer and _url("requests", current | {"after": str(page.newer)}),
         "newest_url": _url("requests", current),
         "tail_url": _url("requests_tail", tail_query),
         "pause_url": _url("requests", query | {"live": "off"}),
         "resume_url": _url("requests", query),
-        "csv_url": _url("requests_csv", query),
-        "ndjson_url": _url("requests_ndjson", query),
+        "csv_url": _url("requests_csv", _filter_query(filters)),
+        "ndjson_url": _url("requests_ndjson", _filter_query(filters)),
         "scan_rows": queries.SCAN_ROWS,
+        **_histogram(request.account, filters, query, now),
     }
+
+
+def _histogram(account: Account, filters: Filters, query: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The picture above the list, and where each of its bars leads."""
+    picture = histogram(account, filters, now)
+    if picture is None:
+        return {"histogram": None}
+    others = {name: value for name, value in query.items() if name not in ("period", "since", "until")}
+    bars = [
+        (bar, _url("requests", others | {"since": _minute(bar.start), "until": _minute(bar.end)}))
+        for bar in picture.bars
+    ]
+    return {"histogram": picture, "histogram_bars": bars}
+
+
+def _minute(moment: datetime) -> str:
+    return moment.isoformat(timespec="minutes")
+
+
+def _refused_of(
+    request: PageRequest, filters: Filters, page: queries.Page, now: datetime
+) -> tuple[refused.Between, int | None]:
+    """The refused calls of a page, and where their next page begins."""
+    if filters.status == REFUSED:
+        before = _number(request.GET.get("before", "")) or None
+        rows, following = refused.page(request.account, filters, now, before)
+        return refused.Between(rows, newest=rows[0].pk if rows else 0), following
+    if _sort(request) != Sort.NEWEST:
+        return refused.Between(), None
+    cursor = Cursor.parse(request.GET.get("before", ""))
+    newest = cursor.created_at if cursor else None
+    if page.newer and not cursor and page.rows:
+        newest = page.rows[0].created_at
+    oldest = page.older.created_at if isinstance(page.older, Cursor) else None
+    return refused.between(request.account, filters, now, oldest, newest), None
 
 
 def _filters(request: PageRequest) -> tuple[Filters, FilterForm]:
@@ -135,7 +307,26 @@ def _filters(request: PageRequest) -> tuple[Filters, FilterForm]:
         return parse(request.GET)
 
 
-def _query(filters: Filters) -> dict[str, Any]:
+def _query(request: PageRequest, filters: Filters) -> dict[str, Any]:
+    """The filters, the sort and the open view as URL parameters."""
+    sort, saved_view = _sort(request), _number(request.GET.get("view", ""))
+    others = {"sort": str(sort) if sort != Sort.NEWEST else "", "view": saved_view or ""}
+    return _filter_query(filters) | {name: value for name, value in others.items() if value}
+
+
+def _sort_links(query: dict[str, Any], sort: Sort) -> dict[str, tuple[str, str]]:
+    """By column: where its head leads, and its aria-sort. A second click turns the order around."""
+    links = {}
+    for column, (first, second) in _BY_COLUMN.items():
+        following = second if sort == first else first
+        others = {name: value for name, value in query.items() if name != "sort"}
+        to = others | ({} if following == Sort.NEWEST else {"sort": str(following)})
+        state = ("descending" if sort.descends else "ascending") if sort in (first, second) else ""
+        links[column] = (_url("requests", to), state)
+    return links
+
+
+def _filter_query(filters: Filters) -> dict[str, Any]:
     """The filters as URL parameters. Times carry their offset: a shared link means the same to all."""
     return {
         name: value.isoformat(timespec="minutes") if isinstance(value, datetime) else str(value)
@@ -182,12 +373,16 @@ def _keys(account: Account) -> list[ApiKey]:
 
 def _models(filters: Filters) -> list[str]:
     """Ids to offer in the filter: the catalog's, and the current filter's."""
-    known = set(Model.objects.filter(enabled=True).values_list("id", flat=True))
+    known = set(catalog.snapshot.models)
     return sorted(known | ({filters.model} if filters.model else set()))
 
 
 def _count(text: str) -> int:
-    return min(int(text), MAX_TAIL_ROWS) if text.isascii() and text.isdigit() else 0
+    return min(_number(text), MAX_TAIL_ROWS)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _url(name: str, query: dict[str, Any]) -> str:

@@ -54,6 +54,8 @@ class Savings:
     low: Decimal | None
     high: Decimal | None
     quality: Quality
+    starts: Sequence[datetime]  # of the days that have begun
+    daily: Sequence[Sums]
 
     @property
     def saved(self) -> Decimal:
@@ -100,6 +102,8 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
         saved_high=usd(known + total.forecast_high_nano),
         low=low,
         high=high,
+        starts=[day.starts_at.astimezone(zone) for day in starts[: len(daily)]],
+        daily=daily,
         quality=_quality(account, sources, since, now, total.requests),
     )
 

@@ -5,17 +5,23 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from django.http import HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
 
-from accounts.access import account_required
+from accounts.access import account_required, change_required, current_person, may_change
+from accounts.audit import record
+from accounts.models import Account
 from billing.pages.download import file_response
 from billing.reports.export import nine
 from routing.language.chat import Strategy
-from routing.pages.page_request import PageRequest
+from routing.pages.page_request import PageRequest, is_fragment
+from routing.pages.savings.chart import cumulative, dots
 from routing.pages.savings.queries import DAYS, Savings
 from routing.pages.savings.queries import savings as savings_of
 from routing.replay.stored import latest, logged
@@ -33,6 +39,7 @@ def savings(request: PageRequest) -> HttpResponse:
     context = {
         "account": request.account,
         "savings": report,
+        "chart": cumulative(report, request.account.time_zone),
         "baseline": request.account.baseline_model,
         "periods": [(days, f"{reverse('savings')}?days={days}") for days in DAYS],
         "strategies_url": reverse("savings_strategies"),
@@ -43,15 +50,40 @@ def savings(request: PageRequest) -> HttpResponse:
 
 @require_GET
 @account_required
+@vary_on_headers("HX-Request")
 def strategies(request: PageRequest) -> HttpResponse:
-    """The result of each strategy on the newest decisions; the page loads this part after itself."""
+    """The result of each strategy on the newest decisions: a part of Savings, and a page of its own."""
     decisions = logged(latest(request.account.pk, None), LOOKED_AT)
-    rows = [(strategy, what_if(decisions, strategy)) for strategy in Strategy]
+    tried = [(strategy, what_if(decisions, strategy)) for strategy in Strategy]
+    rows = [(str(strategy), result) for strategy, result in tried if result is not None]
     context = {
-        "rows": [(name, result) for name, result in rows if result is not None],
+        "rows": rows,
+        "dots": dots(rows, request.account.strategy),
         "count": len(decisions),
+        "own": request.account.strategy,
+        "may_change": may_change(request),
     }
-    return render(request, "pages/savings/_strategies.html", context)
+    template = "pages/savings/_strategies.html" if is_fragment(request) else "pages/savings/strategies.html"
+    return render(request, template, context)
+
+
+@require_POST
+@change_required
+def default_strategy(request: PageRequest) -> HttpResponse:
+    """Make a strategy the account's default."""
+    wanted = request.POST.get("strategy", "")
+    if wanted not in set(map(str, Strategy)):
+        return HttpResponseBadRequest("strategy must be one of " + ", ".join(Strategy) + ".")
+    before = request.account.strategy
+    if wanted != before:
+        with transaction.atomic():
+            Account.objects.filter(pk=request.account.pk).update(strategy=wanted)
+            changes = {"strategy": [before, wanted]}
+            record(
+                request.account, current_person(request), "settings.changed", request.account.name, changes
+            )
+    messages.success(request, f"The default strategy is {wanted}. Keys follow within 2 seconds.")
+    return redirect("savings")
 
 
 @require_GET

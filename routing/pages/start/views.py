@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -20,8 +20,9 @@ from accounts.audit import record
 from accounts.keys import create_key, status_of
 from accounts.models import Account, ApiKey
 from billing.models import Request
+from billing.refusals import queries as refusals
 from routing.pages.page_request import PageRequest, is_fragment
-from routing.pages.start.snippets import PLACEHOLDER, snippets
+from routing.pages.start.snippets import PLACEHOLDER, PROMPT, snippets
 
 KEY_NAME = "First key"
 _LOOKED_AT = 20  # newest keys among which a usable one is looked for
@@ -51,7 +52,9 @@ def start(request: PageRequest) -> HttpResponse:
 @account_required
 def waiting(request: PageRequest) -> HttpResponse:
     """The line that waits, or the link it turns into once a request has arrived."""
-    return render(request, "pages/start/_waiting.html", {"arrived": _newest_request(request.account)})
+    if not request.htmx:
+        return redirect("start")
+    return render(request, "pages/start/_waiting.html", _arrival(request.account))
 
 
 def _context(request: PageRequest, key: ApiKey | None, secret: str | None) -> dict[str, Any]:
@@ -60,14 +63,21 @@ def _context(request: PageRequest, key: ApiKey | None, secret: str | None) -> di
         "key": key,
         "secret": secret,
         "may_change": may_change(request),
+        "prompt": PROMPT,
         "snippets": snippets(base_url, secret or PLACEHOLDER),
-        "arrived": _newest_request(request.account),
+        **_arrival(request.account),
     }
+
+
+def _arrival(account: Account) -> dict[str, Any]:
+    """The newest request; before the first one, the newest refused call."""
+    arrived = _newest_request(account)
+    return {"arrived": arrived, "refused": None if arrived else refusals.newest(account.pk)}
 
 
 def _usable_key(account: Account) -> ApiKey | None:
     now = timezone.now()
-    newest = ApiKey.objects.filter(account=account).order_by("-created_at")[:_LOOKED_AT]
+    newest = ApiKey.objects.filter(account=account, is_playground=False).order_by("-created_at")[:_LOOKED_AT]
     return next((key for key in newest if status_of(key, now) in ("active", "expiring")), None)
 
 

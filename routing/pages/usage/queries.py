@@ -1,9 +1,10 @@
-"""The usage report: an account's cost by day, week or month, grouped by model, key, strategy, skill or tag.
+"""The usage report: an account's cost over time, grouped by model, key, strategy, skill or metadata tag.
 
 Days begin in the account's time zone. Sums come from billing.reports. Metadata tags are in no rollup, so they
 are read from the ledger: the most expensive values separately, all others as one group.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +21,10 @@ from billing.reports.measures import Sums, nano_sum, of_ledger
 from billing.reports.queries import Sources
 from routing.decide.prediction.skills import WORDS
 
-PERS = {"day": ("Days", 30), "week": ("Weeks", 12), "month": ("Months", 12)}  # how many are shown
+_LONGEST_BY_HOUR, _LONGEST_BY_DAY, _LONGEST_BY_WEEK = 2, 92, 366  # days
+_LONGEST = 731  # days of a report
+_TAG_ROWS = 500  # newest requests whose metadata is searched for tags
+_TAGS = 12  # shown
 BYS = {"model": "served_model", "key": "key_id", "strategy": "strategy", "skill": "query_type", "tag": ""}
 _OTHERS = Value("…", output_field=TextField())
 SHOWN = 20  # groups (and values of a tag) shown separately; the rest is one group
@@ -29,11 +33,58 @@ _FILTERS = {"model": "model", "key": "key", "strategy": "strategy", "skill": "sk
 
 @dataclass(frozen=True)
 class Bucket:
-    """A day, week or month; `end` is exclusive and may lie ahead."""
+    """An hour, day, week or month; `end` is exclusive and may lie ahead. `key` names it in exports."""
 
     day: date
     start: datetime
     end: datetime
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Days of the account's zone, both included, and what they are divided into."""
+
+    first: date
+    last: date
+    per: str  # hour, day, week or month
+
+    @classmethod
+    def of_days(cls, first: date, last: date) -> "Range":
+        """Divided so that a chart can show it; at most two years."""
+        first, last = min(first, last), max(first, last)
+        first = max(first, last - timedelta(days=_LONGEST - 1))
+        days = (last - first).days + 1
+        if days <= _LONGEST_BY_HOUR:
+            return cls(first, last, "hour")
+        if days <= _LONGEST_BY_DAY:
+            return cls(first, last, "day")
+        return cls(first, last, "week" if days <= _LONGEST_BY_WEEK else "month")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A range that ends today: so many hours' days, days, weeks or months."""
+
+    title: str
+    per: str
+    count: int
+
+    def range(self, today: date) -> Range:
+        first = _first_day(self.per, today)
+        for _ in range(self.count - 1):
+            first = _first_day(self.per, first - timedelta(days=1))
+        return Range(first, today, self.per)
+
+
+PRESETS = {
+    "hour": Preset("Today", "hour", 1),
+    "7d": Preset("7 days", "day", 7),
+    "day": Preset("30 days", "day", 30),
+    "week": Preset("12 weeks", "week", 12),
+    "month": Preset("12 months", "month", 12),
+}
 
 
 @dataclass(frozen=True)
@@ -64,13 +115,20 @@ class Report:
         return self.buckets[0].start
 
 
-def usage(account: Account, per: str, by: str, tag: str, now: datetime) -> Report:
-    buckets = _buckets(per, PERS[per][1], now.astimezone(ZoneInfo(account.time_zone)))
-    since = buckets[0].start
-    earlier = _buckets(per, 2 * PERS[per][1], now.astimezone(ZoneInfo(account.time_zone)))[0].start
+def usage(account: Account, of: str | Range, by: str, tag: str, now: datetime) -> Report:
+    """`of`: the name of a preset, or a range."""
+    local = now.astimezone(ZoneInfo(account.time_zone))
+    period = PRESETS[of].range(local.date()) if isinstance(of, str) else of
+    per = period.per
+    buckets = _buckets(period, local)
+    since, end = buckets[0].start, buckets[-1].end
+    earlier = _earlier(period, local)
     spans = [(bucket.start, bucket.end) for bucket in buckets]
-    before_span = (earlier, min(earlier + (now - since), since))
-    read = _by_tag(account, tag, since, now) if by == "tag" else _by_column(account, BYS[by], earlier, now)
+    before_span = (earlier, min(earlier + (min(now, end) - since), since))
+    until = min(now, end)
+    read = (
+        _by_tag(account, tag, since, until) if by == "tag" else _by_column(account, BYS[by], earlier, until)
+    )
     by_span = [read(*span) for span in spans]
     before = read(*before_span)
     names = _names(account, by)
@@ -136,12 +194,7 @@ def _by_tag(account: Account, tag: str, since: datetime, until: datetime) -> Rea
 
 def _names(account: Account, by: str) -> Callable[[Any], str]:
     if by == "key":
-        keys = {
-            pk: f"{name} (…{last_four})"
-            for pk, name, last_four in ApiKey.objects.filter(account=account).values_list(
-                "pk", "name", "last_four"
-            )
-        }
+        keys = {key.pk: str(key) for key in ApiKey.objects.filter(account=account)}
         return lambda place: keys.get(place, str(place))
     if by == "skill":
         return lambda place: str(WORDS.get(place, place)) or "none"
@@ -165,17 +218,57 @@ def _folded(groups: Sequence[Group]) -> list[Group]:
     return [*groups[:SHOWN], together]
 
 
-def _buckets(per: str, count: int, now: datetime) -> list[Bucket]:
-    """The last `count` in the zone of `now`, the current one included."""
-    last = _first_day(per, now.date())
-    days = [last]
-    while len(days) < count:
-        days.append(_first_day(per, days[-1] - timedelta(days=1)))
-    days.reverse()
-    ends = [*days[1:], _next(per, last)]
+def known_tags(account: Account) -> list[str]:
+    """The metadata keys of the newest requests, most frequent first."""
+    rows = Request.objects.filter(account=account, metadata__isnull=False).order_by("-created_at", "-id")
+    keys = Counter(
+        key for metadata in rows.values_list("metadata", flat=True)[:_TAG_ROWS] for key in metadata or ()
+    )
+    return [key for key, _ in keys.most_common(_TAGS)]
+
+
+def _buckets(period: Range, now: datetime) -> list[Bucket]:
+    """Those that have begun, in the zone of `now`; at least one."""
+    if period.per == "hour":
+        return _hours(period, now)
+    days = [_first_day(period.per, period.first)]
+    while (following := _next(period.per, days[-1])) <= period.last:
+        days.append(following)
+    words = "%b %Y" if period.per == "month" else "%-d %b"
     return [
-        Bucket(day, _midnight(day, now), _midnight(end, now)) for day, end in zip(days, ends, strict=True)
+        Bucket(
+            day,
+            _midnight(day, now),
+            _midnight(_next(period.per, day), now),
+            day.isoformat(),
+            f"from {day:{words}}" if period.per == "week" else f"{day:{words}}",
+        )
+        for day in days
     ]
+
+
+def _hours(period: Range, now: datetime) -> list[Bucket]:
+    start, end = _midnight(period.first, now), _midnight(period.last + timedelta(days=1), now)
+    words = "%H:%M" if period.first == period.last else "%-d %b, %H:%M"
+    buckets: list[Bucket] = []
+    while start < end and (start <= now or not buckets):
+        local = start.astimezone(now.tzinfo)
+        following = min(start + timedelta(hours=1), end)
+        key = local.isoformat(timespec="minutes")
+        buckets.append(Bucket(local.date(), start, following, key, f"{local:{words}}"))
+        start = following
+    return buckets
+
+
+def _earlier(period: Range, now: datetime) -> datetime:
+    """The start of the time before: as many days, weeks or months."""
+    first = _first_day(period.per, period.first)
+    if period.per in ("hour", "day"):
+        return _midnight(first - (period.last - first) - timedelta(days=1), now)
+    day = first
+    while (first := _next(period.per, first)) <= period.last:
+        day = _first_day(period.per, day - timedelta(days=1))
+    return _midnight(_first_day(period.per, day - timedelta(days=1)), now)
 
 
 def _first_day(per: str, day: date) -> date:
@@ -200,7 +293,7 @@ def lines(report: Report) -> Iterator[dict[str, Any]]:
         for group in report.groups:
             sums = group.by_bucket[at]
             if sums.requests:
-                yield {report.per: bucket.day.isoformat(), report.by: group.name} | sum_fields(sums)
+                yield {report.per: bucket.key, report.by: group.name} | sum_fields(sums)
 
 
 def sum_fields(sums: Sums) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The Usage page and its CSV and JSON exports."""
 
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import msgspec
 from django.http import HttpResponse
@@ -12,16 +14,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.access import account_required
+from billing.models import Request
 from billing.pages.download import file_response
 from billing.reports.export import csv_text, nine
+from routing.catalog.live import catalog
 from routing.pages.home.queries import change
 from routing.pages.page_request import PageRequest
 from routing.pages.usage.chart import chart
-from routing.pages.usage.queries import BYS, PERS, Group, Report, lines, sum_fields
+from routing.pages.usage.queries import BYS, PRESETS, Group, Range, Report, known_tags, lines, sum_fields
 from routing.pages.usage.queries import usage as report_of
 
 _TITLES = {"model": "Model", "key": "Key", "strategy": "Strategy", "skill": "Skill", "tag": "Tag"}
 _MAX_TAG = 64
+_MOMENT = timedelta(microseconds=1)
 _json = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -29,17 +34,31 @@ _json = msgspec.json.Encoder(decimal_format="number")
 @account_required
 def usage(request: PageRequest) -> HttpResponse:
     now = timezone.now()
+    of, period = _range(request, now)
     report = _report(request, now)
-    query = {"per": report.per, "by": report.by} | ({"tag": report.tag} if report.tag else {})
+    query = period | {"by": report.by} | ({"tag": report.tag} if report.tag else {})
     context = {
         "report": report,
-        "chart": chart(report),
+        "chart": chart(report, request.account.time_zone, _shown_name(report)),
         "rows": [_row(report, group) for group in report.groups],
         "change": change(report.total.cost_usd, report.before.cost_usd),
         "requests_change": change(report.total.requests, report.before.requests),
         "tokens_change": change(report.total.tokens, report.before.tokens),
-        "pers": [(name, title, _url(query | {"per": name})) for name, (title, _) in PERS.items()],
-        "bys": [(name, title, _url(query | {"by": name})) for name, title in _TITLES.items()],
+        "presets": [
+            (name == of, preset.title, _url(query | {"per": name}, without=("from", "until")))
+            for name, preset in PRESETS.items()
+        ],
+        "first": report.buckets[0].day,
+        "last": min(
+            (report.buckets[-1].end - _MOMENT).astimezone(_zone(request)), now.astimezone(_zone(request))
+        ),
+        "bys": [
+            (name, title, _url(query | {"by": name}, without=("tag",))) for name, title in _TITLES.items()
+        ],
+        "tags": [(tag, _url(query | {"tag": tag})) for tag in known_tags(request.account)]
+        if report.by == "tag"
+        else [],
+        "query": query,
         "title": report.tag if report.by == "tag" and report.tag else _TITLES[report.by],
         "account": request.account,
         "csv_url": f"{reverse('usage_csv')}?{urlencode(query)}",
@@ -75,10 +94,45 @@ def as_json(request: PageRequest) -> HttpResponse:
 
 def _report(request: PageRequest, now: datetime) -> Report:
     """The report for the URL's parameters; an unknown parameter falls back to the default."""
-    per, by = request.GET.get("per", ""), request.GET.get("by", "")
+    of, _ = _range(request, now)
+    by = request.GET.get("by", "")
     tag = request.GET.get("tag", "")[:_MAX_TAG]
     tag = tag if tag.isprintable() else ""
-    return report_of(request.account, per if per in PERS else "day", by if by in BYS else "model", tag, now)
+    return report_of(request.account, of, by if by in BYS else "model", tag, now)
+
+
+def _range(request: PageRequest, now: datetime) -> tuple[str | Range, dict[str, str]]:
+    """The preset or the days that the URL names, and the parameters that name it again.
+
+    An account whose first request is of today sees its hours by default.
+    """
+    first, last = _day(request.GET.get("from", "")), _day(request.GET.get("until", ""))
+    if first and last:
+        return Range.of_days(first, last), {"from": first.isoformat(), "until": last.isoformat()}
+    per = request.GET.get("per", "")
+    if per not in PRESETS:
+        today = now.astimezone(_zone(request)).replace(hour=0, minute=0, second=0, microsecond=0)
+        requests = Request.objects.filter(account=request.account)
+        is_first_day = requests.exists() and not requests.filter(created_at__lt=today).exists()
+        per = "hour" if is_first_day else "day"
+    return per, {"per": per}
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _zone(request: PageRequest) -> ZoneInfo:
+    return ZoneInfo(request.account.time_zone)
+
+
+def _shown_name(report: Report) -> Callable[[str], str]:
+    """Models by their display names; other groups as they are."""
+    models = catalog.snapshot.models if report.by == "model" else {}
+    return lambda name: models[name].name if name in models else name
 
 
 def _row(report: Report, group: Group) -> dict[str, Any]:
@@ -98,5 +152,6 @@ def _exact(line: dict[str, Any]) -> dict[str, Any]:
     return {name: nine(value) if name.endswith("_usd") else value for name, value in line.items()}
 
 
-def _url(query: dict[str, str]) -> str:
-    return f"{reverse('usage')}?{urlencode(query)}"
+def _url(query: Mapping[str, str], without: Sequence[str] = ()) -> str:
+    others = {name: value for name, value in query.items() if name not in without}
+    return f"{reverse('usage')}?{urlencode(others)}"

@@ -1,0 +1,1 @@
+"""RoutePlex AI: answers questions from the documentation through our own pipeline; support messages."""

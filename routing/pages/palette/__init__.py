@@ -1,0 +1,1 @@
+"""The command palette: finds pages, requests, keys, models and documentation."""

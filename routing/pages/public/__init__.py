@@ -1,0 +1,1 @@
+"""Pages for visitors without an account: models, pricing, changelog."""
