@@ -20,7 +20,7 @@ from bench.routing.fit import embed
 from bench.routing.heads import difficulty_of, fit_directions, fit_ridge, fit_softmax, rasch, skill_of
 from bench.routing.tables import read
 from routing.decide.prediction import artefact, features
-from routing.decide.prediction.difficulty import ORDINARY
+from routing.decide.prediction.difficulty import of_level
 from routing.decide.prediction.skill_table import REFERENCE_ELO, scale
 from routing.decide.prediction.skills import TEXT_SKILLS, Skill
 
@@ -32,7 +32,6 @@ SHIPPABLE = (
 )  # fmt: skip
 EVERYDAY = Path(__file__).parent / "everyday_prompts.tsv"
 PRIORS = Path(__file__).parent.parent / "routing/catalog/data/quality_priors.json"
-LEVELS = {1: -4.0, 2: -2.5, 3: ORDINARY, 4: 0.0, 5: 1.5}  # rated level → logits on the difficulty scale
 EVERYDAY_SHARE = 0.5  # of the total weight, so that 237 prompts count beside 26,000
 LOCKSTEP_MODELS = 6  # a link needs that many models with both figures …
 WEAKEST_LINK = 0.3  # … and this correlation: hallucination rates have none with ability and stay out
@@ -73,7 +72,7 @@ def everyday_prompts() -> list[dict[str, Any]]:
         rows = (line for line in file if not line.startswith("#"))
         lines = csv.reader(rows, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [
-            {"text": text, "skill": Skill(skill), "difficulty": LEVELS[int(level)], "everyday": True}
+            {"text": text, "skill": Skill(skill), "difficulty": of_level(int(level)), "everyday": True}
             for skill, level, text in lines
         ]
 

@@ -35,7 +35,10 @@ _ABORTED = 0.04  # of requests, by their callers
 _WORDS = (8, 24, 50)
 _LEFT = (
     "SELECT (SELECT count(*) FROM billing_request WHERE status = 'open') AS open,"
-    " (SELECT count(*) FROM billing_window WHERE held_usd <> 0 OR held_tokens <> 0) AS holds"
+    " (SELECT count(*) FROM (SELECT w.id FROM billing_window w"
+    " LEFT JOIN billing_windowshare s ON s.window_id = w.id GROUP BY w.id"
+    " HAVING ABS(w.held_usd + COALESCE(SUM(s.held_usd), 0)) > 0.0000000001"
+    " OR w.held_tokens + COALESCE(SUM(s.held_tokens), 0) <> 0) h) AS holds"
 )
 _CONNECTIONS = "SELECT count(*) AS connections FROM pg_stat_activity WHERE datname = current_database()"
 # Each with its rate per call; they lead to failover, rescue, or a typed error.

@@ -76,7 +76,7 @@ def _score(text: str, catalog: Snapshot) -> Scores:
 
 def _best_fixed(all_scores: list[Scores]) -> tuple[str, Row, Row]:
     """The arm with the highest mean success over all prompts, its success and cost by prompt."""
-    able = np.array([removal is None for removal in all_scores[0].removed])
+    able = all_scores[0].removed.places == 0
     believed = np.array([np.where(v.arm_table.scored, v.p_success, v.low) for v in all_scores])
     row = int(np.where(able, believed.mean(axis=0), -1).argmax())
     return (
@@ -89,7 +89,7 @@ def _best_fixed(all_scores: list[Scores]) -> tuple[str, Row, Row]:
 def _chosen(all_scores: list[Scores], strategy: Strategy) -> tuple[Row, Row, Row]:
     picks = []
     for scores in all_scores:
-        candidates = scores.candidates([row for row, removal in enumerate(scores.removed) if removal is None])
+        candidates = scores.candidates(scores.removed.eligible)
         best = int(strategies.rank(strategy, candidates, stream=False).order[0])
         picks.append((candidates.believed[best], candidates.cost_usd[best], candidates.latency_ms[best]))
     success, cost, latency = np.array(picks).T
