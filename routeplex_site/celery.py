@@ -13,6 +13,8 @@ app.autodiscover_tasks(
         "accounts",
         "billing",
         "billing.alerts",
+        "billing.content",
+        "billing.refusals",
         "billing.reports",
         "billing.statements",
         "billing.stripe_meter",

@@ -1,4 +1,4 @@
-"""Gives every request an id, and answers 503 when the database is unavailable."""
+"""Gives every request an id, keeps pages private, and answers 503 when the database is unavailable."""
 
 from collections.abc import Awaitable, Callable
 
@@ -30,6 +30,28 @@ def request_id(get_response: Respond) -> Respond:
         response = get_response(request)
         response.headers.setdefault("X-Request-Id", request.request_id)  # type: ignore[attr-defined, union-attr]
         return response  # type: ignore[return-value]
+
+    return respond_sync
+
+
+@sync_and_async_middleware
+def private_pages(get_response: Respond) -> Respond:
+    """Keep the pages of signed-in people out of every cache, the browser's included."""
+
+    def kept_private(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if request.session.accessed and not response.has_header("Cache-Control"):
+            response.headers["Cache-Control"] = "private, no-store"
+        return response
+
+    if iscoroutinefunction(get_response):
+
+        async def respond(request: HttpRequest) -> HttpResponseBase:
+            return kept_private(request, await get_response(request))
+
+        return respond
+
+    def respond_sync(request: HttpRequest) -> HttpResponseBase:
+        return kept_private(request, get_response(request))  # type: ignore[arg-type]
 
     return respond_sync
 

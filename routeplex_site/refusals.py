@@ -10,23 +10,23 @@ from routing.doors.registry import door_at
 from routing.language.errors import BadRequest, InternalError
 from routing.language.ids import new_request_id
 
-_API_PATHS = ("/api/", "/v1/")
+API_PATHS = ("/api/", "/v1/")
 
 
 def malformed_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if request.path.startswith(_API_PATHS):
+    if request.path.startswith(API_PATHS):
         return _json(request, BadRequest("The request cannot be read. Check its host, headers and path."))
     return defaults.bad_request(request, exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if request.path.startswith(_API_PATHS):
+    if request.path.startswith(API_PATHS):
         return _json(request, PermissionDenied("This is not allowed."))
     return defaults.permission_denied(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if request.path.startswith(_API_PATHS):
+    if request.path.startswith(API_PATHS):
         return _json(request, InternalError("Something went wrong on our side. Try again."))
     return defaults.server_error(request)
 
@@ -34,7 +34,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def database_away(request: HttpRequest) -> HttpResponse:
     """503 with `Retry-After`; the page needs neither session nor database."""
     error = database_unavailable()
-    if request.path.startswith(_API_PATHS):
+    if request.path.startswith(API_PATHS):
         return _json(request, error)
     page = loader.get_template("503.html").render({"message": error.message})
     return HttpResponse(page, status=error.status, headers=error.headers)

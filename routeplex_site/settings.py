@@ -3,8 +3,10 @@
 There is no second settings file: production is configured by the environment alone.
 """
 
+import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from environs import Env
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+os.umask(0o077)  # what this process writes, the database and queued jobs above all, is for its user alone
 VAR_DIR.mkdir(parents=True, exist_ok=True)
+with suppress(PermissionError):  # it belongs to somebody else, who set its mode
+    VAR_DIR.chmod(0o700)  # for files that were written before
 
 
 def _stored_secret() -> str:
@@ -40,6 +45,8 @@ DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "") or _stored_secret()
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", ".localhost"])
+# Pages of these origins may call the API from a browser, with a key and never with a cookie; * is any
+CORS_ORIGINS: list[str] = [origin.rstrip("/") for origin in env.list("CORS_ORIGINS", ["*"])]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
 
 SECURE_SSL_REDIRECT = HTTPS
@@ -47,7 +54,9 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY", False) else None
+# Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed (routeplex_site/client_address.py)
+PROXY_HOPS = env.int("PROXY_HOPS", 0, validate=lambda hops: hops >= 0)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXY_HOPS else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 X_FRAME_OPTIONS = "DENY"
@@ -85,6 +94,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "django_htmx",
@@ -92,11 +102,15 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "billing.alerts",
+    "billing.content",
+    "billing.refusals",
     "billing.reports",
     "billing.statements",
     "billing.stripe_meter",
     "routing.catalog",
     "routing.learning",
+    "routing.pages.assistant",
+    "routing.pages.requests",
     "routing",
     "routeplex_site",
 ]
@@ -110,6 +124,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "routeplex_site.middleware.private_pages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -131,6 +146,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "routeplex_site.context.site",
             ],
+            "builtins": ["core.formats"],
         },
     }
 ]
@@ -193,11 +209,15 @@ CELERY_BEAT_SYNC_EVERY = (
 )
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.tasks.measure_health", "schedule": 30.0},
+    "roll-up-availability": {"task": "routing.tasks.roll_up_availability", "schedule": 300.0},
     "sweep-open-requests": {"task": "billing.tasks.sweep_open_requests", "schedule": 15.0},
+    "move-ended-window-shares": {"task": "billing.tasks.move_ended_window_shares", "schedule": 3600.0},
     "forget-idempotent-outcomes": {"task": "billing.tasks.forget_idempotent_outcomes", "schedule": 600.0},
     "forget-ended-sessions": {"task": "accounts.tasks.forget_ended_sessions", "schedule": 24 * 3600.0},
     "forget-old-alerts": {"task": "billing.tasks.forget_old_alerts", "schedule": 24 * 3600.0},
     "forget-old-outcomes": {"task": "routing.tasks.forget_old_outcomes", "schedule": 24 * 3600.0},
+    "forget-old-content": {"task": "billing.content.tasks.forget_old_content", "schedule": 24 * 3600.0},
+    "forget-old-refusals": {"task": "billing.refusals.tasks.forget_old_refusals", "schedule": 24 * 3600.0},
     "refresh-prices": {"task": "billing.tasks.refresh_prices", "schedule": 24 * 3600.0},
     "ask-for-prices": {"task": "billing.tasks.ask_for_prices", "schedule": 60.0},
     "audit-lately": {"task": "billing.tasks.audit_lately", "schedule": 3600.0},
@@ -221,9 +241,11 @@ for _job in CELERY_BEAT_SCHEDULE.values():  # jobs that pile up while no worker 
 
 # ── Retention (docs/retention.md) ───────────────────────────────────────────────────────────────────────
 KEEP_REASONING_S = env.int("KEEP_REASONING_S", 3600, validate=lambda seconds: seconds >= 0)
+KEEP_RESPONSES_S = env.int("KEEP_RESPONSES_S", 86_400, validate=lambda seconds: seconds >= 0)
 KEEP_ALERTS_DAYS = env.int("KEEP_ALERTS_DAYS", 180, validate=lambda days: days >= 1)
 # Stripe repeats a message for three days; an event deleted before that would be processed twice.
 KEEP_WEBHOOK_EVENTS_DAYS = env.int("KEEP_WEBHOOK_EVENTS_DAYS", 90, validate=lambda days: days >= 7)
+KEEP_REFUSALS_DAYS = env.int("KEEP_REFUSALS_DAYS", 30, validate=lambda days: days >= 1)
 KEEP_OUTCOMES_DAYS = env.int("KEEP_OUTCOMES_DAYS", 365, validate=lambda days: days >= 1)
 
 # ── Ledger ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,6 +264,11 @@ UNPRICED_CEILING_USD_PER_MTOK = env.decimal("UNPRICED_CEILING_USD_PER_MTOK", Dec
 # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────
 # Uniform in [0, 1): which automatic decisions explore a near tie (docs/strategies.md); 0 never explores.
 EXPLORATION_DRAW: Callable[[], float] = random.random
+# The encoder's second look (routing/encoder). auto: where onnxruntime is installed.
+ENCODER = env.str("ENCODER", "auto", validate=lambda value: value in ("auto", "off"))
+ENCODER_WORKERS = env.int("ENCODER_WORKERS", 1, validate=lambda number: number >= 1)
+ENCODER_QUEUE = env.int("ENCODER_QUEUE", 4, validate=lambda number: number >= 0)
+ENCODER_DEADLINE_MS = env.float("ENCODER_DEADLINE_MS", 40.0, validate=lambda ms: ms > 0)
 
 # ── Providers ───────────────────────────────────────────────────────────────────────────────────────────
 SIMULATOR_PORT = env.int("SIMULATOR_PORT", PORT + 1)
@@ -273,11 +300,17 @@ CATALOG_REFRESH_S = env.float("CATALOG_REFRESH_S", 5.0)
 
 # Deadlines of a request, seconds (docs/reliability.md)
 CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", 3.0)
-FIRST_BYTE_TIMEOUT_S = env.float("FIRST_BYTE_TIMEOUT_S", 15.0)
+FIRST_BYTE_TIMEOUT_S = env.float("FIRST_BYTE_TIMEOUT_S", 14.0)
 FIRST_BYTE_PATIENCE = env.float("FIRST_BYTE_PATIENCE", 3.0)
 IDLE_TIMEOUT_S = env.float("IDLE_TIMEOUT_S", 20.0)
 REQUEST_TIMEOUT_S = env.float("REQUEST_TIMEOUT_S", 120.0)
+# Of a request to this server: until its head is complete, and until its body is
+HEAD_TIMEOUT_S = env.float("HEAD_TIMEOUT_S", 15.0)
+BODY_TIMEOUT_S = env.float("BODY_TIMEOUT_S", 60.0)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
+KEYLESS_BODY_BYTES = env.int("KEYLESS_BODY_BYTES", 1024 * 1024)  # largest body without a valid API key
+# All bodies that one web process holds, without the first 64 kB of each (routeplex_site/request_body.py)
+BODIES_IN_FLIGHT_BYTES = env.int("BODIES_IN_FLIGHT_BYTES", 128 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # ── Outbound requests to URLs of callers (webhooks) ─────────────────────────────────────────────────────
@@ -288,12 +321,22 @@ OUTBOUND_ALLOW_HTTP = env.bool("OUTBOUND_ALLOW_HTTP", False)
 # Exceptions for hosts of the operator's own network: `host` or `host:port`, http allowed as well.
 OUTBOUND_ALLOWED_HOSTS: list[str] = env.list("OUTBOUND_ALLOWED_HOSTS", [])
 
+# ── Documentation ───────────────────────────────────────────────────────────────────────────────────────
+# Whether models answer questions at /docs/ask. auto: where a provider is set up, not the simulator.
+ASSISTANT = env.str("ASSISTANT", "auto", validate=lambda value: value in ("auto", "on", "off"))
+ASSISTANT_DAILY_USD = env.decimal("ASSISTANT_DAILY_USD", Decimal(1), validate=lambda usd: usd >= 0)
+
 # ── People ──────────────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 # In simulator mode nothing is spent, so new accounts are unlimited; otherwise they start small.
 SIGNUP_PLAN = env.str("SIGNUP_PLAN", "unlimited" if SIMULATOR else "evaluation")
@@ -307,8 +350,16 @@ ACCOUNT_CHANGE_EMAIL = True  # one address for each person; a new address counts
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", "optional")
-ACCOUNT_RATE_LIMITS = {"invite": "20/h/user"}  # beside allauth's own: each is a mail to a stranger
+# Unless an address must be confirmed before signing in, signing up shows which addresses have an account.
+ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", "optional" if SIMULATOR else "mandatory")
+# Beside allauth's own: 10 failed sign-ins a minute from an address, and 5 in five minutes into one account
+ACCOUNT_RATE_LIMITS = {  # beside allauth's own
+    "invite": "20/h/user",  # each is a mail to a stranger
+    "ask": "10/m/ip,200/d/ip",  # questions to the assistant
+    "support": "5/h/ip",
+    "login_failed_anywhere": "100/h/key",  # of one account, from all addresses together
+}
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True  # the way in for a person whom strangers' guesses lock out
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
@@ -335,6 +386,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "routing.doors.registry.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": 0,  # throttles count by REMOTE_ADDR, which already is the client's address
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "RoutePlex",
@@ -349,8 +401,12 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "routeplex_site" / "static"]
-WHITENOISE_USE_FINDERS = True  # no collectstatic: the files are few and read once at startup
+STATIC_ROOT = VAR_DIR / "static"  # filled by collectstatic, which `manage.py run` does
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "routeplex_site.static_files.StaticFiles"},
+}
+WHITENOISE_USE_FINDERS = True  # what is not collected is served too, under its plain name
 
 LOGGING = {
     "version": 1,

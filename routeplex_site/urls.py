@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from routeplex_site import health
+from routeplex_site import favicon, health
 
 handler400 = "routeplex_site.refusals.malformed_request"
 handler403 = "routeplex_site.refusals.permission_denied"
 handler500 = "routeplex_site.refusals.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("favicon.ico", favicon.favicon),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("", include("routing.doors.urls")),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -18,6 +19,7 @@ from billing.models import Request
 from billing.statements.models import Statement
 from core.encryption import encrypt
 from routing.language.ids import new_request_id
+from routing.pages.requests.saved import save
 
 _numbers = itertools.count(1)
 FILLED = {"path": "x", "str": "x", "slug": "x", "int": "1"}
@@ -64,6 +66,8 @@ class Tenant:
     statement: str  # its number
     member_id: int  # of another member than `user`
     invitation_id: int
+    session_id: int
+    view_id: int  # a saved view of the request list
 
     def browser(self, **options: Any) -> Client:
         client = Client(**options)
@@ -119,8 +123,19 @@ def make_tenant(role: str = Member.Role.OWNER) -> Tenant:
         created_at=now,
         expires_at=now + timedelta(days=7),
     )
+    session = UserSession.objects.create(user=user, ip="127.0.0.1", session_key=f"zebra{user.pk}")
     return Tenant(
-        account, user, key.pk, secret, row.pk, channel.pk, statement.number, member.pk, invitation.pk
+        account=account,
+        user=user,
+        key_id=key.pk,
+        secret=secret,
+        request_id=row.pk,
+        channel_id=channel.pk,
+        statement=statement.number,
+        member_id=member.pk,
+        invitation_id=invitation.pk,
+        session_id=session.pk,
+        view_id=save(account, user, f"view of {account.pk}", "status=failed", ["cost"]).pk,
     )
 
 

@@ -16,12 +16,15 @@ RULES: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "requests/<slug:request_id>.json": lambda tenant: {"request_id": tenant.request_id},
     "requests/<slug:request_id>/feedback": lambda tenant: {"request_id": tenant.request_id},
     "requests/<slug:request_id>": lambda tenant: {"request_id": tenant.request_id},
+    "requests/views/<int:pk>/rename/": lambda tenant: {"pk": tenant.view_id},
+    "requests/views/<int:pk>/remove/": lambda tenant: {"pk": tenant.view_id},
     "limits/channels/<int:pk>/test/": lambda tenant: {"pk": tenant.channel_id},
     "limits/channels/<int:pk>/on/": lambda tenant: {"pk": tenant.channel_id},
     "limits/channels/<int:pk>/off/": lambda tenant: {"pk": tenant.channel_id},
     "limits/channels/<int:pk>/secret/": lambda tenant: {"pk": tenant.channel_id},
     "limits/channels/<int:pk>/remove/": lambda tenant: {"pk": tenant.channel_id},
     "statements/<slug:number>/": lambda tenant: {"number": tenant.statement},
+    "statements/<slug:number>.pdf": lambda tenant: {"number": tenant.statement},
     "statements/<slug:number>.csv": lambda tenant: {"number": tenant.statement},
     "statements/<slug:number>.json": lambda tenant: {"number": tenant.statement},
     "members/<int:pk>/role/": lambda tenant: {"pk": tenant.member_id},
@@ -30,17 +33,24 @@ RULES: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "keys/<int:pk>/limits/": lambda tenant: {"pk": tenant.key_id},
     "keys/<int:pk>/rotate/": lambda tenant: {"pk": tenant.key_id},
     "keys/<int:pk>/revoke/": lambda tenant: {"pk": tenant.key_id},
+    "keys/<int:pk>/resume/": lambda tenant: {"pk": tenant.key_id},
+    "settings/sessions/<int:pk>/end/": lambda tenant: {"pk": tenant.session_id},
 }
 STAFF = {  # 404 for everyone but staff, whatever the object
     "operator/proposals/<int:pk>/accept": lambda tenant: {"pk": 1},
     "operator/proposals/<int:pk>/reject": lambda tenant: {"pk": 1},
+    "operator/support/<int:pk>/close": lambda tenant: {"pk": 1},
     "operator/accounts/<int:pk>/": lambda tenant: {"pk": tenant.account.pk},
 }
 API: dict[str, Callable[[Tenant], dict[str, Any]]] = {
     "api/v1/requests/<str:request_id>": lambda tenant: {"request_id": tenant.request_id},
     "api/v1/statements/<str:number>": lambda tenant: {"number": tenant.statement},
 }
-OF_NO_ACCOUNT = {  # the catalog's models; links in e-mails, which contain a secret
+OF_NO_ACCOUNT = {  # documentation; the catalog's models; links in e-mails, which contain a secret
+    "docs/<path:slug>",
+    "docs/api/<slug:slug>",
+    "docs/<path:slug>/",
+    "models/<str:model_id>",
     "members/join/<slug:secret>/",
     "v1/models/<path:model>",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$",

@@ -1,6 +1,7 @@
 """The frame: liveness, readiness, refusals, and settings that are fit for production."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,47 @@ def test_a_database_that_is_away_is_a_503_with_retry_after(path: str, kind: str)
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert kind in response["Content-Type"]
     assert b"db.internal" not in response.content
+
+
+def test_files_are_for_the_user_of_the_process_alone(tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    var.mkdir(mode=0o755)
+    environment = {"PATH": os.environ["PATH"], "VAR_DIR": str(var), "SIMULATOR": "on"}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    assert {path.name for path in var.iterdir()} >= {"routeplex.sqlite3", "secret_key", "queue"}
+    for path in (var, *var.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize(("simulator", "when"), [("off", "mandatory"), ("on", "optional")])
+def test_addresses_are_confirmed_first_where_providers_are_live(
+    tmp_path: Path, simulator: str, when: str
+) -> None:
+    """Otherwise signing up shows which addresses have an account."""
+    environment = {"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), "SIMULATOR": simulator}
+    code = "from routeplex_site import settings; print(settings.ACCOUNT_EMAIL_VERIFICATION)"
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [when]
+
+
+def test_the_icon_is_where_browsers_look_for_it(client: Client) -> None:
+    icon = client.get("/favicon.ico")
+    assert icon.status_code == 200
+    assert icon.content[:4] == b"\x00\x00\x01\x00"
+
+
+def test_run_refuses_a_port_that_another_program_holds() -> None:
+    """It used to migrate, and then to announce the other program's answers as its own."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        environment = os.environ | {"PORT": str(other.getsockname()[1]), "HOST": "127.0.0.1"}
+        ran = subprocess.run(
+            [sys.executable, "manage.py", "run"],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert ran.returncode != 0
+    assert "cannot be used" in ran.stderr
+    assert "RoutePlex is at" not in ran.stdout

@@ -1,25 +1,45 @@
 """Runs everything on one machine: web server, worker with beat and, without provider keys, the simulator."""
 
 import signal
+import socket
 import sys
 import threading
 import time
 import urllib.request
 
 from django.conf import settings
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from honcho.manager import Manager
+
+
+def _check_port(host: str, port: int, setting: str) -> None:
+    """Raises CommandError when another program listens there: its answers would pass for ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be used: {error.strerror}. Stop the program that holds it, or choose "
+                f"another port with {setting}={port + 10}."
+            ) from None
 
 
 class Command(BaseCommand):
     help = "Migrate, seed, then run the web server, a worker with beat and the simulator until Ctrl-C."
 
     def handle(self, *args: object, **options: object) -> None:
+        uses_simulator = settings.SIMULATOR and settings.SIMULATOR_URL.endswith(f":{settings.SIMULATOR_PORT}")
+        _check_port(settings.HOST, settings.PORT, "PORT")
+        if uses_simulator:
+            _check_port("127.0.0.1", settings.SIMULATOR_PORT, "SIMULATOR_PORT")
         call_command("migrate", verbosity=0)
         call_command("seed", verbosity=0)
+        call_command("collectstatic", verbosity=0, interactive=False)
         manager = Manager()
         python = sys.executable
-        if settings.SIMULATOR and settings.SIMULATOR_URL.endswith(f":{settings.SIMULATOR_PORT}"):
+        if uses_simulator:
             manager.add_process(
                 "simulator",
                 f"{python} -m routing.simulator --port {settings.SIMULATOR_PORT}"
@@ -29,7 +49,7 @@ class Command(BaseCommand):
         manager.add_process(
             "web",
             f"{python} -m uvicorn routeplex_site.asgi:application --host {settings.HOST}"
-            f" --port {settings.PORT} --workers {settings.WEB_WORKERS} --no-access-log"
+            f" --port {settings.PORT} --workers {settings.WEB_WORKERS} --no-access-log --no-proxy-headers"
             " --log-level warning --timeout-graceful-shutdown 30",
             cwd=str(settings.BASE_DIR),
         )
