@@ -1,22 +1,20 @@
-"""A column for compressed JSON: documents that are written often, read rarely and never searched."""
+"""A column for packed JSON: documents that are written often, read rarely and never searched."""
 
-import zlib
 from typing import Any
 
-import msgspec
 from django.db import models
 
-_LEVEL = 1  # reduces documents to a tenth; higher levels cost more time than they save space
+from core import packed_json
 
 
 class CompressedJSONField(models.BinaryField):  # type: ignore[type-arg]
-    """Stores anything msgspec can encode, returns plain dicts and lists.
+    """Stores any document `core.packed_json` can encode, returns plain dicts and lists.
 
-    Values are encoded in the thread that writes the row; zlib releases the GIL meanwhile.
+    Rows that were written as compressed JSON, before the packed form, stay readable.
     """
 
     def get_prep_value(self, value: Any) -> bytes | None:
-        return None if value is None else zlib.compress(msgspec.json.encode(value), _LEVEL)
+        return None if value is None else packed_json.encode(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        return None if value is None else msgspec.json.decode(zlib.decompress(bytes(value)))
+        return None if value is None else packed_json.decode(bytes(value))

@@ -2,11 +2,13 @@
 
 from typing import ClassVar
 
+import msgspec
 from django.db import models
 from django.db.models import Q
 
 from accounts.models import Account, ApiKey, User
 from billing.fields import CompressedJSONField
+from billing.usage import Usage
 from billing.usage_columns import UsageColumns
 
 
@@ -19,8 +21,10 @@ class ModelPrice(models.Model):
         CACHE_WRITE = "cache_write"
         CACHE_WRITE_1H = "cache_write_1h"
         OUTPUT = "output"
+        AUDIO_INPUT = "audio_input"  # absent: as other uncached input
 
     model = models.CharField(max_length=120)
+    service_tier = models.CharField(max_length=16, blank=True, default="", db_default="")  # empty: standard
     effective_from = models.DateTimeField()  # 1970-01-01: no start
     effective_until = models.DateTimeField(null=True, blank=True)  # exclusive; NULL: open
     over_input_tokens = models.PositiveIntegerField(default=0)
@@ -33,7 +37,14 @@ class ModelPrice(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["model", "effective_from", "over_input_tokens", "token_class", "version"],
+                fields=[
+                    "model",
+                    "service_tier",
+                    "effective_from",
+                    "over_input_tokens",
+                    "token_class",
+                    "version",
+                ],
                 name="price_once",
             ),
             models.CheckConstraint(condition=Q(usd_per_mtok__gte=0), name="price_not_negative"),
@@ -44,7 +55,22 @@ class ModelPrice(models.Model):
         return f"{self.model} {self.token_class} {self.usd_per_mtok}"
 
 
-class Request(UsageColumns):
+class PricedUsageColumns(UsageColumns):
+    """Tokens of one completion, with what its price depends on beside them."""
+
+    audio_input_tokens = models.PositiveIntegerField(default=0, db_default=0)  # of uncached_input_tokens
+    # flex or priority, as the provider served it; empty: standard
+    service_tier = models.CharField(max_length=16, blank=True, default="", db_default="")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def usage(self) -> Usage:
+        return msgspec.structs.replace(super().usage, audio_input_tokens=self.audio_input_tokens)
+
+
+class Request(PricedUsageColumns):
     """One accepted request: written before the first byte goes upstream, settled exactly once. No bodies."""
 
     class Status(models.TextChoices):
@@ -88,6 +114,8 @@ class Request(UsageColumns):
     # The provider reports a model that was not requested.
     other_model_served = models.BooleanField(default=False)
     usage_estimated = models.BooleanField(default=False)
+    # billing.usage.UsageIssue of the provider's report; empty: none
+    usage_issue = models.CharField(max_length=16, blank=True, default="", db_default="")
     cost_usd = models.DecimalField(
         max_digits=18, decimal_places=9, null=True, blank=True
     )  # NULL: open, or unpriced
@@ -114,7 +142,7 @@ class Request(UsageColumns):
     selection_probability = models.FloatField(default=1.0)
     metadata = models.JSONField(null=True, blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)  # HMAC, per account
-    trace = CompressedJSONField()  # routing.decide.decision.Trace
+    trace = CompressedJSONField()  # routing.decide.trace.Record, read as a Trace
     fidelity = models.JSONField(null=True, blank=True)  # routing.language.fidelity.Fidelity of what answered
     # Against the requested JSON form; NULL: none requested, or not checked.
     output_valid = models.BooleanField(null=True)
@@ -146,7 +174,7 @@ class Request(UsageColumns):
         return f"{self.id} {self.status}"
 
 
-class Attempt(UsageColumns):
+class Attempt(PricedUsageColumns):
     """One upstream call of a request, numbered from 1."""
 
     class Outcome(models.TextChoices):
@@ -172,6 +200,10 @@ class Attempt(UsageColumns):
     unit_prices = models.JSONField(null=True, blank=True)  # frozen, USD per million tokens
     price_version = models.CharField(max_length=64, blank=True)
     provider_request_id = models.CharField(max_length=160, blank=True)
+    usage_issue = models.CharField(max_length=16, blank=True, default="", db_default="")
+    # The most that its provider can plausibly report: what was sent, and what was allowed. NULL: older row.
+    most_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    most_output_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -184,10 +216,10 @@ class Attempt(UsageColumns):
 
 
 class Window(models.Model):
-    """Spent and held amounts of one account or key in one day or month; the sums equal the ledger's.
+    """Spent and held amounts of one account or key in one day or month.
 
-    Created by the first request of the period and changed in the transaction that opens or settles a request
-    (billing/ledger/windows.py).
+    Created by the first request of the period. Its sums equal the ledger's together with those of its shares,
+    which the transactions that open and settle requests change (billing/ledger/windows.py).
     """
 
     class Scope(models.TextChoices):
@@ -219,6 +251,31 @@ class Window(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.scope_id}, {self.period} from {self.starts_at:%Y-%m-%d}"
+
+
+class WindowShare(models.Model):
+    """Amounts that one web process has added to a window since they were last moved into it.
+
+    A process changes only its own rows, so processes never wait for each other. Any sum may be negative: a
+    hold that was moved into the window is released here.
+    """
+
+    window = models.ForeignKey(Window, on_delete=models.CASCADE, related_name="shares")
+    owner = models.CharField(max_length=32, blank=True)  # the WebProcess
+    requests = models.BigIntegerField(default=0)
+    spent_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    held_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)
+    spent_tokens = models.BigIntegerField(default=0)
+    held_tokens = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["window", "owner"], name="window_share_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["owner"], name="window_share_by_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.owner} of window {self.window_id}"
 
 
 class WebProcess(models.Model):

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from accounts.audit import record
 from billing.alerts.models import AlertChannel
+from billing.content.models import StoredContent
 from billing.models import IdempotentOutcome
 from core.encryption import CannotDecrypt, reencrypt, uses_current_key
 
@@ -102,6 +103,12 @@ STORES = (
         lambda: AlertChannel.objects.filter(secret__isnull=False),
         "secret",
         *_column("secret"),
+    ),
+    SecretStore(
+        "prompts and answers",
+        StoredContent.objects.all,
+        "body",
+        *_column("body"),
     ),
     SecretStore(
         "second factors",

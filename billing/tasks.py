@@ -12,6 +12,7 @@ from billing.alerts.models import Alert, Delivery
 from billing.checks.audit import LATELY, alert_violations, audit, store_audit
 from billing.ledger.idempotency import forget_expired
 from billing.ledger.sweeper import sweep
+from billing.ledger.windows import move_ended_shares
 from billing.prices.proposals import note_unpriced
 from billing.prices.refresh import refresh
 from billing.stripe_meter.models import WebhookEvent
@@ -25,6 +26,11 @@ def sweep_open_requests() -> None:
     swept = sweep(database_now())
     if swept:
         logger.warning("%d open requests of dead processes were settled as expired", swept)
+
+
+@shared_task
+def move_ended_window_shares() -> None:
+    move_ended_shares(database_now())
 
 
 @shared_task

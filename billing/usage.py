@@ -5,7 +5,19 @@ inside its prompt tokens, Anthropic's are beside its input tokens, and Gemini's 
 candidates' tokens.
 """
 
+from collections.abc import Iterable
+from enum import StrEnum
+
 import msgspec
+
+
+class UsageIssue(StrEnum):
+    """A fault of a provider's usage report, flagged on the row."""
+
+    UNREADABLE = "unreadable"  # a count is no number of tokens
+    INCONSISTENT = "inconsistent"  # its counts do not add up
+    IMPLAUSIBLE = "implausible"  # beyond what was sent or allowed: our own count is charged
+    UNWRITABLE = "unwritable"  # the settlement with the provider's values could not be written
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -17,7 +29,9 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0  # includes reasoning_tokens
     reasoning_tokens: int = 0
-    estimated: bool = False  # counted locally because the provider sent no usage
+    estimated: bool = False  # counted locally, all or a part, because no usable count was reported
+    issue: UsageIssue | None = None
+    audio_input_tokens: int = 0  # part of uncached_input_tokens
 
     @property
     def input_tokens(self) -> int:
@@ -42,4 +56,14 @@ class Usage(msgspec.Struct, frozen=True):
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             estimated=self.estimated or other.estimated,
+            issue=self.issue or other.issue,
+            audio_input_tokens=self.audio_input_tokens + other.audio_input_tokens,
         )
+
+
+def total_usage(usages: Iterable[Usage]) -> Usage:
+    """The sum; nearly always of one."""
+    total: Usage | None = None
+    for usage in usages:
+        total = usage if total is None else total + usage
+    return total or Usage()

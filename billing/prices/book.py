@@ -26,6 +26,7 @@ class ListedPrice(msgspec.Struct, frozen=True):
     effective_until: datetime | None
     tiers: Tiers
     source: str
+    service_tier: str = ""
 
     @property
     def version(self) -> str:
@@ -44,6 +45,7 @@ def add_prices(listed: Iterable[ListedPrice]) -> int:
     rows = [
         ModelPrice(
             model=price.model,
+            service_tier=price.service_tier,
             effective_from=price.effective_from,
             effective_until=price.effective_until,
             over_input_tokens=over,
@@ -53,7 +55,11 @@ def add_prices(listed: Iterable[ListedPrice]) -> int:
             version=version,
         )
         for price in listed
-        if (version := _new_version(price, known.get((price.model, price.effective_from), ())))
+        if (
+            version := _new_version(
+                price, known.get((price.model, price.service_tier, price.effective_from), ())
+            )
+        )
         for over, prices in price.tiers
         for token_class, usd in prices.items()
     ]
@@ -63,23 +69,28 @@ def add_prices(listed: Iterable[ListedPrice]) -> int:
 
 def load_price_book() -> PriceBook:
     """All periods of all models, later versions of the same period winning."""
-    periods: dict[tuple[str, datetime, str], list[ModelPrice]] = defaultdict(list)
+    periods: dict[tuple[str, str, datetime, str], list[ModelPrice]] = defaultdict(list)
     for row in ModelPrice.objects.order_by("-created_at", "-id"):
-        periods[row.model, row.effective_from, row.version].append(row)
+        periods[row.model, row.service_tier, row.effective_from, row.version].append(row)
     return PriceBook(_period(rows) for rows in periods.values())
 
 
 def tiers_of(period: PricePeriod) -> Tiers:
     """A period's prices in the form of a source, with every token class."""
-    return tuple((tier.over_input_tokens, msgspec.structs.asdict(tier.prices)) for tier in period.tiers)
+    return tuple((tier.over_input_tokens, _classes(tier.prices)) for tier in period.tiers)
 
 
-def _versions() -> dict[tuple[str, datetime], tuple[str, ...]]:
-    """The versions of each (model, start of a period), oldest first."""
-    rows = ModelPrice.objects.order_by("created_at", "id").values_list("model", "effective_from", "version")
-    versions: dict[tuple[str, datetime], dict[str, None]] = defaultdict(dict)
-    for model, start, version in rows:
-        versions[model, start][version] = None
+def _classes(prices: UnitPrices) -> dict[str, Decimal]:
+    fields: dict[str, Decimal | None] = msgspec.structs.asdict(prices)
+    return {name: price for name, price in fields.items() if price is not None}
+
+
+def _versions() -> dict[tuple[str, str, datetime], tuple[str, ...]]:
+    """The versions of each (model, service tier, start of a period), oldest first."""
+    rows = ModelPrice.objects.order_by("created_at", "id")
+    versions: dict[tuple[str, str, datetime], dict[str, None]] = defaultdict(dict)
+    for model, tier, start, version in rows.values_list("model", "service_tier", "effective_from", "version"):
+        versions[model, tier, start][version] = None
     return {period: tuple(ordered) for period, ordered in versions.items()}
 
 
@@ -103,6 +114,7 @@ def _period(rows: list[ModelPrice]) -> PricePeriod:
         effective_from=first.effective_from,
         effective_until=first.effective_until,
         source=first.source,
+        service_tier=first.service_tier,
     )
 
 
@@ -116,4 +128,5 @@ def _units(prices: dict[str, Decimal]) -> UnitPrices:
         cache_read=prices.get("cache_read", uncached),
         cache_write=cache_write,
         cache_write_1h=prices.get("cache_write_1h", cache_write),
+        audio_input=prices.get("audio_input"),
     )

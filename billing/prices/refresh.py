@@ -62,7 +62,7 @@ def _compared(model: str, current: PricePeriod, listed: Tiers | None, now: datet
         if waiting.filter(effective_from=None).exists():
             withdraw(model, [Kind.MOVED], now)
         return []
-    tiers = _with_long_writes(listed, current.tiers)
+    tiers = _with_unlisted(listed, current.tiers)
     if current.source == OPERATOR or _moves_far(ours, listed):  # an operator's price is never overruled
         propose(model, Kind.MOVED, ours, tiers, SOURCE, now)
         return []
@@ -81,7 +81,7 @@ def _scheduled(model: str, book: PriceBook, snapshot: DataSnapshot, now: datetim
         period, listed = book.at(model, start), _listed(snapshot, model, start)
         if period is None or listed is None or listed == (ours := _as_listed(period.tiers)):
             continue
-        tiers = _with_long_writes(listed, period.tiers)
+        tiers = _with_unlisted(listed, period.tiers)
         if period.source == OPERATOR or _moves_far(ours, listed):
             propose(model, Kind.MOVED, ours, tiers, SOURCE, now, start)
             return announced
@@ -119,16 +119,21 @@ def _classes(prices: UnitPrices) -> dict[str, Decimal]:
     return {name: getattr(prices, name).normalize() for name in _FIELDS}
 
 
-def _with_long_writes(new: Tiers, old: tuple[PriceTier, ...]) -> Tiers:
-    """The list has no one-hour cache writes; they keep their price ratio to short ones."""
-    return tuple(
-        (over, prices | {"cache_write_1h": prices["cache_write"] * _long_ratio(prices_at(old, over + 1))})
-        for over, prices in new
-    )
+def _with_unlisted(new: Tiers, old: tuple[PriceTier, ...]) -> Tiers:
+    """One-hour cache writes keep their price ratio to short ones, and sound its ratio to other input."""
+    tiers = []
+    for over, prices in new:
+        former = prices_at(old, over + 1)
+        added = {"cache_write_1h": prices["cache_write"] * _ratio(former.cache_write_1h, former.cache_write)}
+        if former.audio_input is not None:
+            ratio = _ratio(former.audio_input, former.uncached_input)
+            added["audio_input"] = prices["uncached_input"] * ratio
+        tiers.append((over, prices | added))
+    return tuple(tiers)
 
 
-def _long_ratio(prices: UnitPrices) -> Decimal:
-    return prices.cache_write_1h / prices.cache_write if prices.cache_write else Decimal(1)
+def _ratio(price: Decimal, base: Decimal) -> Decimal:
+    return price / base if base else Decimal(1)
 
 
 def _listed(snapshot: DataSnapshot, model: str, now: datetime) -> Tiers | None:

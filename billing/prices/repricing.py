@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, QuerySet
 
 from accounts.audit import record
 from accounts.models import Account
@@ -22,6 +22,7 @@ from billing.models import Attempt, RepricedAttempt, RepricedRequest, Repricing,
 from billing.prices.book import load_price_book
 from billing.prices.prices import USD_QUANTUM, PriceBook
 from billing.prices.repricing_plan import NotReversible, Plan, Totals, plans
+from billing.reports.measures import nano_sum, usd
 from billing.reports.rollup import mark_stale
 
 CHUNK = 200  # requests per transaction
@@ -63,12 +64,10 @@ def reprice(
                 _apply(plan, batch, locked)
                 totals += plan.totals
             locked.save()
-            Repricing.objects.filter(pk=batch.pk).update(
-                requests=F("requests") + totals.requests,
-                usd_before=F("usd_before") + totals.usd_before,
-                usd_after=F("usd_after") + totals.usd_after,
-            )
-    batch.refresh_from_db()
+            batch.requests += totals.requests
+            batch.usd_before += totals.usd_before
+            batch.usd_after += totals.usd_after
+            batch.save(update_fields=["requests", "usd_before", "usd_after"])
     _record("prices.repriced", batch, by)
     return batch
 
@@ -119,15 +118,17 @@ def _locked(pks: Sequence[str]) -> tuple[list[Request], LockedWindows]:
     chosen before the requests are locked, can't change in between.
     """
     moments = [
-        (Payer(account_id, key_id), created_at)
-        for account_id, key_id, created_at in Request.objects.filter(pk__in=pks).values_list(
-            "account_id", "key_id", "created_at"
-        )
+        (_payer(row), row.created_at)
+        for row in Request.objects.filter(pk__in=pks).select_related("key").defer("trace")
     ]
     locked = windows.lock(moments)
     rows = list(_requests(pks).select_for_update())
     mark_stale((row.account_id, row.created_at) for row in rows)
     return rows, locked
+
+
+def _payer(request: Request) -> Payer:
+    return Payer(request.account_id, request.key.lineage_id)
 
 
 def _requests(pks: Sequence[str]) -> QuerySet[Request]:
@@ -197,7 +198,7 @@ def _write(
     )
     locked.apply(
         Change(
-            Payer(request.account_id, request.key_id),
+            _payer(request),
             request.created_at,
             spent_usd=(usd or ZERO) - (request.cost_usd or ZERO),
             held_usd=held_usd - request.held_usd,
@@ -223,13 +224,15 @@ def _record(action: str, batch: Repricing, by: str) -> None:
         .order_by("request__account_id")
         .annotate(
             requests=Count("pk"),
-            usd_before=Sum("before_usd", default=0),
-            usd_after=Sum("after_usd", default=0),
+            usd_before=nano_sum("before_usd"),
+            usd_after=nano_sum("after_usd"),
         )
     )
     accounts = Account.objects.in_bulk([row["request__account_id"] for row in by_account])
     for row in by_account:
-        figures = {name: row[name] for name in ("requests", "usd_before", "usd_after")}
+        figures = {"requests": row["requests"]} | {
+            name: usd(row[name]) for name in ("usd_before", "usd_after")
+        }
         record(accounts[row["request__account_id"]], by, action, batch.model, detail | _as_text(figures))
 
 

@@ -93,7 +93,7 @@ def _plan(request: Request, attempts: Sequence[Attempt], model: str, book: Price
 def _repriced(request: Request, attempt: Attempt, book: PriceBook) -> AttemptPlan | None:
     """None: the attempt has the book's price, or neither has a price."""
     usage = attempt.usage
-    period = book.at(attempt.model, request.created_at)
+    period = book.at(attempt.model, request.created_at, attempt.service_tier)
     if period is None:
         if attempt.cost_usd is None or not usage.total_tokens:
             return None

@@ -3,7 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
+
+from django.db.models import QuerySet
 
 from billing.models import Attempt
 from billing.prices.book import load_price_book
@@ -16,11 +19,17 @@ from routing.catalog.snapshot import Latency
 from routing.language.arms import Effort
 
 WINDOW = timedelta(hours=24)
-HALF_LIFE_S = 3600.0  # for the error rate, an attempt an hour ago counts half
+HALF_LIFE_S = 600.0  # for the error rate, an attempt ten minutes ago counts half
 # For latency: with one hour, an arm with 100 calls a day would show the median of about six of them.
 LATENCY_HALF_LIFE_S = 6 * 3600.0
 MAX_ATTEMPTS = 1_000  # newest attempts read per model; more would hardly change a figure
-PRIOR_ATTEMPTS = 10.0  # successes assumed in addition, so that a single failure does not count as an outage
+# Successes assumed in addition: providers answer about 99 of 100 calls, so that a single failure without any
+# other evidence means 99 %. That moves no choice of `auto` among the prompts of tests/decide; 98 % would move
+# six of forty.
+PRIOR_ATTEMPTS = 100.0
+# So many failures in a row are one outage, and count as one failure. Circuit breakers keep calls away from it
+# and notice its end; P(up) is about the calls that they let through.
+OUTAGE_FAILURES = 5
 # P(up) below which a model is shown as down or degraded.
 DOWN_BELOW = 0.5
 DEGRADED_BELOW = 0.95
@@ -29,6 +38,7 @@ _CALLER_ERRORS = ("bad_request", "refused", "context")
 
 
 class _Sample(NamedTuple):
+    started_at: datetime
     weight: float
     call: Call | None  # None: it failed
 
@@ -44,8 +54,10 @@ def measure(now: datetime) -> int:
         by_effort: dict[str, list[_Sample]] = defaultdict(list)
         for attempt in _recent(model.id, now):
             by_effort[attempt.effort].append(_sample(attempt, now))
+        p_up = _p_up([sample for samples in by_effort.values() for sample in samples])
         for effort, samples in by_effort.items():
-            measured.append(_measurement(model, effort, samples, _prior(model, effort, book, now), now))
+            prior = _prior(model, effort, book, now)
+            measured.append(_measurement(model, effort, samples, prior, p_up, now))
     Measurement.objects.bulk_create(
         measured,
         update_conflicts=True,
@@ -63,12 +75,15 @@ def health_word(p_up: float, blocked: bool) -> str:
     return "healthy" if p_up >= DEGRADED_BELOW else "degraded"
 
 
+def counted(attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+    """The attempts that say something about the model: not those that the caller ended or got wrong."""
+    return attempts.exclude(error_kind__in=_CALLER_ERRORS).exclude(outcome=Attempt.Outcome.ABORTED)
+
+
 def _recent(model: str, now: datetime) -> Iterable[Attempt]:
     """The model's newest attempts: one index range, however large the ledger is."""
     return (
-        Attempt.objects.filter(model=model, started_at__gte=now - WINDOW)
-        .exclude(error_kind__in=_CALLER_ERRORS)
-        .exclude(outcome=Attempt.Outcome.ABORTED)
+        counted(Attempt.objects.filter(model=model, started_at__gte=now - WINDOW))
         .order_by("-started_at")
         .select_related("request")
         .only(
@@ -83,7 +98,7 @@ def _sample(attempt: Attempt, now: datetime) -> _Sample:
     age_s = (now - attempt.started_at).total_seconds()
     weight = 0.5 ** (age_s / HALF_LIFE_S)
     if attempt.outcome != Attempt.Outcome.OK:
-        return _Sample(weight, None)
+        return _Sample(attempt.started_at, weight, None)
     call = Call(
         weight=0.5 ** (age_s / LATENCY_HALF_LIFE_S),
         streamed=attempt.request.streamed,
@@ -92,7 +107,20 @@ def _sample(attempt: Attempt, now: datetime) -> _Sample:
         visible_tokens=max(attempt.output_tokens - attempt.reasoning_tokens, 0),
         reasoning_tokens=attempt.reasoning_tokens,
     )
-    return _Sample(weight, call)
+    return _Sample(attempt.started_at, weight, call)
+
+
+def _p_up(samples: list[_Sample]) -> float:
+    """The chance that a call is answered, over all efforts of a model: they run on the same machines."""
+    succeeded = failed = 0.0
+    in_order = sorted(samples, key=lambda sample: sample.started_at)
+    for is_answered, run in groupby(in_order, key=lambda sample: sample.call is not None):
+        weights = [sample.weight for sample in run]
+        if is_answered:
+            succeeded += sum(weights)
+        else:
+            failed += max(weights) if len(weights) >= OUTAGE_FAILURES else sum(weights)
+    return 1 - failed / (succeeded + failed + PRIOR_ATTEMPTS)
 
 
 def _prior(model: Model, effort: str, book: PriceBook, now: datetime) -> Latency:
@@ -102,10 +130,8 @@ def _prior(model: Model, effort: str, book: PriceBook, now: datetime) -> Latency
 
 
 def _measurement(
-    model: Model, effort: str, samples: list[_Sample], prior: Latency, now: datetime
+    model: Model, effort: str, samples: list[_Sample], prior: Latency, p_up: float, now: datetime
 ) -> Measurement:
-    tried = sum(sample.weight for sample in samples)
-    failed = sum(sample.weight for sample in samples if sample.call is None)
     figures = fit([sample.call for sample in samples if sample.call is not None], prior)
     return Measurement(
         model_id=model.id,
@@ -114,6 +140,6 @@ def _measurement(
         ttft_p50_ms=figures.ttft_p50_ms,
         ttft_p95_ms=figures.ttft_p95_ms,
         tokens_per_second=figures.tokens_per_second,
-        p_up=1 - failed / (tried + PRIOR_ATTEMPTS),
+        p_up=p_up,
         measured_at=now,
     )

@@ -18,6 +18,7 @@ _TOKEN_CLASSES = {
     "cache_write": "cache_write",
     "cache_write_1h": "cache_write_1h",
     "output": "output",
+    "input_audio": "audio_input",
 }
 # USD per million output tokens above which a model is in the premium tier. Chosen: the providers' cheap and
 # middle models are below it, their top models above.
@@ -73,6 +74,22 @@ def listed_prices(model: dict[str, Any]) -> list[ListedPrice]:
             source=model["price_source"],
         )
         for index, (start, period) in enumerate(zip(starts, periods, strict=True))
+    ]
+
+
+def tier_prices() -> list[ListedPrice]:
+    """Return the prices of the service tiers flex and priority, where the provider has a list price."""
+    entries = json.loads((DATA / "service_tiers.json").read_text(), parse_float=Decimal)
+    return [
+        ListedPrice(
+            model=entry["model"],
+            effective_from=_moment(entry["effective_from"]) or SINCE_EVER,
+            effective_until=None,
+            tiers=price_tiers(entry["usd_per_mtok"]),
+            source=entry["source"],
+            service_tier=entry["service_tier"],
+        )
+        for entry in entries
     ]
 
 

@@ -62,6 +62,25 @@ class Measurement(models.Model):
         return f"{self.model_id} {self.effort}"
 
 
+class AvailabilityHour(models.Model):
+    """Attempts at a model within an hour, and how many failed; written by a Celery task (availability.py)."""
+
+    hour = models.DateTimeField()
+    provider = models.CharField(max_length=60)
+    model = models.CharField(max_length=120)
+    attempts = models.PositiveIntegerField()
+    failed = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["model", "hour", "provider"], name="availability_hour_once")
+        ]
+        indexes: ClassVar = [models.Index(fields=["hour"], name="availability_by_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.hour:%Y-%m-%d %H:00}"
+
+
 class AnswerLength(models.Model):
     """How long answers are compared with their forecast, at one level; written by a Celery task.
 

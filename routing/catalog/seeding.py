@@ -29,12 +29,17 @@ class Added(NamedTuple):
 def seed() -> Added:
     upstreams = configured_upstreams()
     rows = [_row(entry) for entry in listed.listed_models()]
-    rows += [model.row(upstream.name) for upstream in upstreams for model in upstream.models]
+    rows += [
+        model.row(upstream.name, pass_unknown=upstream.pass_unknown)
+        for upstream in upstreams
+        for model in upstream.models
+    ]
     known = {row.id for row in rows}
     official = {entry["provider"] for entry in listed.listed_models()}
     Model.objects.exclude(provider__in=official).exclude(id__in=known).delete()  # no longer in the setting
     Model.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS)
     prices = [price for entry in listed.listed_models() for price in listed.listed_prices(entry)]
+    prices += listed.tier_prices()
     prices += [price for upstream in upstreams for model in upstream.models for price in model.prices()]
     added = add_prices(prices)
     retired = [

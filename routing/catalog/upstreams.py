@@ -44,7 +44,7 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capabilities: tuple[Capability, ...] = ()
     scores: tuple[PublishedScore, ...] = ()
 
-    def row(self, provider: str) -> Model:
+    def row(self, provider: str, *, pass_unknown: bool = False) -> Model:
         premium = self.usd_per_mtok is None or self.usd_per_mtok.output > PREMIUM_OVER_USD
         return Model(
             id=self.id,
@@ -56,7 +56,7 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_input_tokens=self.context_window,
             max_output_tokens=self.max_output_tokens,
             capabilities=list(self.capabilities),
-            quirks={"upstream_id": self.upstream_id or self.id},
+            quirks={"upstream_id": self.upstream_id or self.id, "pass_unknown": pass_unknown},
             match={},
             scores=msgspec.to_builtins(self.scores),
         )
@@ -71,10 +71,13 @@ class UpstreamModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`pass_unknown`: its server gets the parameters of a request that nothing here knows."""
+
     name: Name
     base_url: str
     models: tuple[UpstreamModel, ...]
     api_key: str = ""
+    pass_unknown: bool = False
 
 
 def configured_upstreams() -> tuple[Upstream, ...]:

@@ -40,7 +40,12 @@ def test_seeding_again_takes_a_few_queries(django_assert_max_num_queries: Any) -
 
 def test_every_listed_price_is_a_row_with_its_source() -> None:
     rows = ModelPrice.objects.filter(model="gpt-6-astra", token_class="output").order_by("over_input_tokens")
-    assert [(row.over_input_tokens, row.usd_per_mtok) for row in rows] == [(0, 50), (272_000, 75)]
+    for tier, prices in {"": (50, 75), "flex": (25, Decimal("37.5")), "priority": (100, 150)}.items():
+        of_tier = rows.filter(service_tier=tier)
+        assert [(row.over_input_tokens, row.usd_per_mtok) for row in of_tier] == [
+            (0, prices[0]),
+            (272_000, prices[1]),
+        ]
     assert {row.source for row in rows} == {"genai-prices 0.2.3"}
     later = ModelPrice.objects.filter(model="gemini-4-argon", token_class="output").order_by("effective_from")
     assert [(row.effective_from.date().isoformat(), row.usd_per_mtok) for row in later] == [

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from billing.models import Attempt, Request
 from routing.catalog.build import build
@@ -116,16 +117,36 @@ def test_the_slow_tail_shows_in_the_95th_percentile(add_attempts: AddAttempts) -
 
 
 def test_an_attempt_one_half_life_ago_counts_half(add_attempts: AddAttempts) -> None:
-    add_attempts(20, outcome="failed", error_kind="server")
+    add_attempts(4, outcome="failed", error_kind="server")
     now_failing = measured().p_up
     Attempt.objects.update(started_at=NOW - timedelta(seconds=HALF_LIFE_S))
-    assert now_failing == pytest.approx(1 - 20 / 30, abs=0.001)
-    assert measured().p_up == pytest.approx(1 - 10 / 20, abs=0.001)
+    assert now_failing == pytest.approx(1 - 4 / 104, abs=0.001)
+    assert measured().p_up == pytest.approx(1 - 2 / 102, abs=0.001)
 
 
-def test_one_failure_is_not_an_outage(add_attempts: AddAttempts) -> None:
+def test_a_single_failure_counts_as_one_in_a_hundred(add_attempts: AddAttempts) -> None:
     add_attempts(1, outcome="failed", error_kind="server")
-    assert health_word(measured().p_up, blocked=False) == "degraded"
+    assert measured().p_up == pytest.approx(1 - 1 / 101, abs=0.0001)
+
+
+def test_an_outage_counts_as_one_failure_however_many_calls_met_it(add_attempts: AddAttempts) -> None:
+    add_attempts(300, outcome="failed", error_kind="server")
+    assert measured().p_up == pytest.approx(1 - 1 / 101, abs=0.0001)
+
+
+def test_scattered_failures_count_each(add_attempts: AddAttempts) -> None:
+    for _ in range(20):
+        add_attempts(1)
+        add_attempts(4, outcome="failed", error_kind="server")
+        Attempt.objects.update(started_at=F("started_at") - timedelta(seconds=1))
+    assert measured().p_up == pytest.approx(1 - 80 / 200, abs=0.02)
+
+
+def test_answers_at_one_effort_are_evidence_for_the_others(add_attempts: AddAttempts) -> None:
+    add_attempts(100, effort="low")
+    add_attempts(1, effort="none", outcome="failed", error_kind="server")
+    measure(NOW)
+    assert [round(row.p_up, 4) for row in Measurement.objects.all()] == [round(1 - 1 / 201, 4)] * 2
 
 
 @pytest.mark.parametrize(

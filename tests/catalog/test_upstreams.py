@@ -46,6 +46,14 @@ def test_a_declared_zero_is_a_price_and_none_is_unpriced() -> None:
 
 
 @pytest.mark.django_db
+def test_an_upstream_that_takes_unknown_parameters_is_marked() -> None:
+    with configured(UPSTREAM | {"pass_unknown": True}):
+        seed()
+        models = Catalog().snapshot.models
+    assert models["local/free"].quirks["pass_unknown"] is True
+
+
+@pytest.mark.django_db
 def test_names_with_a_slash_are_names_and_not_prefixes() -> None:
     with configured(UPSTREAM):
         seed()
