@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: setup run test conformance ecosystem test-chaos soak bench-reports bench-routing bench-learning bench-sessions bench-traffic fuzz browser lint audit-deps clean
+.PHONY: setup run test conformance ecosystem test-chaos soak bench-ledger bench-reports bench-routing bench-learning bench-sessions bench-traffic bench-speed fit-requests fit-encoder fuzz screenshots browser lint audit-deps clean
 
 setup: $(VENV)/.synced
 
@@ -34,9 +34,10 @@ test: setup browser
 conformance: setup
 	CONFORMANCE_WRITES=1 $(BIN)/python -m pytest -n 0 -s tests/conformance/test_matrix.py tests/conformance/test_helpers.py
 
-# Run LangChain, LlamaIndex, pydantic-ai, instructor, llm and the Vercel AI SDK, from their own lock file.
+# Run popular clients (docs/clients.md), and llmock in place of the providers, from their own lock file.
+ecosystem: export PYTHONDONTWRITEBYTECODE :=
 ecosystem: setup
-	$(UV) sync --quiet --frozen --project tests/ecosystem --python $(BIN)/python
+	$(UV) sync --quiet --frozen --compile-bytecode --project tests/ecosystem --python $(BIN)/python
 	cd tests/ecosystem && .venv/bin/python -m pytest --rootdir . -c pyproject.toml
 
 # Make real processes fail. Needs the server programs of PostgreSQL and Redis. ROWS=21,22 selects rows (docs/reliability.md).
@@ -51,6 +52,10 @@ soak: setup
 # Time Home, Usage and their API for an account with N requests in 30 days (docs/reports.md).
 bench-reports: setup
 	@mkdir -p $${VAR_DIR:=var/bench-reports} && VAR_DIR=$$VAR_DIR $(BIN)/python -m bench.reports --requests $(N)
+
+# Time the ledger's writes in a scratch database (docs/ledger.md): `make bench-ledger MODES="open:50 closed:32"`.
+bench-ledger: setup
+	@mkdir -p $${VAR_DIR:=var/bench-ledger} && VAR_DIR=$$VAR_DIR $(BIN)/python -m bench.ledger $(MODES)
 
 # Measure routing on real outcomes, next to fixed models and a table by category. DATA is a folder of tables, EVAL another
 # to judge on, OUT a JSON file (docs/routing-lab.md).
@@ -71,11 +76,36 @@ bench-sessions: setup
 bench-traffic: setup
 	@$(BIN)/python -m bench.traffic --prompts $(PROMPTS) --data $(DATA)
 
+# Measure throughput, latency, streams and memory next to other gateways, which are installed below var/, and write
+# docs/speed.md. QUICK=1 measures one target for half a minute. PROFILE=1 prints where the time goes. TARGETS="auto floor"
+# and STORES="sqlite postgres" select. PostgreSQL and Redis are started, or those of DATABASE_URL and REDIS_URL are used.
+bench-speed: setup
+	@$(BIN)/python -m bench.speed $(if $(QUICK),--quick) $(if $(PROFILE),--profile) \
+		$(if $(TARGETS),--targets $(TARGETS)) $(if $(STORES),--stores $(STORES))
+
+# Fit the encoder on the rated requests in PROMPTS, from its own lock file, and write routing/encoder/artefact
+# (docs/routing-lab.md). NETWORKS is a folder that keeps the trained networks.
+fit-encoder: export UV_PROJECT_ENVIRONMENT := $(CURDIR)/var/fit-encoder
+fit-encoder: setup
+	@test -n "$(PROMPTS)" || { echo "Set PROMPTS to the folder with traffic.jsonl: docs/routing-lab.md describes it."; exit 1; }
+	$(UV) sync --quiet --frozen --project bench/encoder --python $(BIN)/python
+	@var/fit-encoder/bin/python -m bench.encoder --prompts $(PROMPTS) $(if $(NETWORKS),--networks $(NETWORKS))
+
+# Fit the request model that the decision ships (routing/decide/prediction/artefact) on the same two folders.
+fit-requests: setup
+	@$(BIN)/python -m bench.traffic.fit --prompts $(PROMPTS) --data $(DATA)
+
 # Send a running RoutePlex everything its OpenAPI document allows: `KEY=rp_live_… make fuzz N=500`.
 fuzz: N := $(if $(filter command line,$(origin N)),$(N),200)
 fuzz: setup
 	$(BIN)/schemathesis run $${URL:-http://localhost:8000}/api/v1/openapi.json --url $${URL:-http://localhost:8000} \
 		--header "Authorization: Bearer $$KEY" --checks not_a_server_error --max-examples $(N)
+
+# Write a picture of every page at 390, 820 and 1440 px, light and dark: `make screenshots OUT=folder`.
+OUT ?= var/screenshots
+screenshots: setup browser
+	@mkdir -p $(OUT)
+	SCREENSHOTS=$(abspath $(OUT)) $(BIN)/python -m pytest -n 0 tests/journeys/screenshots.py
 
 # The browser tests need Chromium: the system's, else Debian's package (as root), else the one Playwright downloads.
 browser: setup

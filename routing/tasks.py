@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
+from routing.catalog import availability
 from routing.catalog.measure import measure
 from routing.learning import answer_lengths, distribution, outcomes
 
@@ -11,6 +12,11 @@ from routing.learning import answer_lengths, distribution, outcomes
 @shared_task
 def measure_health() -> None:
     measure(datetime.now(UTC))
+
+
+@shared_task
+def roll_up_availability() -> None:
+    availability.roll_up(datetime.now(UTC))
 
 
 @shared_task

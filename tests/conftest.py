@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,15 +27,19 @@ os.environ.setdefault(
     "DJANGO_ALLOW_ASYNC_UNSAFE", "true"
 )  # Playwright runs an event loop in the tests' thread
 
+os.environ["ENCODER"] = "off"  # of servers that tests start: see pytest_configure
+
 collect_ignore = ["ecosystem"]  # separate packages and command: make ecosystem
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hash passwords cheaply, and give each worker its own Redis database, so none clears another's cache."""
+    """Make decisions repeatable and passwords cheap to hash; give each worker its own Redis database."""
     from django.conf import settings
 
     settings.EXPLORATION_DRAW = lambda: 0.0  # automatic decisions explore nothing
+    settings.STATIC_ROOT = tempfile.mkdtemp()  # not what an earlier collectstatic left in the developer's own
+    settings.ENCODER = "off"  # a second look within 40 ms depends on how busy the machine is
     # The default hasher takes 0.2 s per account.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
@@ -86,7 +91,7 @@ def _patient_redis() -> Iterator[None]:
     """Give Redis calls more time than in production, so that a busy machine causes no apparent outage."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("billing.ledger.redis_rate_limits._TIMEOUT_S", 3.0)
-        patched.setattr("routing.state.reasoning._TIMEOUT_S", 3.0)
+        patched.setattr("routing.state.encrypted_store._TIMEOUT_S", 3.0)
         patched.setattr("routing.state.conversations._TIMEOUT_S", 3.0)
         yield
 
@@ -134,9 +139,11 @@ def _live_server(
     from django.conf import settings
     from django.test import override_settings
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    listener = socket.socket()
+    # Small, so that a caller who does not read is noticed after some 100 KB rather than 4 MB.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
     paths = {"openai": "/v1", "anthropic": "", "google": ""}
     providers = [
         provider
@@ -157,10 +164,9 @@ def _live_server(
     with django_db_blocker.unblock(), override_settings(**overrides):
         from routeplex_site.asgi import application
 
-        server = uvicorn.Server(
-            uvicorn.Config(application, host="127.0.0.1", port=port, log_level="warning", access_log=False)
-        )
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", access_log=False))
+        serve = server.serve
+        thread = threading.Thread(target=lambda: asyncio.run(serve(sockets=[listener])), daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
         while not server.started:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -32,6 +33,15 @@ class RedisServer:
                 return
             assert time.monotonic() < until, "Redis did not start"
             time.sleep(0.02)
+
+    def pause(self) -> None:
+        """Stop replying, without closing connections."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

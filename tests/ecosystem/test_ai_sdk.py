@@ -1,46 +1,29 @@
-"""Vercel's AI SDK (Node): its OpenAI-compatible provider, its OpenAI one by both APIs, its Anthropic one."""
+"""Vercel's AI SDK (Node) with its OpenAI-compatible, OpenAI, Anthropic and OpenRouter providers."""
 
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from conftest import LONG, ROOT
-
-HERE = Path(__file__).parent / "node"
-BIN = ROOT / ".venv" / "bin"
+from conftest import WELCOME
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the SDK from its lock, once per run."""
-    home = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "calls.mjs"):
-        shutil.copy(HERE / name, home)
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    command = [BIN / "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    subprocess.run(command, cwd=home, env=environment, check=True, capture_output=True, timeout=180)
-    return home
-
-
-def test_a_tool_a_structured_answer_and_a_stream(home: Path, model: str, address: str, key: str) -> None:
-    environment = os.environ | {
-        "ROUTEPLEX_URL": address,
-        "ROUTEPLEX_KEY": key,
-        "ROUTEPLEX_MODEL": model,
-        "LONG": LONG,
-    }
-    ran = subprocess.run(
-        [BIN / "node", "calls.mjs"], cwd=home, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert ran.returncode == 0, ran.stderr
-    for door, result in json.loads(ran.stdout).items():
+def test_tools_structured_answers_and_streams(node: Callable[..., Any], model: str) -> None:
+    for door, result in node("calls.mjs", model).items():
         assert "21 degrees" in result["tool"], door
         assert "21 degrees" in result["streamedTool"], door
         assert result["steps"] == 2, door
+        assert result["second"] == WELCOME, door
         assert isinstance(result["structured"]["people"], int), door
         assert len(result["streamed"]) > 100, door
         assert result["parts"] > 1, door
         assert result["tokens"] > 0, door
+
+
+@pytest.mark.parametrize("model", ["gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "auto"])
+def test_a_chat_page_with_a_reasoning_model(node: Callable[..., Any], model: str) -> None:
+    """Three turns as `useChat` sends them: all messages of the page, reasoning and tool results included."""
+    for door, result in node("chat_page.mjs", model).items():
+        assert "21 degrees" in result["first"], door
+        assert "21 degrees" in result["second"], door
+        assert result["third"] == WELCOME, door
+        assert result["errors"] == [], door

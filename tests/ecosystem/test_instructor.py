@@ -31,6 +31,12 @@ def test_a_structured_answer(model: str, mode: instructor.Mode) -> None:
     client = instructor.from_openai(openai.OpenAI(), mode=mode)
     answer = client.chat.completions.create(model=model, response_model=City, messages=ASK)
     assert isinstance(answer, City)
+    turns = [
+        {"role": "assistant", "content": answer.model_dump_json()},
+        {"role": "user", "content": "Describe London as a city."},
+    ]
+    second = client.chat.completions.create(model=model, response_model=City, messages=[*ASK, *turns])
+    assert isinstance(second, City)
 
 
 def test_a_tool_call_as_a_type(model: str) -> None:

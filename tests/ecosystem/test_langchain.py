@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from conftest import LONG, QUESTION
+from conftest import LONG, QUESTION, THANKS, WELCOME
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
@@ -39,9 +39,11 @@ def test_a_tool_is_called_and_its_result_used(chat: BaseChatModel) -> None:
     (call,) = first.tool_calls
     assert call["name"] == "get_weather"
     result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
-    answer = bound.invoke([HumanMessage(QUESTION), first, result])
+    messages = [HumanMessage(QUESTION), first, result]
+    answer = bound.invoke(messages)
     assert "21 degrees" in answer.text
     assert answer.usage_metadata["input_tokens"] > 0
+    assert bound.invoke([*messages, answer, HumanMessage(THANKS)]).text == WELCOME
 
 
 def test_a_structured_answer(chat: BaseChatModel) -> None:
@@ -58,10 +60,16 @@ async def test_a_stream(chat: BaseChatModel) -> None:
     assert len(whole.text) > 100
     assert count > 1
     assert whole.usage_metadata["output_tokens"] > 0
+    second = await chat.ainvoke([HumanMessage(LONG), whole, HumanMessage(THANKS)])
+    assert second.text == WELCOME
 
 
 async def test_tool_calls_stream(chat: BaseChatModel) -> None:
     whole = AIMessageChunk("")
     async for chunk in chat.bind_tools([get_weather]).astream(QUESTION):
         whole = whole + chunk
-    assert [call["name"] for call in whole.tool_calls] == ["get_weather"]
+    (call,) = whole.tool_calls
+    assert call["name"] == "get_weather"
+    result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
+    answer = await chat.bind_tools([get_weather]).ainvoke([HumanMessage(QUESTION), whole, result])
+    assert "21 degrees" in answer.text

@@ -1,7 +1,7 @@
 """LlamaIndex: `OpenAILike` with the base URL and the key."""
 
 import pytest
-from conftest import LONG, QUESTION
+from conftest import LONG, QUESTION, THANKS, WELCOME
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
@@ -40,7 +40,10 @@ def test_a_tool_result_goes_back(llm: OpenAILike) -> None:
         role="tool", content=get_weather(**call.tool_kwargs), additional_kwargs={"tool_call_id": call.tool_id}
     )
     history = [ChatMessage(role="user", content=QUESTION), first.message, result]
-    assert "21 degrees" in str(llm.chat_with_tools(tools, chat_history=history).message.content)
+    answer = llm.chat_with_tools(tools, chat_history=history).message
+    assert "21 degrees" in str(answer.content)
+    second = llm.chat_with_tools(tools, user_msg=THANKS, chat_history=[*history, answer])
+    assert second.message.content == WELCOME
 
 
 def test_a_structured_answer(llm: OpenAILike) -> None:

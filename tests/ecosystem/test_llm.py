@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LONG
+from conftest import LONG, QUESTION, THANKS, WELCOME
 
 LLM = Path(sys.executable).parent / "llm"
 TOOL = """def get_weather(city: str) -> str:
@@ -41,7 +41,8 @@ def test_it_streams(llm) -> None:
 
 
 def test_a_tool_is_called_and_its_result_used(llm) -> None:
-    assert "21 degrees" in llm("--functions", TOOL, "What is the weather in Paris? Use the get weather tool.")
+    assert "21 degrees" in llm("--functions", TOOL, QUESTION)
+    assert llm("--continue", "--functions", TOOL, THANKS) == WELCOME
 
 
 def test_a_structured_answer(llm) -> None:

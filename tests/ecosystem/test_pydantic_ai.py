@@ -1,7 +1,7 @@
 """pydantic-ai: its models of three APIs, with what the environment says."""
 
 import pytest
-from conftest import LONG, QUESTION
+from conftest import LONG, QUESTION, THANKS, WELCOME
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, ToolOutput
 from pydantic_ai.models import Model
@@ -34,6 +34,8 @@ async def test_a_tool_is_called_and_its_result_used(chat: Model) -> None:
     assert len(cities) == 1
     assert "21 degrees" in result.output
     assert result.usage.input_tokens > 0
+    second = await agent.run(THANKS, message_history=result.all_messages())
+    assert second.output == WELCOME
 
 
 async def test_a_structured_answer(chat: Model) -> None:
@@ -51,5 +53,8 @@ async def test_a_structured_answer_by_its_schema(chat: Model) -> None:
 async def test_a_stream(chat: Model) -> None:
     async with Agent(chat).run_stream(LONG) as run:
         parts = [part async for part in run.stream_text(delta=True, debounce_by=None)]
+        history = run.all_messages()
     assert len("".join(parts)) > 100
     assert len(parts) > 1
+    async with Agent(chat).run_stream(THANKS, message_history=history) as run:
+        assert await run.get_output() == WELCOME

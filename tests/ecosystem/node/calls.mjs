@@ -2,6 +2,7 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { createOpenRouter } from "@openrouter/ai-sdk-provider";
 import { generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
@@ -12,6 +13,7 @@ const models = {
   chat: openai.chat(name),
   responses: openai.responses(name),
   messages: createAnthropic({ baseURL, apiKey })(name),
+  openrouter: createOpenRouter({ baseURL, apiKey })(name),
 };
 const tools = {
   get_weather: tool({
@@ -25,7 +27,14 @@ const outcome = {};
 for (const [door, model] of Object.entries(models)) {
   const used = await generateText({
     model, tools, stopWhen: stepCountIs(3),
-    prompt: "What is the weather in Paris? Use the get weather tool.",
+    prompt: process.env.QUESTION,
+  });
+  const second = await generateText({
+    model, tools,
+    messages: [
+      { role: "user", content: process.env.QUESTION }, ...used.response.messages,
+      { role: "user", content: process.env.THANKS },
+    ],
   });
   const structured = await generateText({
     model, output: Output.object({ schema: City }), prompt: "Describe Paris as a city.",
@@ -35,10 +44,10 @@ for (const [door, model] of Object.entries(models)) {
   for await (const part of stream.textStream) parts.push(part);
   const streamedTool = streamText({
     model, tools, stopWhen: stepCountIs(3),
-    prompt: "What is the weather in Paris? Use the get weather tool.",
+    prompt: process.env.QUESTION,
   });
   outcome[door] = {
-    tool: used.text, steps: used.steps.length, structured: structured.output, streamed: parts.join(""),
+    tool: used.text, steps: used.steps.length, second: second.text, structured: structured.output, streamed: parts.join(""),
     parts: parts.length, tokens: (await stream.usage).outputTokens, streamedTool: await streamedTool.text,
   };
 }
