@@ -1,11 +1,21 @@
 """A person's browser: Debian's Chromium, driven by Playwright; any console or CSP error fails the test."""
 
+import functools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.site_map import Furnished
 
@@ -20,7 +30,36 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_TIMEOUT_MS = 15_000
+# Generous: a journey waits for what it expects, never for time to pass, and CI's cores are shared.
+_TIMEOUT_MS = 30_000
+expect.set_options(timeout=_TIMEOUT_MS)
+
+# What a person does to an element, as Playwright names it.
+_ACTIONS = ("check", "click", "fill", "focus", "hover", "press", "select_option", "uncheck")
+
+
+def _once_loaded(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Act once the element's page has loaded.
+
+    Playwright acts as soon as an element can be seen, which may be before the page's scripts run: a form
+    would then be submitted as it is without scripts.
+    """
+
+    @functools.wraps(action)
+    def act(locator: Locator, *args: Any, **options: Any) -> Any:
+        locator.first.wait_for(state="attached")
+        locator.page.wait_for_load_state()
+        return action(locator, *args, **options)
+
+    return act
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _people_wait_for_pages() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _ACTIONS:
+            patch.setattr(Locator, name, _once_loaded(getattr(Locator, name)))
+        yield
 
 
 @pytest.fixture(scope="module")
