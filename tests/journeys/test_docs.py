@@ -3,10 +3,13 @@
 import re
 from typing import Any
 
+import pytest
 from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Simulator
+from tests.journeys.conftest import sign_in
+from tests.site_map import furnish
 
 
 def test_search_leads_to_the_passage(person: Page, server: str) -> None:
@@ -81,6 +84,24 @@ def test_the_assistant_answers_without_a_script(browser: Browser, server: str, l
     expect(page.get_by_role("heading", name="SDKs and clients")).to_be_visible()
     context.close()
     cache.clear()
+
+
+@pytest.mark.parametrize(("width", "frame"), [(390, "banner"), (1280, "navigation")])
+def test_the_assistant_opens_from_the_frame_of_the_page(
+    browser: Browser, server: str, live_db: None, width: int, frame: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    sign_in(context, furnish(server), server)
+    page = context.new_page()
+    page.goto(f"{server}/usage/")
+    button = page.get_by_role(frame).get_by_role("button", name="Ask RoutePlex AI")  # type: ignore[arg-type]
+    button.click()
+    panel = page.get_by_role("dialog", name="RoutePlex AI")
+    expect(panel.get_by_label("Question to RoutePlex AI")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(button).to_be_focused()
+    context.close()
 
 
 def test_an_operation_is_tried_with_the_readers_key(person: Page, server: str, api_key: str) -> None:
