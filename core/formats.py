@@ -20,14 +20,29 @@ _COLUMN_PLACES = 6  # a column of money is aligned at the point, with room for t
 _SIGNIFICANT = 3
 
 
-def money_text(usd: Money | None) -> str:
-    """Two decimals from $1, three significant digits below: "$1,234.50", "$0.0123"; None is a dash."""
+def money_text(usd: Money | None, places: int | None = None) -> str:
+    """Two decimals from $1, three significant digits below: "$1,234.50", "$0.0123"; None is a dash.
+
+    `places`: exactly so many decimals instead, for sums that stand beside their parts.
+    """
     if usd is None:
         return DASH
     exact = Decimal(str(usd))
-    rounded = abs(round(exact, 2 if abs(exact) >= 1 else _places(exact)))
+    rounded = abs(round(exact, places if places is not None else 2 if abs(exact) >= 1 else _places(exact)))
     whole, _, decimals = f"{rounded:,f}".partition(".")
-    return f"{'−' if exact < 0 and rounded else ''}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+    if places is None:
+        decimals = decimals.rstrip("0").ljust(2, "0")
+    return f"{'−' if exact < 0 and rounded else ''}${whole}.{decimals}"
+
+
+def sum_places(total: Decimal, *parts: Decimal) -> int:
+    """The decimals at which the rounded parts add up to the rounded total and none of them vanishes."""
+    for places in range(2 if abs(total) >= 1 else _places(total), _EXACT_PLACES):
+        rounded = [round(part, places) for part in parts]
+        none_vanishes = [bool(part) for part in rounded] == [bool(part) for part in parts]
+        if none_vanishes and sum(rounded) == round(total, places):
+            return max(2, *(-int(part.normalize().as_tuple().exponent) for part in rounded))
+    return _EXACT_PLACES
 
 
 def exact_money_text(usd: Money | None) -> str:
@@ -40,9 +55,9 @@ def exact_money_text(usd: Money | None) -> str:
 
 
 @register.simple_tag
-def money(usd: Money | None) -> SafeString:
-    """A sum of money; the exact sum shows on hover and is what gets copied."""
-    return _money(usd, "")
+def money(usd: Money | None, places: int | None = None) -> SafeString:
+    """A sum of money; the exact sum shows on hover and is what gets copied. `places`: see `money_text`."""
+    return _money(usd, "", places)
 
 
 @register.simple_tag
@@ -56,8 +71,8 @@ def money_column(usd: Money | None) -> SafeString:
     return _money(usd, padding)
 
 
-def _money(usd: Money | None, padding: str) -> SafeString:
-    shown = money_text(usd)
+def _money(usd: Money | None, padding: str, places: int | None = None) -> SafeString:
+    shown = money_text(usd, places)
     if usd is None:
         return mark_safe(f'<span class="faint">{shown}</span>')  # noqa: S308 - digits only, also below
     exact = exact_money_text(usd) if abs(Decimal(str(usd))) >= _LEAST else shown
@@ -79,6 +94,14 @@ def percent(value: Number | None) -> str:
     if 99.9 < hundredths < 100:
         return ">99.9%"
     return f"{hundredths:.1f}".removesuffix(".0").replace("-", "−") + "%"
+
+
+@register.filter
+def less(share: Number | None) -> str:
+    """A share that was saved, in words: 0.936 is "93.6% less", −0.2 is "20% more"."""
+    if share is None:
+        return DASH
+    return f"{percent(abs(float(share)))} {'more' if share < 0 else 'less'}"
 
 
 @register.filter

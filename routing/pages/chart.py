@@ -3,7 +3,7 @@
 A page's figures are in its tables; the picture is drawn from those, so the two can't disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from core.formats import DASH, count, duration, exact_money_text, money_text
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 24
 
 Value = Decimal | float | int | None
-_TEXTS = {"usd": money_text, "count": count, "ms": duration}
+_TEXTS: dict[str, Callable[[Value], str]] = {"usd": money_text, "count": count, "ms": duration}
 
 
 @dataclass(frozen=True)

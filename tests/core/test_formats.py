@@ -7,7 +7,7 @@ from django.template import Context, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.formats import change, compact, duration, exact_money_text, money_text, percent
+from core.formats import change, compact, duration, exact_money_text, less, money_text, percent, sum_places
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,36 @@ def test_money_has_two_decimals_from_a_dollar_and_three_digits_below(usd: str, s
 def test_the_exact_sum_is_on_hover_and_in_the_value() -> None:
     text = Template("{% money usd %}").render(Context({"usd": Decimal("12.345678901")}))
     assert text == '<data class="money" value="$12.345678901" title="$12.345678901">$12.35</data>'
+
+
+@pytest.mark.parametrize(
+    ("paid", "saved", "places"),
+    [
+        ("0.00872", "0.12755", 4),  # with three digits each: 0.00872 + 0.128 = 0.136
+        ("0.01", "12.29", 2),
+        ("0.0012", "12.2951", 3),
+        ("0.003", "0.003", 3),
+        ("0.001", "-0.0005", 4),
+        ("0", "0", 2),
+    ],
+)
+def test_a_shown_sum_is_the_sum_of_what_is_shown(paid: str, saved: str, places: int) -> None:
+    parts = Decimal(paid), Decimal(saved)
+    assert sum_places(sum(parts, Decimal()), *parts) == places
+
+
+@given(st.decimals("0.000000001", 1000, places=9), st.decimals("0.000000001", 1000, places=9))
+def test_any_two_parts_add_up_as_they_are_shown(paid: Decimal, saved: Decimal) -> None:
+    places = sum_places(paid + saved, paid, saved)
+    shown = [
+        Decimal(money_text(usd, places).lstrip("$").replace(",", "")) for usd in (paid, saved, paid + saved)
+    ]
+    assert shown[0] + shown[1] == shown[2]
+    assert all(shown)
+
+
+def test_a_saved_share_is_less_or_more() -> None:
+    assert [less(share) for share in (0.936, -0.2, None)] == ["93.6% less", "20% more", "—"]
 
 
 def test_no_sum_is_a_dash() -> None:

@@ -83,6 +83,13 @@ def test_a_model_switched_off_says_so(page: Client) -> None:
     assert "switched off by the operator" in page.get("/models/").content.decode()
 
 
+def test_a_model_without_attempts_is_not_called_healthy(page: Client) -> None:
+    assert not catalog.snapshot.p_up
+    text = page.get("/models/").content.decode()
+    assert "not used yet" in text
+    assert "healthy" not in text
+
+
 def test_a_retirement_date_shows(page: Client) -> None:
     model = Model.objects.first()
     assert model is not None

@@ -86,6 +86,12 @@ def test_filter_by_key(page: Client, account: Account, make_request: MakeRequest
     assert ids(page.get(URL, {"key": other.pk})) == [match.id]
 
 
+def test_the_picture_says_that_it_ends_before_the_list_does(page: Client, make_request: MakeRequest) -> None:
+    make_request(1)
+    assert "Last 7 days:" in page.get("/requests/").content.decode()
+    assert "Last 7 days:" not in page.get("/requests/", {"period": "24h"}).content.decode()
+
+
 def test_filter_by_period(page: Client, make_request: MakeRequest) -> None:
     make_request(1, created_at=timezone.now() - timedelta(hours=2))
     match = make_request(2)

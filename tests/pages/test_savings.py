@@ -45,6 +45,7 @@ def test_it_is_negative_when_it_is(page: Client, account: Account, make_request:
     assert savings(account, 7, timezone.now()).saved == Decimal("-0.0005")
     text = page.get("/savings/").content.decode()
     assert "Paid more" in text
+    assert "100% more than the baseline" in text
     assert "−$0.0005" in text
 
 
@@ -54,8 +55,16 @@ def test_enough_days_say_how_sure_it_is(page: Client, account: Account, make_req
     assert report.low is not None
     assert report.high is not None
     assert report.low < report.saved < report.high
-    assert "With 95% confidence" in page.get("/savings/").content.decode()
+    assert "with 95% confidence" in page.get("/savings/").content.decode()
     assert FEWEST_DAYS <= 6
+
+
+def test_what_is_shown_adds_up(page: Client, make_request: MakeRequest) -> None:
+    make_request(1, cost_usd=Decimal("0.00872"), baseline_usd=Decimal("0.13627"))
+    text = page.get("/savings/").content.decode()
+    for shown in (">$0.1276</data>", ">$0.0087</data>", ">$0.1363</data>", "93.6% less than the baseline"):
+        assert shown in text
+    assert "this range needs 5 days with requests; there is 1 so far." in text
 
 
 def test_requests_without_a_baseline_or_price_are_left_out_and_counted(

@@ -57,7 +57,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Listed:
-    """One model as the page shows it. `health`: healthy, degraded, down, or off: not offered here."""
+    """One model of the page. `health`: healthy, degraded, down, not used yet, or off (not offered)."""
 
     model: Model
     health: str
@@ -177,7 +177,9 @@ def _health(model: Model, snapshot: Snapshot) -> tuple[str, str]:
         return "off", f"no key for {model.provider} is configured"
     if model.id in snapshot.blocked:
         return "down", snapshot.blocked[model.id]
-    if snapshot.p_up.get(model.id, 1.0) < DEGRADED_BELOW:
+    if model.id not in snapshot.p_up:
+        return "not used yet", ""
+    if snapshot.p_up[model.id] < DEGRADED_BELOW:
         return "degraded", "attempts failed lately"
     return "healthy", ""
 

@@ -44,13 +44,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Histogram:
-    """`counts`: requests by status, most first; `width` and `height` of the picture."""
+    """`counts`: requests by status, most first; `width` and `height` of the picture.
+
+    `days`: how many days it shows of a list that no time limits, else 0.
+    """
 
     bars: Sequence[Bar]
     counts: Sequence[tuple[str, int]]
     total: int
     since: datetime
     until: datetime
+    days: int = 0
     width: float = WIDTH
     height: float = HEIGHT
 
@@ -80,6 +84,7 @@ def histogram(account: Account, filters: Filters, now: datetime) -> Histogram | 
         total=total.total(),
         since=since,
         until=until,
+        days=0 if filters.period or filters.since or filters.until else _DAYS,
     )
 
 

@@ -18,6 +18,7 @@ from billing.ledger.windows import spans
 from billing.models import Request
 from billing.reports.measures import Sums, usd
 from billing.reports.queries import Sources
+from core.formats import sum_places
 from routing.learning.models import Outcome
 
 DAYS = (7, 30, 90)
@@ -60,6 +61,15 @@ class Savings:
     @property
     def saved(self) -> Decimal:
         return self.baseline - self.paid
+
+    @property
+    def places(self) -> int:
+        """Decimals at which what was paid and saved add up to the baseline's cost."""
+        return sum_places(self.baseline, self.paid, self.saved)
+
+    @property
+    def days_compared(self) -> int:
+        return sum(day.compared > 0 for day in self.daily)
 
     @property
     def label(self) -> str:

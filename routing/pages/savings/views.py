@@ -22,7 +22,7 @@ from billing.reports.export import nine
 from routing.language.chat import Strategy
 from routing.pages.page_request import PageRequest, is_fragment
 from routing.pages.savings.chart import cumulative, dots
-from routing.pages.savings.queries import DAYS, Savings
+from routing.pages.savings.queries import DAYS, FEWEST_DAYS, Savings
 from routing.pages.savings.queries import savings as savings_of
 from routing.replay.stored import latest, logged
 from routing.replay.what_if import WhatIf, what_if
@@ -39,6 +39,7 @@ def savings(request: PageRequest) -> HttpResponse:
     context = {
         "account": request.account,
         "savings": report,
+        "fewest_days": FEWEST_DAYS,
         "chart": cumulative(report, request.account.time_zone),
         "baseline": request.account.baseline_model,
         "periods": [(days, f"{reverse('savings')}?days={days}") for days in DAYS],
