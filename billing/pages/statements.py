@@ -1,12 +1,18 @@
 """Monthly statements: the list, and each statement as a page, PDF, CSV and JSON."""
 
+from zoneinfo import ZoneInfo
+
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import account_required, current_account
+from billing.ledger.windows import spans
 from billing.pages.download import file_response
+from billing.reports.measures import Sums
+from billing.reports.queries import Sources
 from billing.statements import pdf, queries
 from billing.statements.models import Statement
 
@@ -17,8 +23,18 @@ _json = msgspec.json.Encoder(decimal_format="number")
 @require_safe
 @account_required
 def statements(request: HttpRequest) -> HttpResponse:
-    account = current_account(request)
-    context = {"account": account, "statements": queries.account_statements(account.pk)[:_SHOWN]}
+    account, now = current_account(request), timezone.now()
+    _, month = spans(now, account.time_zone)
+    so_far = sum(Sources.now(account.pk, month.starts_at, now).sums(month.starts_at, now).values(), Sums())
+    zone = ZoneInfo(account.time_zone)
+    context = {
+        "account": account,
+        "statements": queries.account_statements(account.pk)[:_SHOWN],
+        "month": month,
+        "so_far": so_far,
+        "first": month.starts_at.astimezone(zone).date(),
+        "today": now.astimezone(zone).date(),
+    }
     return render(request, "billing/statements.html", context)
 
 

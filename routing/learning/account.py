@@ -50,7 +50,7 @@ def explain(mode: Learning.Mode, learnt: Sequence[Posterior]) -> str:
         fewest, most = GATES[-1][0], max(posterior.outcomes for posterior in learnt)
         return (
             f"Nothing changes until a model has {fewest} outcomes. The most so far are {most}, "
-            "for one arm at one skill."
+            "for one model and effort at one skill."
         )
     return f"Outcomes move a model's predicted success by at most {BOUND * 100:.0f} points."
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
@@ -24,7 +25,7 @@ from billing.statements.models import Statement, StatementLine
 from billing.statements.months import month_start, months
 from billing.statements.queries import statement_detail
 from billing.usage import Usage
-from core.formats import money_text
+from core.formats import exact_money_text, money_text
 from tests.billing.bookkeeping import Books
 
 OCTOBER, NOVEMBER = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -268,6 +269,14 @@ class TestPages:
 
     def test_before_the_first_it_says_when_one_comes(self, page: Client) -> None:
         assert "within an hour after the end of each month" in page.get("/statements/").content.decode()
+
+    def test_the_current_month_stands_above_the_list(self, books: Books, page: Client) -> None:
+        books.settled(timezone.now(), ("m", SOME))
+        row = Request.objects.filter(account=books.account).get()
+        text = page.get("/statements/").content.decode()
+        assert "1 request since 1 " in text
+        assert f'value="{exact_money_text(row.cost_usd)}"' in text
+        assert "This month in Usage" in text
 
     def test_the_list_and_one(self, books: Books, page: Client) -> None:
         books.settled(OCTOBER + DAY, ("m", SOME))

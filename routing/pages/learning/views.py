@@ -24,9 +24,10 @@ from routing.pages.page_request import PageRequest
 
 _Mode = Learning.Mode
 _MOST_MOVES = 20  # shown
+_BOUND_POINTS = round(BOUND * 100)
 MODES = (
-    (_Mode.ON, "On", "New outcomes change decisions, within the bound."),
-    (_Mode.FROZEN, "Frozen", "What was learnt so far stays in force; new outcomes change nothing."),
+    (_Mode.ON, "On", f"New outcomes change decisions, by at most {_BOUND_POINTS} points."),
+    (_Mode.FROZEN, "Frozen", "What was learned so far still counts; new outcomes change nothing."),
     (_Mode.OFF, "Off", "Outcomes are stored but change nothing."),
 )
 
@@ -45,7 +46,7 @@ def learning(request: PageRequest) -> HttpResponse:
         "moves": _moves(posteriors, shifts),
         "outcomes": sum(posterior.outcomes for posterior in posteriors),
         "moved": len(shifts),
-        "bound": BOUND,
+        "bound_points": _BOUND_POINTS,
         "gates": sorted(GATES),
         "half_life_days": HALF_LIFE.days,
         "may_change": may_change(request),
