@@ -89,7 +89,7 @@ def _best_fixed(all_scores: list[Scores]) -> tuple[str, Row, Row]:
 def _chosen(all_scores: list[Scores], strategy: Strategy) -> tuple[Row, Row, Row]:
     picks = []
     for scores in all_scores:
-        candidates = scores.candidates(scores.removed.eligible)
+        candidates = scores.candidates(scores.field())
         best = int(strategies.rank(strategy, candidates, stream=False).order[0])
         picks.append((candidates.believed[best], candidates.cost_usd[best], candidates.latency_ms[best]))
     success, cost, latency = np.array(picks).T

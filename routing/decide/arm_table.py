@@ -62,6 +62,7 @@ class ArmTable(msgspec.Struct, frozen=True):
     rows: dict[Arm, int]
     rows_by_name: dict[str, int]
     models: tuple[str, ...]
+    model_numbers: npt.NDArray[np.intp]  # the same number for all rows of a model
     upstreams: tuple[tuple[str, str], ...]  # model, provider
     defaults: dict[str, int]  # by model, the row at its default effort, or its first
     removals: dict[Any, Any]  # kept by `filters`, for the table's lifetime
@@ -74,7 +75,7 @@ class ArmTable(msgspec.Struct, frozen=True):
     general: Row  # θ, the model's general ability
     effort: tuple[Effort | None, ...]  # the effort the arm runs at; a model's default is filled in
     reasoning: Row  # tokens at that effort on a benchmark-hard prompt
-    visible_ratio: Row  # (n, n_skills, BANDS) actual over forecast tokens in traffic
+    visible_ratio: Row  # (n_skills, BANDS, n) actual over forecast tokens in traffic
     reasoning_ratio: Row  # likewise
     thinks: npt.NDArray[np.bool_]  # may think before it answers, by its effort or, without one, by its facts
     ttft_ms: Row
@@ -85,11 +86,18 @@ class ArmTable(msgspec.Struct, frozen=True):
     tokenizer_rows: npt.NDArray[np.intp]  # into `tokenizers`
     max_input: Row
     window: Row
+    least_room: float  # tokens of input and output together that every arm can take
     max_output: Row
     tier_over: float  # input tokens up to which `base_prices` hold for every model
     base_prices: Prices
     shutdown: Row  # the day the model is retired, as a proleptic ordinal; infinite: not announced
+    zeros: Row
     best_fixed: int | None  # row of the most able model with a price, at its default effort
+
+    def retiring(self, by_day: int) -> npt.NDArray[np.bool_] | None:
+        """Return where a model is retired by this day, a proleptic ordinal; None: no model is."""
+        retiring = self.shutdown <= by_day
+        return retiring if retiring.any() else None
 
     def prices(self, input_tokens: Row) -> Prices:
         """Return USD per token for `(n,)` input tokens; a long prompt can fall into a higher price tier."""
@@ -193,6 +201,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         rows=rows,
         rows_by_name={arm.name: row for arm, row in rows.items()},
         models=tuple(arm.model for arm in arms),
+        model_numbers=np.unique([arm.model for arm in arms], return_inverse=True)[1],
         upstreams=tuple((f.id, f.provider) for f in facts),
         defaults={
             **{arm.model: row for arm, row in reversed(rows.items())},
@@ -208,8 +217,8 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         general=general,
         effort=efforts,
         reasoning=np.array([REASONING[effort] if effort else 0 for effort in efforts], float),
-        visible_ratio=np.clip(ratios[..., 0], 1 / MOST_VISIBLE, MOST_VISIBLE),
-        reasoning_ratio=np.clip(ratios[..., 1], 1 / MOST_REASONING, MOST_REASONING),
+        visible_ratio=_by_cell(ratios[..., 0], MOST_VISIBLE),
+        reasoning_ratio=_by_cell(ratios[..., 1], MOST_REASONING),
         thinks=np.array([_thinks(f, effort) for f, effort in zip(facts, efforts, strict=True)], bool),
         ttft_ms=ttft_ms,
         ttft_ms_rounded=np.round(ttft_ms, 1),
@@ -219,10 +228,12 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         tokenizer_rows=np.array([tokenizers.index(tokenizer_of(f)) for f in facts], int),
         max_input=limits[:, 0],
         window=limits[:, 1],
+        least_room=limits[:, :2].min(initial=np.inf),
         max_output=limits[:, 2],
         tier_over=min((tier.over_input_tokens for model in tiers for tier in model[1:]), default=np.inf),
         base_prices=base_prices,
         shutdown=np.array([np.inf if f.shutdown is None else f.shutdown.toordinal() for f in facts], float),
+        zeros=np.zeros(len(arms)),
         best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
     )
 
@@ -304,6 +315,11 @@ def _length_ratios(snapshot: Snapshot, arms: tuple[Arm, ...]) -> Row:
         elif not level.arm:
             common[column, level.band] = pair
     return np.asarray(common[None] * own * of_arm[:, None, None, :])
+
+
+def _by_cell(ratios: Row, most: float) -> Row:
+    """`(n, n_skills, BANDS)` ratios within their bounds, with a cell's arms beside each other."""
+    return np.ascontiguousarray(np.clip(ratios, 1 / most, most).transpose(1, 2, 0))
 
 
 def _prices(tiers: Iterable[tuple[PriceTier, ...]], input_tokens: Row) -> Prices:

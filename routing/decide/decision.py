@@ -69,25 +69,28 @@ def decide(
         raise NoCandidate("no_capable_model", "No model is configured.", {})
     scores = score(decision_input, snapshot, learning or {})
     choice = _manual(scores) if decision_input.mode is Mode.MANUAL else _smart(scores, draw)
-    upstreams = list(map(scores.arm_table.upstreams.__getitem__, choice.order))
-    places = fallback_chain(upstreams, fallback=decision_input.fallback)
-    rows = [choice.order[place] for place in places]
+    upstreams = map(scores.arm_table.upstreams.__getitem__, choice.order)
+    rows = [choice.order.item(place) for place in fallback_chain(upstreams, fallback=decision_input.fallback)]
     return Decision(
         chain=tuple(scores.arm_table.arms[row] for row in rows),
         record=trace_builder.record(scores, choice, rows),
         forecast=trace_builder.forecasts(scores, rows),
-        considered=int((scores.removed.places.take(choice.rows) == 0).sum()),
+        considered=len(scores.removed.eligible) if choice.pinned is None else _considered(scores, choice),
     )
 
 
+def _considered(scores: Scores, choice: Choice) -> int:
+    return int((scores.removed.places.take(choice.field.rows) == 0).sum())
+
+
 def _smart(scores: Scores, draw: float) -> Choice:
-    rows = scores.removed.eligible
-    if not len(rows):
+    field = scores.field()
+    if not len(field.rows):
         raise _refused(scores)
-    candidates = scores.candidates(rows)
+    candidates = scores.candidates(field)
     ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
-    order = rows.take(ranking.order).tolist()
-    choice = Choice(rows=rows, candidates=candidates, ranking=ranking, order=order)
+    order = field.rows.take(ranking.order)
+    choice = Choice(field=field, candidates=candidates, ranking=ranking, order=order)
     return choice if scores.decision_input.strategy is not Strategy.AUTO else _explore(scores, choice, draw)
 
 
@@ -98,19 +101,18 @@ def _manual(scores: Scores) -> Choice:
     off, a paused model refuses the request.
     """
     pinned, arm_table = _pinned_row(scores), scores.arm_table
-    eligible = scores.removed.eligible
-    rows = np.concatenate([[pinned], eligible[eligible != pinned]])
-    candidates = scores.candidates(rows)
+    field = scores.field(pinned)
+    candidates = scores.candidates(field)
     ranking = rank(scores.decision_input.strategy, candidates, stream=scores.decision_input.stream)
-    order = rows.take(ranking.order).tolist()
-    others = [row for row in order if arm_table.models[row] != arm_table.models[pinned]]
+    order = field.rows.take(ranking.order)
+    models = arm_table.model_numbers
+    others = order[models.take(order) != models[pinned]]
     if scores.removed[pinned] is None:
-        return Choice(
-            rows=rows, candidates=candidates, ranking=ranking, order=[pinned, *others], pinned=pinned
-        )
-    if not others or not scores.decision_input.fallback:
+        first = np.concatenate([[pinned], others])
+        return Choice(field=field, candidates=candidates, ranking=ranking, order=first, pinned=pinned)
+    if not len(others) or not scores.decision_input.fallback:
         raise _refused(scores)
-    return Choice(rows=rows, candidates=candidates, ranking=ranking, order=others, pinned=pinned)
+    return Choice(field=field, candidates=candidates, ranking=ranking, order=others, pinned=pinned)
 
 
 def _explore(scores: Scores, choice: Choice, draw: float) -> Choice:
@@ -133,10 +135,10 @@ def _explore(scores: Scores, choice: Choice, draw: float) -> Choice:
         return msgspec.structs.replace(choice, probability=1 - strategy_weights.EXPLORE_SHARE)
     share = strategy_weights.EXPLORE_SHARE
     place = near[min(int((draw - 1 + share) / share * len(near)), len(near) - 1)]
-    row = int(choice.rows[place])
+    row = choice.field.rows[place]
     return msgspec.structs.replace(
         choice,
-        order=[row, *(other for other in choice.order if other != row)],
+        order=np.concatenate([[row], choice.order[choice.order != row]]),
         probability=strategy_weights.EXPLORE_SHARE / len(near),
         explored=True,
     )

@@ -1,6 +1,6 @@
 """A decision in words: why this arm was chosen, and what would have changed the choice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -31,18 +31,18 @@ class Compared(msgspec.Struct, frozen=True):
     other arrays are by row of it."""
 
     rows: npt.NDArray[np.intp]
-    order: list[int]
-    models: Sequence[str]
+    order: npt.NDArray[np.intp]
+    models: npt.NDArray[np.intp]  # the same number for all rows of a model
     believed: Row
     cost_usd: Row
     competent: npt.NDArray[np.bool_]
-    retiring: npt.NDArray[np.bool_]
+    retiring: npt.NDArray[np.bool_] | None  # None: no model is retired soon
     entry: Callable[[int], Candidate]
 
 
 def reason(strategy: Strategy, skill: Skill, difficulty: float, compared: Compared, *, stream: bool) -> str:
     """Return one sentence on why the first candidate was chosen."""
-    order, chosen = compared.order, compared.entry(compared.order[0])
+    order, chosen = compared.order, compared.entry(compared.order.item(0))
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
     if len(order) == 1:
         return f"{prompt}: {title(chosen)} is the only model that can answer it."
@@ -101,20 +101,19 @@ def flip(strategy: Strategy, ranking: Ranking, compared: Compared, *, stream: bo
     `ranking` is by place in the rows that were compared.
     """
     order, rows, models, entry = compared.order, compared.rows, compared.models, compared.entry
-    winner = order[0]
-    others = (row for row in order if models[row] != models[winner])
-    runner = next(others, None)
-    if runner is None:
+    winner = order.item(0)
+    model = models.item(winner)
+    others = order[models.take(order) != model].tolist()
+    if not others:
         return "Nothing: no other model can answer this request."
     if strategy in (Strategy.AUTO, Strategy.BALANCED):
         for weight, place in zip(FLIP_WEIGHTS.tolist(), winners(ranking, FLIP_WEIGHTS), strict=True):
             other = int(rows[place])
-            if models[other] != models[winner]:
+            if models.item(other) != model:
                 return f"{title(entry(other))} would have been chosen if cost weighed {_change(weight)}."
         return "No weight of cost between a tenth and ten times its present one would have changed the model."
     preferred = set(rows[ranking.preferred].tolist())
-    if runner not in preferred:
-        runner = next((row for row in others if row in preferred), runner)
+    runner = next((row for row in others if row in preferred), others[0])
     first, second = entry(winner), entry(runner)
     if second.retires and not first.retires:
         would = f"{title(second)} would have been chosen if {title(first)} could not answer"
@@ -151,10 +150,10 @@ def _retirement(chosen: Candidate, compared: Compared) -> str:
     """A further sentence when the coming retirement of a model decided, or did not."""
     if chosen.retires:
         return f" It is retired on {chosen.retires}, but no other model is good enough."
-    among = set(np.flatnonzero(compared.retiring & compared.competent).tolist())
-    if not among:
+    if compared.retiring is None:
         return ""
-    entries = [compared.entry(row) for row in compared.order if row in among]
+    among = compared.retiring & compared.competent
+    entries = [compared.entry(row) for row in compared.order[among.take(compared.order)].tolist()]
     better = [entry for entry in entries if _place(entry) < _place(chosen)]
     if not better:
         return ""
@@ -171,14 +170,13 @@ def _place(entry: Candidate) -> tuple[float, float, float]:
 def _auto(chosen: Candidate, compared: Compared) -> str:
     success = f"{title(chosen)} is {_sure(chosen)}"
     able = compared.competent & ~np.isnan(compared.cost_usd)
-    if not chosen.retires:
+    if not chosen.retires and compared.retiring is not None:
         able &= ~compared.retiring
-    rows = np.array(compared.order)
-    rows = rows[able.take(rows)]
+    rows = compared.order[able.take(compared.order)]
     best = cheapest = chosen
     if len(rows):
-        best = compared.entry(int(rows[compared.believed.take(rows).argmax()]))
-        cheapest = compared.entry(int(rows[compared.cost_usd.take(rows).argmin()]))
+        best = compared.entry(rows.item(compared.believed.take(rows).argmax()))
+        cheapest = compared.entry(rows.item(compared.cost_usd.take(rows).argmin()))
     gap = best.believed - chosen.believed
     if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
         less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)

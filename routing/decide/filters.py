@@ -5,6 +5,8 @@ The first filter that matches gives the reason. A strategy then ranks the arms t
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -56,15 +58,15 @@ _WORDS = {
 def needed(request: ChatRequest) -> dict[Capability, str]:
     """Return the capabilities a request requires. Sampling options such as temperature are not among them:
     an adapter drops those that a model does not take."""
-    parts = [part for message in request.messages for part in message.parts]
+    kinds = {type(part) for message in request.messages for part in message.parts}
     choice = request.tool_choice
     needs = {
         Capability.TOOLS: bool(request.tools),
         Capability.FORCED_TOOLS: choice is not None and choice.mode in ("required", "named"),
         Capability.PARALLEL_TOOLS: bool(request.tools) and request.parallel_tool_calls is True,
-        Capability.VISION: any(isinstance(part, Image) for part in parts),
-        Capability.PDF: any(isinstance(part, File) for part in parts),
-        Capability.AUDIO_IN: any(isinstance(part, Audio) for part in parts),
+        Capability.VISION: Image in kinds,
+        Capability.PDF: File in kinds,
+        Capability.AUDIO_IN: Audio in kinds,
         Capability.STRUCTURED_OUTPUT: (
             request.response_format is not None and request.response_format.kind == "json_schema"
         ),
@@ -90,11 +92,12 @@ class Removals:
 
     def __init__(self, places: npt.NDArray[np.uint16], values: Sequence[Removal | None]) -> None:
         self.places, self.values = places, values
+        self.shared: dict[int | None, Any] = {}  # by `scores`: what the requests with these removals share
 
     def __getitem__(self, row: int) -> Removal | None:
         return self.values[int(self.places[row])]
 
-    @property
+    @cached_property
     def eligible(self) -> npt.NDArray[np.intp]:
         return np.flatnonzero(self.places == 0)
 
@@ -103,8 +106,11 @@ def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> R
     """Return for each row why it cannot answer. `tokens` and `cost_usd` are `(n,)`: each arm's input tokens
     and forecast cost; an unpriced arm (NaN) is over no limit."""
     lasting = _lasting(arm_table, rules)
+    most_usd = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
+    over = cost_usd > most_usd
+    if tokens.max(initial=0) + rules.room_for_output <= arm_table.least_room and not over.any():
+        return lasting
     misfit = (tokens > arm_table.max_input) | (tokens + rules.room_for_output > arm_table.window)
-    over = cost_usd > min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
     if not (misfit.any() or over.any()):
         return lasting
     places, values = lasting.places.copy(), list(lasting.values)

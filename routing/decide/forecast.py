@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.catalog.length_ratios import OFFSET, band_of
-from routing.decide.arm_table import ArmTable
+from routing.decide.arm_table import ArmTable, Prices
 from routing.decide.prediction.artefact import Array
 from routing.decide.prediction.difficulty import ORDINARY
 from routing.decide.prediction.request_model import Judgement
@@ -107,7 +107,7 @@ def output(
         np.full(len(arm_table.arms), expected_answer),
         arm_table.reasoning * thinking,
     )
-    cell = (slice(None), int(mix.argmax()), band_of(difficulty))
+    cell = int(mix.argmax()), band_of(difficulty)
     visible = _corrected(starting_visible, arm_table.visible_ratio[cell])
     reasoning = np.where(
         starting_reasoning > 0, _corrected(starting_reasoning, arm_table.reasoning_ratio[cell]), 0.0
@@ -119,9 +119,10 @@ def output(
         allowance = _allowance(arm_table, reasoning, answer_limit, input_tokens)
         cap = np.minimum(cap, answer_limit + allowance)
     total = reasoning + visible
-    room = cap - ANSWER_SHARE * np.minimum(visible, cap)
+    visible = np.minimum(visible, cap)
+    room = cap - ANSWER_SHARE * visible
     return Output(
-        visible=np.minimum(visible, cap),
+        visible=visible,
         reasoning=np.minimum(reasoning, cap),
         total=np.minimum(total, cap),
         allowance=allowance,
@@ -151,14 +152,13 @@ def _allowance(arm_table: ArmTable, reasoning: Row, answer_limit: int, input_tok
 
 
 def input_cost(
-    arm_table: ArmTable, tokens: Row, conversation: Conversation | None, at: datetime
+    arm_table: ArmTable, prices: Prices, tokens: Row, conversation: Conversation | None, at: datetime
 ) -> tuple[Row, float]:
     """Return the input's cost in USD by arm, and the USD the prompt cache saves on the previous turn's model.
 
     The previous turn's model has the shared prefix in its cache and charges less for it, so that staying with
     it is cheaper. No other penalty is put on changing the model.
     """
-    prices = arm_table.prices(tokens)
     full = tokens * prices.uncached_input
     row = None if conversation is None else _cached_row(arm_table, conversation, at)
     if row is None or conversation is None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
 from routing.decide import explanation, filters, forecast, strategy_weights
-from routing.decide.arm_table import ArmTable, arm_table_of
+from routing.decide.arm_table import ArmTable, Prices, arm_table_of
 from routing.decide.filters import Removals
 from routing.decide.inputs import DecisionInput
 from routing.decide.prediction import (
@@ -25,12 +25,25 @@ from routing.decide.prediction import (
     translation,
 )
 from routing.decide.prediction.tokens import InputSize
-from routing.decide.strategies import Candidates
+from routing.decide.strategies import Candidates, Health
 from routing.language.chat import ChatRequest, Mode, caller_limit
 from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+
+
+class Field(msgspec.Struct, frozen=True):
+    """The rows of the arm table that compete, with what no request changes of them."""
+
+    rows: Rows
+    others: npt.NDArray[np.uint16]  # the rows of candidates that are not ranked
+    n: int  # rows of the table up to the last candidate: `ArmTable.listed` or all
+    ttft_ms: Row
+    p_up: Row
+    scored: npt.NDArray[np.bool_]
+    retiring: npt.NDArray[np.bool_] | None  # None: no model is retired soon
+    health: Health
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -59,28 +72,58 @@ class Scores(msgspec.Struct, frozen=True):
     high: Row
     learned: Row
     cost_usd: Row
+    prices: Prices
     latency_ms: Row
-    ttft_ms: Row
-    retiring: npt.NDArray[np.bool_]  # the model is retired within RETIRING_DAYS
+    retiring: npt.NDArray[np.bool_] | None  # the model is retired within RETIRING_DAYS; None: no model is
     removed: Removals
     notes: tuple[str, ...]
+    complexity: float  # how often an average model without much reasoning fails on such a request, 0 to 1
 
-    @property
-    def complexity(self) -> float:
-        """How often an average model without much reasoning fails on such a request, from 0 to 1."""
-        return round(difficulty.failure_rate(self.difficulty), 3)
+    def field(self, pinned: int | None = None) -> Field:
+        """Return the rows that can answer. `pinned`: a row that is compared in any case, as the first."""
+        field: Field | None = self.removed.shared.get(pinned)
+        if field is None:
+            field = self.removed.shared[pinned] = self._field(pinned)
+        return field
 
-    def candidates(self, rows: Rows) -> Candidates:
-        return Candidates(
+    def candidates(self, field: Field) -> Candidates:
+        rows = field.rows
+        candidates = Candidates(
             p_success=self.p_success.take(rows),
             low=self.low.take(rows),
             cost_usd=self.cost_usd.take(rows),
             latency_ms=self.latency_ms.take(rows),
-            ttft_ms=self.ttft_ms.take(rows),
-            p_up=self.arm_table.p_up.take(rows),
-            scored=self.arm_table.scored.take(rows),
-            retiring=self.retiring.take(rows),
+            ttft_ms=field.ttft_ms,
+            p_up=field.p_up,
+            scored=field.scored,
+            retiring=field.retiring,
             tolerance=strategy_weights.tolerance(self.complexity),
+        )
+        candidates.__dict__["health"] = field.health
+        return candidates
+
+    def _field(self, pinned: int | None) -> Field:
+        table, rows = self.arm_table, self.removed.eligible
+        if pinned is not None:
+            rows = np.concatenate([[pinned], rows[rows != pinned]])
+        # A shadowed row is a candidate only if it is compared.
+        among = self.removed.places != 0
+        among[table.listed :] = False
+        among[rows] = False
+        if pinned is not None:
+            same = rows[table.model_numbers.take(rows) == table.model_numbers[pinned]]
+            among[same] = True
+            among[pinned] = self.removed[pinned] is not None
+        retiring = None if self.retiring is None else self.retiring.take(rows)
+        return Field(
+            rows=rows,
+            others=np.flatnonzero(among).astype(np.uint16),
+            n=table.listed if rows.max(initial=0) < table.listed else len(table.arms),
+            ttft_ms=table.ttft_ms_rounded.take(rows),
+            p_up=table.p_up.take(rows),
+            scored=table.scored.take(rows),
+            retiring=retiring if retiring is not None and retiring.any() else None,
+            health=Health(table.p_up.take(rows)),
         )
 
 
@@ -90,7 +133,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     arm_table = arm_table_of(snapshot, request.effort)
     size = InputSize(request)
     by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in arm_table.tokenizers], float)
-    tokens: Row = by_tokenizer[arm_table.tokenizer_rows]
+    tokens: Row = by_tokenizer.take(arm_table.tokenizer_rows)
     text = decision_input.text or request_features.request_text(request)
     prompt = features.read(request, text.analysis)
     scaled = fit.scale(prompt.vector)
@@ -111,10 +154,11 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     total = np.rint(out.total)
     learned = _learned(arm_table, mix, learning)
     p, low, high = _share(success * out.finished + learned)
-    paid, cached = forecast.input_cost(arm_table, tokens, decision_input.conversation, decision_input.at)
-    cost = forecast.rounded(
-        paid * _calls(request, arm_table) + request.n * total * arm_table.prices(tokens).output, 9
+    prices = arm_table.prices(tokens)
+    paid, cached = forecast.input_cost(
+        arm_table, prices, tokens, decision_input.conversation, decision_input.at
     )
+    cost = forecast.rounded(paid * _calls(request, arm_table) + request.n * total * prices.output, 9)
     return Scores(
         decision_input=decision_input,
         snapshot=snapshot.version,
@@ -127,7 +171,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         answer_tokens=answer,
         tokens=tokens,
         output=total,
-        visible=np.minimum(out.visible, out.total),
+        visible=out.visible,
         most_output=out.limit,
         starting_visible=out.starting_visible,
         starting_reasoning=out.starting_reasoning,
@@ -136,13 +180,14 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         p_success=p,
         low=low,
         high=high,
-        learned=forecast.rounded(learned, 4),
+        learned=forecast.rounded(learned, 4) if learning else learned,
         cost_usd=cost,
+        prices=prices,
         latency_ms=forecast.rounded(forecast.latency_ms(arm_table, out), 1),
-        ttft_ms=arm_table.ttft_ms_rounded,
-        retiring=arm_table.shutdown <= decision_input.at.toordinal() + strategy_weights.RETIRING_DAYS,
+        retiring=arm_table.retiring(decision_input.at.toordinal() + strategy_weights.RETIRING_DAYS),
         removed=filters.removals(arm_table, _rules(decision_input, snapshot), tokens, cost),
         notes=(*decision_input.notes, *_notes(prompt, size, cached)),
+        complexity=round(difficulty.failure_rate(hard), 3),
     )
 
 
@@ -156,7 +201,10 @@ def _success(arm_table: ArmTable, mix: artefact.Array, prompt_term: Row) -> Row:
     at_zero = np.minimum(np.maximum(arm_table.success @ weights, 1e-6), 1 - 1e-6)
     logit = np.log(at_zero / (1 - at_zero)) + prompt_term
     reach = forecast.INTERVAL * (arm_table.sd @ weights)
-    logits = np.concatenate([logit, logit - reach, logit + reach]).reshape(3, -1)
+    logits = np.empty((3, len(logit)))
+    logits[0] = logit
+    np.subtract(logit, reach, out=logits[1])
+    np.add(logit, reach, out=logits[2])
     return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 
 
@@ -191,6 +239,8 @@ def _rules(decision_input: DecisionInput, snapshot: Snapshot) -> filters.Rules:
 
 def _learned(arm_table: ArmTable, mix: artefact.Array, learning: Mapping[str, float]) -> Row:
     """The account's shift of P(success) for each arm: the mean over skills, weighted by the prompt's mix."""
+    if not learning:
+        return arm_table.zeros
     shift = np.zeros(len(arm_table.arms))
     shares = mix.tolist()
     for key, by in learning.items():

@@ -25,6 +25,35 @@ from routing.language.chat import Strategy
 Row = npt.NDArray[np.float64]
 
 
+class Health(msgspec.Struct, frozen=True, dict=True):
+    """How often candidates answer at all."""
+
+    p_up: Row
+
+    @cached_property
+    def fit(self) -> npt.NDArray[np.bool_]:
+        return self.p_up >= strategy_weights.HEALTHY
+
+    @cached_property
+    def are_all_fit(self) -> bool:
+        return bool(self.fit.all())
+
+    @cached_property
+    def are_ordinary(self) -> bool:
+        """No candidate fails more often than is ordinary."""
+        lowest = self.p_up.min()
+        few: bool = (1 - lowest) / lowest <= strategy_weights.ORDINARY_FAILURES if lowest > 0 else False
+        return few and lowest >= strategy_weights.HEALTHY
+
+    @cached_property
+    def lost_s(self) -> Row:
+        """Seconds that failed attempts cost before an answer."""
+        p_up = np.maximum(self.p_up, 0.01)  # a model that never answers is no candidate for long
+        expected = (1 - p_up) / p_up  # failures before an answer
+        failures = np.maximum(expected - strategy_weights.ORDINARY_FAILURES, 0.0)
+        return np.asarray(failures * strategy_weights.FAILED_ATTEMPT_S)
+
+
 class Candidates(msgspec.Struct, frozen=True, dict=True):
     """The numbers strategies compare, for each candidate that passed the filters; all `(n,)`."""
 
@@ -37,6 +66,10 @@ class Candidates(msgspec.Struct, frozen=True, dict=True):
     scored: npt.NDArray[np.bool_]  # the model has published scores
     retiring: npt.NDArray[np.bool_] | None = None  # the model is retired within RETIRING_DAYS; None: none is
     tolerance: float = 0.0  # difference of P(success) that `auto` counts as none
+
+    @cached_property
+    def health(self) -> Health:
+        return Health(self.p_up)
 
     @cached_property
     def believed(self) -> Row:
@@ -55,9 +88,9 @@ class Candidates(msgspec.Struct, frozen=True, dict=True):
         It is a multiple of the median candidate's cost. A fixed sum would buy the best model for every short
         prompt and the cheapest for every long one.
         """
-        priced = self.cost_usd[~np.isnan(self.cost_usd)]
-        priced.sort()
-        return strategy_weights.AUTO_VALUE * float(priced[priced.size // 2]) if priced.size else 1.0
+        priced = np.sort(self.cost_usd)  # those without a price are last
+        known = priced.searchsorted(np.nan)
+        return strategy_weights.AUTO_VALUE * float(priced[known // 2]) if known else 1.0
 
 
 class Ranking(msgspec.Struct, frozen=True):
@@ -84,7 +117,7 @@ def rank(strategy: Strategy, candidates: Candidates, *, stream: bool) -> Ranking
     worth, price = _parts(strategy, candidates, preferred, stream=stream)
     utility = worth - price
     # The last key sorts first. One key for the groups takes half the time of two.
-    group = 2 - competent.astype(np.int8) - preferred
+    group = ~competent if preferred is competent else 2 - competent.astype(np.int8) - preferred
     order = np.lexsort((candidates.latency_ms, candidates.cost_or_inf, -utility, group))
     return Ranking(order, utility, competent, preferred, worth, price)
 
@@ -104,17 +137,17 @@ def near_ties(ranking: Ranking, value: float) -> list[int]:
     close = ranking.preferred & (
         ranking.utility >= ranking.utility[best] - strategy_weights.EXPLORE_MARGIN * value
     )
-    return [int(i) for i in np.flatnonzero(close) if int(i) != best]
+    return [place for place in np.flatnonzero(close).tolist() if place != best]
 
 
 def recovering(strategy: Strategy, candidates: Candidates, ranking: Ranking, *, stream: bool) -> int | None:
     """Return the preferred candidate that would win if no model had failed lately; None: the winner."""
-    lowest = candidates.p_up.min()
-    if lowest >= strategy_weights.HEALTHY and (1 - lowest) / lowest <= strategy_weights.ORDINARY_FAILURES:
+    if candidates.health.are_ordinary:
         return None  # no utility depends on so few failures
     healthy = msgspec.structs.replace(candidates, p_up=np.ones_like(candidates.p_up))
-    healthy.__dict__.update(candidates.__dict__)  # what was worked out does not depend on `p_up`
-    if candidates.p_up.min() >= strategy_weights.HEALTHY:  # then health decides nothing but the utility
+    worked_out = {name: value for name, value in candidates.__dict__.items() if name != "health"}
+    healthy.__dict__.update(worked_out)
+    if candidates.health.are_all_fit:  # then health decides nothing but the utility
         first = _first(strategy, healthy, ranking.preferred, stream=stream)
     else:
         first = _first(strategy, healthy, _preferred(healthy, _competent(healthy)), stream=stream)
@@ -136,8 +169,8 @@ def _first(
 def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
     # The floor is relative to the best healthy candidate: the same share then fits easy prompts, where all
     # succeed, and hard ones, where none does. When no candidate is healthy, health does not matter.
-    healthy = candidates.p_up >= strategy_weights.HEALTHY
-    if healthy.all():
+    healthy = candidates.health.fit
+    if candidates.health.are_all_fit:
         return np.asarray(
             candidates.believed >= strategy_weights.COMPETENCE_FLOOR * candidates.believed.max(), np.bool_
         )
@@ -151,6 +184,8 @@ def _competent(candidates: Candidates) -> npt.NDArray[np.bool_]:
 
 def _preferred(candidates: Candidates, competent: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if candidates.retiring is None:
+        return competent
+    if not candidates.retiring.any():
         return competent
     staying: npt.NDArray[np.bool_] = competent & ~candidates.retiring
     return staying if staying.any() else competent
@@ -170,10 +205,7 @@ def _parts(
         case Strategy.BALANCED:
             return _balanced(candidates)
         case Strategy.AUTO:
-            p_up = np.maximum(candidates.p_up, 0.01)  # a model that never answers is no candidate for long
-            expected = (1 - p_up) / p_up  # failures before an answer
-            failures = np.maximum(expected - strategy_weights.ORDINARY_FAILURES, 0.0)
-            seconds = candidates.latency_ms / 1000 + failures * strategy_weights.FAILED_ATTEMPT_S
+            seconds = candidates.latency_ms / 1000 + candidates.health.lost_s
             late = strategy_weights.AUTO_PER_SECOND * seconds
             success = _tied(candidates.believed, competent, candidates.tolerance)
             return candidates.value_usd * (success - late), candidates.cost_or_inf

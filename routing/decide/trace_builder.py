@@ -1,6 +1,5 @@
 """Builds the record of a choice: the ranked candidates with their numbers, and why others were removed."""
 
-from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -12,7 +11,7 @@ from core.packed_json import Choices, Column, Decimals, Same, Table
 from routing.decide import explanation, forecast
 from routing.decide.prediction import skills
 from routing.decide.prediction.artefact import fitted
-from routing.decide.scores import Scores
+from routing.decide.scores import Field, Scores
 from routing.decide.strategies import Candidates, Ranking
 from routing.decide.trace import Baseline, Candidate, Forecast, Record
 from routing.language.choices import upstream_calls
@@ -23,12 +22,12 @@ _SKILLS = tuple(map(str, skills.SKILLS))
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The outcome of a strategy. `candidates` and `ranking` are by place in `rows`."""
+    """The outcome of a strategy. `candidates` and `ranking` are by place in the rows of `field`."""
 
-    rows: npt.NDArray[np.intp]  # rows of the arm table that were compared
+    field: Field  # what was compared
     candidates: Candidates
     ranking: Ranking
-    order: list[int]  # rows of the arm table, best first
+    order: npt.NDArray[np.intp]  # rows of the arm table, best first
     pinned: int | None = None
     probability: float = 1.0
     explored: bool = False
@@ -87,7 +86,7 @@ def forecasts(scores: Scores, rows: list[int]) -> tuple[Forecast, ...]:
             input_tokens=int(scores.tokens.item(row)),
             output_tokens=int(scores.output.item(row)),
             latency_ms=scores.latency_ms.item(row),
-            ttft_ms=scores.ttft_ms.item(row),
+            ttft_ms=scores.arm_table.ttft_ms_rounded.item(row),
             starting_visible_tokens=round(scores.starting_visible.item(row)),
             starting_reasoning_tokens=round(scores.starting_reasoning.item(row)),
             reasoning_tokens=round(scores.reasoning.item(row)),
@@ -101,9 +100,9 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
     """The compared candidates, and each row's utility: infinite where it was not compared."""
     arm_table, ranking, n = scores.arm_table, choice.ranking, len(scores.arm_table.arms)
     utility, competent = np.full(n, np.inf), np.ones(n, bool)
-    utility[choice.rows], competent[choice.rows] = ranking.utility, ranking.competent
+    rows = choice.field.rows
+    utility[rows], competent[rows] = ranking.utility, ranking.competent
 
-    @cache
     def entry(row: int) -> Candidate:
         return Candidate(
             *arm_table.labels[row],
@@ -112,7 +111,7 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
             high=scores.high.item(row),
             cost_usd=_known(scores.cost_usd.item(row)),
             latency_ms=scores.latency_ms.item(row),
-            ttft_ms=scores.ttft_ms.item(row),
+            ttft_ms=arm_table.ttft_ms_rounded.item(row),
             p_up=arm_table.p_up.item(row),
             output_tokens=int(scores.output.item(row)),
             scored=arm_table.scored.item(row),
@@ -120,14 +119,14 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
             competent=competent.item(row),
             learned=scores.learned.item(row),
             removed=scores.removed[row],
-            retires=str(arm_table.facts[row].shutdown) if scores.retiring[row] else None,
+            retires=_retires(scores, row),
         )
 
     believed = np.where(arm_table.scored, scores.p_success, scores.low)
     compared = explanation.Compared(
-        choice.rows,
+        rows,
         choice.order,
-        arm_table.models,
+        arm_table.model_numbers,
         believed,
         scores.cost_usd,
         competent,
@@ -137,23 +136,21 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
     return compared, utility
 
 
+def _retires(scores: Scores, row: int) -> str | None:
+    is_retiring = scores.retiring is not None and scores.retiring[row]
+    return str(scores.arm_table.facts[row].shutdown) if is_retiring else None
+
+
 def _table(scores: Scores, choice: Choice, competent: npt.NDArray[np.bool_], utility: Row) -> Table:
     """The candidates as columns, the ranked ones first."""
-    arm_table, places = scores.arm_table, scores.removed.places
-    # A shadowed row is a candidate only if it was compared.
-    among = places != 0
-    among[arm_table.listed :] = False
-    among[choice.rows] = True
-    order = np.array(choice.order, np.uint16)
-    among[order] = False
-    rows = np.concatenate([order, np.flatnonzero(among).astype(np.uint16)])
-    n = arm_table.listed if rows.max() < arm_table.listed else len(arm_table.arms)
+    arm_table, places, field, n = scores.arm_table, scores.removed.places, choice.field, choice.field.n
+    rows = np.concatenate([choice.order.astype(np.uint16), field.others])
     kind = np.uint8 if len(scores.removed.values) <= 256 else np.uint16
     retires: Column = Same(None)
-    retiring = np.flatnonzero(scores.retiring)
-    if len(retiring):
+    if scores.retiring is not None:
+        retiring = np.flatnonzero(scores.retiring)
         days = [str(arm_table.facts[row].shutdown) for row in retiring.tolist()]
-        at = np.zeros(len(among), np.uint16)
+        at = np.zeros(len(places), np.uint16)
         at[retiring] = np.arange(1, len(days) + 1)
         retires = Choices(at[:n], [None, *days])
     return Table(
@@ -193,7 +190,9 @@ def _reason(scores: Scores, choice: Choice, compared: explanation.Compared) -> s
     if choice.order[0] == choice.pinned:
         return explanation.pinned_reason(pinned)
     why = pinned.removed.words if pinned.removed else "is unavailable"
-    return explanation.unavailable_reason(explanation.title(pinned), why, compared.entry(choice.order[0]))
+    return explanation.unavailable_reason(
+        explanation.title(pinned), why, compared.entry(choice.order.item(0))
+    )
 
 
 def _flip(scores: Scores, choice: Choice, compared: explanation.Compared) -> str:
@@ -219,9 +218,9 @@ def _baseline(scores: Scores, chosen: int) -> Baseline | None:
         return None
     request, arm = scores.decision_input.request, arm_table.arms[row]
     visible, output = round(scores.visible.item(row)), int(scores.output.item(row))
-    most = int(scores.most_output[row])
-    cost = _known(float(scores.cost_usd[row]))
-    per_token = float(arm_table.prices(scores.tokens).output[row])
+    most = int(scores.most_output.item(row))
+    cost = _known(scores.cost_usd.item(row))
+    per_token = scores.prices.output.item(row)
     low, high = forecast.interval(output, most)
     return Baseline(
         model=arm.model,

@@ -79,6 +79,8 @@ class StaticEmbedding:
         self._known: dict[str, bytes] = {}
         tokens = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
         self._begins_word = np.array([(token or "").startswith(_SPACE_MARK) for token in tokens])
+        # A space at the end is a token of its own.
+        self._last_space = np.array(self._encoded("a ")[len(self._encoded("a")) :], np.int32).tobytes()
 
     def embed(self, text: str) -> Array:
         """Return `(256,)` at unit length; zeros for a text without tokens."""
@@ -99,15 +101,18 @@ class StaticEmbedding:
         tokeniser takes longer than the rest of a decision.
         """
         # "<s>" is a token of its own, and runs of spaces are tokens too.
-        if "  " in text or _SPACE_MARK in text or "<" in text or text[:1] in ("", " ") or text[-1] == " ":
+        if "  " in text or _SPACE_MARK in text or "<" in text or text[:1] in ("", " "):
             return np.array(self._encoded(text), np.int32)
         words = text.split(" ")
+        end = b"" if words[-1] else self._last_space
+        if end:
+            words.pop()
         try:
-            return np.frombuffer(b"".join(map(self._known.__getitem__, words)), np.int32)
+            return np.frombuffer(b"".join(map(self._known.__getitem__, words)) + end, np.int32)
         except KeyError:
             known = {word: ids for word in words if (ids := self._known.get(word)) is not None}
         known |= self._learn([word for word in dict.fromkeys(words) if word not in known])
-        return np.frombuffer(b"".join(map(known.__getitem__, words)), np.int32)
+        return np.frombuffer(b"".join(map(known.__getitem__, words)) + end, np.int32)
 
     def _learn(self, words: list[str]) -> dict[str, bytes]:
         """The tokens of each word; they are remembered."""
