@@ -1,19 +1,39 @@
 // Draws each <figure data-chart> with uPlot, from the figures in its own table. Without it, the table is open.
 "use strict";
 
-// A column's header says how it is drawn: data-series (area, line, bars, stack, low, high), data-tone (a chart colour),
-// data-unit (count, usd, ms). Cells carry their value in data-v, and each row its moment (Unix seconds) in data-x.
-const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
+// A column's header says how it is drawn: data-series (area, line, dashes, bars, stack, low, high), data-tone (a chart
+// colour), data-unit (count, usd, ms). Cells carry their value in data-v, and each row its moment (Unix seconds) in data-x.
 const charts = new Map();
+const steps = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]; // between labels, times a power of ten
+const font = "11px system-ui, sans-serif";
 
-const numberFormats = {
-  count: (value) => compactNumber(value),
-  usd: (value) => "$" + (Math.abs(value) >= 1 || !value ? compactNumber(value) : String(+value.toPrecision(3))),
-  ms: (value) => (value < 1000 ? `${Math.round(value)} ms` : `${+(value / 1000).toPrecision(3)} s`),
+// How an axis from 0 to `most` is labelled: all labels in one unit and with as many decimals as their step needs.
+const labellers = {
+  count: (step, most) => (value) => (most < 10_000 ? value.toLocaleString("en") : compactNumber(value)),
+  usd: (step, most) => (value) => (value ? "$" + (most < 10_000 ? value.toFixed(decimals(step) === 1 ? 2 : decimals(step)) : compactNumber(value)) : "$0"),
+  ms: (step, most) => (value) => (!value ? "0" : most < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(decimals(step / 1000))} s`),
 };
 
 function compactNumber(value) {
   return new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+}
+
+function decimals(step) {
+  for (let places = 0; places < 9; places++) if (Math.abs(step * 10 ** places - Math.round(step * 10 ** places)) < 1e-6) return places;
+  return 9;
+}
+
+// The gridlines, of which the highest is above all values: as many as leave the least room unused.
+function gridlines(most, unit, tall) {
+  const wholes = unit === "count";
+  const choices = (tall ? [4, 5, 3] : [4, 3, 2]).map((parts) => {
+    const least = Math.max(most / parts, wholes ? 1 : 1e-9);
+    const power = 10 ** Math.floor(Math.log10(least) + 1e-9);
+    const step = steps.map((times) => times * power).find((value) => value >= least * (1 - 1e-9) && !(wholes && value % 1));
+    return { parts, step };
+  });
+  const { parts, step } = choices.reduce((best, choice) => (choice.parts * choice.step < best.parts * best.step * 0.95 ? choice : best));
+  return Array.from({ length: parts + 1 }, (_, at) => +(at * step).toPrecision(12));
 }
 
 function colour(tone) {
@@ -70,83 +90,108 @@ function seriesOf(columns) {
   return [...stacked.reverse(), ...drawn.filter((column) => column.kind !== "stack")];
 }
 
+// How a series looks, in the plot and in the legend alike.
+function lookOf(column, at) {
+  const tone = colour(column.tone);
+  const faint = tone.replace("rgb(", "rgba(").replace(")", ", 0.15)");
+  if (column.kind === "stack") return { fill: hatched(column.tone, at) };
+  if (column.kind === "bars") return { fill: hatched(column.tone, at) };
+  if (column.kind === "low" || column.kind === "high") return { stroke: tone, width: 0, band: faint };
+  if (column.kind === "dashes") return { stroke: tone, width: 2, dash: [6, 4] };
+  return { stroke: tone, width: 2, fill: column.kind === "area" ? faint : undefined };
+}
+
+function drawSwatch(canvas, look) {
+  const scale = devicePixelRatio || 1;
+  const [across, up] = [22, 12];
+  Object.assign(canvas, { width: across * scale, height: up * scale });
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  context.fillStyle = look.band || look.fill || "transparent";
+  context.fillRect(0, look.width ? up / 2 : 0, across, up);
+  if (!look.width) return;
+  Object.assign(context, { strokeStyle: look.stroke, lineWidth: look.width });
+  context.setLineDash(look.dash || []);
+  context.beginPath();
+  context.moveTo(0, up / 2);
+  context.lineTo(across, up / 2);
+  context.stroke();
+}
+
+// A value with a gap on both sides has no line: it gets a point.
+function lonePoints(u, at) {
+  const values = u.data[at];
+  return values.flatMap((value, x) => (value != null && values[x - 1] == null && values[x + 1] == null ? [x] : []));
+}
+
 function draw(figure) {
   const { x, labels, columns } = readTable(figure);
   const plot = figure.querySelector(".chart-plot");
   const series = seriesOf(columns);
-  const unit = series[0].unit;
-  const step = x.length > 1 ? x[1] - x[0] : 3600;
-  const line = (column, at) => {
-    const stroke = colour(column.tone);
+  const looks = new Map(series.map((column) => [column, lookOf(column, columns.indexOf(column))]));
+  for (const key of figure.querySelectorAll(".chart-keys > li")) drawSwatch(key.querySelector("canvas"), looks.get(columns[key.dataset.column]));
+  const line = (column) => {
+    const look = looks.get(column);
     const bars = column.kind === "bars" || column.kind === "stack";
     return {
       label: column.title,
-      scale: column.unit === unit ? "y" : "y2",
-      stroke: bars && column.kind === "stack" ? undefined : stroke,
-      width: bars ? 0 : column.kind === "low" || column.kind === "high" ? 1 : 2,
-      fill: column.kind === "stack" ? hatched(column.tone, columns.indexOf(column)) : column.kind === "bars" ? hatched(column.tone, 1) : column.kind === "area" ? stroke.replace("rgb(", "rgba(").replace(")", ", 0.13)") : undefined,
-      dash: column.kind === "line" ? dashes[at % dashes.length] : column.kind === "low" || column.kind === "high" ? [3, 3] : undefined,
-      paths: bars ? uPlot.paths.bars({ size: [0.72, 42], align: 1 }) : undefined,
-      points: { show: x.length < 3 && !bars, size: 6 },
+      stroke: look.stroke,
+      width: look.width || 0,
+      fill: look.fill,
+      dash: look.dash,
+      paths: bars ? uPlot.paths.bars({ size: [0.72, 42] }) : undefined,
+      points: bars || look.band ? { show: false } : { show: false, filter: lonePoints, size: 7, width: 2, stroke: look.stroke, fill: look.dash ? colour("surface") : look.stroke },
       spanGaps: false,
     };
   };
+  const data = series.map((column) => column.data || column.values);
+  const height = Number(figure.dataset.height) || 240;
+  const { unit } = series[0];
+  const lines = gridlines(Math.max(...data.flat()) || 1, unit, height >= 200);
+  const written = labellers[unit](lines[1], lines.at(-1));
+  const half = Math.min(...x.slice(1).map((value, at) => value - x[at]), 86_400) / 2; // of a part; one part: a day's
   const muted = colour("axis");
-  const grid = colour("grid");
-  const axis = (scale, axisUnit, side) => ({
-    scale,
-    side,
-    stroke: muted,
-    grid: { show: side === 3, stroke: grid, width: 1 },
-    ticks: { show: false },
-    size: 56,
-    font: "11px system-ui, sans-serif",
-    values: (_, values) => values.map((value) => numberFormats[axisUnit](value)),
-  });
-  const others = series.find((column) => column.unit !== unit);
-  const zone = figure.dataset.zone;
-  const day = new Intl.DateTimeFormat("en-GB", x[x.length - 1] - x[0] <= 26 * 3600 ? { hour: "2-digit", minute: "2-digit", timeZone: zone } : { day: "numeric", month: "short", timeZone: zone });
+  const day = xFormat(x, figure.dataset.zone);
   const low = series.findIndex((column) => column.kind === "low") + 1;
   const high = series.findIndex((column) => column.kind === "high") + 1;
-  const withBars = series.some((column) => column.kind === "bars" || column.kind === "stack");
   const options = {
     width: plot.clientWidth,
-    height: Number(figure.dataset.height) || 240,
+    height,
     legend: { show: false },
-    padding: [10, others ? 0 : 12, 0, 0],
+    padding: [8, 24, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-    bands: low && high ? [{ series: [high, low], fill: colour(series[low - 1].tone).replace("rgb(", "rgba(").replace(")", ", 0.14)") }] : [],
-    scales: {
-      x: { time: true, range: (_, least, most) => [least, most + (withBars ? step : 0)] },
-      y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.08] },
-      y2: { range: (_, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.35] },
-    },
+    bands: low && high ? [{ series: [high, low], fill: looks.get(series[low - 1]).band }] : [],
+    scales: { x: { time: true, range: () => [x[0] - half, x.at(-1) + half] }, y: { range: () => [0, lines.at(-1)] } },
     axes: [
-      { stroke: muted, grid: { show: false }, ticks: { show: false }, font: "11px system-ui, sans-serif", size: 28, splits: (_, __, least, most) => xSplits(x, day, plot.clientWidth, least, most), values: (_, values) => values.map((value) => day.format(value * 1000)) },
-      axis("y", unit, 3),
-      ...(others ? [axis("y2", others.unit, 1)] : []),
+      { stroke: muted, grid: { show: false }, ticks: { show: false }, font, size: 30, gap: 10, splits: () => xSplits(x, day, plot.clientWidth), values: (_, values) => values.map((value) => day.format(value * 1000)) },
+      { stroke: muted, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font, size: 56, gap: 8, splits: () => lines, values: (_, values) => values.map(written) },
     ],
     series: [{}, ...series.map(line)],
     hooks: { setCursor: [(u) => showAt(figure, u.cursor.idx, labels, columns)] },
   };
   plot.replaceChildren();
   charts.get(figure)?.destroy();
-  charts.set(figure, new uPlot(options, [x, ...series.map((column) => column.data || column.values)], plot));
+  charts.set(figure, new uPlot(options, [x, ...data], plot));
 }
 
-// Where an axis is labelled: no label twice, and none so close that they touch.
-function xSplits(x, format, width, least, most) {
+function xFormat(x, timeZone) {
+  const withinADay = x.at(-1) - x[0] <= 26 * 3600;
+  return new Intl.DateTimeFormat("en-GB", withinADay ? { hour: "2-digit", minute: "2-digit", timeZone } : { day: "numeric", month: "short", timeZone });
+}
+
+// Where the axis is labelled: the last part always, no label twice, and none so close that they touch.
+function xSplits(x, format, width) {
   const labels = x.map((value) => format.format(value * 1000));
   const firsts = x.filter((_, at) => labels[at] !== labels[at - 1]);
-  const every = Math.max(1, Math.ceil(firsts.length / Math.max(2, Math.floor((width - 80) / 72))));
-  return firsts.filter((value, at) => at % every === 0 && value >= least && value <= most);
+  const every = Math.max(1, Math.ceil(firsts.length / Math.max(2, Math.floor((width - 80) / 64))));
+  return firsts.filter((_, at) => (firsts.length - 1 - at) % every === 0);
 }
 
 // ── What is under the pointer, or where the arrow keys are, in words ───────────────────────────────────
 function showAt(figure, at, labels, columns) {
   const words = figure.querySelector(".chart-readout");
   if (at === null || at === undefined || labels[at] === undefined) {
-    words.textContent = words.dataset.rest || "";
+    words.textContent = "";
     return;
   }
   const parts = columns.filter((column) => column.kind && (column.kind !== "stack" || column.values[at])).map((column) => `${column.title} ${column.texts[at]}`);

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 
 from core.formats import DASH, count, duration, exact_money_text, money_text
 
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 24
+_LONE_WIDTH = 4.0  # of a value between two gaps
+_BAR_SHARE = 0.75  # of a part's width
 
 Value = Decimal | float | int | None
 _TEXTS: dict[str, Callable[[Value], str]] = {"usd": money_text, "count": count, "ms": duration}
@@ -27,9 +30,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """`kind`: area, line, bars, stack, low or high, or empty for figures that are only in the table.
+    """`kind`: area, line, dashes, bars, stack, low or high, or empty for figures that are only in the table.
 
-    `tone`: 1 to 6 or "bad"; `unit`: count, usd or ms.
+    `low` and `high` are the edges of one band, which has one entry in the legend, that of `high`.
+    `tone`: 1 to 6 or "bad"; `unit`: count, usd or ms, the same for all that is drawn; `key`: its words in the
+    legend, where they are not the title.
     """
 
     title: str
@@ -37,6 +42,7 @@ class Column:
     values: Sequence[Value]
     kind: str = ""
     tone: str = "1"
+    key: str = ""
 
     def cell(self, at: int) -> Cell:
         value = self.values[at]
@@ -74,23 +80,67 @@ class Chart:
         ]
 
     @property
-    def drawn(self) -> list[Column]:
-        return [column for column in self.columns if column.kind]
+    def keys(self) -> list[tuple[int, str]]:
+        """The legend: which column an entry stands for, and its words."""
+        return [
+            (at, column.key or column.title)
+            for at, column in enumerate(self.columns)
+            if column.kind and column.kind != "low"
+        ]
 
 
-def sparkline(values: Sequence[Value]) -> tuple[str, str]:
-    """The line and the area under it as SVG paths in a box of 100 by 24; empty for fewer than two values.
+@dataclass(frozen=True)
+class Spark:
+    """A picture without axes, as SVG paths in a box of 100 by 24: bars, or a line and the area under it."""
 
-    Parts without a value are left out.
-    """
+    line: str = ""
+    area: str = ""
+    bars: str = ""
+
+
+def sparkline(values: Sequence[Value]) -> Spark:
+    """Empty for fewer than two values. A part without a value is a gap, and a lone value a dash."""
+    if not (scale := _spark_scale(values)):
+        return Spark()
+    across = _SPARK_WIDTH / (len(values) - 1)
+    points = [None if value is None else (at * across, scale(value)) for at, value in enumerate(values)]
+    lines, areas = [], []
+    for is_gap, run in groupby(points, key=lambda point: point is None):
+        if is_gap:
+            continue
+        drawn = [point for point in run if point]
+        if len(drawn) == 1:
+            x, y = drawn[0]
+            left = min(max(x - _LONE_WIDTH / 2, 0), _SPARK_WIDTH - _LONE_WIDTH)
+            lines.append(_path((left, y), (left + _LONE_WIDTH, y)))
+        else:
+            lines.append(_path(*drawn))
+            areas.append(_path(*drawn, (drawn[-1][0], _SPARK_HEIGHT), (drawn[0][0], _SPARK_HEIGHT)) + " Z")
+    return Spark(line=" ".join(lines), area=" ".join(areas))
+
+
+def sparkbars(values: Sequence[Value]) -> Spark:
+    """For sums: a part without anything is 0. Negative values hang below the line of 0."""
+    if not (scale := _spark_scale(values)):
+        return Spark()
+    across, zero = _SPARK_WIDTH / len(values), scale(0)
+    bars = []
+    for at, value in enumerate(values):
+        if value:
+            left, right, end = at * across, (at + _BAR_SHARE) * across, scale(value)
+            bars.append(_path((left, zero), (left, end), (right, end), (right, zero)) + " Z")
+    return Spark(bars=" ".join(bars))
+
+
+def _spark_scale(values: Sequence[Value]) -> Callable[[Decimal | float | int], float] | None:
+    """From a value to its height in the box; None when there is nothing to draw."""
     numbers = [float(value) for value in values if value is not None]
     if len(numbers) < 2 or not any(numbers):
-        return "", ""
+        return None
     least, most = min(0.0, *numbers), max(0.0, *numbers)
-    across, up = _SPARK_WIDTH / (len(numbers) - 1), (_SPARK_HEIGHT - 2) / (most - least)
-    points = [
-        f"{at * across:.1f},{_SPARK_HEIGHT - 1 - (number - least) * up:.1f}"
-        for at, number in enumerate(numbers)
-    ]
-    line = "M" + " L".join(points)
-    return line, f"{line} L{_SPARK_WIDTH},{_SPARK_HEIGHT} L0,{_SPARK_HEIGHT} Z"
+    up = (_SPARK_HEIGHT - 2) / (most - least)
+    return lambda value: _SPARK_HEIGHT - 1 - (float(value) - least) * up
+
+
+def _path(*points: tuple[float, float]) -> str:
+    return "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points)

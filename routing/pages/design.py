@@ -25,7 +25,7 @@ def design(request: HttpRequest) -> HttpResponse:
         "tones": ["", "accent", "good", "warn", "bad", "info"],
         "statuses": ["succeeded", "failed", "partial", "open", "healthy", "degraded", "down"],
         "spark": sparkline(requests),
-        "charts": [_traffic(requests), _stacked(requests)],
+        "charts": [_traffic(requests), _lines(requests), _stacked(requests)],
         "now": _START,
     }
     return render(request, "pages/design.html", context)
@@ -33,11 +33,28 @@ def design(request: HttpRequest) -> HttpResponse:
 
 def _traffic(requests: list[int]) -> Chart:
     return _chart(
-        "traffic",
+        "bars",
         [
-            Column("Requests", "count", requests, "area", "1"),
+            Column("Requests", "count", requests, "bars", "1"),
             Column("Failed", "count", [number // 20 for number in requests], "bars", "bad"),
-            Column("Spend", "usd", [Decimal(number) / 700 for number in requests], "line", "3"),
+        ],
+    )
+
+
+def _lines(requests: list[int]) -> Chart:
+    """A band, lines, a gap and a lone value."""
+    known = [None if at in (3, 4, 6) else number * 10 for at, number in enumerate(requests)]
+
+    def times(factor: float) -> list[float | None]:
+        return [value and value * factor for value in known]
+
+    return _chart(
+        "lines",
+        [
+            Column("Low", "ms", times(0.7), "low", "3"),
+            Column("High", "ms", times(1.4), "high", "3", key="90% range"),
+            Column("p50", "ms", known, "line", "2"),
+            Column("p95", "ms", times(1.8), "dashes", "4"),
         ],
     )
 

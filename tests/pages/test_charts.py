@@ -18,7 +18,7 @@ from billing.models import Request
 from billing.reports.queries import Sources
 from billing.reports.rollup import roll_up
 from billing.reports.summary import merged
-from routing.pages.chart import sparkline
+from routing.pages.chart import Chart, Column, Spark, sparkbars, sparkline
 from routing.pages.home.queries import Period, period_named
 from routing.pages.home.series import edges
 
@@ -43,7 +43,7 @@ def test_homes_chart_adds_up_to_its_tiles(page: Client, make_request: Callable[.
         at = timezone.now() - number * timedelta(hours=20)
         make_request(number, created_at=at, cost_usd=Decimal("0.5") + number)
     context = page.get("/", {"period": "7d"}).context
-    requests, _, spend = context["traffic"].columns
+    requests, spend = context["traffic"].columns[0], context["spend"].columns[0]
     assert sum(requests.values) == context["totals"].requests == 6
     assert sum(spend.values) == context["totals"].spend_usd == Decimal(18)
 
@@ -55,8 +55,39 @@ def test_a_chart_is_drawn_from_its_table(page: Client, make_request: Callable[..
 
 
 def test_a_sparkline_of_one_value_or_none_is_empty() -> None:
-    assert sparkline([1]) == sparkline([]) == sparkline([0, 0]) == ("", "")
-    assert sparkline([0, 2])[0] == "M0.0,23.0 L100.0,1.0"
+    assert sparkline([1]) == sparkline([]) == sparkline([0, 0]) == sparkbars([0, 0]) == Spark()
+    assert sparkline([0, 2]).line == "M0.0,23.0 L100.0,1.0"
+
+
+def test_a_sparkline_has_gaps_and_a_dash_for_a_lone_value() -> None:
+    assert sparkline([0, 2, None, None, 1]).line == "M0.0,23.0 L25.0,1.0 M96.0,12.0 L100.0,12.0"
+
+
+def test_negative_bars_hang_below_the_line_of_zero() -> None:
+    up, down = sparkbars([1, 0, 0, -1]).bars.split(" M")
+    assert (up, down) == (
+        "M0.0,12.0 L0.0,1.0 L18.8,1.0 L18.8,12.0 Z",
+        "75.0,12.0 L75.0,23.0 L93.8,23.0 L93.8,12.0 Z",
+    )
+
+
+def test_a_band_has_one_entry_in_the_legend() -> None:
+    columns = [
+        Column("Low", "usd", [], "low"),
+        Column("High", "usd", [], "high", key="90% range"),
+        Column("Only in the table", "usd", []),
+        Column("Paid", "usd", [], "line"),
+    ]
+    assert Chart("a", "A", "UTC", [], [], columns).keys == [(1, "90% range"), (3, "Paid")]
+
+
+def test_failures_are_drawn_only_when_there_are_any(
+    page: Client, make_request: Callable[..., Request]
+) -> None:
+    make_request(1)
+    assert [words for _, words in page.get("/").context["traffic"].keys] == ["Requests per 6 hours"]
+    make_request(2, status="failed")
+    assert [words for _, words in page.get("/").context["traffic"].keys][1:] == ["Failed"]
 
 
 def test_a_period_without_length_has_one_part() -> None:
@@ -65,11 +96,11 @@ def test_a_period_without_length_has_one_part() -> None:
 
 
 @pytest.mark.parametrize("period", ["today", "7d", "30d"])
-def test_home_has_a_chart_for_every_period(
+def test_home_has_charts_for_every_period(
     page: Client, make_request: Callable[..., Request], period: str
 ) -> None:
     make_request(1)
-    assert page.get("/", {"period": period}).content.decode().count("data-chart=") == 2
+    assert page.get("/", {"period": period}).content.decode().count("data-chart=") == 3
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])

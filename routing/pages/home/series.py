@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from billing.models import Request
 from billing.reports.summary import Summary, percentiles
-from routing.pages.chart import Chart, Column, sparkline
+from routing.pages.chart import Chart, Column, Spark, sparkbars, sparkline
 from routing.pages.home.queries import Period, counted, totals
 
 _HOURS = {"today": 1, "7d": 6, "30d": 24}  # hours of a part, by period
+_PER = {"today": "per hour", "7d": "per 6 hours", "30d": "per day"}
+_HEIGHT = 180  # px
 _FAILED = (Request.Status.FAILED, Request.Status.EXPIRED)
 
 
@@ -31,45 +33,59 @@ def _after(moment: datetime, hours: int) -> datetime:
 
 
 def traffic(name: str, starts: Sequence[datetime], parts: Sequence[Summary]) -> Chart:
-    """Requests and spend with failures, by part."""
-    return Chart(
-        slug="traffic",
-        title="Requests and spend",
-        zone=str(starts[0].tzinfo),
-        moments=starts,
-        labels=_labels(name, starts),
-        columns=[
-            Column("Requests", "count", [counted(part) for part in parts], "area", "1"),
-            Column("Failed", "count", [counted(part, *_FAILED) for part in parts], "bars", "bad"),
-            Column("Spend", "usd", [part.spend_usd for part in parts], "line", "3"),
+    """Requests and those that failed, by part; failures have no bars when there are none."""
+    failed = [counted(part, *_FAILED) for part in parts]
+    return _chart(
+        name,
+        starts,
+        "Requests",
+        [
+            Column(
+                "Requests", "count", [counted(part) for part in parts], "bars", "1", f"Requests {_PER[name]}"
+            ),
+            Column("Failed", "count", failed, "bars" if any(failed) else "", "bad"),
         ],
     )
+
+
+def spend(name: str, starts: Sequence[datetime], parts: Sequence[Summary]) -> Chart:
+    usd = [part.spend_usd for part in parts]
+    return _chart(name, starts, "Spend", [Column("Spend", "usd", usd, "bars", "3", f"Spend {_PER[name]}")])
 
 
 def latency(name: str, starts: Sequence[datetime], parts: Sequence[Summary]) -> Chart:
-    """The band between the median and the 95th percentile of latency, by part."""
+    """The median and the 95th percentile of latency, by part; a part without a success is a gap."""
     both = [percentiles(part.latencies, (0.5, 0.95)) for part in parts]
-    return Chart(
-        slug="latency",
-        title="Latency, median to 95th percentile",
-        zone=str(starts[0].tzinfo),
-        moments=starts,
-        labels=_labels(name, starts),
-        columns=[
-            Column("p50", "ms", [p50 for p50, _ in both], "low", "2"),
-            Column("p95", "ms", [p95 for _, p95 in both], "high", "2"),
+    return _chart(
+        name,
+        starts,
+        "Latency",
+        [
+            Column("p50", "ms", [p50 for p50, _ in both], "line", "2"),
+            Column("p95", "ms", [p95 for _, p95 in both], "dashes", "4"),
         ],
-        height=180,
     )
 
 
-def sparks(parts: Sequence[Summary]) -> dict[str, tuple[str, str]]:
+def _chart(name: str, starts: Sequence[datetime], title: str, columns: list[Column]) -> Chart:
+    return Chart(
+        slug=title.lower(),
+        title=title,
+        zone=str(starts[0].tzinfo),
+        moments=starts,
+        labels=_labels(name, starts),
+        columns=columns,
+        height=_HEIGHT,
+    )
+
+
+def sparks(parts: Sequence[Summary]) -> dict[str, Spark]:
     """By tile: how its figure went over the period's parts."""
     figures = [totals(part) for part in parts]
     return {
-        "requests": sparkline([part.requests for part in figures]),
-        "spend": sparkline([part.spend_usd for part in figures]),
-        "saved": sparkline([part.saved_usd for part in figures]),
+        "requests": sparkbars([part.requests for part in figures]),
+        "spend": sparkbars([part.spend_usd for part in figures]),
+        "saved": sparkbars([part.saved_usd or 0 for part in figures]),
         "success": sparkline([part.success_rate for part in figures]),
         "p50": sparkline([part.p50_ms for part in figures]),
         "p95": sparkline([part.p95_ms for part in figures]),

@@ -69,6 +69,7 @@ def _context(request: PageRequest, name: str) -> dict[str, Any]:
         "totals": totals,
         "sparks": series.sparks(parts),
         "traffic": series.traffic(name, edges[:-1], parts),
+        "spend": series.spend(name, edges[:-1], parts),
         "latency": series.latency(name, edges[:-1], parts),
         "before": before,
         "changes": _changes(totals, before),

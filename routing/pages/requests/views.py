@@ -263,13 +263,15 @@ def _list_context(
         "csv_url": _url("requests_csv", _filter_query(filters)),
         "ndjson_url": _url("requests_ndjson", _filter_query(filters)),
         "scan_rows": queries.SCAN_ROWS,
-        **_histogram(request.account, filters, query, now),
+        **_histogram(request, filters, query, now),
     }
 
 
-def _histogram(account: Account, filters: Filters, query: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _histogram(
+    request: PageRequest, filters: Filters, query: dict[str, Any], now: datetime
+) -> dict[str, Any]:
     """The picture above the list, and where each of its bars leads."""
-    picture = histogram(account, filters, now)
+    picture = histogram(request.account, filters, now, viewer_zone(request))
     if picture is None:
         return {"histogram": None}
     others = {name: value for name, value in query.items() if name not in ("period", "since", "until")}

@@ -13,6 +13,7 @@ from routing.replay.what_if import WhatIf
 WIDTH, HEIGHT = 640, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 100, 16, 40  # margins, px
 _TICKS = 4
+_RANGE = "Baseline, 90% range"
 
 
 def cumulative(savings: Savings, zone: str) -> Chart:
@@ -28,7 +29,7 @@ def cumulative(savings: Savings, zone: str) -> Chart:
     columns = [
         Column("Paid", "usd", [usd(nano) for nano in sums(day.compared_nano for day in days)], "area", "1"),
         Column(
-            "Baseline", "usd", [usd(nano) for nano in sums(day.baseline_nano for day in days)], "line", "3"
+            "Baseline", "usd", [usd(nano) for nano in sums(day.baseline_nano for day in days)], "dashes", "3"
         ),
     ]
     if savings.by_forecast:
@@ -36,7 +37,7 @@ def cumulative(savings: Savings, zone: str) -> Chart:
         highs = sums(known(day) + day.forecast_high_nano for day in days)
         columns += [
             Column("Baseline, low", "usd", [usd(nano) for nano in lows], "low", "3"),
-            Column("Baseline, high", "usd", [usd(nano) for nano in highs], "high", "3"),
+            Column("Baseline, high", "usd", [usd(nano) for nano in highs], "high", "3", _RANGE),
         ]
     return Chart(
         slug="savings",
