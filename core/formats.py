@@ -1,4 +1,4 @@
-"""How RoutePlex writes numbers for people: money, shares, durations, counts. The only place that does.
+"""How RoutePlex writes numbers for people: money, shares, durations, counts; and the names of providers.
 
 Also the template library of the same tags and filters, which every template has without loading it.
 """
@@ -18,6 +18,7 @@ _EXACT_PLACES = 9  # the ledger is exact to 1e-9 USD
 _LEAST = Decimal(1).scaleb(-_EXACT_PLACES)
 _COLUMN_PLACES = 6  # a column of money is aligned at the point, with room for this many decimals
 _SIGNIFICANT = 3
+_PROVIDERS = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 
 
 def money_text(usd: Money | None, places: int | None = None) -> str:
@@ -180,6 +181,12 @@ def plain(value: Number | None) -> str:
         return DASH
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def provider_name(name: str) -> str:
+    """A provider as people know it: "openai" is "OpenAI"; others as the operator named them."""
+    return _PROVIDERS.get(name, name) if name else DASH
 
 
 @register.filter

@@ -16,8 +16,8 @@ STRATEGIES = [  # docs/strategies.md explains the five strategies
 ]
 
 MODEL_RULES_HELP = (
-    "Catalog ids, or provider/* for all models of a provider. A leading - excludes: -gpt-5-nano, -openai/*. "
-    "Without an entry that includes: all models that are not excluded."
+    "One per line: a model's id, such as gpt-5-mini, or openai/* for all models of a provider. A minus in "
+    "front excludes: -openai/*. Leave it empty to allow all models; exclusions alone allow all others."
 )
 
 _OLD_NAMES = ("Etc/", "SystemV/", "US/", "posix/", "right/")

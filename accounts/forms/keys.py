@@ -80,7 +80,7 @@ class KeyForm(forms.Form):
     strategy = forms.ChoiceField(
         label="Default strategy", required=False, choices=[("", "As the account"), *STRATEGIES]
     )
-    allowed_models = ListField(label="Models", help_text=MODEL_RULES_HELP)
+    allowed_models = ListField(label="Allowed models", help_text=MODEL_RULES_HELP)
     ip_networks = ListField(
         label="Allowed networks",
         entry=_network,

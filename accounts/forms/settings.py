@@ -26,9 +26,9 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     )
 
     time_zone = forms.ChoiceField(
-        label="Time zone of limits",
+        label="Time zone of the account",
         choices=time_zones,
-        help_text="Days and months of limits, reports and statements begin at midnight there.",
+        help_text="Days and months of limits, reports and statements begin at midnight in this zone.",
         widget=forms.Select(attrs={"id": "account-time-zone"}),
     )
 
@@ -50,7 +50,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         empty_value=None,
     )
 
-    allowed_models = ListField(label="Models", help_text=f"{MODEL_RULES_HELP} Holds for all keys.")
+    allowed_models = ListField(label="Allowed models", help_text=f"{MODEL_RULES_HELP} Applies to every key.")
 
     class Meta:
         model = Account
@@ -100,7 +100,9 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
-    time_zone = forms.ChoiceField(choices=time_zones, help_text="Times on all pages are shown in it.")
+    time_zone = forms.ChoiceField(
+        label="Your time zone", choices=time_zones, help_text="Pages show times in this zone."
+    )
 
     class Meta:
         model = User

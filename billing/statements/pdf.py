@@ -13,7 +13,7 @@ from fpdf.fonts import FontFace
 
 from accounts.models import Account
 from billing.statements.queries import Line, StatementDetail
-from core.formats import count, exact_money_text, money_text
+from core.formats import count, exact_money_text, money_text, provider_name
 
 _FONT = "Helvetica"
 _GREY, _HEAD = (96, 103, 120), (243, 244, 247)
@@ -60,7 +60,7 @@ def _lines(pdf: FPDF, title: str, column: str, lines: Sequence[Line]) -> None:
     _heading(pdf, title)
     rows = [
         (
-            f"{line.name} ({line.provider})" if line.provider else line.name,
+            f"{line.name} ({provider_name(line.provider)})" if line.provider else line.name,
             count(line.requests),
             count(line.input_tokens),
             count(line.cached_tokens),

@@ -383,4 +383,4 @@ def test_home_and_operator_agree_on_a_providers_health(
         breaker.failed(facts, UpstreamFailure(FailureKind.SERVER, "broken"), time.monotonic())
     (on_home,) = (each for each in staff.get("/").context["providers"] if each.provider == "openai")
     assert on_home.status == staff.get("/operator/").context["providers"][0].status == "degraded"
-    assert "models of openai are unavailable" in staff.get("/").content.decode()
+    assert "models of OpenAI are unavailable" in staff.get("/").content.decode()

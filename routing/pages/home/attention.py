@@ -15,7 +15,7 @@ from accounts.models import Account, ApiKey
 from billing.models import Request
 from billing.refusals.queries import calls, of_account
 from billing.reports.queries import Sources
-from core.formats import money_text
+from core.formats import money_text, provider_name
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot
@@ -100,10 +100,16 @@ def _providers(snapshot: Snapshot) -> Iterator[Finding]:
         return
     for provider, health in provider_health(snapshot).items():
         if health.blocked and health.blocked == health.models:
-            yield Finding("bad", f"{provider} is unavailable: {health.reason}", reverse("models"), "Models")
+            yield Finding(
+                "bad",
+                f"{provider_name(provider)} is unavailable: {health.reason}",
+                reverse("models"),
+                "Models",
+            )
         elif health.blocked:
             text = (
-                f"{health.blocked} of {health.models} models of {provider} are unavailable: {health.reason}"
+                f"{health.blocked} of {health.models} models of {provider_name(provider)} are unavailable: "
+                f"{health.reason}"
             )
             yield Finding("warn", text, f"{reverse('models')}?provider={provider}", "Models")
 

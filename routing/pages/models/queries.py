@@ -9,6 +9,7 @@ from decimal import Decimal
 from billing.models import ModelPrice
 from billing.prices.book import SINCE_EVER
 from billing.prices.prices import PriceBook, PriceTier
+from core.formats import provider_name
 from routing.catalog.measure import DEGRADED_BELOW
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.snapshot import Snapshot
@@ -93,9 +94,9 @@ SORTS = {
     "name": ("Model", lambda listed: listed.model.name.lower()),
     "input": ("Input", lambda listed: _or_last(listed.prices and listed.prices.prices.uncached_input)),
     "output": ("Output", lambda listed: _or_last(listed.output_usd)),
-    "window": ("Window", lambda listed: -listed.model.context_window),
+    "window": ("Window, tokens", lambda listed: -listed.model.context_window),
     "ttft": ("First token", lambda listed: _or_last(listed.usual and listed.usual.ttft_p50_ms)),
-    "speed": ("Speed", lambda listed: -((listed.usual and listed.usual.tokens_per_second) or 0)),
+    "speed": ("Speed, tokens/s", lambda listed: -((listed.usual and listed.usual.tokens_per_second) or 0)),
 }
 
 
@@ -174,7 +175,7 @@ def _health(model: Model, snapshot: Snapshot) -> tuple[str, str]:
     if not model.enabled:
         return "off", "switched off by the operator"
     if model.id not in snapshot.models:
-        return "off", f"no key for {model.provider} is configured"
+        return "off", f"no key for {provider_name(model.provider)} is configured"
     if model.id in snapshot.blocked:
         return "down", snapshot.blocked[model.id]
     if model.id not in snapshot.p_up:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from core.formats import provider_name
 from routing.catalog.live import catalog
 from routing.language.arms import Effort
 from routing.language.chat import ChatRequest, Message, Mode, Role, Sampling, Steering, Strategy, Text
@@ -42,7 +43,9 @@ def targets() -> Mapping[str, list[Target]]:
     grouped = {"Strategies": [Target(f"{_STRATEGY}:{name}", name.capitalize()) for name in Strategy]}
     models = sorted(catalog.snapshot.models.values(), key=lambda facts: (facts.provider, facts.name))
     for facts in models:
-        grouped.setdefault(facts.provider, []).append(Target(f"{_MODEL}:{facts.id}", facts.name))
+        grouped.setdefault(provider_name(facts.provider), []).append(
+            Target(f"{_MODEL}:{facts.id}", facts.name)
+        )
     return grouped
 
 
