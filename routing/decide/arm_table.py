@@ -101,20 +101,25 @@ class ArmTable(msgspec.Struct, frozen=True):
 
     def prices(self, input_tokens: Row) -> Prices:
         """Return USD per token for `(n,)` input tokens; a long prompt can fall into a higher price tier."""
-        if input_tokens.max(initial=0) <= self.tier_over:
+        if np.maximum.reduce(input_tokens, initial=0) <= self.tier_over:
             return self.base_prices
         tiers = [self.snapshot.prices.get(arm.model, ()) for arm in self.arms]
         return _prices(tiers, input_tokens)
 
 
 _arm_tables: LRUCache[tuple[int, ...], ArmTable] = LRUCache(_MAX_TABLES)
+_latest: tuple[Snapshot, Effort | None, ArmTable] | None = None  # most requests have the one before's
 _lock = Lock()  # requests decide in the event loop, dashboard pages in threads
 
 
 def arm_table_of(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
     """Return the snapshot's table, built on first use. Snapshots that differ only in `blocked` share it."""
+    global _latest
     # The key is the identity of the snapshot's parts: hashing their content would take longer than a
     # decision. An id cannot be reused while its table is cached, because the table holds the snapshot.
+    latest = _latest
+    if latest is not None and latest[0] is snapshot and latest[1] is pinned_effort:
+        return latest[2]
     parts = (
         snapshot.models,
         snapshot.arms,
@@ -130,6 +135,7 @@ def arm_table_of(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         arm_table = _build(snapshot, pinned_effort)
         with _lock:
             _arm_tables[key] = arm_table
+    _latest = snapshot, pinned_effort, arm_table
     return arm_table
 
 

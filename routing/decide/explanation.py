@@ -1,6 +1,7 @@
 """A decision in words: why this arm was chosen, and what would have changed the choice."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -9,7 +10,6 @@ import numpy.typing as npt
 from routing.decide import strategy_weights
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.decide.strategies import Ranking, Row, winners
-from routing.decide.trace import Candidate
 from routing.language.arms import Effort
 from routing.language.chat import Strategy
 
@@ -26,6 +26,33 @@ FLIP_WEIGHTS = np.array(  # factors on the weight of cost, the smallest changes 
 )
 
 
+class Entry(Protocol):
+    """The parts of a candidate that words are about; `trace.Candidate` describes them."""
+
+    @property
+    def arm(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def effort(self) -> str | None: ...
+    @property
+    def cost_usd(self) -> float | None: ...
+    @property
+    def latency_ms(self) -> float: ...
+    @property
+    def ttft_ms(self) -> float: ...
+    @property
+    def utility(self) -> float | None: ...
+    @property
+    def scored(self) -> bool: ...
+    @property
+    def competent(self) -> bool: ...
+    @property
+    def believed(self) -> float: ...
+    @property
+    def retires(self) -> str | None: ...
+
+
 class Compared(msgspec.Struct, frozen=True):
     """The candidates that were compared. `rows` and `order` are of the arm table, `order` best first; the
     other arrays are by row of it."""
@@ -37,7 +64,7 @@ class Compared(msgspec.Struct, frozen=True):
     cost_usd: Row
     competent: npt.NDArray[np.bool_]
     retiring: npt.NDArray[np.bool_] | None  # None: no model is retired soon
-    entry: Callable[[int], Candidate]
+    entry: Callable[[int], Entry]
 
 
 def reason(strategy: Strategy, skill: Skill, difficulty: float, compared: Compared, *, stream: bool) -> str:
@@ -50,15 +77,15 @@ def reason(strategy: Strategy, skill: Skill, difficulty: float, compared: Compar
     return f"{prompt}: {because}.{_retirement(chosen, compared)}"
 
 
-def pinned_reason(chosen: Candidate) -> str:
+def pinned_reason(chosen: Entry) -> str:
     return f"You asked for {title(chosen)}."
 
 
-def unavailable_reason(pinned: str, why: str, chosen: Candidate) -> str:
+def unavailable_reason(pinned: str, why: str, chosen: Entry) -> str:
     return f"You asked for {pinned}, which {why}; {title(chosen)} answers instead."
 
 
-def title(entry: Candidate) -> str:
+def title(entry: Entry) -> str:
     """Return the model's name and, when it has one, its effort in words."""
     return entry.name + _EFFORT.get(entry.effort, f" at {entry.effort} effort")
 
@@ -131,7 +158,7 @@ def _change(weight: float) -> str:
     return f"{weight:.0f} times as much"
 
 
-def _because(strategy: Strategy, chosen: Candidate, stream: bool) -> str:
+def _because(strategy: Strategy, chosen: Entry, stream: bool) -> str:
     sure, cost = _sure(chosen), usd(chosen.cost_usd)
     match strategy:
         case Strategy.QUALITY:
@@ -146,7 +173,7 @@ def _because(strategy: Strategy, chosen: Candidate, stream: bool) -> str:
             return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
 
 
-def _retirement(chosen: Candidate, compared: Compared) -> str:
+def _retirement(chosen: Entry, compared: Compared) -> str:
     """A further sentence when the coming retirement of a model decided, or did not."""
     if chosen.retires:
         return f" It is retired on {chosen.retires}, but no other model is good enough."
@@ -161,13 +188,13 @@ def _retirement(chosen: Candidate, compared: Compared) -> str:
     return f" {title(best)} would have been preferred, but is retired on {best.retires}."
 
 
-def _place(entry: Candidate) -> tuple[float, float, float]:
+def _place(entry: Entry) -> tuple[float, float, float]:
     """The place in the ranking of competent candidates, as `strategies.rank` sorts them; lower is better."""
     utility = -np.inf if entry.utility is None else entry.utility
     return -utility, np.inf if entry.cost_usd is None else entry.cost_usd, entry.latency_ms
 
 
-def _auto(chosen: Candidate, compared: Compared) -> str:
+def _auto(chosen: Entry, compared: Compared) -> str:
     success = f"{title(chosen)} is {_sure(chosen)}"
     able = compared.competent & ~np.isnan(compared.cost_usd)
     if not chosen.retires and compared.retiring is not None:
@@ -195,7 +222,7 @@ def _apart(first: float, second: float, word: Callable[[float, int], str]) -> tu
     return word(first, 0), word(second, 0)
 
 
-def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, stream: bool) -> str:
+def _runner_up(strategy: Strategy, chosen: Entry, other: Entry, *, stream: bool) -> str:
     would = f"{title(other)} would have been chosen"
     if not other.competent:
         return f"{would} if {title(chosen)} could not answer: the others are not good enough for this prompt."
@@ -221,7 +248,7 @@ def _runner_up(strategy: Strategy, chosen: Candidate, other: Candidate, *, strea
             return _of_equals(would, f"both are expected to {when} at the same time", chosen, other)
 
 
-def _of_equals(would: str, equal: str, chosen: Candidate, other: Candidate) -> str:
+def _of_equals(would: str, equal: str, chosen: Entry, other: Entry) -> str:
     """The flip of two candidates that are equal in what the strategy counts: cost, then time decided."""
     if _is_cheaper(chosen, other):
         own, rival = amounts(other.cost_usd or 0.0, chosen.cost_usd or 0.0)
@@ -232,12 +259,12 @@ def _of_equals(would: str, equal: str, chosen: Candidate, other: Candidate) -> s
     return f"{would} if its name came first: {equal}, at the same price and speed."
 
 
-def _is_cheaper(chosen: Candidate, other: Candidate) -> bool:
+def _is_cheaper(chosen: Entry, other: Entry) -> bool:
     """Return whether both have a price, and the chosen one's is lower."""
     return chosen.cost_usd is not None and other.cost_usd is not None and other.cost_usd > chosen.cost_usd
 
 
-def _sure(entry: Candidate) -> str:
+def _sure(entry: Entry) -> str:
     if entry.scored:
         return f"expected to succeed {_percent(entry.believed)} of the time"
     return f"not measured yet, but expected to succeed at least {_percent(entry.believed)} of the time"

@@ -108,7 +108,9 @@ def removals(arm_table: ArmTable, rules: Rules, tokens: Row, cost_usd: Row) -> R
     lasting = _lasting(arm_table, rules)
     most_usd = min(_or_inf(rules.max_cost_usd), _or_inf(rules.budget_left_usd))
     over = cost_usd > most_usd
-    if tokens.max(initial=0) + rules.room_for_output <= arm_table.least_room and not over.any():
+    if np.maximum.reduce(
+        tokens, initial=0
+    ) + rules.room_for_output <= arm_table.least_room and not np.logical_or.reduce(over):
         return lasting
     misfit = (tokens > arm_table.max_input) | (tokens + rules.room_for_output > arm_table.window)
     if not (misfit.any() or over.any()):

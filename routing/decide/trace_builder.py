@@ -13,7 +13,7 @@ from routing.decide.prediction import skills
 from routing.decide.prediction.artefact import fitted
 from routing.decide.scores import Field, Scores
 from routing.decide.strategies import Candidates, Ranking
-from routing.decide.trace import Baseline, Candidate, Forecast, Record
+from routing.decide.trace import Baseline, Forecast, Record
 from routing.language.choices import upstream_calls
 
 Row = npt.NDArray[np.float64]
@@ -103,24 +103,8 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
     rows = choice.field.rows
     utility[rows], competent[rows] = ranking.utility, ranking.competent
 
-    def entry(row: int) -> Candidate:
-        return Candidate(
-            *arm_table.labels[row],
-            p_success=scores.p_success.item(row),
-            low=scores.low.item(row),
-            high=scores.high.item(row),
-            cost_usd=_known(scores.cost_usd.item(row)),
-            latency_ms=scores.latency_ms.item(row),
-            ttft_ms=arm_table.ttft_ms_rounded.item(row),
-            p_up=arm_table.p_up.item(row),
-            output_tokens=int(scores.output.item(row)),
-            scored=arm_table.scored.item(row),
-            utility=_known(utility.item(row)),
-            competent=competent.item(row),
-            learned=scores.learned.item(row),
-            removed=scores.removed[row],
-            retires=_retires(scores, row),
-        )
+    def entry(row: int) -> _Entry:
+        return _Entry(scores, utility, competent, row)
 
     believed = np.where(arm_table.scored, scores.p_success, scores.low)
     compared = explanation.Compared(
@@ -136,9 +120,60 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
     return compared, utility
 
 
-def _retires(scores: Scores, row: int) -> str | None:
-    is_retiring = scores.retiring is not None and scores.retiring[row]
-    return str(scores.arm_table.facts[row].shutdown) if is_retiring else None
+class _Entry:
+    """A compared candidate, of which only what the words are about is read."""
+
+    __slots__ = ("_competent", "_row", "_scores", "_utility")
+
+    def __init__(self, scores: Scores, utility: Row, competent: npt.NDArray[np.bool_], row: int) -> None:
+        self._scores, self._utility, self._competent, self._row = scores, utility, competent, row
+
+    @property
+    def arm(self) -> str:
+        return self._scores.arm_table.names[self._row]
+
+    @property
+    def name(self) -> str:
+        return self._scores.arm_table.labels[self._row][3]
+
+    @property
+    def effort(self) -> str | None:
+        return self._scores.arm_table.labels[self._row][2]
+
+    @property
+    def cost_usd(self) -> float | None:
+        return _known(self._scores.cost_usd.item(self._row))
+
+    @property
+    def latency_ms(self) -> float:
+        return self._scores.latency_ms.item(self._row)
+
+    @property
+    def ttft_ms(self) -> float:
+        return self._scores.arm_table.ttft_ms_rounded.item(self._row)
+
+    @property
+    def utility(self) -> float | None:
+        return _known(self._utility.item(self._row))
+
+    @property
+    def scored(self) -> bool:
+        return self._scores.arm_table.scored.item(self._row)
+
+    @property
+    def competent(self) -> bool:
+        return self._competent.item(self._row)
+
+    @property
+    def believed(self) -> float:
+        return (self._scores.p_success if self.scored else self._scores.low).item(self._row)
+
+    @property
+    def retires(self) -> str | None:
+        retiring = self._scores.retiring
+        if retiring is None or not retiring.item(self._row):
+            return None
+        return str(self._scores.arm_table.facts[self._row].shutdown)
 
 
 def _table(scores: Scores, choice: Choice, competent: npt.NDArray[np.bool_], utility: Row) -> Table:
@@ -186,10 +221,10 @@ def _reason(scores: Scores, choice: Choice, compared: explanation.Compared) -> s
         return explanation.reason(
             decision_input.strategy, scores.skill, scores.difficulty, compared, stream=decision_input.stream
         )
-    pinned = compared.entry(choice.pinned)
+    pinned, removed = compared.entry(choice.pinned), scores.removed[choice.pinned]
     if choice.order[0] == choice.pinned:
         return explanation.pinned_reason(pinned)
-    why = pinned.removed.words if pinned.removed else "is unavailable"
+    why = removed.words if removed else "is unavailable"
     return explanation.unavailable_reason(
         explanation.title(pinned), why, compared.entry(choice.order.item(0))
     )

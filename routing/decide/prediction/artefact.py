@@ -90,7 +90,7 @@ class StaticEmbedding:
         if not self._is_wide.take(ids).all():
             self._weights[ids] = self._halves[ids]
             self._is_wide[ids] = True
-        mean: Array = self._weights.take(ids, axis=0).sum(axis=0) / np.float32(len(ids))
+        mean: Array = np.add.reduce(self._weights.take(ids, axis=0)) / np.float32(len(ids))
         unit: Array = mean / (np.sqrt(mean @ mean) + np.float32(1e-9))
         return unit
 

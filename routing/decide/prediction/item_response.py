@@ -23,7 +23,7 @@ def places(deviations: Row, fit: Fitted) -> Row:
 def term(scaled: Array, mix: Array, known: float, place: Row, fit: Fitted) -> Row:
     """Return `(n,)` logits. `scaled`: see `Fitted.scale`; `known`: see `difficulty.familiarity`."""
     heard = mix * fit.heard
-    share = float(heard.sum())
+    share = float(np.add.reduce(heard))
     if share < 0.01:
         return np.zeros(len(place))
     beyond = fit.directions @ scaled - (heard / share) @ fit.centres

@@ -6,6 +6,7 @@ the words of other languages that the dictionary knows are read in English.
 """
 
 import re
+import sys
 from math import log1p
 from zlib import crc32
 
@@ -24,6 +25,8 @@ WORD_BITS, CHAR_BITS = 15, 16  # log2 of the number of hash buckets
 SHORTEST, LONGEST = 2, 5  # characters of an n-gram, in UTF-8 bytes
 REQUEST_HEAD, REQUEST_TAIL = 3000, 1500  # characters read of a long request
 SYSTEM_HEAD, HISTORY_TAIL = 2000, 600  # characters read of the system text and of the earlier turns
+
+MOST_KNOWN_WORDS, LONGEST_KNOWN_WORD = 20_000, 40  # hashes remembered: 3 MB at most; characters
 
 # Multiplicative hashing: the golden ratio of 64 bits spreads the products, FNV's prime joins the parts.
 _GOLDEN, _PRIME, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x100000001B3), np.uint64(1)
@@ -78,6 +81,23 @@ MEASURES = (
     "not_ascii", "has_system", "has_history", "ends_asking", "numbers", "sentences",
     *(f"{cue}_in_{place}" for cue in CUES for place in ("request", "system")),
 )  # fmt: skip
+
+
+class _Hashes(dict[str, bytes]):
+    """The hash of a word, as eight bytes; none for a single letter. Those of short words are remembered."""
+
+    def __missing__(self, word: str) -> bytes:
+        if len(word) < 2:
+            return b""
+        hashed = crc32(word.encode("utf-8", "surrogatepass")).to_bytes(8, sys.byteorder)
+        if len(word) <= LONGEST_KNOWN_WORD:
+            if len(self) >= MOST_KNOWN_WORDS:
+                self.clear()
+            self[word] = hashed
+        return hashed
+
+
+_hashes = _Hashes()
 
 
 class RequestText(msgspec.Struct, frozen=True):
@@ -143,9 +163,7 @@ def features(text: RequestText) -> RequestFeatures:
 
 def _word_buckets(words: list[str]) -> Ids:
     """Single words of two letters or more, and pairs of neighbours."""
-    # No word has white space in it, so they can be encoded together.
-    raw = " ".join([word for word in words if len(word) > 1]).encode("utf-8", "surrogatepass").split()
-    hashes = np.fromiter(map(crc32, raw), np.uint64, len(raw))
+    hashes = np.frombuffer(b"".join(map(_hashes.__getitem__, words)), np.uint64)
     pairs = hashes[:-1] * _PRIME + hashes[1:]
     return _buckets(np.concatenate([hashes, pairs]), WORD_BITS)
 
@@ -183,7 +201,7 @@ def _counted(buckets: Ids) -> tuple[Ids, Array]:
     edges[0], edges[-1] = 0, len(buckets)
     np.add(changes, 1, out=edges[1:-1])
     begins, counts = edges[:-1], edges[1:] - edges[:-1]
-    if counts.max() < len(_WEIGHTS):
+    if np.maximum.reduce(counts) < len(_WEIGHTS):
         return buckets.take(begins), _WEIGHTS.take(counts)
     return buckets.take(begins), (1 + np.log(counts)).astype(np.float32)
 

@@ -57,12 +57,12 @@ class RequestModel(msgspec.Struct, frozen=True):
         chars = _projected(vector.chars, vector.char_weights, self.char_idf, self.char_weights)
         measures = standardised(vector.measures, self.measure_mean, self.measure_scale) @ self.measure_weights
         outputs = words * self.scales[0] + chars * self.scales[1] + measures + self.bias
-        odds = np.exp(outputs[SKILLS_FROM:] - outputs[SKILLS_FROM:].max())
+        odds = np.exp(outputs[SKILLS_FROM:] - np.maximum.reduce(outputs[SKILLS_FROM:]))
         return Judgement(
             level=float(min(max(outputs[LEVEL], LEAST_LEVEL), MOST_LEVEL)),
             answer_tokens=float(np.exp(min(max(outputs[LOG_TOKENS], 0.0), 11.0))),
             everyday=float(1 / (1 + np.exp(-outputs[EVERYDAY]))),
-            skills=odds / odds.sum(),
+            skills=odds / np.add.reduce(odds),
             bare=vector.bare,
         )
 

@@ -93,8 +93,8 @@ def _of_question(scaled: Array, read: float, fit: Fitted) -> Array:
 
 
 def _normal(logits: Array) -> Array:
-    odds = np.exp(logits - logits.max())
-    return np.asarray(odds / odds.sum(), np.float32)
+    odds = np.exp(logits - np.maximum.reduce(logits))
+    return np.asarray(odds / np.add.reduce(odds), np.float32)
 
 
 def _give(shares: Array, skill: Skill, share: float) -> Array:
