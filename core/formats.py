@@ -16,7 +16,6 @@ Money = Number | str  # text: of a JSON document
 DASH = "—"
 _EXACT_PLACES = 9  # the ledger is exact to 1e-9 USD
 _LEAST = Decimal(1).scaleb(-_EXACT_PLACES)
-_COLUMN_PLACES = 6  # a column of money is aligned at the point, with room for this many decimals
 _SIGNIFICANT = 3
 _PROVIDERS = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 
@@ -58,27 +57,16 @@ def exact_money_text(usd: Money | None) -> str:
 @register.simple_tag
 def money(usd: Money | None, places: int | None = None) -> SafeString:
     """A sum of money; the exact sum shows on hover and is what gets copied. `places`: see `money_text`."""
-    return _money(usd, "", places)
+    return _money(usd, places)
 
 
-@register.simple_tag
-def money_column(usd: Money | None) -> SafeString:
-    """As `money`, with invisible zeros so that a right-aligned column lines up at the point."""
-    decimals = len(money_text(usd).partition(".")[2])
-    zeros = "0" * max(_COLUMN_PLACES - decimals, 0)
-    padding = (
-        f'<span class="money-pad" aria-hidden="true">{zeros}</span>' if zeros and usd is not None else ""
-    )
-    return _money(usd, padding)
-
-
-def _money(usd: Money | None, padding: str, places: int | None = None) -> SafeString:
+def _money(usd: Money | None, places: int | None = None) -> SafeString:
     shown = money_text(usd, places)
     if usd is None:
         return mark_safe(f'<span class="faint">{shown}</span>')  # noqa: S308 - digits only, also below
     exact = exact_money_text(usd) if abs(Decimal(str(usd))) >= _LEAST else shown
     title = f' title="{exact}"' if exact != shown else ""
-    return mark_safe(f'<data class="money" value="{exact}"{title}>{shown}{padding}</data>')  # noqa: S308
+    return mark_safe(f'<data class="money" value="{exact}"{title}>{shown}</data>')  # noqa: S308
 
 
 register.filter("money_text", money_text)

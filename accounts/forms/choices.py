@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from accounts import model_ids
 
 STRATEGIES = [  # docs/strategies.md explains the five strategies
-    ("auto", "Auto: the cheapest model that is good enough"),
+    ("auto", "Auto: cheapest good answer"),
     ("balanced", "Balanced: quality, cost and speed alike"),
     ("cost", "Cost: the cheapest that can do it"),
     ("quality", "Quality: the best answer"),
