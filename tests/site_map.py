@@ -16,6 +16,7 @@ from billing.alerts.channels import add_webhook
 from billing.refusals.models import RefusedCall
 from billing.statements.models import Statement, StatementLine
 from core.encryption import encrypt
+from routing.pages.requests.saved import save
 
 _numbers = itertools.count(1)
 
@@ -28,6 +29,7 @@ PAGES = (
     "/requests/?status=refused",
     "/requests/{request}",
     "/requests/{refused}",
+    "/requests/views/{view}/remove/",
     "/usage/",
     "/usage/?by=tag",
     "/savings/",
@@ -152,6 +154,7 @@ def furnish(server: str) -> Furnished:
         {
             "request": request_id,
             "refused": _refused(account).request_id,
+            "view": str(save(account, user, "Failures", "status=failed", ["cost"]).pk),
             "key": str(key.pk),
             "channel": str(channel.pk),
             "member": str(member.pk),

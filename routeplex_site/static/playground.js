@@ -12,9 +12,14 @@ async function* eventsOf(response) {
   }
 }
 
+// Columns and what answers in them are in the same order.
+const columnsOf = (form) => [...form.querySelectorAll("[data-column]")];
+const targetsOf = (form) => [...form.querySelectorAll("[data-target]")];
+const selectOf = (target) => target.querySelector("[name=target]");
+
 function bodyOf(form, column) {
   const body = new FormData(form);
-  body.set("target", column.querySelector("[name=target]").value);
+  body.set("target", selectOf(targetsOf(form)[columnsOf(form).indexOf(column)]).value);
   return body;
 }
 
@@ -68,7 +73,6 @@ async function answer(form, column, signal) {
   text.classList.remove("is-writing");
 }
 
-const columnsOf = (form) => [...form.querySelectorAll("[data-column]")];
 const sending = new WeakMap(); // form → AbortController
 
 async function send(form) {
@@ -113,11 +117,13 @@ async function showCode(form, column) {
 
 // ── Columns ────────────────────────────────────────────────────────────────────────────────────────────
 function add(form) {
-  const column = form.querySelector("[data-column-template]").content.firstElementChild.cloneNode(true);
-  const taken = new Set(columnsOf(form).map((other) => other.querySelector("[name=target]").value));
-  const select = column.querySelector("[name=target]");
+  const copy = (name) => form.querySelector(`[data-${name}-template]`).content.firstElementChild.cloneNode(true);
+  const target = copy("target");
+  const taken = new Set(targetsOf(form).map((other) => selectOf(other).value));
+  const select = selectOf(target);
   select.value = [...select.options].find((option) => !taken.has(option.value)).value;
-  form.querySelector("[data-columns]").append(column);
+  form.querySelector("[data-targets]").append(target);
+  form.querySelector("[data-columns]").append(copy("column"));
   select.focus();
   showState(form);
 }
@@ -125,9 +131,12 @@ function add(form) {
 function showState(form) {
   const button = form.querySelector("[data-add]");
   if (!button) return;
-  const columns = columnsOf(form);
-  button.disabled = columns.length >= Number(button.dataset.most);
-  const query = new URLSearchParams(columns.map((column) => ["target", column.querySelector("[name=target]").value]));
+  const selects = targetsOf(form).map(selectOf);
+  columnsOf(form).forEach((column, at) => {
+    column.querySelector("[data-title]").textContent = selects[at].selectedOptions[0].text;
+  });
+  button.disabled = selects.length >= Number(button.dataset.most);
+  const query = new URLSearchParams(selects.map((select) => ["target", select.value]));
   history.replaceState(history.state, "", `?${query}`);
 }
 
@@ -142,7 +151,9 @@ document.addEventListener("click", (event) => {
   else if (at("[data-add]")) add(form);
   else if (at("[data-code]")) showCode(form, at("[data-column]"));
   else if (at("[data-remove]")) {
-    at("[data-column]").remove();
+    const target = at("[data-target]");
+    columnsOf(form)[targetsOf(form).indexOf(target)].remove();
+    target.remove();
     showState(form);
   }
 });

@@ -21,10 +21,11 @@ def test_a_decision_then_two_answers_side_by_side(person: Page, server: str) -> 
     person.get_by_label("Prompt").first.fill("What is the capital of France?")
     person.get_by_role("button", name="Add a column").click()
     columns = person.locator("[data-columns] > section")
-    columns.nth(1).get_by_label("Strategy or model").select_option(f"model:{MODEL}")
+    person.get_by_label("Strategy or model").nth(1).select_option(f"model:{MODEL}")
     assert person.url.endswith("?target=strategy%3Aauto&target=model%3Agpt-4o-mini")
 
-    person.get_by_role("button", name="Show the decision").click()
+    expect(columns.nth(1).get_by_role("heading", name="GPT-4o mini")).to_be_visible()
+    person.get_by_role("button", name="Preview the choice").click()
     expect(columns.first.get_by_text("chance of a good answer")).to_be_visible()
     columns.first.get_by_text("Why this model?").click()
     expect(columns.first.get_by_text("nothing is charged")).to_be_visible()

@@ -29,6 +29,14 @@ def test_a_view_is_made_and_opened(person: Page, server: str, account: Account, 
     expect(person.get_by_label("Sort", exact=True)).to_have_value("most_expensive")
     expect(person.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
     expect(person.locator("#rows tr[data-row]")).to_have_count(3)
+    person.locator("summary", has_text="This view").click()
+    person.get_by_role("link", name="Delete view").click()
+    dialog = person.get_by_role("dialog", name="Delete the view “Expensive answers”")
+    dialog.get_by_role("link", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    person.get_by_role("link", name="Delete view").click()
+    dialog.get_by_role("button", name="Delete view").click()
+    expect(person.get_by_text("“Expensive answers” is deleted.")).to_be_visible()
 
 
 def test_columns_and_sort_work_without_a_script(

@@ -129,6 +129,9 @@ def test_a_view_is_saved_opened_renamed_and_deleted(
     assert len(heads(page.get(URL))) == 9  # the person's own columns are as they were
     page.post(f"{URL}views/{saved_view.pk}/rename/", {"name": "Failures"})
     assert "Failures</a>" in page.get(URL).content.decode()
+    question = page.get(f"{URL}views/{saved_view.pk}/remove/", {"query": saved_view.query})
+    assert "Delete the view “Failures”" in question.content.decode()
+    assert SavedView.objects.filter(account=account).exists()
     answer = page.post(f"{URL}views/{saved_view.pk}/remove/", {"query": saved_view.query}, follow=True)
     assert "“Failures” is deleted" in answer.content.decode()
     assert not SavedView.objects.filter(account=account).exists()
@@ -149,6 +152,7 @@ def test_a_colleague_does_not_have_my_views(page: Client, account: Account) -> N
     theirs = Client()
     theirs.force_login(colleague, backend="allauth.account.auth_backends.AuthenticationBackend")
     assert "mine alone" not in theirs.get(f"{URL}?view={saved_view.pk}").content.decode()
+    assert theirs.get(f"{URL}views/{saved_view.pk}/remove/").status_code == 404
     assert theirs.post(f"{URL}views/{saved_view.pk}/remove/").status_code == 404
 
 

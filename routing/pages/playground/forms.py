@@ -63,7 +63,7 @@ class PromptForm(forms.Form):
         error_messages={"required": "Write a prompt."},
     )
     system = forms.CharField(
-        label="System text",
+        label="System prompt",
         max_length=MOST_PROMPT,
         required=False,
         strip=False,
@@ -88,7 +88,7 @@ class PromptForm(forms.Form):
         choices=[("", "Chosen for you"), *((effort, effort.capitalize()) for effort in Effort)],
     )
     test_mode = forms.BooleanField(
-        label="Test mode", required=False, help_text="Only models of the default tier."
+        label="Test mode", required=False, help_text="Only models of the default tier, no premium ones."
     )
 
     def clean_prompt(self) -> str:

@@ -5,7 +5,7 @@ here. Without one, the form posts to the page and shows the first column's whole
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -35,6 +35,7 @@ from routing.pages.playground.forms import MOST_COLUMNS, PromptForm, Target, tar
 from routing.pipeline import preview
 
 _USUAL_TARGETS = ("strategy:auto",)
+_SPARE_TARGET = "strategy:cost"  # of a column to be added
 _RIVALS = 3  # candidates shown beside the chosen one
 
 
@@ -101,16 +102,21 @@ def _sender(request: HttpRequest) -> Caller:
 def _page(request: HttpRequest, form: PromptForm, **more: Any) -> HttpResponse:
     request.account = current_account(request)  # type: ignore[attr-defined]
     chosen = request.POST.getlist("target") or request.GET.getlist("target")
-    known = [value for value in chosen if target_of(value)][:MOST_COLUMNS]
+    known = _targets(chosen)[:MOST_COLUMNS]
     context = {
         "form": form,
-        "columns": known or _USUAL_TARGETS,
+        "columns": known or _targets(_USUAL_TARGETS),
+        "spare": target_of(_SPARE_TARGET),
         "groups": targets(),
         "most_columns": MOST_COLUMNS,
         "may_send": may_change(request),
     }
     status = 422 if "problem" in more else 200
     return render(request, "pages/playground/page.html", context | more, status=status)
+
+
+def _targets(values: Iterable[str]) -> list[Target]:
+    return [target for value in values if (target := target_of(value))]
 
 
 def _from_query(request: HttpRequest) -> dict[str, str]:

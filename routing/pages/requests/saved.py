@@ -77,14 +77,19 @@ def save(account: Account, user: User, name: str, query: str, columns: Sequence[
 
 def rename(account: Account, user: User, pk: int, name: str) -> SavedView:
     """Raises CannotSave for a name that is empty or taken, Http404 for another's saved_view."""
-    return _named(get_object_or_404(SavedView, account=account, user=user, pk=pk), name)
+    return _named(own(account, user, pk), name)
 
 
 def remove(account: Account, user: User, pk: int) -> str:
     """Returns the name of the view that is gone. Raises Http404 for another's saved_view."""
-    saved_view = get_object_or_404(SavedView, account=account, user=user, pk=pk)
+    saved_view = own(account, user, pk)
     saved_view.delete()
     return saved_view.name
+
+
+def own(account: Account, user: User, pk: int) -> SavedView:
+    """Raises Http404 for another's saved_view."""
+    return get_object_or_404(SavedView, account=account, user=user, pk=pk)
 
 
 def plain_query(query: str) -> str:

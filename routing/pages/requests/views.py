@@ -11,7 +11,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import account_required, current_person
@@ -169,13 +169,25 @@ def view_rename(request: PageRequest, pk: int) -> HttpResponse:
     return redirect(_view_url(saved_view))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @account_required
+@vary_on_headers("HX-Request")
 def view_remove(request: PageRequest, pk: int) -> HttpResponse:
-    """The list stays as it is, so the view can be saved again."""
-    name = saved.remove(request.account, current_person(request), pk)
-    messages.success(request, f"“{name}” is deleted. Its filters are still set: save them again to undo.")
-    return redirect(_back(request))
+    """Ask, in a dialog or on a page, then delete the view. The list keeps its filters, to save it again."""
+    if request.method == "POST":
+        name = saved.remove(request.account, current_person(request), pk)
+        messages.success(request, f"“{name}” is deleted. Its filters are still set: save them again to undo.")
+        return redirect(_back(request))
+    query = saved.plain_query(request.GET.get("query", ""))
+    context = {
+        "title": f"Delete the view “{saved.own(request.account, current_person(request), pk).name}”",
+        "body": "pages/requests/_view_remove.html",
+        "action": request.path,
+        "query": query,
+        "cancel_url": f"{reverse('requests')}?view={pk}" + (f"&{query}" if query else ""),
+    }
+    template = "components/modal.html" if request.htmx else "pages/requests/view_remove.html"
+    return render(request, template, context)
 
 
 def _back(request: PageRequest, saved_view: int = 0) -> str:
