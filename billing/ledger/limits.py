@@ -5,6 +5,7 @@ windows. The amounts read here are up to a second old: they refuse a spent budge
 is left, so that it prefers candidates that fit over refusing the caller.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -118,6 +119,7 @@ class Limiter:
         # Plain dicts, emptied when they are full: their entries are read again within seconds anyway, and
         # keeping an order of use takes longer than the rest of a look-up.
         self._cached: dict[tuple[int, int], tuple[float, _Windows]] = {}
+        self._reads: dict[tuple[int, int], asyncio.Task[_Windows]] = {}
         self._limits: dict[int, tuple[Caller, tuple[RateRule, ...], tuple[Cap, ...]]] = {}
 
     async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
@@ -144,6 +146,8 @@ class Limiter:
         return admission
 
     async def close(self) -> None:
+        for read in self._reads.values():
+            read.cancel()
         await self._rates.close()
 
     async def left(self, caller: Caller, now: datetime) -> Exhausted | None:
@@ -183,12 +187,23 @@ class Limiter:
     async def _windows(self, caller: Caller, now: datetime) -> _Windows:
         key = caller.account_id, caller.lineage_id
         seen_at, windows = self._cached.get(key, _NEVER_READ)
-        if time.monotonic() > seen_at + _WINDOWS_S:
-            began = time.monotonic()
+        if time.monotonic() <= seen_at + _WINDOWS_S:
+            return windows
+        read = self._reads.get(key)
+        if read is None:
+            read = self._reads[key] = asyncio.create_task(self._read(key, caller, now))
+        return await asyncio.shield(read)  # others wait for it, too
+
+    async def _read(self, key: tuple[int, int], caller: Caller, now: datetime) -> _Windows:
+        """Read the windows once for all requests that wait for them."""
+        began = time.monotonic()
+        try:
             windows = await from_database(_current_windows, caller, now)
-            if len(self._cached) >= _WINDOWS_CACHED:
-                self._cached.clear()
-            self._cached[key] = began, windows
+        finally:
+            del self._reads[key]
+        if len(self._cached) >= _WINDOWS_CACHED:
+            self._cached.clear()
+        self._cached[key] = began, windows
         return windows
 
 

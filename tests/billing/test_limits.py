@@ -1,5 +1,6 @@
 """Admission by budgets: refusals with their code, amounts and Retry-After (docs/ledger.md)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -98,6 +99,20 @@ async def test_what_is_left_counts_what_others_hold(
     await ledger.open(row, OpenTerms(payer_of(row), (), hold_request))
     admission = await limiter.admit(caller, "req_1", datetime.now(UTC))
     assert admission.budget_left_usd == Decimal("0.004")
+
+
+async def test_requests_that_arrive_together_share_one_reading(
+    ledger: Ledger, limiter: Limiter, new_row: NewRow
+) -> None:
+    row = new_row()
+    await spend(ledger, row, "0.004", 100)
+    caller = caller_of(row, daily_usd=Decimal("0.01"))
+    first, *others = (asyncio.create_task(limiter.left(caller, datetime.now(UTC))) for _ in range(4))
+    await asyncio.sleep(0)  # all wait now
+    first.cancel()  # its caller leaves, which the others do not notice
+    amounts = [each for each in await asyncio.gather(*others) if each is not None]
+    assert [each.left for each in amounts] == [Decimal("0.006")] * 3
+    assert len({id(each.ends_at) for each in amounts}) == 1, "the windows were read more than once"
 
 
 async def test_yesterdays_spending_is_yesterdays(ledger: Ledger, limiter: Limiter, new_row: NewRow) -> None:
