@@ -152,3 +152,9 @@ document.addEventListener("keydown", (event) => {
 for (const input of document.querySelectorAll("[data-time-zone]"))
   input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 for (const toast of document.querySelectorAll("#toasts .toast")) dismissLater(toast);
+
+// ── Terms: Escape closes the meaning of a term until it is pointed at or focused again ─────────────────
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") document.querySelectorAll(".term:is(:hover, :focus-within)").forEach((term) => term.classList.add("is-closed"));
+});
+for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, (event) => event.target.closest?.(".term")?.classList.remove("is-closed"));

@@ -3,20 +3,24 @@
 Numbers are written by core/formats.py, whose tags and filters need no loading.
 """
 
+import itertools
 from collections.abc import Mapping
 
 from django import template
+from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from core import formats
 from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS
+from routing.pages.docs.glossary import glossary
 
 register = template.Library()
 
 _DASH = formats.DASH
 _EFFORTS = {"none": "no reasoning"}
+_term_numbers = itertools.count(1)  # a page may have a term twice, and parts of it come later
 
 
 @register.simple_tag
@@ -41,6 +45,18 @@ def model_text(model_id: str, effort: str | None = None) -> str:
 
 
 register.simple_tag(model_text, name="arm")
+
+
+@register.simple_tag
+def term(anchor: str, words: str = "") -> SafeString:
+    """`{% term "candidate" "Candidates" %}`: a term of docs/guide/glossary.md, in other words if need be."""
+    entry = glossary()[anchor]
+    parts = {
+        "term": entry,
+        "words": words or entry.name.lower(),
+        "id": f"term-{anchor}-{next(_term_numbers)}",
+    }
+    return mark_safe(render_to_string("components/term.html", parts).strip())  # noqa: S308 - a template's
 
 
 @register.filter
