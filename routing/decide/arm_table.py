@@ -36,6 +36,7 @@ REASONING = {
     Effort.NONE: 0, Effort.MINIMAL: 80, Effort.LOW: 500, Effort.MEDIUM: 1500, Effort.HIGH: 4000,
     Effort.XHIGH: 8000, Effort.MAX: 14000,
 }  # fmt: skip
+_MOST_DAYS = 8  # whose retirements a table remembers: stored decisions are made again for theirs
 _MAX_TABLES = 8  # the current and the previous snapshot, at the few efforts callers pin
 
 
@@ -45,6 +46,14 @@ class Prices(msgspec.Struct, frozen=True):
     uncached_input: Row
     output: Row
     cache_read: Row
+
+
+class Retirement(msgspec.Struct, frozen=True):
+    """The rows whose model is retired soon. `places`: `(n,)`, into `days`, which are ISO dates or None."""
+
+    rows: npt.NDArray[np.bool_]
+    places: npt.NDArray[np.uint16]
+    days: tuple[str | None, ...]
 
 
 class ArmTable(msgspec.Struct, frozen=True):
@@ -92,12 +101,25 @@ class ArmTable(msgspec.Struct, frozen=True):
     base_prices: Prices
     shutdown: Row  # the day the model is retired, as a proleptic ordinal; infinite: not announced
     zeros: Row
+    retirements: dict[int, "Retirement | None"]  # by day, kept by `retiring`
     best_fixed: int | None  # row of the most able model with a price, at its default effort
 
-    def retiring(self, by_day: int) -> npt.NDArray[np.bool_] | None:
-        """Return where a model is retired by this day, a proleptic ordinal; None: no model is."""
-        retiring = self.shutdown <= by_day
-        return retiring if retiring.any() else None
+    def retiring(self, by_day: int) -> "Retirement | None":
+        """Return which models are retired by this day, a proleptic ordinal; None: no model is."""
+        if by_day not in self.retirements:
+            if len(self.retirements) >= _MOST_DAYS:
+                self.retirements.clear()
+            self.retirements[by_day] = self._retiring(by_day)
+        return self.retirements[by_day]
+
+    def _retiring(self, by_day: int) -> "Retirement | None":
+        rows = self.shutdown <= by_day
+        retiring = np.flatnonzero(rows)
+        if not len(retiring):
+            return None
+        places = np.zeros(len(rows), np.uint16)
+        places[retiring] = np.arange(1, len(retiring) + 1)
+        return Retirement(rows, places, (None, *(str(self.facts[row].shutdown) for row in retiring.tolist())))
 
     def prices(self, input_tokens: Row) -> Prices:
         """Return USD per token for `(n,)` input tokens; a long prompt can fall into a higher price tier."""
@@ -240,6 +262,7 @@ def _build(snapshot: Snapshot, pinned_effort: Effort | None) -> ArmTable:
         base_prices=base_prices,
         shutdown=np.array([np.inf if f.shutdown is None else f.shutdown.toordinal() for f in facts], float),
         zeros=np.zeros(len(arms)),
+        retirements={},
         best_fixed=_best_fixed([rows[arm] for arm in defaults], facts, scored, general, base_prices),
     )
 

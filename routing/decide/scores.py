@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from routing.catalog.snapshot import Snapshot
 from routing.decide import explanation, filters, forecast, strategy_weights
-from routing.decide.arm_table import ArmTable, Prices, arm_table_of
+from routing.decide.arm_table import ArmTable, Prices, Retirement, arm_table_of
 from routing.decide.filters import Removals
 from routing.decide.inputs import DecisionInput
 from routing.decide.prediction import (
@@ -67,14 +67,16 @@ class Scores(msgspec.Struct, frozen=True):
     starting_reasoning: Row
     reasoning: Row  # tokens of the output
     allowance: Row  # of reasoning, on top of a limit of the visible answer
+    rates: Row  # (3, n): the next three
     p_success: Row
     low: Row
     high: Row
+    believed: Row  # P(success), or `low` for a model without scores, as strategies.Candidates has it
     learned: Row
     cost_usd: Row
     prices: Prices
     latency_ms: Row
-    retiring: npt.NDArray[np.bool_] | None  # the model is retired within RETIRING_DAYS; None: no model is
+    retiring: Retirement | None  # within RETIRING_DAYS; None: no model is
     removed: Removals
     notes: tuple[str, ...]
     complexity: float  # how often an average model without much reasoning fails on such a request, 0 to 1
@@ -100,6 +102,7 @@ class Scores(msgspec.Struct, frozen=True):
             tolerance=strategy_weights.tolerance(self.complexity),
         )
         candidates.__dict__["health"] = field.health
+        candidates.__dict__["believed"] = self.believed.take(rows)
         return candidates
 
     def _field(self, pinned: int | None) -> Field:
@@ -114,7 +117,7 @@ class Scores(msgspec.Struct, frozen=True):
             same = rows[table.model_numbers.take(rows) == table.model_numbers[pinned]]
             among[same] = True
             among[pinned] = self.removed[pinned] is not None
-        retiring = None if self.retiring is None else self.retiring.take(rows)
+        retiring = None if self.retiring is None else self.retiring.rows.take(rows)
         return Field(
             rows=rows,
             others=np.flatnonzero(among).astype(np.uint16),
@@ -153,7 +156,8 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     out = forecast.output(arm_table, mix, hard, answer, *limits, tokens)
     total = np.rint(out.total)
     learned = _learned(arm_table, mix, learning)
-    p, low, high = _share(success * out.finished + learned)
+    rates = _share(success * out.finished + learned)
+    p, low, high = rates
     prices = arm_table.prices(tokens)
     paid, cached = forecast.input_cost(
         arm_table, prices, tokens, decision_input.conversation, decision_input.at
@@ -177,9 +181,11 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
         starting_reasoning=out.starting_reasoning,
         reasoning=out.reasoning,
         allowance=out.allowance,
+        rates=rates,
         p_success=p,
         low=low,
         high=high,
+        believed=np.where(arm_table.scored, p, low),
         learned=forecast.rounded(learned, 4) if learning else learned,
         cost_usd=cost,
         prices=prices,

@@ -88,7 +88,8 @@ class Candidates(msgspec.Struct, frozen=True, dict=True):
         It is a multiple of the median candidate's cost. A fixed sum would buy the best model for every short
         prompt and the cheapest for every long one.
         """
-        priced = np.sort(self.cost_usd)  # those without a price are last
+        priced = self.cost_usd.copy()
+        priced.sort()  # those without a price are last
         known = priced.searchsorted(np.nan)
         return strategy_weights.AUTO_VALUE * float(priced[known // 2]) if known else 1.0
 

@@ -106,15 +106,14 @@ def _compared(scores: Scores, choice: Choice) -> "tuple[explanation.Compared, Ro
     def entry(row: int) -> _Entry:
         return _Entry(scores, utility, competent, row)
 
-    believed = np.where(arm_table.scored, scores.p_success, scores.low)
     compared = explanation.Compared(
         rows,
         choice.order,
         arm_table.model_numbers,
-        believed,
+        scores.believed,
         scores.cost_usd,
         competent,
-        scores.retiring,
+        None if scores.retiring is None else scores.retiring.rows,
         entry,
     )
     return compared, utility
@@ -166,14 +165,12 @@ class _Entry:
 
     @property
     def believed(self) -> float:
-        return (self._scores.p_success if self.scored else self._scores.low).item(self._row)
+        return self._scores.believed.item(self._row)
 
     @property
     def retires(self) -> str | None:
         retiring = self._scores.retiring
-        if retiring is None or not retiring.item(self._row):
-            return None
-        return str(self._scores.arm_table.facts[self._row].shutdown)
+        return None if retiring is None else retiring.days[retiring.places.item(self._row)]
 
 
 def _table(scores: Scores, choice: Choice, competent: npt.NDArray[np.bool_], utility: Row) -> Table:
@@ -181,30 +178,32 @@ def _table(scores: Scores, choice: Choice, competent: npt.NDArray[np.bool_], uti
     arm_table, places, field, n = scores.arm_table, scores.removed.places, choice.field, choice.field.n
     rows = np.concatenate([choice.order.astype(np.uint16), field.others])
     kind = np.uint8 if len(scores.removed.values) <= 256 else np.uint16
-    retires: Column = Same(None)
-    if scores.retiring is not None:
-        retiring = np.flatnonzero(scores.retiring)
-        days = [str(arm_table.facts[row].shutdown) for row in retiring.tolist()]
-        at = np.zeros(len(places), np.uint16)
-        at[retiring] = np.arange(1, len(days) + 1)
-        retires = Choices(at[:n], [None, *days])
+    retiring = scores.retiring
+    shares = np.rint(scores.rates * 10**4).astype(np.uint16)
     return Table(
         arm_table.candidate_columns[n],
         {
-            "p_success": _scaled(scores.p_success[:n], 4, np.uint16),
-            "low": _scaled(scores.low[:n], 4, np.uint16),
-            "high": _scaled(scores.high[:n], 4, np.uint16),
+            "p_success": Decimals(shares[0, :n], 4),
+            "low": Decimals(shares[1, :n], 4),
+            "high": Decimals(shares[2, :n], 4),
             "cost_usd": scores.cost_usd[:n],
             "latency_ms": _scaled(scores.latency_ms[:n], 1, np.uint32),
             "output_tokens": scores.output[:n].astype(np.uint32),
             "utility": utility[:n],
             "competent": competent[:n],
-            "learned": _scaled(scores.learned[:n], 4, np.int16) if scores.learned.any() else Same(0.0),
+            "learned": _learned(scores, n),
             "removed": Choices(places[:n].astype(kind), scores.removed.values),
-            "retires": retires,
+            "retires": Same(None) if retiring is None else Choices(retiring.places[:n], retiring.days),
         },
         rows,
     )
+
+
+def _learned(scores: Scores, n: int) -> Column:
+    learned = scores.learned
+    if learned is scores.arm_table.zeros or not learned.any():
+        return Same(0.0)
+    return _scaled(learned[:n], 4, np.int16)
 
 
 def _scaled(numbers: Row, decimals: int, kind: type[np.integer[Any]]) -> Column:
