@@ -58,7 +58,7 @@ class KeyForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     scopes = forms.MultipleChoiceField(
-        label="May",
+        label="Permissions",
         choices=list(SCOPES.items()),
         initial=list(SCOPES),
         widget=forms.CheckboxSelectMultiple,
@@ -67,7 +67,7 @@ class KeyForm(forms.Form):
     expires_on = forms.DateField(
         label="Last day",
         required=False,
-        help_text="The key stops at the end of that day, in your time zone. Empty: it does not expire.",
+        help_text="The key stops at the end of that day, in your time zone. Without a day it never expires.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     requests_per_minute = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
@@ -84,7 +84,7 @@ class KeyForm(forms.Form):
     ip_networks = ListField(
         label="Allowed networks",
         entry=_network,
-        help_text="IP addresses or networks the key may be used from. Empty: anywhere.",
+        help_text="IP addresses or networks the key may be used from. Without an entry: anywhere.",
     )
 
     def clean_name(self) -> str:

@@ -50,6 +50,10 @@ class Bar:
         """The spent share in percent, rounded down, so that 100 means fully spent."""
         return int(self.status.spent_share * 100)
 
+    @property
+    def percent_text(self) -> str:
+        return "<1%" if self.percent == 0 and self.status.spent_share else f"{self.percent}%"
+
 
 @dataclass(frozen=True)
 class Rate:

@@ -35,19 +35,24 @@ def current_snapshot(tripped: Iterable[Circuit]) -> Snapshot:
 
 @dataclass(frozen=True)
 class ProviderHealth:
-    """`status`: healthy, degraded or down. `p_up`: mean share of attempts that did not fail."""
+    """`status`: healthy, degraded, down, or not used yet.
+
+    `p_up`: mean share of attempts that did not fail; None before the first measured attempt.
+    """
 
     provider: str
     models: int
     blocked: int
-    p_up: float
+    p_up: float | None
     reason: str = ""
 
     @property
     def status(self) -> str:
         if self.blocked == self.models:
             return "down"
-        return "degraded" if self.blocked or self.p_up < 0.95 else "healthy"
+        if self.p_up is None and not self.blocked:
+            return "not used yet"
+        return "degraded" if self.blocked or (self.p_up or 0.0) < 0.95 else "healthy"
 
 
 def provider_health(snapshot: Snapshot) -> dict[str, ProviderHealth]:
@@ -59,7 +64,9 @@ def provider_health(snapshot: Snapshot) -> dict[str, ProviderHealth]:
             provider=provider,
             models=len(ids),
             blocked=sum(model in snapshot.blocked for model in ids),
-            p_up=mean(snapshot.p_up.get(model, 1.0) for model in ids),
+            p_up=mean(snapshot.p_up.get(model, 1.0) for model in ids)
+            if any(model in snapshot.p_up for model in ids)
+            else None,
             reason=next((snapshot.blocked[model] for model in ids if model in snapshot.blocked), ""),
         )
         for provider, ids in sorted(models.items())

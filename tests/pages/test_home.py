@@ -56,6 +56,13 @@ def test_without_requests_home_leads_to_the_first_one(page: Client) -> None:
     assert 'href="/start"' in page.get("/").content.decode()
 
 
+def test_a_provider_without_attempts_is_not_called_healthy(page: Client, make_request: MakeRequest) -> None:
+    make_request(1)
+    response = page.get("/")
+    assert {health.status for health in response.context["providers"]} == {"not used yet"}
+    assert "no attempts yet" in response.content.decode()
+
+
 def test_totals_add_up_exactly(account: Account, make_request: MakeRequest, roll: Callable[[], None]) -> None:
     make_request(1, cost_usd=Decimal("0.000000001"), baseline_usd=Decimal("0.5"))
     make_request(2, cost_usd=Decimal("0.000000002"), baseline_usd=None)

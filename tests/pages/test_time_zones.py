@@ -77,7 +77,7 @@ def test_the_notice_of_a_spent_budget_names_the_accounts_zone(
 
 def test_limits_reset_at_midnight_in_the_viewers_zone(page: Client, zone: ZoneInfo) -> None:
     text = text_of(page, "/limits/")
-    assert f"days begin in {zone.key}" in text
+    assert f"days begin at midnight in {zone.key}" in text
     assert f"{next_midnight(zone):%-d %b, %H:%M}" in text
 
 

@@ -27,7 +27,7 @@ class Provider:
 
     name: str
     address: str
-    status: str  # healthy, degraded or down, as Home has it
+    status: str  # healthy, degraded, down or not used yet, as Home has it
     attempts: int
     failed: int
     last_ok: datetime | None
