@@ -124,6 +124,16 @@ function lonePoints(u, at) {
   return values.flatMap((value, x) => (value != null && values[x - 1] == null && values[x + 1] == null ? [x] : []));
 }
 
+// A band between two gaps has no width: it gets a bar.
+function drawLoneBand(u, low, high, fill) {
+  const width = 14 * devicePixelRatio;
+  for (const at of low && high ? lonePoints(u, high) : []) {
+    const [x, top, bottom] = [u.valToPos(u.data[0][at], "x", true), u.valToPos(u.data[high][at], "y", true), u.valToPos(u.data[low][at], "y", true)];
+    u.ctx.fillStyle = fill;
+    u.ctx.fillRect(x - width / 2, top, width, bottom - top);
+  }
+}
+
 function draw(figure) {
   const { x, labels, columns } = readTable(figure);
   const plot = figure.querySelector(".chart-plot");
@@ -158,16 +168,16 @@ function draw(figure) {
     width: plot.clientWidth,
     height,
     legend: { show: false },
-    padding: [8, 24, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     bands: low && high ? [{ series: [high, low], fill: looks.get(series[low - 1]).band }] : [],
     scales: { x: { time: true, range: () => [x[0] - half, x.at(-1) + half] }, y: { range: () => [0, lines.at(-1)] } },
     axes: [
       { stroke: muted, grid: { show: false }, ticks: { show: false }, font, size: 30, gap: 10, splits: () => xSplits(x, day, plot.clientWidth), values: (_, values) => values.map((value) => day.format(value * 1000)) },
-      { stroke: muted, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font, size: 56, gap: 8, splits: () => lines, values: (_, values) => values.map(written) },
+      { stroke: muted, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font, size: 14 + 6.5 * Math.max(...lines.map((value) => written(value).length)), gap: 8, splits: () => lines, values: (_, values) => values.map(written) },
     ],
     series: [{}, ...series.map(line)],
-    hooks: { setCursor: [(u) => showAt(figure, u.cursor.idx, labels, columns)] },
+    hooks: { drawAxes: [(u) => drawLoneBand(u, low, high, looks.get(series[low - 1])?.band)], setCursor: [(u) => showAt(figure, u.cursor.idx, labels, columns)] },
   };
   plot.replaceChildren();
   charts.get(figure)?.destroy();

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import accumulate
 
 from billing.reports.measures import Sums, usd
@@ -17,27 +18,29 @@ _RANGE = "Baseline, 90% range"
 
 
 def cumulative(savings: Savings, zone: str) -> Chart:
-    """Paid and the baseline's cost up to each day, with the 90 % interval of the baseline's forecasts."""
+    """Paid and the baseline's cost up to each day, with the 90 % interval of the baseline's forecasts.
 
-    def sums(nano: Iterable[int]) -> Sequence[int]:
-        return list(accumulate(nano))
+    The days before the first request have no value: a line from 0 would slope to what came in a day.
+    """
+    first = next((at for at, day in enumerate(savings.daily) if day.compared), 0)
+
+    def sums(nano: Iterable[int]) -> list[Decimal | None]:
+        return [None if at < first else usd(total) for at, total in enumerate(accumulate(nano))]
 
     def known(day: Sums) -> int:
         return day.baseline_nano - day.forecast_nano
 
     days = savings.daily
     columns = [
-        Column("Paid", "usd", [usd(nano) for nano in sums(day.compared_nano for day in days)], "area", "1"),
-        Column(
-            "Baseline", "usd", [usd(nano) for nano in sums(day.baseline_nano for day in days)], "dashes", "3"
-        ),
+        Column("Paid", "usd", sums(day.compared_nano for day in days), "area", "1"),
+        Column("Baseline", "usd", sums(day.baseline_nano for day in days), "dashes", "3"),
     ]
     if savings.by_forecast:
         lows = sums(known(day) + day.forecast_low_nano for day in days)
         highs = sums(known(day) + day.forecast_high_nano for day in days)
         columns += [
-            Column("Baseline, low", "usd", [usd(nano) for nano in lows], "low", "3"),
-            Column("Baseline, high", "usd", [usd(nano) for nano in highs], "high", "3", _RANGE),
+            Column("Baseline, low", "usd", lows, "low", "3"),
+            Column("Baseline, high", "usd", highs, "high", "3", _RANGE),
         ]
     return Chart(
         slug="savings",
