@@ -13,6 +13,8 @@ from typing import ClassVar, Generic, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, close_old_connections
 
+from core.waiting import end
+
 logger = logging.getLogger(__name__)
 
 Note = TypeVar("Note")
@@ -30,9 +32,7 @@ class BackgroundWriter(ABC, Generic[Note]):
 
     async def stop(self) -> None:
         """Write what is noted."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        await end(self._writing)
         await self._write()
 
     @abstractmethod

@@ -85,8 +85,8 @@ async def from_database_on(
             # Shielded, because a thread can't be cancelled. If its connection hangs, it ends when that times
             # out.
             query = asyncio.ensure_future(in_thread())
-            result: T = await asyncio.wait_for(asyncio.shield(query), max(0.001, until - time.monotonic()))
-            return result
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                return await asyncio.shield(query)
         except TimeoutError as error:
             query.add_done_callback(_read_error)
             raise database_unavailable() from error

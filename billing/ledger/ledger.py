@@ -67,7 +67,8 @@ class Ledger:
         """
         turn = self._turns.setdefault(account_id, asyncio.Lock())
         try:
-            await asyncio.wait_for(turn.acquire(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await turn.acquire()
         except TimeoutError:
             yield False
             return
@@ -81,7 +82,8 @@ class Ledger:
         event = self._freed.setdefault(account_id, asyncio.Event())
         event.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await event.wait()
 
     def abandon(self, row: RequestRow, payer: Payer, settlement: Settlement) -> None:
         """Settle a row that may or may not have been opened, without waiting."""

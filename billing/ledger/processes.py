@@ -17,6 +17,7 @@ from billing.ledger.windows import move_shares
 from billing.models import Request, WebProcess
 from core.database import database_now, from_database
 from core.errors import ServiceUnavailable
+from core.waiting import end
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,8 @@ class Heartbeat:
 
     async def stop(self) -> None:
         """Delete the process's row, unless requests are open: the sweeper finds those by their owner."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await end(self._task)
+        self._task = None
         try:
             await from_database(move_shares, [self.owner])
             await from_database(self._delete_unless_owner)

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from billing.prices.prices import PriceBook
 from core.database import from_database
+from core.waiting import end
 from routing.catalog.build import Built, build
 from routing.catalog.names import NameBook
 from routing.catalog.snapshot import Snapshot
@@ -55,10 +56,8 @@ class Catalog:
         self._task = asyncio.create_task(self._keep_fresh())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await end(self._task)
+        self._task = None
 
     def _latest(self) -> Built:
         if self._built is None:

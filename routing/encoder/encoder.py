@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 from cachetools import LRUCache
 
+from core.waiting import end
 from routing.decide.prediction.second_look import SecondLook
 from routing.encoder.artefact import ARTEFACT
 from routing.encoder.messages import Estimate, decode_estimate, encode, texts
@@ -87,9 +88,7 @@ class Encoder:
 
     async def stop(self) -> None:
         self._is_stopped = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._tasks.clear()
 
     async def second_look(self, text: JudgedText) -> SecondLook | None:

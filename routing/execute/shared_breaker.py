@@ -16,6 +16,7 @@ import msgspec
 import redis
 
 from core.shared_redis import GONE, RedisAway, SharedRedis
+from core.waiting import end
 from routing.execute.breaker import Breaker, Circuit, Name
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,6 @@ class SharedBreaker:
         self._exchange_script = self._redis.client.register_script(_EXCHANGE)
         self._claim_script = self._redis.client.register_script(_CLAIM)
         self._wake = asyncio.Event()
-        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -87,11 +87,7 @@ class SharedBreaker:
 
     async def stop(self) -> None:
         self._breaker.claim = self._breaker.on_change = None
-        if self._task is not None:
-            self._stopping = True  # a cancellation that meets a deadline inside the client is sometimes lost
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         with contextlib.suppress(*GONE):
             await self._redis.close()
 
@@ -130,7 +126,7 @@ class SharedBreaker:
         self._loop.call_soon_threadsafe(self._wake.set)
 
     async def _keep_exchanging(self) -> None:
-        while not self._stopping:
+        while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from django.http import StreamingHttpResponse
 
+from core.waiting import end
+
 Event = TypeVar("Event")
 
 KEEP_ALIVE_S = 10.0
@@ -59,8 +61,7 @@ class Inflow(Generic[Event]):
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        await end(self._reader)
 
     async def take(self, wait_s: float) -> list[Event] | None:
         """The events that have arrived; empty after `wait_s` of silence; None at the end.

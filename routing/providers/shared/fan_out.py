@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from billing.usage import Usage
+from core.waiting import end
 from routing.language.chat import Served, Started, StreamEvent, UsageReport
 
 _AHEAD = 2  # batches of events read before the caller takes them
@@ -49,9 +50,7 @@ class Several:
         return None
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
 
 class _Merged:
