@@ -64,7 +64,7 @@ def test_samples_run_in_every_language(
 
 
 def test_every_curl_sample_is_answered(server: str, api_key: str, account: Account) -> None:
-    http = httpx.Client(base_url=server, headers={"Authorization": f"Bearer {api_key}"}, verify=False)  # noqa: S501
+    http = httpx.Client(base_url=server, headers={"Authorization": f"Bearer {api_key}"})
     body = {"messages": [{"role": "user", "content": "Hello"}]}
     request_id = http.post("/api/v1/chat", json=body, timeout=30).json()["data"]["id"]
     for slug, operation in operations().items():

@@ -21,7 +21,7 @@ class Person:
         signed_in = Client()
         signed_in.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
         cookies = {"sessionid": signed_in.cookies["sessionid"].value}
-        self.http = httpx.Client(base_url=server, cookies=cookies, timeout=30, verify=False)  # noqa: S501
+        self.http = httpx.Client(base_url=server, cookies=cookies, timeout=30)
         self.open("/playground/")
 
     def open(self, path: str) -> str:
