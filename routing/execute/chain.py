@@ -63,18 +63,21 @@ def _unlimited(arm: Arm, attempts: Sequence[AttemptRecord]) -> OutputLimits:
     return OutputLimits()
 
 
+def _uncounted(arm: Arm) -> InputCount:
+    return UNCOUNTED
+
+
 def _no_counter(facts: ModelFacts) -> Counter:
     raise AssertionError("a limit of the visible answer needs a counter of tokens")
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The chain to run, with each arm's facts and forecast times in ms."""
+    """The chain to run, with each arm's facts and forecast. What only an attempt needs is a function."""
 
     request: ChatRequest
     chain: tuple[Arm, ...]
     facts: Mapping[str, ModelFacts]
-    expected_ttft_ms: Mapping[Arm, float]
-    expected_latency_ms: Mapping[Arm, float]
+    expected_ms: Mapping[Arm, float]  # forecast until the first byte: of a stream's first token, or of all
     stream: bool
     first_byte_s: float  # without content for that long, an arm has failed; see `patience`
     patience: float  # an arm may be silent for this many times its forecast time, if that is longer
@@ -83,7 +86,7 @@ class Plan(msgspec.Struct, frozen=True):
     output_limits: Callable[[Arm, Sequence[AttemptRecord]], OutputLimits] = _unlimited
     counter: Callable[[ModelFacts], Counter] = _no_counter  # of the tokens of visible text
     expected_reasoning: Mapping[Arm, int] = {}  # tokens
-    input_counts: Mapping[Arm, InputCount] = {}
+    input_count: Callable[[Arm], InputCount] = _uncounted
     unpriced_tier: frozenset[Arm] = frozenset()  # the request's service tier has no price for these
     rescue: bool = False  # a stream that is cut may be continued by the next arm
 
@@ -170,7 +173,7 @@ class Execution:
         attempt.most_output_tokens, attempt.allowed_output_tokens = request.max_output_tokens, limits.allowed
         attempt.expected_reasoning = self._plan.expected_reasoning.get(attempt.arm, 0) * request.n
         attempt.choices = request.n
-        attempt.input_count = self._plan.input_counts.get(attempt.arm, UNCOUNTED)
+        attempt.input_count = self._plan.input_count(attempt.arm)
         attempt.continued = self._delivered.text
         attempt.calls = upstream_calls(request, attempt.facts, attempt.arm.effort)
         time_left = self._plan.deadline - time.monotonic()
@@ -301,9 +304,7 @@ class Execution:
         return min(MOST_SPARE_SHARE * time_left, max(self._plan.first_byte_s, SPARE_FORECASTS * quickest_s))
 
     def _expected_s(self, arm: Arm) -> float:
-        """Forecast seconds until the first byte: of the first token, or of the whole answer."""
-        plan = self._plan
-        return (plan.expected_ttft_ms if plan.stream else plan.expected_latency_ms).get(arm, 0.0) / 1000
+        return self._plan.expected_ms.get(arm, 0.0) / 1000
 
     async def _next_arm(self) -> tuple[Arm, OutputLimits] | None:
         """The next arm that the last failure does not rule out, or the last arm again after a wait.

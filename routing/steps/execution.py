@@ -9,7 +9,7 @@ from billing.usage import Usage
 from core.hot_settings import hot
 from routing.decide.prediction.tokens import exact_count, piece_counters
 from routing.execute.answer_limit import Counter
-from routing.execute.attempt import AttemptRecord
+from routing.execute.attempt import AttemptRecord, InputCount
 from routing.execute.chain import Execution, OutputLimits, Plan
 from routing.language.arms import Arm
 from routing.language.chat import ChatRequest, Mode, priced_tier
@@ -28,13 +28,19 @@ def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
     def output_limits(arm: Arm, attempts: Sequence[AttemptRecord]) -> OutputLimits:
         return _output_limits(opened, arm, attempts, runtime)
 
+    def counted_input(arm: Arm) -> InputCount:
+        tokens = next(forecast.input_tokens for forecast in decision.forecast if forecast.arm == arm)
+        return input_count(incoming.request, tokens, models[arm.model])
+
     tier, book = priced_tier(incoming.request.service_tier), runtime.catalog.price_book
     plan = Plan(
         request=_as_sent(opened),
         chain=decision.chain,
         facts=models,
-        expected_ttft_ms={forecast.arm: forecast.ttft_ms for forecast in decision.forecast},
-        expected_latency_ms={forecast.arm: forecast.latency_ms for forecast in decision.forecast},
+        expected_ms={
+            forecast.arm: forecast.ttft_ms if steering.stream else forecast.latency_ms
+            for forecast in decision.forecast
+        },
         stream=steering.stream,
         first_byte_s=hot.FIRST_BYTE_TIMEOUT_S,
         patience=hot.FIRST_BYTE_PATIENCE,
@@ -42,13 +48,12 @@ def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
         output_limits=output_limits,
         counter=lambda facts: Counter(*piece_counters(facts)),
         expected_reasoning={forecast.arm: forecast.reasoning_tokens for forecast in decision.forecast},
-        input_counts={
-            forecast.arm: input_count(incoming.request, forecast.input_tokens, models[forecast.arm.model])
-            for forecast in decision.forecast
-        },
+        input_count=counted_input,
         unpriced_tier=frozenset(
-            arm for arm in decision.chain if tier and book.at(arm.model, incoming.at, tier) is None
-        ),
+            arm for arm in decision.chain if book.at(arm.model, incoming.at, tier) is None
+        )
+        if tier
+        else frozenset(),
         rescue=incoming.caller.rescue if steering.rescue is None else steering.rescue,
     )
     return Execution(plan, runtime.upstreams, runtime.breaker)
