@@ -26,6 +26,7 @@ from bench.routing.workloads import (
     in_distribution,
     judged,
     pool,
+    scores_as_constants,
     unseen_models,
     without,
 )
@@ -85,9 +86,10 @@ def on_dev(dev: list[Judged], unseen: list[str]) -> Rows:
     for name, test in tests.items():
         if len(pool(test.table)) > 2 and not np.isnan(test.table.prices).all():
             strange = _fit([(table, x) for table, x in fitted if table.name != name])
-            rows += [
-                (f"{name}, family unseen", figure) for figure in in_distribution(strange, test, scores[name])
-            ]
+            measured = in_distribution(strange, test, scores[name])
+            if measured:
+                measured += scores_as_constants(test, scores[name])
+            rows += [(f"{name}, family unseen", figure) for figure in measured]
     return rows
 
 

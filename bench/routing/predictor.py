@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.routing.fit import Items, Scaling, embed, fit_items, fit_labels, model_key
-from bench.routing.shipped import Shipped
+from bench.routing.shipped import Shipped, by_skill
 from bench.routing.tables import EVALUATE_ONLY, Table, read
 from routing.decide.prediction.tokens import count_o200k
 
@@ -24,11 +24,18 @@ TOKEN_RIDGE = 300.0
 SHIPPED = 0.5  # weight of what ships in the log odds of models known by scores alone, or on strange prompts …
 SHIPPED_EVIDENT = 0.25  # … and of models whose outcomes are known, elsewhere (docs/routing-lab.md)
 NEWTON_STEPS = 12
-# Weight of the score itself for a model known by one score, whose table is not among those fitted on: there,
-# what the fit adds prompt by prompt is no evidence. On crux as such a family, with 37 models, weights 0, .5,
-# .75 and 1 give AIQ over the hull +.002, +.002, +.004 and +.005, Brier .225, .220, .2195 and .220 (constant
-# .220).
-ONLY_SCORE = 0.75
+# Weight, in the log odds, of published scores that no outcomes fitted on explain, on prompts that belong to
+# them. Chosen with each table and each family of tables left out (docs/routing-lab.md).
+FOREIGN = 0.9
+# Prior probability, at most, that a prompt belongs to them if the model has outcomes too: even odds with its
+# own families. .8 predicts left-out families no better, and prompts like the model's outcomes worse.
+MOST_FOREIGN = 0.5
+# Power of the prior's odds: a table's scores come together, so most of them speak for all. With 1,
+# routerbench by scores alone loses .004 of AIQ.
+SHARPNESS = 3.0
+# A score whose name only resembles a category (gsm, gsm8k) is of another test if it is further than this from
+# the mean of the model's outcomes there.
+AGREES = 0.02
 FEWEST_OUTCOMES = 10  # of a model in a category for their mean to count as its score there
 
 
@@ -41,7 +48,6 @@ class _Placed:
     shift: Matrix  # (T,) by table; nan where nothing is known of the model there
     extra: Matrix  # (L,) by category
     tokens: float  # added to the log of output tokens
-    elsewhere: float  # success on families no outcomes are known of; nan where no score speaks of them
 
 
 class Predictor:
@@ -106,24 +112,57 @@ class Predictor:
             for model, placed_model in zip(models, placed, strict=True)
         ]
         p = 1 / (1 + np.exp(-logits))
-        elsewhere = np.array([placed_model.elsewhere for placed_model in placed])
         strange = self._strangeness(x)[:, None]
-        weight = np.where(np.isnan(elsewhere), 0.0, strange)
-        p = (1 - weight) * p + weight * np.nan_to_num(elsewhere)
         share, shipped = self._as_shipped(raw, prompts, models, strange)
-        p = _sigmoid((1 - share) * _log_odds(p) + share * _log_odds(shipped))
-        only = np.array([self._only_score(model) for model in models])
-        humble = np.where(np.isnan(only), 0.0, ONLY_SCORE)
-        return (1 - humble) * p + humble * np.nan_to_num(only), np.stack(usd, axis=1)
+        logit = (1 - share) * _log_odds(p) + share * _log_odds(shipped)
+        mix = self.shipped.mixes(raw)
+        for j, model in enumerate(models):
+            foreign = self._foreign(model)
+            if foreign:
+                weight = FOREIGN * self._belongs(model, foreign, strange[:, 0], family)
+                score = mix @ by_skill(foreign)
+                logit[:, j] = (1 - weight) * logit[:, j] + weight * _log_odds(score)
+        return _sigmoid(logit), np.stack(usd, axis=1)
 
-    def _only_score(self, model: Mapping[str, Any]) -> float:
-        """Return the score of a model known by nothing else, on a table not fitted on; else NaN."""
-        scores = model.get("scores", {})
-        if len(scores) != 1 or model_key(str(model["id"])) in self._items.models:
-            return float("nan")
-        [(name, score)] = scores.items()
-        fitted = any(_plain(name) in (_plain(f"{t}/{c}"), _plain(t)) for t, c in self._labels)
-        return float("nan") if fitted else float(score)
+    def _foreign(self, model: Mapping[str, Any]) -> dict[str, float]:
+        """The model's scores that none of the outcomes it is known by explain."""
+        key, scores = model_key(str(model["id"])), self._scores(model)
+        if key not in self._items.models:
+            if len(scores) == 1 and not any(self._named(name) for name in scores):
+                return scores
+            return {name: score for name, score in scores.items() if not self._meant(name, scores)}
+        return {
+            name: score
+            for name, score in scores.items()
+            if not any(self._explains(key, label, name, score) for label in self._meant(name, scores))
+        }
+
+    def _explains(self, key: str, label: int, name: str, score: float) -> bool:
+        """The model's outcomes in the category overrule the score: it has that name, or agrees with them."""
+        if int(self._of_table[label]) not in self._tables_of_model[key]:
+            return False
+        table, category = self._labels[label]
+        mean = self._means.get(key, {}).get(f"{table}/{category}", score)
+        named = label in self._named(name) or _is_same(name, category)
+        return named or abs(score - mean) <= AGREES
+
+    def _belongs(
+        self, model: Mapping[str, Any], foreign: Mapping[str, float], strange: Matrix, family: Matrix
+    ) -> Matrix:
+        """(n,) probability that a prompt belongs to the foreign scores and not to the model's other evidence.
+
+        The prior comes from their share of its scores. A prompt speaks for them when it is like no category
+        fitted on, or like those of tables without outcomes of the model.
+        """
+        tables = self._tables_of_model.get(model_key(str(model["id"])))
+        at_home = family[:, sorted(tables)].sum(axis=1) if tables is not None else 1.0
+        unlike = np.clip(1 - (1 - strange) * at_home, 1e-6, 1 - 1e-6)
+        share = len(foreign) / len(model["scores"])
+        if tables is not None:
+            share = min(share, MOST_FOREIGN)
+        odds = (share / max(1 - share, 1e-9)) ** SHARPNESS
+        result: Matrix = unlike * odds / (unlike * odds + 1 - unlike)
+        return result
 
     def _as_shipped(
         self, raw: Matrix, prompts: Sequence[str], models: Sequence[Mapping[str, Any]], strange: Matrix
@@ -147,14 +186,12 @@ class Predictor:
 
     def _place(self, model: Mapping[str, Any]) -> _Placed:
         key = model_key(str(model["id"]))
-        scores = {str(name): float(score) for name, score in model.get("scores", {}).items()}
-        strange = [score for name, score in scores.items() if not self._meant(name, scores)]
-        elsewhere = float(np.mean(strange)) if strange else float("nan")
         if key in self._items.models:
-            return replace(
-                self._evident(self._items.models[key], self._tables_of_model[key]), elsewhere=elsewhere
-            )
-        return replace(self._published(scores), elsewhere=elsewhere)
+            return self._evident(self._items.models[key], self._tables_of_model[key])
+        return self._published(self._scores(model))
+
+    def _scores(self, model: Mapping[str, Any]) -> dict[str, float]:
+        return {str(name): float(score) for name, score in model.get("scores", {}).items()}
 
     def _evident(self, m: int, tables: set[int]) -> _Placed:
         shift = np.full(len(self._items.tables), np.nan)
@@ -166,7 +203,6 @@ class Predictor:
             shift,
             self._left_over[m],
             float(self._token_offset[m]),
-            float("nan"),
         )
 
     def _beyond_the_place(
@@ -224,7 +260,7 @@ class Predictor:
         shift = np.full(len(items.tables), np.nan)
         for label, _ in anchors:
             shift[self._of_table[label]] = items.shift[self._of_table[label]]
-        return _Placed(float(at[0]), items.common + at[1 : k + 1] @ items.v, shift, extra, 0.0, float("nan"))
+        return _Placed(float(at[0]), items.common + at[1 : k + 1] @ items.v, shift, extra, 0.0)
 
     def _unknown(self) -> _Placed:
         lean = self._items.common + self._prior_mean[1:] @ self._items.v
@@ -234,7 +270,6 @@ class Predictor:
             self._items.shift.copy(),
             np.zeros(len(self._labels)),
             0.0,
-            float("nan"),
         )
 
     def _meant(self, key: str, scores: Mapping[str, float]) -> list[int]:
@@ -242,14 +277,9 @@ class Predictor:
 
         Of several tables with such a category, the one that knows most of the keys.
         """
-        name = _plain(key)
-        exact = [
-            i
-            for i, (table, category) in enumerate(self._labels)
-            if name in (_plain(f"{table}/{category}"), _plain(table))
-        ]
-        if exact:
-            return exact
+        named = self._named(key)
+        if named:
+            return named
         for same in (_is_same, _is_alike, _is_part):
             result = [i for i, (_, category) in enumerate(self._labels) if same(key, category)]
             if result:
@@ -260,6 +290,15 @@ class Predictor:
                 most = max(fits.values())
                 return [i for i in result if fits[self._labels[i][0]] == most]
         return []
+
+    def _named(self, key: str) -> list[int]:
+        """The categories a score names in full: by table, or by table and category."""
+        name = _plain(key)
+        return [
+            i
+            for i, (table, category) in enumerate(self._labels)
+            if name in (_plain(f"{table}/{category}"), _plain(table))
+        ]
 
     def _keys_known(self, table: str, scores: Mapping[str, float]) -> int:
         return sum(any(_is_alike(key, c) for t, c in self._labels if t == table) for key in scores)

@@ -79,6 +79,11 @@ class Shipped:
             usd.append([(size * price["input"] + answer * price["output"]) / 1e6 for price in paid])
         return np.stack(p), np.array(usd)
 
+    def mixes(self, x: Matrix) -> Matrix:
+        """(n, n_skills) predicted shares of each skill. `x`: the questions' unscaled features."""
+        rows = [skills.mix(self.fit.scale(row), READ, 0, 0, self.fit) for row in x.astype(np.float32)]
+        return np.stack(rows).astype(np.float64)
+
     def _skill_logits(self, scores: Mapping[str, float]) -> Matrix:
         """(n_skills,) at difficulty 0: a score is brought there from its category's own difficulty.
 
@@ -93,6 +98,15 @@ class Shipped:
         for place, values in logits.items():
             by_skill[place] = np.mean(values)
         return by_skill
+
+
+def by_skill(scores: Mapping[str, float]) -> Matrix:
+    """(n_skills,) mean score of a skill's categories; the mean of all where a skill has none."""
+    of_skill = [skills.INDEX[_skill(category)] for category in scores]
+    values = np.array(list(scores.values()))
+    count = np.bincount(of_skill, minlength=len(skills.SKILLS))
+    total = np.bincount(of_skill, values, len(skills.SKILLS))
+    return np.where(count > 0, total / np.maximum(count, 1), values.mean())
 
 
 def _last(key: str) -> str:

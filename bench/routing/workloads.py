@@ -1,7 +1,7 @@
 """The workloads routing is evaluated on, and their figures (docs/routing-lab.md)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -135,6 +135,22 @@ def category_table(train: Table, test: Judged) -> list[Figure]:
         for figure in baseline
         if figure.metric in ("aiq", "aiq_over_hull", "brier")
     ]
+
+
+def scores_as_constants(test: Judged, scores: Scores) -> list[Figure]:
+    """The Brier score of predicting each model's mean published score for every prompt.
+
+    The constant beside a Brier score is each model's mean on the very prompts judged, not known in
+    advance.
+    """
+    names = pool(test.table)
+    table = test.table.columns(names)
+    complete = table.rows(table.complete())
+    if len(complete.score) < FEWEST_PROMPTS or not all(scores.get(name) for name in names):
+        return []
+    means = np.array([np.mean(list(scores[name].values())) for name in names])
+    brier = _brier(complete.score, np.tile(means, (len(complete.score), 1)))
+    return [replace(brier, metric="scores_as_constants_brier")]
 
 
 def operating_point(work: Workload) -> list[Figure]:

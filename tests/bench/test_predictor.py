@@ -131,6 +131,15 @@ class TestUnknownFamilies:
         assert p.mean(axis=0) == pytest.approx([0.2, 0.8], abs=0.12)
         assert (p[:, 0] < p[:, 1]).all()
 
+    def test_a_model_with_outcomes_is_judged_by_a_strange_score_on_strange_prompts(
+        self, predictor: Predictor
+    ) -> None:
+        code, sums = prompts_of(CODE, 9, 40), prompts_of(SUBJECTS["gsm"], 9, 40)
+        poor, good = ({"neither": {"programs": score}} for score in (0.2, 0.8))
+        assert predict(predictor, code, **poor).mean() == pytest.approx(0.2, abs=0.15)
+        assert predict(predictor, code, **good).mean() == pytest.approx(0.8, abs=0.15)
+        assert predict(predictor, sums, **good).mean() < 0.5
+
 
 class TestCost:
     def test_it_is_tokens_times_price_and_a_poem_is_longer_than_a_number(self, predictor: Predictor) -> None:
