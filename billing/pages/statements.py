@@ -13,7 +13,7 @@ from billing.ledger.windows import spans
 from billing.pages.download import file_response
 from billing.reports.measures import Sums
 from billing.reports.queries import Sources
-from billing.statements import pdf, queries
+from billing.statements import queries
 from billing.statements.models import Statement
 
 _SHOWN = 120  # ten years
@@ -65,6 +65,8 @@ def as_json(request: HttpRequest, number: str) -> HttpResponse:
 @require_safe
 @account_required
 def as_pdf(request: HttpRequest, number: str) -> HttpResponse:
+    from billing.statements import pdf  # imported here: fpdf2 takes 17 MB, and few processes write a PDF
+
     row = _find(request, number)
     content = pdf.as_pdf(queries.statement_detail(row), current_account(request))
     return file_response(content, "application/pdf", f"statement-{row.number}.pdf")
