@@ -73,7 +73,8 @@ def reason(strategy: Strategy, skill: Skill, difficulty: float, compared: Compar
     prompt = f"{_level(difficulty)} {WORDS[skill]} prompt"
     if len(order) == 1:
         return f"{prompt}: {title(chosen)} is the only model that can answer it."
-    because = _auto(chosen, compared) if strategy is Strategy.AUTO else _because(strategy, chosen, stream)
+    is_auto = strategy is Strategy.AUTO
+    because = _auto(chosen, compared) if is_auto else _because(strategy, chosen, compared, stream)
     return f"{prompt}: {because}.{_retirement(chosen, compared)}"
 
 
@@ -158,11 +159,15 @@ def _change(weight: float) -> str:
     return f"{weight:.0f} times as much"
 
 
-def _because(strategy: Strategy, chosen: Entry, stream: bool) -> str:
+def _because(strategy: Strategy, chosen: Entry, compared: Compared, stream: bool) -> str:
     sure, cost = _sure(chosen), usd(chosen.cost_usd)
     match strategy:
         case Strategy.QUALITY:
-            return f"{title(chosen)} is {sure}, as often as any candidate, for {cost}"
+            best = _most_certain(chosen, compared)
+            gap = best.believed - chosen.believed
+            if gap < 0.0005:
+                return f"{title(chosen)} is {sure}, as often as any candidate, for {cost}"
+            return f"{title(chosen)} is {sure}, {_within(gap, best)}, for {cost}"
         case Strategy.COST:
             return f"{title(chosen)} is the cheapest that is good enough: {sure}, for {cost}"
         case Strategy.SPEED:
@@ -171,6 +176,19 @@ def _because(strategy: Strategy, chosen: Entry, stream: bool) -> str:
         case _:
             mixed = f"{sure}, for {cost} in {_seconds(chosen.latency_ms)}"
             return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
+
+
+def _within(gap: float, best: Entry) -> str:
+    return f"within {gap * 100:.1f} points of the best ({title(best)})"
+
+
+def _most_certain(chosen: Entry, compared: Compared) -> Entry:
+    """The competent candidate with the best chance of a good answer, without those that are retired soon."""
+    able = compared.competent
+    if not chosen.retires and compared.retiring is not None:
+        able = able & ~compared.retiring
+    rows = compared.order[able.take(compared.order)]
+    return compared.entry(rows.item(compared.believed.take(rows).argmax())) if len(rows) else chosen
 
 
 def _retirement(chosen: Entry, compared: Compared) -> str:
@@ -207,8 +225,7 @@ def _auto(chosen: Entry, compared: Compared) -> str:
     gap = best.believed - chosen.believed
     if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
         less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)
-        points = f"{gap * 100:.1f} points of the best ({title(best)})"
-        return f"{success}, within {points}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
+        return f"{success}, {_within(gap, best)}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
     if cheapest.arm == chosen.arm:
         return f"{success}, as often as any candidate, and is the cheapest at {usd(chosen.cost_usd)}"
     rest = f"{_percent(cheapest.believed)} for the cheapest capable model ({title(cheapest)})"
