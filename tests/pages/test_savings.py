@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from django.db import connection
@@ -181,14 +182,27 @@ def test_a_strategy_becomes_the_default_and_the_audit_says_so(page: Client, acco
     assert page.post("/savings/strategy", {"strategy": "best"}).status_code == 400
 
 
-def test_dots_on_one_spot_share_a_label(db: None) -> None:
+def what_if(cost_usd: float, success: float, paid_usd: float = 0.02, success_was: float = 0.8) -> WhatIf:
     def figure(value: float) -> Figure:
         return Figure(value, value, value)
 
-    result = WhatIf(
-        requests=9, left_out=0, same=1.0, alone=0.0, paid_usd=0.02, cost_usd=figure(0.01),
-        cost_difference_usd=figure(0), latency_ms=figure(1), success=figure(0.9), success_was=0.8, judged=0,
+    return WhatIf(
+        requests=9, left_out=0, same=1.0, alone=0.0, paid_usd=paid_usd, cost_usd=figure(cost_usd),
+        cost_difference_usd=figure(0), latency_ms=figure(1), success=figure(success),
+        success_was=success_was, judged=0,
     )  # fmt: skip
+
+
+def test_labels_of_close_dots_do_not_cover_each_other(db: None) -> None:
+    results = [("cost", what_if(0.01, 0.9, 0.0101, 0.901)), ("quality", what_if(0.0102, 0.9))]
+    picture = dots(results, own="cost")
+    assert picture is not None
+    heights = sorted(dot.label_y for dot in picture.dots)
+    assert all(upper - lower >= 15 for lower, upper in pairwise(heights))
+
+
+def test_dots_on_one_spot_share_a_label(db: None) -> None:
+    result = what_if(0.01, 0.9)
     picture = dots([("cost", result), ("speed", result)], own="speed")
     assert picture is not None
     assert [(dot.name, dot.kind) for dot in picture.dots] == [

@@ -14,6 +14,7 @@ from routing.replay.what_if import WhatIf
 WIDTH, HEIGHT = 640, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 100, 16, 40  # margins, px
 _TICKS = 4
+_CHARACTER, _LINE, _DOT = 7.4, 15.0, 6.0  # of labels and dots, px
 _RANGE = "Baseline, 90% range"
 
 
@@ -61,6 +62,11 @@ class Dot:
     name: str
     text: str
     kind: str
+    label_y: float = 0.0  # of the label's baseline
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} (yours)" if self.kind == "is-own" else self.name
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,11 @@ def dots(rows: Sequence[tuple[str, WhatIf]], own: str) -> Dots | None:
 
     steps = [step / _TICKS for step in range(_TICKS + 1)]
     return Dots(
-        dots=_joined(
-            Dot(x(usd), y(share), name, f"{money_text(usd)}, {percent(share)}", _kind(name, own))
-            for name, usd, share in points
+        dots=_labelled(
+            _joined(
+                Dot(x(usd), y(share), name, f"{money_text(usd)}, {percent(share)}", _kind(name, own))
+                for name, usd, share in points
+            )
         ),
         x_ticks=[Tick(x(most_usd * step), money_text(most_usd * step)) for step in steps],
         y_ticks=[
@@ -119,6 +127,28 @@ def _joined(dots: Iterable[Dot]) -> list[Dot]:
             replace(there, name=f"{there.name}, {dot.name}", kind=there.kind or dot.kind) if there else dot
         )
     return list(spots.values())
+
+
+def _labelled(dots: Sequence[Dot]) -> list[Dot]:
+    """Place each label beside its dot, or above or below it where it meets no other label or dot."""
+    labelled: list[Dot] = []
+    for dot in dots:
+        others = [other for other in dots if other is not dot]
+        lines = (dot.y + 4 + step * _LINE for step in (0, -1, 1, -2, 2, -3))
+        free = (at for at in lines if not _collides(dot, at, labelled, others))
+        labelled.append(replace(dot, label_y=round(next(free, dot.y + 4), 1)))
+    return labelled
+
+
+def _collides(dot: Dot, at: float, labelled: Sequence[Dot], others: Sequence[Dot]) -> bool:
+    left, right = dot.x + 11, dot.x + 11 + len(dot.label) * _CHARACTER
+    for other in labelled:
+        its_right = other.x + 11 + len(other.label) * _CHARACTER
+        if left < its_right and other.x + 11 < right and abs(at - other.label_y) < _LINE:
+            return True
+    return any(
+        left < other.x + _DOT and other.x - _DOT < right and abs(at - 4 - other.y) < 12 for other in others
+    )
 
 
 def _kind(name: str, own: str) -> str:
