@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
+from unittest import mock
 
 import django
 
@@ -27,6 +28,14 @@ _MODELS = (("gpt-5-mini", "openai"), ("claude-haiku-4-5", "anthropic"), ("gemini
 _SKILLS = ("coding", "conversation", "mathematics", "writing", "humanities", "extraction")
 _ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu")
 _CANDIDATES = 12  # of a trace: it is most of a row's size
+_MOST_KB = 120  # of HTML
+# Every page of the dashboard; {request} is the newest one.
+_PAGES = (
+    "/", "/start", "/requests/", "/requests/?sort=-cost", "/requests/?q=team", "/requests/?status=failed",
+    "/requests/{request}", "/usage/", "/usage/?per=day&by=model", "/savings/", "/playground/", "/models/",
+    "/models/gpt-5-mini", "/learning/", "/keys/", "/limits/", "/statements/", "/members/", "/audit/",
+    "/settings/", "/search?q=usage", "/docs", "/docs/quickstart",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -146,6 +155,12 @@ def _measured(account: Any) -> Iterator[str]:
     yield _line("/usage/?by=tag&tag=team", lambda: browser.get("/usage/?per=day&by=tag&tag=team"))
     headers = {"Authorization": f"Bearer {secret}"}
     yield _line("GET /api/v1/usage", lambda: browser.get("/api/v1/usage", headers=headers))
+    type(account).objects.filter(pk=account.pk).update(time_zone=_ZONES[0])
+    User.objects.filter(email=OWNER).update(time_zone=_ZONES[0])
+    yield f"every page, with its queries and HTML; * over {_MOST_KB} kB"
+    newest = account.requests.latest("created_at").pk
+    for page in _PAGES:
+        yield _page_line(browser, page.format(request=newest))
 
 
 def _line(name: str, ask: Any) -> str:
@@ -159,6 +174,24 @@ def _line(name: str, ask: Any) -> str:
         if sum(taken) > 20_000:  # slow enough to know
             break
     return f"  {name:28} median {statistics.median(taken):8.1f} ms, worst {max(taken):8.1f} ms"
+
+
+def _page_line(browser: Any, page: str) -> str:
+    """The median time, the queries of one view, and the size of the HTML before compression."""
+    from django.db.backends.utils import CursorWrapper
+
+    counted = []
+
+    def count(cursor: Any, *query: Any) -> Any:
+        counted.append(query)
+        return execute(cursor, *query)
+
+    execute = CursorWrapper.execute  # of every thread's connection
+    with mock.patch.object(CursorWrapper, "execute", count):
+        response = browser.get(page)
+    kb = len(response.content) / 1000
+    mark = " *" if kb > _MOST_KB else ""
+    return f"{_line(page, lambda: browser.get(page))}  {len(counted):3} queries  {kb:6.1f} kB{mark}"
 
 
 if __name__ == "__main__":
