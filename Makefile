@@ -22,8 +22,8 @@ $(VENV)/.synced: pyproject.toml uv.lock deploy/ctok.txt | $(UV)
 run: setup
 	@$(BIN)/python manage.py run
 
-# Many tests wait for servers and clocks, so there are one and a half times as many workers as cores.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
+# Many tests wait for servers and clocks, so there are twice as many workers as cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 2))')
 # Bytecode is written even where the environment turns that off: otherwise each worker, and each process a test starts,
 # compiles the project again.
 test: export PYTHONDONTWRITEBYTECODE :=
