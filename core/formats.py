@@ -7,6 +7,7 @@ from decimal import Decimal
 from html import escape
 
 from django import template
+from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -17,7 +18,6 @@ DASH = "—"
 _EXACT_PLACES = 9  # the ledger is exact to 1e-9 USD
 _LEAST = Decimal(1).scaleb(-_EXACT_PLACES)
 _SIGNIFICANT = 3
-_PROVIDERS = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 
 
 def money_text(usd: Money | None, places: int | None = None) -> str:
@@ -174,7 +174,7 @@ def plain(value: Number | None) -> str:
 @register.filter
 def provider_name(name: str) -> str:
     """A provider as people know it: "openai" is "OpenAI"; others as the operator named them."""
-    return _PROVIDERS.get(name, name) if name else DASH
+    return settings.PROVIDER_NAMES.get(name, name) if name else DASH
 
 
 @register.filter

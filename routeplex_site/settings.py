@@ -276,17 +276,18 @@ SIMULATOR_URL = env.str("SIMULATOR_URL", f"http://127.0.0.1:{SIMULATOR_PORT}").r
 SIMULATOR_SPEED = env.float("SIMULATOR_SPEED", 1.0)
 SIMULATOR_MODE = env.str("SIMULATOR", "auto", validate=lambda value: value in ("auto", "on", "off"))
 _OFFICIAL_PROVIDERS = (
-    # name, environment prefix, dialect, public base URL, path below the simulator's
-    ("openai", "OPENAI", "openai", "https://api.openai.com/v1", "/v1"),
-    ("anthropic", "ANTHROPIC", "anthropic", "https://api.anthropic.com", ""),
-    ("google", "GEMINI", "gemini", "https://generativelanguage.googleapis.com", ""),
+    # name, as people read it, environment prefix, dialect, public base URL, path below the simulator's
+    ("openai", "OpenAI", "OPENAI", "openai", "https://api.openai.com/v1", "/v1"),
+    ("anthropic", "Anthropic", "ANTHROPIC", "anthropic", "https://api.anthropic.com", ""),
+    ("google", "Google", "GEMINI", "gemini", "https://generativelanguage.googleapis.com", ""),
 )
-_keys = {name: env.str(f"{prefix}_API_KEY", "") for name, prefix, *_ in _OFFICIAL_PROVIDERS}
+_keys = {name: env.str(f"{prefix}_API_KEY", "") for name, _, prefix, *_ in _OFFICIAL_PROVIDERS}
+PROVIDER_NAMES = {name: title for name, title, *_ in _OFFICIAL_PROVIDERS}
 SIMULATOR = SIMULATOR_MODE == "on" or (SIMULATOR_MODE == "auto" and not any(_keys.values()))
 # Further OpenAI-compatible upstreams: a JSON list, or the path of a file that holds one (docs/upstreams.md).
 UPSTREAMS = env.str("UPSTREAMS", "")
 PROVIDERS: list[dict[str, str]] = []
-for _name, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
+for _name, _, _prefix, _dialect, _public_url, _path in _OFFICIAL_PROVIDERS:
     if SIMULATOR:
         _base_url, _key = SIMULATOR_URL + _path, "simulator"
     else:

@@ -4,7 +4,7 @@
 async function* eventsOf(response) {
   let rest = "";
   for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(unreachable);
     if (done) return;
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
@@ -31,10 +31,13 @@ function showProblem(place, words) {
   place.replaceChildren(notice);
 }
 
-const wordsOf = (error) => (error instanceof TypeError ? "The server can't be reached. Try again." : error.message);
+// `fetch` and `read` fail with a TypeError where there is no connection, as code with a fault in it does.
+function unreachable(error) {
+  throw error instanceof TypeError ? new Error("The server can't be reached. Try again.") : error;
+}
 
 async function post(url, body, options = {}) {
-  const response = await fetch(url, { method: "POST", body, ...options });
+  const response = await fetch(url, { method: "POST", body, ...options }).catch(unreachable);
   if (response.redirected) throw new Error("You are signed out. Reload the page.");
   if (response.ok) return response;
   if (response.status === 403) throw new Error("You may not send requests here, or are signed out. Reload the page.");
@@ -68,7 +71,7 @@ async function answer(form, column, signal) {
     }
     if (!isEnded) throw new Error("The answer broke off. Try again.");
   } catch (error) {
-    showProblem(part("facts"), signal.aborted ? "Stopped. What was written so far is charged." : wordsOf(error));
+    showProblem(part("facts"), signal.aborted ? "Stopped. What was written so far is charged." : error.message);
   }
   text.classList.remove("is-writing");
 }
@@ -99,7 +102,7 @@ async function decide(form) {
     try {
       place.innerHTML = await (await post(form.dataset.decisionUrl, bodyOf(form, column))).text();
     } catch (error) {
-      showProblem(place, wordsOf(error));
+      showProblem(place, error.message);
     }
   }
 }
@@ -111,7 +114,7 @@ async function showCode(form, column) {
     modal.innerHTML = await (await post(form.dataset.codeUrl, bodyOf(form, column))).text();
     modal.showModal();
   } catch (error) {
-    showProblem(column.querySelector("[data-facts]"), wordsOf(error));
+    showProblem(column.querySelector("[data-facts]"), error.message);
   }
 }
 
