@@ -187,9 +187,13 @@ class _Comparison:
     def _as_equal(self, other: Candidate) -> tuple[Fact, ...]:
         """EQUAL, when `other` would succeed more often, but by too little to count."""
         gap = other.believed - self._chosen.believed
-        best = float(self._candidates.believed.max())
-        counts_as_best = self._chosen.believed >= best - self._tie
+        counts_as_best = self._chosen.believed >= self._best - self._tie
         return (Fact.EQUAL,) if gap > 0 and self._tie and counts_as_best else ()
+
+    @property
+    def _best(self) -> float:
+        """The greatest P(success) of all candidates."""
+        return float(self._candidates.believed.max())
 
     @property
     def _tie(self) -> float:
@@ -279,6 +283,10 @@ class _Comparison:
                 return f"is available {share} of the time, compared with {rival}"
             case Fact.EQUAL:
                 return f"is within the {self._tie * 100:.1f} points of success that count as equal"
+            case Fact.SUCCESS if self._tie and other.believed < self._best - self._tie <= chosen.believed:
+                share, best = percents(other.p_success, self._best)
+                below = f"more than {self._tie * 100:.1f} points below the best candidate's {best}"
+                return f"is expected to succeed {share} of the time, {below}"
             case Fact.SUCCESS:
                 share, rival = percents(other.p_success, chosen.believed)
                 return f"is expected to succeed {share} of the time, compared with {rival}"

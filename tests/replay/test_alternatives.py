@@ -193,6 +193,24 @@ def test_the_fact_that_decides_is_named_with_both_numbers(
 EQUAL_ON_EASY = "it is within the 15.0 points of success that count as equal, and "
 
 
+def test_the_reason_of_a_cheaper_model_below_those_that_count_as_equal_names_the_best() -> None:
+    """Its distance from the chosen one may be less than the half point that counts as none."""
+    trace = decided(strategy=Strategy.QUALITY)
+    successes = (0.960, 0.964, *(0.957 for _ in trace.candidates[2:]))
+    costs = (0.01, 0.1, *(0.005 for _ in trace.candidates[2:]))
+    candidates = tuple(
+        msgspec.structs.replace(
+            candidate, p_success=success, low=success, scored=True, competent=True, cost_usd=cost
+        )
+        for candidate, success, cost in zip(trace.candidates, successes, costs, strict=True)
+    )
+    trace = msgspec.structs.replace(trace, candidates=candidates)
+    reasons = {alternative.arm: alternative.reason for alternative in alternatives(trace)}
+    below = "is expected to succeed 95.7% of the time, more than 0.5 points below the best candidate's 96.4%"
+    assert below in "".join(reasons.values())
+    assert "within the 0.5 points of success that count as equal" in reasons[candidates[1].arm]
+
+
 def test_a_model_that_mostly_fails_is_a_last_resort() -> None:
     usual = decided(strategy=Strategy.COST)
     trace = decided(strategy=Strategy.COST, p_up={usual.candidates[0].model: 0.3})
