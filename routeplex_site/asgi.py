@@ -250,7 +250,7 @@ class _Cancelling:
         self._connection: Any = None
 
     def begin(self) -> None:
-        """Watch the connection: uvicorn's tells when it is lost, others are asked in a task."""
+        """Watch the connection: uvicorn's calls back when it is lost; a task reads the messages of others."""
         connection = connection_of(self._receive)
         if connection is None:
             self._watch = asyncio.create_task(self._when_gone())

@@ -1,7 +1,7 @@
 """Sorted lists of requests: by time, cost, latency or tokens, in pages that start at a row, not at a count.
 
 The ledger has an index by account and time only, since every further one would make each write dearer. So a
-list by another figure sorts the account's newest SORTED_ROWS rows of the time asked for: tens of milliseconds
+list by another figure sorts the account's newest SORTED_ROWS rows of the requested period: tens of ms
 for 50,000 rows on either database.
 """
 

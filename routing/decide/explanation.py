@@ -184,11 +184,16 @@ def _within(gap: float, best: Entry) -> str:
 
 def _most_certain(chosen: Entry, compared: Compared) -> Entry:
     """The competent candidate with the best chance of a good answer, without those that are retired soon."""
+    rows = _able(chosen, compared)
+    return compared.entry(rows.item(compared.believed.take(rows).argmax())) if len(rows) else chosen
+
+
+def _able(chosen: Entry, compared: Compared) -> npt.NDArray[np.intp]:
+    """The rows of competent candidates in their order, without those retired soon unless one is chosen."""
     able = compared.competent
     if not chosen.retires and compared.retiring is not None:
         able = able & ~compared.retiring
-    rows = compared.order[able.take(compared.order)]
-    return compared.entry(rows.item(compared.believed.take(rows).argmax())) if len(rows) else chosen
+    return compared.order[able.take(compared.order)]
 
 
 def _retirement(chosen: Entry, compared: Compared) -> str:
@@ -214,10 +219,8 @@ def _place(entry: Entry) -> tuple[float, float, float]:
 
 def _auto(chosen: Entry, compared: Compared) -> str:
     success = f"{title(chosen)} is {_sure(chosen)}"
-    able = compared.competent & ~np.isnan(compared.cost_usd)
-    if not chosen.retires and compared.retiring is not None:
-        able &= ~compared.retiring
-    rows = compared.order[able.take(compared.order)]
+    rows = _able(chosen, compared)
+    rows = rows[~np.isnan(compared.cost_usd.take(rows))]
     best = cheapest = chosen
     if len(rows):
         best = compared.entry(rows.item(compared.believed.take(rows).argmax()))
