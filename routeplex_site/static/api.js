@@ -21,11 +21,11 @@ async function tryIt(form) {
   part("text").textContent = "";
   try {
     const options = { method: form.dataset.method, headers, body: body || undefined, credentials: "omit" };
-    const response = await fetch(url, options);
+    const response = await fetch(url, options).catch(unreachable);
     part("status").textContent = `${response.status} ${response.statusText}`;
     let text = "";
     for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(unreachable);
       if (done) break;
       text += value;
       part("text").textContent = text;
@@ -33,7 +33,7 @@ async function tryIt(form) {
     if (response.headers.get("Content-Type")?.startsWith("application/json"))
       part("text").textContent = JSON.stringify(JSON.parse(text), null, 2);
   } catch (error) {
-    part("status").textContent = error instanceof TypeError ? "The server can't be reached. Try again." : error.message;
+    part("status").textContent = error.message;
   }
 }
 

@@ -40,17 +40,6 @@ function showWhole(answer, whole, question) {
   }
 }
 
-async function* eventsOf(response) {
-  let rest = "";
-  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const parts = (rest + value).split("\n\n");
-    rest = parts.pop();
-    for (const part of parts) if (part.startsWith("data: ")) yield JSON.parse(part.slice(6));
-  }
-}
-
 let isAnswering = false;
 let previous = "";
 
@@ -64,7 +53,9 @@ async function ask(form, question, log) {
   log.append(answer);
   log.scrollTop = log.scrollHeight;
   try {
-    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/event-stream" } });
+    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/event-stream" } }).catch(
+      unreachable,
+    );
     if (!response.ok) {
       const problem = await response.json().catch(() => ({}));
       throw new Error(problem.error || "That failed. Reload the page and try again.");
@@ -81,7 +72,7 @@ async function ask(form, question, log) {
     if (!isWhole) throw new Error("The answer broke off. Try again.");
   } catch (error) {
     answer.classList.remove("is-writing");
-    answer.append(node("p", "bad", error instanceof TypeError ? "The server can't be reached. Try again." : error.message));
+    answer.append(node("p", "bad", error.message));
   }
 }
 

@@ -1,17 +1,6 @@
 // The playground: each column is a request of its own, answered as it is written. Without it the form opens a page.
 "use strict";
 
-async function* eventsOf(response) {
-  let rest = "";
-  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
-    const { done, value } = await reader.read().catch(unreachable);
-    if (done) return;
-    const parts = (rest + value).split("\n\n");
-    rest = parts.pop();
-    for (const part of parts) if (part.startsWith("data: ")) yield JSON.parse(part.slice(6));
-  }
-}
-
 // Columns and what answers in them are in the same order.
 const columnsOf = (form) => [...form.querySelectorAll("[data-column]")];
 const targetsOf = (form) => [...form.querySelectorAll("[data-target]")];
@@ -29,11 +18,6 @@ function showProblem(place, words) {
   notice.setAttribute("role", "alert");
   notice.textContent = words;
   place.replaceChildren(notice);
-}
-
-// `fetch` and `read` fail with a TypeError where there is no connection, as code with a fault in it does.
-function unreachable(error) {
-  throw error instanceof TypeError ? new Error("The server can't be reached. Try again.") : error;
 }
 
 async function post(url, body, options = {}) {

@@ -158,3 +158,20 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.querySelectorAll(".term:is(:hover, :focus-within)").forEach((term) => term.classList.add("is-closed"));
 });
 for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, (event) => event.target.closest?.(".term")?.classList.remove("is-closed"));
+
+// ── Answers that are read while they are written ───────────────────────────────────────────────────────
+// `fetch` and `read` fail with a TypeError where there is no connection, as code with a fault in it does.
+function unreachable(error) {
+  throw error instanceof TypeError ? new Error("The server can't be reached. Try again.") : error;
+}
+
+async function* eventsOf(response) {
+  let rest = "";
+  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
+    const { done, value } = await reader.read().catch(unreachable);
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) if (part.startsWith("data: ")) yield JSON.parse(part.slice(6));
+  }
+}
