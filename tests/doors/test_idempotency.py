@@ -217,6 +217,23 @@ def test_a_caller_who_hangs_up_can_fetch_the_answer_later(
     assert len(simulator.calls()) == 1
 
 
+def test_a_stream_in_many_pieces_is_stored_when_the_caller_leaves_before_it_starts(
+    door: Door, account: Account, simulator: Simulator
+) -> None:
+    call = Call(door, streamed=True)
+    simulator.fault(kind="slow_bytes", piece_bytes=100, delay_s=0.03, count=1)
+    headers = {"Idempotency-Key": call.key}
+    body = door.body(model=MANUAL, stream=True) | door.format.realtime
+    with pytest.raises(httpx.ReadTimeout):
+        door.http.post(door.path, json=body, headers=headers, timeout=httpx.Timeout(10, read=0.02))
+    answer = door.http.post(door.path, json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["idempotency-replayed"] == "true"
+    assert not door.broke_off(door.events(answer)[-1])
+    (row,) = rows(account)
+    assert row.status == Request.Status.SUCCEEDED
+
+
 def test_a_caller_who_leaves_a_stream_can_fetch_all_of_it_later(
     door: Door, account: Account, simulator: Simulator
 ) -> None:

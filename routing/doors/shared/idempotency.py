@@ -86,8 +86,14 @@ async def run_idempotently(
         release = partial(_release, place, finished)
         run = _Run(claim, respond, on_error, release)
         runtime.finish(run.go()).add_done_callback(lambda _, release=release: release())  # type: ignore[misc]
-        result = await asyncio.shield(run.result)  # shielded: the run outlives a caller who disconnects
-        if isinstance(result, HttpResponseBase):
+        try:
+            result = await asyncio.shield(run.result)  # shielded: the run outlives a caller who disconnects
+        except asyncio.CancelledError:
+            run.abandon()
+            raise
+        if isinstance(result, _LiveFrames):
+            return result.response()
+        if isinstance(result, HttpResponse):
             return result
         if isinstance(result, Outcome):
             return replay(request, result)
@@ -150,9 +156,14 @@ class _Run:
     ) -> None:
         self._claim, self._respond, self._on_error, self._release = claim, respond, on_error, release
         # The response as soon as it starts; without the claim, what the database holds for the key.
-        self.result: asyncio.Future[HttpResponseBase | Outcome | ClaimResult] = (
+        self.result: asyncio.Future[HttpResponse | _LiveFrames | Outcome | ClaimResult] = (
             asyncio.get_running_loop().create_future()
         )
+        self._left = asyncio.Event()
+
+    def abandon(self) -> None:
+        """The caller disconnected before the response started: nobody will take its frames."""
+        self._left.set()
 
     async def go(self) -> None:
         try:
@@ -182,9 +193,9 @@ class _Run:
 
     async def _record(self, response: sse.EventStream) -> None:
         """Pass frames on at the caller's pace and store them; once the caller has left, only store them."""
-        live = _LiveFrames()
         headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
-        self.result.set_result(sse.EventStream(live.frames(), headers))
+        live = _LiveFrames(headers, self._left)
+        self.result.set_result(live)
         packer, packed, size = zlib.compressobj(1), [], 0
         try:
             async with aclosing(aiter(response)) as frames:  # type: ignore[type-var]
@@ -208,17 +219,21 @@ class _Run:
 
 
 class _LiveFrames:
-    """A queue of frames for a caller who may leave at any time."""
+    """A queue of frames for a caller who may leave at any time; `left` is set when the caller does."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: dict[str, str], left: asyncio.Event) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_FRAMES_AHEAD)
-        self._left = asyncio.Event()
+        self._headers, self._left = headers, left
 
-    def frames(self) -> AsyncGenerator[bytes]:
-        """The caller's side; call it once. Closing or dropping the generator means that the caller left."""
+    def response(self) -> sse.EventStream:
+        """The caller's side; call it once. Closing or dropping its generator means that the caller left.
+
+        Only the caller may hold the response: a response that is dropped before it starts runs no code of
+        its generator, and is noticed only because the generator is collected.
+        """
         frames = self._frames(self._queue, self._left)
         weakref.finalize(frames, self._left.set)
-        return frames
+        return sse.EventStream(frames, self._headers)
 
     async def put(self, frame: bytes | None) -> None:
         """Add a frame, or None at the end. Waits while the queue is full and the caller is there."""
