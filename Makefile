@@ -24,11 +24,13 @@ run: setup
 
 # Many tests wait for servers and clocks, so there are twice as many workers as cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 2))')
+# How often a failed test runs again. A test that passes then is listed with its first traceback: find out why.
+RERUNS ?= 0
 # Bytecode is written even where the environment turns that off: otherwise each worker, and each process a test starts,
 # compiles the project again.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: setup browser
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) --rerun-show-tracebacks -rR
 
 # Run every feature of every API on every provider, and write the tables of docs/conformance.md.
 conformance: setup
