@@ -162,7 +162,7 @@ class _Run:
         self._left = asyncio.Event()
 
     def abandon(self) -> None:
-        """The caller disconnected before the response started: nobody will take its frames."""
+        """The caller disconnected before the response started: its frames have no reader."""
         self._left.set()
 
     async def go(self) -> None:
