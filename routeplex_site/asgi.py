@@ -31,6 +31,7 @@ from accounts.caller import Caller
 from accounts.permissions import key_is_missing
 from core.errors import ApiError
 from core.hot_settings import hot
+from core.process_memory import release_startup_memory
 from routeplex_site import cors
 from routeplex_site.client_address import with_client
 from routeplex_site.draining import drain_on_sigterm, is_draining
@@ -341,6 +342,7 @@ async def _run_lifespan(receive: Receive, send: Send) -> None:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             gc.freeze()  # objects loaded at startup live as long as the process: never scan them again
+            release_startup_memory()
             gc.set_threshold(*_GC_THRESHOLDS)
             await send({"type": "lifespan.startup.complete"})
         else:

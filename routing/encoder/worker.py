@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from core.process_memory import release_startup_memory
 from routing.encoder.inference import Inference
 from routing.encoder.messages import FAILED, READY, decode_texts, encode, framed, received, texts
 
@@ -34,6 +35,7 @@ def main() -> None:
 
 def serve(connection: socket.socket, inference: Inference) -> None:
     inference.judge(texts("A first run allocates memory, which takes longer.", "", ""))
+    release_startup_memory()
     connection.sendall(framed(READY))
     while (message := received(connection)) is not None:
         connection.sendall(framed(_reply(message, inference)))
