@@ -32,6 +32,15 @@ os.environ.setdefault(
 os.environ["ENCODER"] = "off"  # of servers that tests start: see pytest_configure
 
 collect_ignore = ["ecosystem"]  # separate packages and command: make ecosystem
+# Tests that store nothing, or that look at pages in a browser. What they see is the same on SQLite and
+# PostgreSQL, so they run on SQLite only.
+STORED_ALIKE = (
+    "tests/bench",
+    "tests/decide",
+    "tests/encoder",
+    "tests/journeys/test_accessible.py",
+    "tests/test_house.py",
+)
 _numbers = itertools.count(1)
 
 
@@ -51,6 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.REDIS_URL:
         address, _, number = settings.REDIS_URL.rpartition("/")
         settings.CACHES["default"]["LOCATION"] = f"{address}/{int(number) + int(worker[2:])}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, leave out what `STORED_ALIKE` names, unless the command line names it too."""
+    from django.conf import settings
+
+    if "sqlite3" in settings.DATABASES["default"]["ENGINE"]:
+        return
+    alike = [path for path in STORED_ALIKE if not any(argument.startswith(path) for argument in config.args)]
+    left_out = [item for item in items if item.nodeid.startswith(tuple(alike))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.nodeid.startswith(tuple(alike))]
 
 
 def _one_certificate() -> str:

@@ -1,4 +1,7 @@
-"""Every page in light and dark, on a phone and a desk: axe-core finds nothing, nothing scrolls sideways."""
+"""Every page in light and dark, on a phone and a desk: axe-core finds nothing, nothing scrolls sideways.
+
+These tests run on SQLite only (`STORED_ALIKE` in tests/conftest.py).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ STILL = """
     document.adoptedStyleSheets = [sheet];
 """
 WIDTHS = (390, 1440)
+OTHER_WIDTHS = (820, 1280)  # pages must fit them, too
 _ERRORS_MEANT = ("/no-such-page",)  # Chromium complains of the status
 
 
@@ -61,15 +65,24 @@ def problems(page: Page, url: str) -> list[str]:
         page.goto(url)
         page.evaluate(STILL)
         page.evaluate(AXE)
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide:
-            violations.append(f"{width} px: scrolls sideways by {wide} px")
+        violations += too_wide(page)
         for scheme, check in CHECKS.items():
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             for rule in page.evaluate(check)["violations"]:
                 nodes = [f"{node['html'][:160]} {node['failureSummary']}" for node in rule["nodes"][:3]]
                 violations.append(f"{width} px, {scheme}: {rule['id']}: {nodes}")
+    for width in OTHER_WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        violations += too_wide(page)
     return violations
+
+
+def too_wide(page: Page) -> list[str]:
+    """Whether the page scrolls sideways at its present width."""
+    width, inner = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    return [f"at {inner} px the page is {width} px wide"] if width > inner else []
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -1,17 +1,13 @@
 """The main job in a real browser: sign up, make a key, send the shown code, see why that model answered."""
 
-import json
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-
-from tests.journeys.conftest import watched
 
 PASSWORD = "correct-horse-battery-9"
 
@@ -150,54 +146,4 @@ def test_pages_read_without_script(browser: Browser, person: Page, server: str) 
     page.goto(f"{server}/models/")
     page.get_by_role("region", name="Models").get_by_role("link").nth(6).click()
     expect(page.get_by_role("heading", name="Chance of a good answer by skill")).to_be_visible()
-    context.close()
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_and_nothing_complains(
-    width: int,
-    scheme: str,
-    browser: Browser,
-    person: Page,
-    complaints: list[str],
-    server: str,
-    tmp_path: Path,
-) -> None:
-    """Pictures of each page are left in pytest's temporary folder."""
-    sign_up(person, server, f"pictures.{width}.{scheme}@journeys.example")
-    answer = run_curl(make_key(person))
-    assert answer.status_code == 200, json.dumps(answer.json())
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        storage_state=person.context.storage_state(),
-    )
-    page = watched(context, complaints)
-    request = f"/requests/{answer.json()['data']['id']}"
-    for path in (
-        "/",
-        "/start",
-        "/requests/",
-        "/playground/?target=strategy:auto&target=strategy:cost",
-        request,
-        "/usage/",
-        "/savings/",
-        "/statements/",
-        "/models/",
-        "/keys/",
-        "/members/",
-        "/docs",
-        "/docs/quickstart",
-        "/docs/reference/configuration",
-        "/docs/search?q=rotate",
-    ):
-        page.goto(server + path)
-        page.screenshot(
-            path=tmp_path / f"{re.sub(r'[^a-z0-9]+', '-', path.strip('/')) or 'home'}.png", full_page=True
-        )
-        too_wide = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert too_wide == 0, f"{path} scrolls sideways by {too_wide} px"
     context.close()
