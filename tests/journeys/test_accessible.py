@@ -78,7 +78,7 @@ def problems(page: Page, url: str) -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """Whether the page scrolls sideways at its present width."""
+    """A complaint if the page scrolls sideways at its present width."""
     width, inner = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
