@@ -12,9 +12,12 @@ from bench.speed.stores import SQLITE
 from bench.speed.targets import Gateway, floor, routeplex
 
 # CPU time is compared, not time, and with an application on the same server in the same run, because machines
-# differ and are busy with other tests. On a busy machine the multiple is up to three times that of an idle
-# one, because a large program loses more when it shares caches: 60 became 160 in November 2026.
-MOST_MULTIPLES = {"gpt-4o-mini": 300, "auto": 300}
+# differ and are busy with other tests. In November 2026 the medians were 35 to 48, also beside four programs
+# that filled the caches; the figures of docs/speed.md, from an otherwise idle machine, make 44 and 55. The
+# limits are about twice that.
+MOST_MULTIPLES = {"gpt-4o-mini": 100, "auto": 120}
+# A measurement over the limit is repeated: other programs disturb some, but a costly change disturbs all.
+MEASUREMENTS = 3
 ROUNDS, SECONDS, CONNECTIONS = 4, 0.8, 16
 
 
@@ -36,15 +39,24 @@ def test_cpu_time_of_a_request_is_a_small_multiple_of_the_servers(upstream_url: 
     ):
         await_answer(bare, 120)
         await_answer(gateway, 120)
-        gateways = {model: msgspec.structs.replace(gateway, model=model) for model in MOST_MULTIPLES}
-        rounds = [
-            {name: cpu_us(each) for name, each in gateways.items()} | {"floor": cpu_us(bare)}
-            for _ in range(ROUNDS)
-        ]
-    multiples = {
-        model: statistics.median(each[model] / each["floor"] for each in rounds) for model in MOST_MULTIPLES
-    }
-    assert all(multiples[model] <= most for model, most in MOST_MULTIPLES.items()), (multiples, rounds)
+        measured = [multiples(gateway, bare)]
+        while len(measured) < MEASUREMENTS and not is_within_limits(measured[-1]):
+            measured.append(multiples(gateway, bare))
+    assert is_within_limits(measured[-1]), measured
+
+
+def multiples(gateway: Gateway, bare: Gateway) -> dict[str, float]:
+    """CPU time of a request to each model as a multiple of the bare application's: the median of rounds."""
+    targets = {model: msgspec.structs.replace(gateway, model=model) for model in MOST_MULTIPLES}
+    rounds = []
+    for _ in range(ROUNDS):
+        floor_us = cpu_us(bare)
+        rounds.append({model: cpu_us(target) / floor_us for model, target in targets.items()})
+    return {model: statistics.median(each[model] for each in rounds) for model in targets}
+
+
+def is_within_limits(measured: dict[str, float]) -> bool:
+    return all(measured[model] <= most for model, most in MOST_MULTIPLES.items())
 
 
 def cpu_us(gateway: Gateway) -> float:
