@@ -10,8 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-
-from django.db.models import Q
+from itertools import islice
 
 from accounts.caller import Caller
 from billing.ledger.holds import Cap, Exhausted, caps_of
@@ -26,7 +25,7 @@ from billing.ledger.rate_limits import (
     retry_after,
     rules_of,
 )
-from billing.ledger.windows import Payer, spans, totals
+from billing.ledger.windows import Payer, of_scopes, spans, totals
 from billing.models import Window
 from core.database import from_database
 from core.errors import ApiError
@@ -35,6 +34,7 @@ __all__ = ["Admission", "Limiter", "RateLimited", "over_limit"]
 
 _WINDOWS_S = 1.0  # how long windows are used after they were read
 _WINDOWS_CACHED = 10_000
+_MOST_PAYERS = 200  # whose windows one query reads
 _HELD_FOR_S = 5.0  # Retry-After when the needed amount is only held by requests under way
 _Windows = Mapping[tuple[str, int, str], Window]
 _NEVER_READ: tuple[float, _Windows] = (0.0, {})
@@ -118,8 +118,10 @@ class Limiter:
         self._rates, self._longest = rates, longest_request
         # Plain dicts, emptied when they are full: their entries are read again within seconds anyway, and
         # keeping an order of use takes longer than the rest of a look-up.
-        self._cached: dict[tuple[int, int], tuple[float, _Windows]] = {}
-        self._reads: dict[tuple[int, int], asyncio.Task[_Windows]] = {}
+        self._cached: dict[Payer, tuple[float, _Windows]] = {}
+        # Readings that wait or are under way, with the moment they are for.
+        self._reads: dict[Payer, tuple[datetime, asyncio.Future[_Windows]]] = {}
+        self._reader: asyncio.Task[None] | None = None
         self._limits: dict[int, tuple[Caller, tuple[RateRule, ...], tuple[Cap, ...]]] = {}
 
     async def admit(self, caller: Caller, request_id: str, now: datetime) -> Admission:
@@ -146,8 +148,8 @@ class Limiter:
         return admission
 
     async def close(self) -> None:
-        for read in self._reads.values():
-            read.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
         await self._rates.close()
 
     async def left(self, caller: Caller, now: datetime) -> Exhausted | None:
@@ -185,36 +187,69 @@ class Limiter:
         return known[1], known[2]
 
     async def _windows(self, caller: Caller, now: datetime) -> _Windows:
-        key = caller.account_id, caller.lineage_id
-        seen_at, windows = self._cached.get(key, _NEVER_READ)
-        if time.monotonic() <= seen_at + _WINDOWS_S:
+        payer = Payer(caller.account_id, caller.lineage_id, caller.time_zone)
+        read_at, windows = self._cached.get(payer, _NEVER_READ)
+        if time.monotonic() <= read_at + _WINDOWS_S:
             return windows
-        read = self._reads.get(key)
-        if read is None:
-            read = self._reads[key] = asyncio.create_task(self._read(key, caller, now))
+        if payer not in self._reads:
+            self._reads[payer] = now, asyncio.get_running_loop().create_future()
+            if self._reader is None:
+                self._reader = asyncio.create_task(self._read_all())
+        _, read = self._reads[payer]
         return await asyncio.shield(read)  # others wait for it, too
 
-    async def _read(self, key: tuple[int, int], caller: Caller, now: datetime) -> _Windows:
-        """Read the windows once for all requests that wait for them."""
-        began = time.monotonic()
+    async def _read_all(self) -> None:
+        """Read the windows of all payers that wait, many in one query, until none waits."""
         try:
-            windows = await from_database(_current_windows, caller, now)
+            while self._reads:
+                await self._read(list(islice(self._reads, _MOST_PAYERS)))
         finally:
-            del self._reads[key]
-        if len(self._cached) >= _WINDOWS_CACHED:
+            self._reader = None
+            for _, read in self._reads.values():
+                read.cancel()
+            self._reads.clear()
+
+    async def _read(self, payers: list[Payer]) -> None:
+        began = time.monotonic()
+        moments = {payer: self._reads[payer][0] for payer in payers}
+        try:
+            windows = await from_database(_current_windows, moments)
+        except Exception as error:
+            for payer in payers:
+                _, read = self._reads.pop(payer)
+                if not read.cancelled():
+                    read.set_exception(error)
+                    read.exception()  # every caller may have left: asyncio is not to log it
+            return
+        if len(self._cached) + len(payers) > _WINDOWS_CACHED:
             self._cached.clear()
-        self._cached[key] = began, windows
-        return windows
+        for payer in payers:
+            self._cached[payer] = began, windows[payer]
+            _, read = self._reads.pop(payer)
+            if not read.cancelled():
+                read.set_result(windows[payer])
 
 
-def _current_windows(caller: Caller, now: datetime) -> _Windows:
+def _current_windows(moments: Mapping[Payer, datetime]) -> dict[Payer, _Windows]:
+    """The windows of each payer that contain its moment, by scope, its id, and period."""
     windows = Window.objects.filter(
-        Q(scope="account", scope_id=caller.account_id) | Q(scope="key", scope_id=caller.lineage_id),
-        starts_at__lte=now,
-        ends_at__gt=now,
-        time_zone=caller.time_zone,
+        of_scopes({scope for payer in moments for scope in payer.scopes}),
+        starts_at__lte=max(moments.values()),
+        ends_at__gt=min(moments.values()),
+        time_zone__in={payer.time_zone for payer in moments},
     )
-    return {(window.scope, window.scope_id, window.period): window for window in totals(windows)}
+    by_scope: dict[tuple[str, int], list[Window]] = {}
+    for window in totals(windows):
+        by_scope.setdefault((window.scope, window.scope_id), []).append(window)
+    return {
+        payer: {
+            (window.scope, window.scope_id, window.period): window
+            for scope in payer.scopes
+            for window in by_scope.get(scope, ())
+            if window.time_zone == payer.time_zone and window.starts_at <= now < window.ends_at
+        }
+        for payer, now in moments.items()
+    }
 
 
 def _unspent(cap: Cap, now: datetime, time_zone: str) -> Window:

@@ -84,6 +84,13 @@ def of_scope(scope: str, pk: int) -> QuerySet[Request]:
     return Request.objects.filter(account_id=pk)
 
 
+def of_scopes(scopes: Iterable[tuple[str, int]]) -> Q:
+    """The windows of these accounts and keys."""
+    accounts = [pk for scope, pk in scopes if scope == "account"]
+    keys = [pk for scope, pk in scopes if scope == "key"]
+    return Q(scope="account", scope_id__in=accounts) | Q(scope="key", scope_id__in=keys)
+
+
 def totals(windows: QuerySet[Window]) -> Iterator[Window]:
     """The windows with their shares added, unsaved: for reading. One query sees all amounts at one moment."""
     summed = windows.annotate(
@@ -184,7 +191,7 @@ def _locked(moments: Iterable[tuple[Payer, datetime]]) -> list[Window]:
     scopes = {scope for payer, _ in moments for scope in payer.scopes}
     times = [moment for _, moment in moments]
     windows = Window.objects.select_for_update(no_key=True).filter(
-        _of_scopes(scopes), starts_at__lte=max(times), ends_at__gt=min(times)
+        of_scopes(scopes), starts_at__lte=max(times), ends_at__gt=min(times)
     )
     return list(windows.order_by("pk"))
 
@@ -212,12 +219,6 @@ def _take_in(windows: Mapping[int, Window], shares: QuerySet[WindowShare]) -> No
         Window.objects.filter(pk=pk).update(**{name: getattr(window, name) for name in AMOUNTS})
 
 
-def _of_scopes(scopes: Iterable[tuple[str, int]]) -> Q:
-    accounts = [pk for scope, pk in scopes if scope == "account"]
-    keys = [pk for scope, pk in scopes if scope == "key"]
-    return Q(scope="account", scope_id__in=accounts) | Q(scope="key", scope_id__in=keys)
-
-
 def _missing(moments: Iterable[tuple[Payer, datetime]]) -> list[Window]:
     """Sorted, so that two processes that insert the same windows never wait for each other."""
     missing: dict[tuple[str, int, str, datetime], Window] = {}
@@ -228,7 +229,7 @@ def _missing(moments: Iterable[tuple[Payer, datetime]]) -> list[Window]:
                 missing.setdefault((scope, pk, span.period, span.starts_at), window)
     scopes = {(scope, pk) for scope, pk, _, _ in missing}
     starts = {start for _, _, _, start in missing}
-    known = Window.objects.filter(_of_scopes(scopes), starts_at__in=starts)
+    known = Window.objects.filter(of_scopes(scopes), starts_at__in=starts)
     for key in known.values_list("scope", "scope_id", "period", "starts_at"):
         missing.pop(key, None)
     return [window for _, window in sorted(missing.items(), key=lambda entry: entry[0])]

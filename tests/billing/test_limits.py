@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.caller import Caller, Limits
+from accounts.keys import create_key
 from billing.ledger.ledger import Ledger, OpenTerms, RequestRow, Settlement
 from billing.ledger.limits import DailyCostLimitExceeded, DailyLimitExceeded, Limiter, QuotaExceeded
 from billing.ledger.rate_limits import MemoryRates
@@ -113,6 +115,29 @@ async def test_requests_that_arrive_together_share_one_reading(
     amounts = [each for each in await asyncio.gather(*others) if each is not None]
     assert [each.left for each in amounts] == [Decimal("0.006")] * 3
     assert len({id(each.ends_at) for each in amounts}) == 1, "the windows were read more than once"
+
+
+async def test_keys_that_arrive_together_share_one_reading(
+    ledger: Ledger, limiter: Limiter, new_row: NewRow, account: Any
+) -> None:
+    rows = [new_row()]
+    for name in ("second", "third"):
+        key, _ = await asyncio.to_thread(create_key, account, name)
+        rows.append(new_row(key_id=key.pk))
+    for row, cost in zip(rows, ("0.001", "0.002", "0.003"), strict=True):
+        await spend(ledger, row, cost, 100)
+    callers = [caller_of(row, daily_usd=Decimal("0.005")) for row in rows]
+    now = datetime.now(UTC)
+    amounts = await asyncio.gather(*(limiter.left(caller, now) for caller in callers))
+    assert [each.left for each in amounts if each] == [Decimal("0.004"), Decimal("0.003"), Decimal("0.002")]
+
+    limits = Limits(daily_usd=Decimal("0.01"))
+    of_account = [
+        msgspec.structs.replace(caller, key_limits=Limits(), account_limits=limits) for caller in callers
+    ]
+    amounts = await asyncio.gather(*(limiter.left(caller, now) for caller in of_account))
+    assert [each.left for each in amounts if each] == [Decimal("0.004")] * 3
+    assert len({id(each.ends_at) for each in amounts if each}) == 1, "the windows were read more than once"
 
 
 async def test_yesterdays_spending_is_yesterdays(ledger: Ledger, limiter: Limiter, new_row: NewRow) -> None:
