@@ -9,10 +9,11 @@ files.
 import json
 import math
 import mmap
+from array import array
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -78,7 +79,7 @@ class StaticEmbedding:
         self._is_wide: npt.NDArray[np.bool_] = np.zeros(len(halves), np.bool_)
         self._known: dict[str, bytes] = {}
         tokens = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
-        self._begins_word = np.array([(token or "").startswith(_SPACE_MARK) for token in tokens])
+        self._begins_word = bytes((token or "").startswith(_SPACE_MARK) for token in tokens)
         # A space at the end is a token of its own.
         self._last_space = np.array(self._encoded("a ")[len(self._encoded("a")) :], np.int32).tobytes()
 
@@ -107,20 +108,24 @@ class StaticEmbedding:
         end = b"" if words[-1] else self._last_space
         if end:
             words.pop()
-        try:
-            return np.frombuffer(b"".join(map(self._known.__getitem__, words)) + end, np.int32)
-        except KeyError:
-            known = {word: ids for word in words if (ids := self._known.get(word)) is not None}
-        known |= self._learn([word for word in dict.fromkeys(words) if word not in known])
-        return np.frombuffer(b"".join(map(known.__getitem__, words)) + end, np.int32)
+        tokens = list(map(self._known.get, words))
+        unknown = [place for place, known in enumerate(tokens) if known is None]
+        if unknown:
+            learnt = self._learn([words[place] for place in unknown])
+            for place in unknown:
+                tokens[place] = learnt[words[place]]
+        return np.frombuffer(b"".join(cast(list[bytes], tokens)) + end, np.int32)
 
     def _learn(self, words: list[str]) -> dict[str, bytes]:
         """The tokens of each word; they are remembered."""
-        ids = np.array(self._encoded(" ".join(words)), np.int32)
-        begins = np.flatnonzero(self._begins_word.take(ids)).tolist()
+        # Most requests have a word or two that are new, such as a number: too few for numpy to be fast.
+        words = list(dict.fromkeys(words))
+        ids = self._encoded(" ".join(words))
+        begins = [place for place, token in enumerate(ids) if self._begins_word[token]]
         ends = [*begins[1:], len(ids)]
+        packed = array("i", ids)
         learnt = {
-            word: ids[begin:end].tobytes() for word, begin, end in zip(words, begins, ends, strict=True)
+            word: packed[begin:end].tobytes() for word, begin, end in zip(words, begins, ends, strict=True)
         }
         if len(self._known) > MOST_KNOWN_WORDS:
             self._known.clear()
