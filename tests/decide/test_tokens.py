@@ -2,11 +2,15 @@
 
 import pytest
 from bpe_openai import get_encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.published import facts, snapshot
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
 from routing.decide.prediction.claude_tokens import claude_counter
 from routing.decide.prediction.tokens import (
+    MESSAGE_OVERHEAD,
+    REQUEST_OVERHEAD,
     SAMPLE_OVER,
     InputSize,
     count_input,
@@ -23,6 +27,12 @@ PROSE = (
     "view from the old town, it agreed to ask three engineers for their opinion before the summer. "
 )
 CODE = "def merge(left, right):\n    both = []\n    while left and right:\n        both.append(left.pop(0))\n"
+PIECES = st.lists(
+    st.sampled_from(
+        ("Sort", "the", " list", " ", "\n", "\r\n", "\t", "/", "!", "'s", "42", "日本", "é", "\u0301")
+    ),
+    max_size=6,
+).map("".join)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +45,21 @@ def test_o200k_is_exact_on_short_texts(models: dict[str, ModelFacts], text: str)
     exact = len(get_encoding("o200k_base").encode(text))
     assert count_o200k(text) == exact
     assert exact_count(text, models["gpt-6-luna"]) == exact
+
+
+@given(texts=st.lists(st.one_of(PIECES, st.text(max_size=30)), max_size=4))
+@settings(deadline=None)
+def test_a_remembered_system_text_changes_no_count(texts: list[str]) -> None:
+    request = ChatRequest(messages=tuple(Message(Role.SYSTEM, (Text(text),)) for text in texts))
+    expected = len(get_encoding("o200k_base").encode("\n".join(texts)))
+    expected += REQUEST_OVERHEAD + MESSAGE_OVERHEAD * len(texts)
+    assert InputSize(request).tokens(Tokenizer.O200K) == expected
+    assert InputSize(request).tokens(Tokenizer.O200K) == expected, "the second time from memory"
+
+
+def test_a_system_message_without_text_changes_no_count() -> None:
+    request = ChatRequest(messages=(Message(Role.SYSTEM, ()), Message(Role.USER, (Text("Hello"),))))
+    assert InputSize(request).tokens(Tokenizer.O200K) == 1 + REQUEST_OVERHEAD + 2 * MESSAGE_OVERHEAD
 
 
 @pytest.mark.parametrize("text", [PROSE * 300, CODE * 400, (PROSE + CODE) * 200])
