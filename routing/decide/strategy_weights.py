@@ -24,7 +24,7 @@ ORDINARY_FAILURES = 0.0101
 # benchmarks, and every current model answers such a request. Candidates within the tolerance of the best
 # count as equal, so that cost and time decide. From `make bench-traffic` (docs/routing-lab.md).
 AUTO_TOLERANCE = 0.15  # of P(success), up to a complexity of AUTO_TOLERANCE_FULL
-AUTO_TOLERANCE_FULL, AUTO_TOLERANCE_UNTIL = 0.26, 0.285  # complexity up to which it is whole; then none
+AUTO_TOLERANCE_FULL, AUTO_TOLERANCE_UNTIL = 0.265, 0.285  # complexity up to which it is whole; then none
 
 
 def tolerance(complexity: float) -> float:
