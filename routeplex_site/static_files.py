@@ -20,8 +20,11 @@ class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     ) -> Iterator[tuple[str, str, bool] | tuple[str, None, RuntimeError]]:
         for name in _JOINED:
             if name in paths and not dry_run:
-                path = Path(self.path(name))
-                path.write_text(_IMPORT.sub(lambda match: self._text(match[1]), path.read_text()))
+                # From the source: what an earlier run left here is joined already, with older parts.
+                storage, source = paths[name]
+                with storage.open(source) as file:
+                    text = file.read().decode()
+                Path(self.path(name)).write_text(_IMPORT.sub(lambda match: self._text(match[1]), text))
                 paths[name] = (self, name)  # read what was written here, not the source
         yield from super().post_process(paths, dry_run, **options)
 
