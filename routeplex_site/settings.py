@@ -209,7 +209,7 @@ CELERY_BEAT_SYNC_EVERY = (
 )
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "measure-health": {"task": "routing.tasks.measure_health", "schedule": 30.0},
-    "roll-up-availability": {"task": "routing.tasks.roll_up_availability", "schedule": 300.0},
+    "roll-up-availability": {"task": "routing.tasks.roll_up_availability", "schedule": 60.0},
     "sweep-open-requests": {"task": "billing.tasks.sweep_open_requests", "schedule": 15.0},
     "move-ended-window-shares": {"task": "billing.tasks.move_ended_window_shares", "schedule": 3600.0},
     "forget-idempotent-outcomes": {"task": "billing.tasks.forget_idempotent_outcomes", "schedule": 600.0},

@@ -17,6 +17,7 @@ DAY = timedelta(days=1)
 KEEP = timedelta(days=90)
 _FIRST_REACH = timedelta(days=30)  # of the first run, on a ledger that has attempts already
 _LATE = 2 * HOUR  # an attempt is written when its request ends, so the hours before are counted again
+_LATE_EVERY_MINUTES = 5  # in the minutes between, a run counts only the hour of the last one
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,13 @@ class Uptime:
 
 
 def roll_up(now: datetime) -> int:
-    """Count the hours since the last run again, and delete those past their time; returns how many."""
+    """Count the hours since the last run again, and delete those past their time; returns how many.
+
+    Made for a run every minute, so that a first request is soon on Home.
+    """
     last = AvailabilityHour.objects.aggregate(last=Max("hour"))["last"]
-    since = max(last - _LATE, now - _FIRST_REACH) if last else now - _FIRST_REACH
+    late = timedelta() if now.minute % _LATE_EVERY_MINUTES else _LATE
+    since = max(last - late, now - _FIRST_REACH) if last else now - _FIRST_REACH
     since = since.replace(minute=0, second=0, microsecond=0)
     rows = []
     for model in Model.objects.values_list("pk", flat=True):  # one range of the index by model each

@@ -209,3 +209,14 @@ def test_dots_on_one_spot_share_a_label(db: None) -> None:
         ("cost, speed", "is-own"), ("what you paid", "is-paid"),
     ]  # fmt: skip
     assert all(0 <= dot.x <= picture.width and 0 <= dot.y <= picture.height for dot in picture.dots)
+
+
+@pytest.mark.parametrize(("cost_usd", "ticks"), [
+    (0.0039, ["$0.00", "$0.001", "$0.002", "$0.003", "$0.004"]),
+    (0.012, ["$0.00", "$0.005", "$0.01", "$0.015"]),
+])  # fmt: skip
+def test_axes_of_strategies_have_round_numbers(db: None, cost_usd: float, ticks: list[str]) -> None:
+    picture = dots([("cost", what_if(cost_usd, 0.9, cost_usd / 2, 0.8))], own="cost")
+    assert picture is not None
+    assert [tick.text for tick in picture.x_ticks] == ticks
+    assert [tick.text for tick in picture.y_ticks] == ["75%", "80%", "85%", "90%", "95%"]

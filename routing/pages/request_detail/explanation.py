@@ -11,6 +11,7 @@ import msgspec
 
 from routing.language.fidelity import Fidelity
 from routing.pages.request_detail.scatter import Point
+from routing.templatetags.pages import model_text
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -135,6 +136,7 @@ def points(explanation: Explanation, reasons: Mapping[str, str]) -> list[Point]:
             high=candidate.p_success if candidate.high is None else candidate.high,
             chosen=candidate.arm == explanation.chosen,
             reason=reasons.get(candidate.arm, ""),
+            text=model_text(candidate.model, candidate.effort),
         )
         for candidate in explanation.ranked
         if candidate.cost_usd is not None and candidate.p_success is not None

@@ -20,7 +20,10 @@ _CLEAR = 9.0  # between a point and its label
 
 @dataclass(frozen=True)
 class Point:
-    """One candidate: USD (0 for free arms), shares of 1. `low` and `high` bound `p`."""
+    """One candidate: USD (0 for free arms), shares of 1. `low` and `high` bound `p`.
+
+    `name` is unique; `text`, if any, is what people read.
+    """
 
     name: str
     usd: float
@@ -29,6 +32,11 @@ class Point:
     high: float
     chosen: bool = False
     reason: str = ""  # why it lost
+    text: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.text or self.name
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,11 @@ class Scatter:
     bottom: float = HEIGHT - BOTTOM
     middle_x: float = (LEFT + WIDTH - RIGHT) / 2
     middle_y: float = (TOP + HEIGHT - BOTTOM) / 2
+
+    @property
+    def chosen_is_below(self) -> bool:
+        """Another candidate is both cheaper and likelier to succeed than the chosen one."""
+        return any(mark.point.chosen and not mark.on_frontier for mark in self.marks)
 
 
 def scatter(points: Sequence[Point]) -> Scatter | None:
@@ -191,7 +204,7 @@ def _labelled(marks: Sequence[Mark]) -> list[Mark]:
         (x, y, anchor), box = placed
         taken.append(box)
         labelled[i] = Mark(
-            **vars(mark) | {"label": mark.point.name, "label_x": x, "label_y": y, "anchor": anchor}
+            **vars(mark) | {"label": mark.point.shown, "label_x": x, "label_y": y, "anchor": anchor}
         )
     return labelled
 
@@ -201,7 +214,7 @@ _Box = tuple[float, float, float, float]
 
 def _place_label(mark: Mark, taken: Sequence[_Box]) -> tuple[tuple[float, float, str], _Box] | None:
     """The first free place around a mark: (x, baseline y, anchor) and its box."""
-    width = len(mark.point.name) * _CHARACTER
+    width = len(mark.point.shown) * _CHARACTER
     for dx, dy, anchor in (
         (_CLEAR, 4.0, "start"),
         (-_CLEAR, 4.0, "end"),

@@ -62,6 +62,7 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
     failed = [attempt for attempt in attempts if attempt.outcome == Attempt.Outcome.FAILED]
     newer, older = _neighbours(row)
     sort = request.GET.get("sort", "")
+    answered = _arm(row.served_model, row.served_effort)
     ranked = sorted_candidates(explanation.ranked, sort)
     context = {
         "row": row,
@@ -78,13 +79,14 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
         "newer": newer,
         "older": older,
         "scatter": scatter(points(explanation, reasons)),
+        "expected": next((entry for entry in explanation.ranked if entry.arm == answered), None),
         "sort": sort,
         "sorts": _SORT_TITLES,
         "input_tokens": usage_of(row).input_tokens,
         "metadata": sorted(row.metadata.items()) if isinstance(row.metadata, dict) else [],
         "ranked": ranked[:SHOWN],
         "ranked_rest": ranked[SHOWN:],
-        "answered_arm": _arm(row.served_model, row.served_effort),
+        "answered_arm": answered,
         "usage": usage_lines(row),
         "others": counterfactuals(row, _compared_models(row, explanation), catalog.price_book),
         "saved_usd": _saved_usd(row),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import accumulate
+from math import ceil, floor, log10
 
 from billing.reports.measures import Sums, usd
 from core.formats import money_text, percent
@@ -93,9 +94,12 @@ def dots(rows: Sequence[tuple[str, WhatIf]], own: str) -> Dots | None:
         return None
     points = [(name, result.cost_usd.value, result.success.value) for name, result in rows]
     points.append(("what you paid", rows[0][1].paid_usd, rows[0][1].success_was))
-    most_usd = max(usd for _, usd, _ in points) * 1.08 or 1.0
-    least = max(0.0, min(share for *_, share in points) - 0.02)
-    most = min(1.0, max(share for *_, share in points) + 0.02)
+    usd_ticks = _round_values(0.0, max(usd for _, usd, _ in points) * 1.02 or 1.0)
+    share_ticks = _round_values(
+        max(0.0, min(share for *_, share in points) - 0.01),
+        min(1.0, max(share for *_, share in points) + 0.01),
+    )
+    most_usd, least, most = usd_ticks[-1], share_ticks[0], share_ticks[-1]
 
     def x(usd: float) -> float:
         return round(_LEFT + max(usd, 0.0) / most_usd * (WIDTH - _LEFT - _RIGHT), 1)
@@ -103,7 +107,6 @@ def dots(rows: Sequence[tuple[str, WhatIf]], own: str) -> Dots | None:
     def y(share: float) -> float:
         return round(_TOP + (most - share) / (most - least) * (HEIGHT - _TOP - _BOTTOM), 1)
 
-    steps = [step / _TICKS for step in range(_TICKS + 1)]
     return Dots(
         dots=_labelled(
             _joined(
@@ -111,11 +114,18 @@ def dots(rows: Sequence[tuple[str, WhatIf]], own: str) -> Dots | None:
                 for name, usd, share in points
             )
         ),
-        x_ticks=[Tick(x(most_usd * step), money_text(most_usd * step)) for step in steps],
-        y_ticks=[
-            Tick(y(least + (most - least) * step), percent(least + (most - least) * step)) for step in steps
-        ],
+        x_ticks=[Tick(x(usd), money_text(usd)) for usd in usd_ticks],
+        y_ticks=[Tick(y(share), percent(share)) for share in share_ticks],
     )
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """At most six round values, evenly spaced, that enclose both ends."""
+    rough = (high - low) / _TICKS
+    power = 10.0 ** floor(log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+    return [round(count * step, 12) for count in range(first, last + 1)]
 
 
 def _joined(dots: Iterable[Dot]) -> list[Dot]:
