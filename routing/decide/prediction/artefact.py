@@ -88,7 +88,7 @@ class StaticEmbedding:
         ids = self.ids(text)
         if not len(ids):
             return np.zeros(self._weights.shape[1], np.float32)
-        if not self._is_wide.take(ids).all():
+        if not np.logical_and.reduce(self._is_wide.take(ids)):
             self._weights[ids] = self._halves[ids]
             self._is_wide[ids] = True
         mean: Array = np.add.reduce(self._weights.take(ids, axis=0)) / np.float32(len(ids))
