@@ -152,10 +152,25 @@ document.addEventListener("keydown", (event) => {
 for (const input of document.querySelectorAll("[data-time-zone]"))
   input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 for (const toast of document.querySelectorAll("#toasts .toast")) dismissLater(toast);
+for (const button of document.querySelectorAll("[data-when-changed]")) {
+  button.disabled = true;
+  button.form.addEventListener("change", () => (button.disabled = false), { once: true });
+}
 
 // ── Terms: Escape closes the meaning of a term until it is pointed at or focused again ─────────────────
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.querySelectorAll(".term:is(:hover, :focus-within)").forEach((term) => term.classList.add("is-closed"));
+});
+// A finger cannot hover, so its first tap only shows the meaning, and the second follows the link.
+let tapped = null;
+document.addEventListener("pointerdown", (event) => {
+  const link = event.pointerType === "touch" ? event.target.closest?.(".term > a") : null;
+  tapped = link === document.activeElement ? null : link;
+});
+document.addEventListener("click", (event) => {
+  if (!tapped || event.target.closest?.(".term > a") !== tapped) return;
+  event.preventDefault();
+  tapped.focus();
 });
 for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, (event) => event.target.closest?.(".term")?.classList.remove("is-closed"));
 

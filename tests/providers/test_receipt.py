@@ -210,7 +210,7 @@ def test_anthropics_objects_are_closed_and_bounds_go_in_the_description() -> Non
     assert schema["additionalProperties"] is False
     assert schema["properties"]["size"] == {"type": "integer", "description": "Its size. minimum: 1"}
     assert "$schema" not in schema
-    assert entries.change == "minimum is said in words; objects take no other properties"
+    assert entries.change == "minimum is described in words; objects take no other properties"
 
 
 @pytest.mark.parametrize(

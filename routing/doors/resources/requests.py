@@ -45,7 +45,7 @@ class RequestsView(AsyncAPIView):
         operation_id="requests",
         summary="List this account's requests, newest first",
         description="A filtered page may hold fewer than `limit`: there are more until `next_cursor` is "
-        "null. `sort` orders by another figure, among the newest 100,000 requests of the time asked for.",
+        "null. `sort` orders by another figure, among the newest 100,000 requests of the period.",
         parameters=[LogSerializer],
         responses=REQUESTS_RESPONSES,
     )

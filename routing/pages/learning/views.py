@@ -26,7 +26,11 @@ _Mode = Learning.Mode
 _MOST_MOVES = 20  # shown
 _BOUND_POINTS = round(BOUND * 100)
 MODES = (
-    (_Mode.ON, "On", f"New outcomes change decisions, by at most {_BOUND_POINTS} points."),
+    (
+        _Mode.ON,
+        "On",
+        f"New outcomes move a model's chance of a good answer, by at most {_BOUND_POINTS} percentage points.",
+    ),
     (_Mode.FROZEN, "Frozen", "What was learned so far still counts; new outcomes change nothing."),
     (_Mode.OFF, "Off", "Outcomes are stored but change nothing."),
 )

@@ -60,7 +60,8 @@ class Tick:
 class Histogram:
     """`counts`: requests by status, most first; `top`: what the axis reaches to.
 
-    `days`: how many days it shows of a list that no time limits, else 0.
+    `refused`: calls of the same time that were refused; they are no requests. `days`: how many days it shows
+    of a list that no time limits, else 0.
     """
 
     bars: Sequence[Bar]
@@ -70,6 +71,7 @@ class Histogram:
     ticks: Sequence[Tick]
     since: datetime
     until: datetime
+    refused: int = 0
     days: int = 0
 
     @property
@@ -104,6 +106,7 @@ def histogram(account: Account, filters: Filters, now: datetime, zone: tzinfo) -
         ticks=_ticks(since.astimezone(zone), until.astimezone(zone)),
         since=since,
         until=until,
+        refused=filters.refused_calls(account.pk, now).filter(at__gte=since, at__lt=until).count(),
         days=0 if filters.period or filters.since or filters.until else _DAYS,
     )
 

@@ -45,7 +45,7 @@ def for_structured_output(schema: Schema) -> Adapted:
         words = [f"{key}: {foreign[key]}" for key in foreign if key not in _NOTES]
         if words:
             mapped["description"] = " ".join(filter(None, [mapped.get("description"), *words]))
-            changes.update({f"{key} is said in words": None for key in foreign if key not in _NOTES})
+            changes.update({f"{key} is described in words": None for key in foreign if key not in _NOTES})
         if is_object(mapped) and mapped.get("additionalProperties") is not False:
             mapped["additionalProperties"] = False
             changes["objects take no other properties"] = None

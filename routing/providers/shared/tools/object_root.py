@@ -13,7 +13,7 @@ from routing.language.chat import ChatRequest, Tool
 from routing.providers.shared.schemas import Adapted, Schema
 
 FOLDED = "a {} at the root became one object"
-DESCRIBED = "{} at the root is said in words"
+DESCRIBED = "{} at the root is described in words"
 _COMBINED = ("allOf", "anyOf", "oneOf")
 _IN_WORDS = ("not", "enum", "const")
 _MOST_WORDS = 4000  # characters of a schema in words
