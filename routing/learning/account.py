@@ -45,14 +45,14 @@ def explain(mode: Learning.Mode, learnt: Sequence[Posterior]) -> str:
     if mode == Learning.Mode.FROZEN:
         return "Learning is frozen: outcomes from before still count, newer ones change nothing."
     if not learnt:
-        return "No outcome is known yet. Feedback on answers, by API or on their pages, has the most effect."
+        return "No outcomes yet. Feedback on answers, by API or on their pages, has the most effect."
     if not any(posterior.influence for posterior in learnt):
         fewest, most = GATES[-1][0], max(posterior.outcomes for posterior in learnt)
         return (
             f"Nothing changes until a model has {fewest} outcomes. The most so far are {most}, "
             "for one model and effort at one skill."
         )
-    return f"Outcomes move a model's predicted success by at most {BOUND * 100:.0f} points."
+    return f"Outcomes change a chance of a good answer by at most {BOUND * 100:.0f} percentage points."
 
 
 @transaction.atomic

@@ -26,7 +26,7 @@ def shown(page: Client) -> str:
 
 
 def test_an_empty_one_says_how_to_teach(page: Client) -> None:
-    assert "No outcome is known yet" in shown(page)
+    assert "No outcomes yet" in shown(page)
     assert "POST /api/v1/feedback" in shown(page)
 
 
@@ -50,7 +50,7 @@ def test_a_mode_that_does_not_exist_is_refused(page: Client) -> None:
 def test_the_forget_button_deletes_outcomes_and_feedback(page: Client, taught: Account) -> None:
     page.post("/learning/forget", {"name": taught.name})
     assert not Feedback.objects.exists()
-    assert "No outcome is known yet" in shown(page)
+    assert "No outcomes yet" in shown(page)
 
 
 def test_the_export_has_all_of_it(page: Client, taught: Account) -> None:
@@ -76,7 +76,7 @@ def test_another_accounts_learning_does_not_show(
 ) -> None:
     for number in range(12):
         give_feedback(make_request(number, account=stranger), 0.0)
-    assert "No outcome is known yet" in shown(page)
+    assert "No outcomes yet" in shown(page)
 
 
 def test_deleting_what_was_learned_needs_the_accounts_name(page: Client, taught: Account) -> None:

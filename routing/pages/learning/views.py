@@ -51,6 +51,7 @@ def learning(request: PageRequest) -> HttpResponse:
         "outcomes": sum(posterior.outcomes for posterior in posteriors),
         "moved": len(shifts),
         "bound_points": _BOUND_POINTS,
+        "bound_example": 80 + _BOUND_POINTS,
         "gates": sorted(GATES),
         "half_life_days": HALF_LIFE.days,
         "may_change": may_change(request),

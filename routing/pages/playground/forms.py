@@ -88,7 +88,9 @@ class PromptForm(forms.Form):
         choices=[("", "Chosen for you"), *((effort, effort.capitalize()) for effort in Effort)],
     )
     test_mode = forms.BooleanField(
-        label="Test mode", required=False, help_text="Only models of the default tier, no premium ones."
+        label="Test mode",
+        required=False,
+        help_text="Never choose a premium model. The request is still sent and billed.",
     )
 
     def clean_prompt(self) -> str:
