@@ -31,7 +31,8 @@ KEYS = (100, 10_000, 100_000)
 ROWS = (10_000, 100_000, 1_000_000)
 TOKENS = (200, 2_000, 20_000, 100_000, 200_000)
 STREAMS = (100, 1_000, 5_000)
-SLOW = Answers(events=20, interval_us=500_000)  # ten seconds
+SLOW = Answers(events=20, interval_us=2_000_000)  # 40 seconds
+OPENING_S = 30.0  # in which streams are opened: all at once would measure how requests queue
 _SECONDS = 4.0
 _LETTERS = "abcdefghjkmnpqrstvwxyz"
 _TABLE = "billing_request"
@@ -100,9 +101,10 @@ def keys(url: str, store: str) -> Iterator[Row]:
 
 def rows(url: str, store: str) -> Iterator[Row]:
     with routeplex(url, MODEL, store) as gateway:
+        letters = iter(_LETTERS)
         for number in ROWS:
             _warm_up(gateway)
-            _fill(gateway.storage, number)
+            _fill(gateway.storage, number, letters)
             yield _row(f"{number:,}", gateway, run(gateway, AT_ONCE, connections=64, seconds=_SECONDS))
 
 
@@ -117,11 +119,14 @@ def tokens(url: str, store: str) -> Iterator[Row]:
 
 
 def streams(url: str, store: str) -> Iterator[Row]:
-    """Streams of ten seconds with two events a second; the times are those added to an event."""
+    """Streams of 40 seconds, opened steadily over 30; the times are those added to an event."""
     with routeplex(url, MODEL, store) as gateway:
         _warm_up(gateway)
         for number in STREAMS:
-            done = run(gateway, SLOW, connections=number, seconds=12.0, warm_up_s=0, timeout_s=60)
+            rate = number / OPENING_S
+            done = run(
+                gateway, SLOW, connections=number, seconds=OPENING_S, rate=rate, warm_up_s=0, timeout_s=60
+            )
             yield _row(f"{number:,}", gateway, done)
 
 
@@ -139,12 +144,12 @@ def _warm_up(gateway: Gateway) -> None:
     run(gateway, AT_ONCE, connections=16, seconds=2.0)
 
 
-def _fill(storage: Settings, number: int) -> None:
-    """Copy the ledger's rows under new ids until there are so many."""
+def _fill(storage: Settings, number: int, letters: Iterator[str]) -> None:
+    """Copy the ledger's rows until there are so many; each pass adds a letter of its own to their ids."""
     connection = _connection(storage)
     names = [column[0] for column in connection.execute(f"SELECT * FROM {_TABLE} LIMIT 0").description]  # noqa: S608
     others = ", ".join(f'"{name}"' for name in names if name != "id")
-    for letter in _LETTERS:
+    for letter in letters:
         present = connection.execute(f"SELECT count(*) FROM {_TABLE}").fetchone()[0]  # noqa: S608
         if present >= number:
             break
