@@ -80,10 +80,8 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         current = self.instance.baseline_model
-        models = sorted({*model_ids.offered(), *([current] if current else [])})
-        self.fields["baseline_model"].widget = forms.Select(
-            choices=[("", "The best single model"), *((name, name) for name in models)]
-        )
+        models = model_ids.choices(*([current] if current else []))
+        self.fields["baseline_model"].widget = forms.Select(choices=[("", "The best single model"), *models])
 
     def clean_keep_content_days(self) -> int:
         return self.cleaned_data["keep_content_days"] or DEFAULT_CONTENT_DAYS

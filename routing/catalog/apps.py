@@ -16,4 +16,5 @@ class CatalogConfig(AppConfig):
         model_ids.offer(
             lambda: list(enabled.values_list("id", flat=True)),
             lambda: list(enabled.order_by("provider").values_list("provider", flat=True).distinct()),
+            lambda: dict(Model.objects.values_list("id", "name")),
         )

@@ -40,6 +40,13 @@ def test_the_accounts_defaults_reach_its_callers(browser: Client, person: User) 
     assert caller.time_zone == "Europe/Berlin"
 
 
+def test_the_baseline_is_chosen_by_display_name(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_ids, "_names", lambda: {"gpt-4.1": "GPT-4.1"})
+    html = browser.get("/settings/").content.decode()
+    assert '<option value="gpt-4.1">GPT-4.1</option>' in html
+    assert '<option value="gpt-4.1-mini">gpt-4.1-mini</option>' in html
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
