@@ -145,7 +145,7 @@ def flip(strategy: Strategy, ranking: Ranking, compared: Compared, *, stream: bo
     first, second = entry(winner), entry(runner)
     if second.retires and not first.retires:
         would = f"{title(second)} would have been chosen if {title(first)} could not answer"
-        return f"{would}: it is retired on {second.retires}."
+        return f"{would}: it will be retired on {second.retires}."
     return _runner_up(strategy, first, second, stream=stream)
 
 
@@ -199,7 +199,7 @@ def _able(chosen: Entry, compared: Compared) -> npt.NDArray[np.intp]:
 def _retirement(chosen: Entry, compared: Compared) -> str:
     """A further sentence when the coming retirement of a model decided, or did not."""
     if chosen.retires:
-        return f" It is retired on {chosen.retires}, but no other model is good enough."
+        return f" It will be retired on {chosen.retires}, but no other model is good enough."
     if compared.retiring is None:
         return ""
     among = compared.retiring & compared.competent
@@ -208,7 +208,7 @@ def _retirement(chosen: Entry, compared: Compared) -> str:
     if not better:
         return ""
     best = min(better, key=_place)
-    return f" {title(best)} would have been preferred, but is retired on {best.retires}."
+    return f" {title(best)} would have been preferred, but will be retired on {best.retires}."
 
 
 def _place(entry: Entry) -> tuple[float, float, float]:

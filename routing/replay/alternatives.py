@@ -266,7 +266,7 @@ class _Comparison:
         chosen, strategy = self._chosen, self._trace.strategy
         match fact:
             case Fact.RETIREMENT:
-                return f"is retired on {other.retires}, and ranks behind the models that stay"
+                return f"will be retired on {other.retires}, and ranks behind the models that stay"
             case Fact.COMPETENCE:
                 return self._under_floor(other)
             case Fact.NO_SCORES:

@@ -90,7 +90,7 @@ def _retirement_note(admitted: Admitted) -> str | None:
     last_day = admitted.incoming.at.date() + timedelta(days=RETIRING_DAYS)
     if facts is None or facts.shutdown is None or facts.shutdown > last_day:
         return None
-    note = f"{facts.id} is retired on {facts.shutdown}"
+    note = f"{facts.id} will be retired on {facts.shutdown}"
     return f"{note}; its documented successor is {models.successor}" if models.successor else note
 
 

@@ -41,7 +41,10 @@ def test_the_winner_loses_its_place_14_days_before_it_is_retired(
     ranked = [entry for entry in soon.trace.candidates if entry.removed is None]
     places = [entry.retires is not None for entry in ranked if entry.competent]
     assert places == sorted(places)
-    assert f"would have been preferred, but is retired on {(NOW + timedelta(14)).date()}" in soon.trace.reason
+    assert (
+        f"would have been preferred, but will be retired on {(NOW + timedelta(14)).date()}"
+        in soon.trace.reason
+    )
     assert differences(stored(soon)) == []
 
 

@@ -251,7 +251,7 @@ def test_a_used_model_about_to_retire_needs_attention(account: Account, make_req
     assert model is not None
     Model.objects.filter(pk=model.pk).update(shutdown=timezone.now().date() + timedelta(days=9))
     make_request(1, served_model=model.pk)
-    assert f"{model.pk}, which you used this week, is retired on" in texts(account)
+    assert f"{model.pk}, which you used this week, will be retired on" in texts(account)
 
 
 def test_a_named_model_about_to_retire_is_reported_with_its_successor(
@@ -264,7 +264,7 @@ def test_a_named_model_about_to_retire_is_reported_with_its_successor(
     now = timezone.now()
     reported = findings(account, catalog.snapshot, queries.budget_today(account, now), now)
     by_tone = {finding.tone: finding.text for finding in reported if "retired" in finding.text}
-    assert "gpt-5-nano, which your requests name, is retired on" in by_tone["warn"]
+    assert "gpt-5-nano, which your requests name, will be retired on" in by_tone["warn"]
     assert by_tone["warn"].endswith("Its documented successor is gpt-6-luna.")
     assert "gpt-4.1, which your requests name" in by_tone["info"]
 

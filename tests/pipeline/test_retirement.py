@@ -28,7 +28,7 @@ def last_day(live_db: None) -> Iterator[date]:
 def test_a_named_model_answers_with_a_note(caller: DoorClient, last_day: date, simulator: Simulator) -> None:
     reply = caller.ask(model=NAMED)
     assert reply.model == NAMED
-    assert reply.notes == [f"{NAMED} is retired on {last_day}; its documented successor is {SUCCESSOR}"]
+    assert reply.notes == [f"{NAMED} will be retired on {last_day}; its documented successor is {SUCCESSOR}"]
 
 
 def test_smart_routing_does_not_choose_it(caller: DoorClient, last_day: date, simulator: Simulator) -> None:

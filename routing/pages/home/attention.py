@@ -134,14 +134,14 @@ def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
     pinned = _pinned(account, now) & dates.keys()
     for model in sorted(pinned):
         successor = catalog.names.successor_of(model)
-        text = f"{model}, which your requests name, is retired on {dates[model]:%-d %B %Y}." + (
+        text = f"{model}, which your requests name, will be retired on {dates[model]:%-d %B %Y}." + (
             f" Its documented successor is {successor}." if successor else ""
         )
         tone = "warn" if dates[model] <= (now + timedelta(days=RETIRING_DAYS)).date() else "info"
         yield Finding(tone, text, f"{reverse('models')}?q={model}", "The model")
     week = Sources.now(account.pk, now - _WEEK, now).sums(now - _WEEK, now, "served_model")
     for model in sorted({model for (model,) in week if model in dates} - pinned):
-        text = f"{model}, which you used this week, is retired on {dates[model]:%-d %B %Y}."
+        text = f"{model}, which you used this week, will be retired on {dates[model]:%-d %B %Y}."
         yield Finding("info", text, f"{reverse('models')}?q={model}", "The model")
 
 
