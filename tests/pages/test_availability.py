@@ -50,6 +50,16 @@ class TestRollUp:
         roll_up(NOW + timedelta(minutes=5))
         assert model_days(MODEL, NOW).total.attempts == 2
 
+    def test_runs_between_count_only_the_newest_hour(self, attempt) -> None:  # type: ignore[no-untyped-def]
+        attempt(NOW)
+        roll_up(NOW)
+        attempt(NOW + timedelta(seconds=50))
+        attempt(NOW - timedelta(minutes=50))
+        roll_up(NOW + timedelta(minutes=1))
+        assert model_days(MODEL, NOW).total.attempts == 2
+        roll_up(NOW + timedelta(minutes=5))
+        assert model_days(MODEL, NOW).total.attempts == 3
+
     def test_old_hours_are_deleted(self, attempt) -> None:  # type: ignore[no-untyped-def]
         attempt(NOW)
         roll_up(NOW)

@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from accounts.keys import create_key
 from accounts.models import Account
 from billing.models import Request
+from billing.refusals.models import RefusedCall
 from routing.pages.requests.filters import Filters
 from routing.pages.requests.histogram import Histogram, histogram
 
@@ -43,6 +45,18 @@ def test_shorter_times_have_labels_by_the_clock(account: Account, length: timede
     ticks = drawn(account, length).ticks
     assert 2 <= len(ticks) <= 8
     assert ticks[-1].text == last
+
+
+def test_refused_calls_of_its_time_are_counted_apart(account: Account) -> None:
+    key, _ = create_key(account, "refused")
+    for hours in (1, 2, 24 * 8):
+        RefusedCall.objects.create(
+            account=account, key=key, request_id=f"req_{hours}", at=_NOW - timedelta(hours=hours),
+            door="native", method="POST", path="/api/v1/chat", status=400, code="validation_error",
+            message="No such field.",
+        )  # fmt: skip
+    picture = drawn(account, timedelta(days=7))
+    assert (picture.total, picture.refused) == (0, 2)
 
 
 def test_the_axis_reaches_to_a_round_number(account: Account, make_request: Callable[..., Request]) -> None:

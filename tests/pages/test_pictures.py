@@ -1,5 +1,6 @@
 """The pictures' geometry and the cursor: nothing outside the frame, nothing lost on the way."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -52,6 +53,26 @@ def test_no_other_point_beats_the_frontier(some: list[Point]) -> None:
             assert not beaten
         else:
             assert beaten or any((point.usd, point.p) == (other.usd, other.p) for other in edge)
+
+
+@given(points, st.integers(0, 39))
+def test_what_is_above_the_chosen_candidate_beats_it(some: list[Point], number: int) -> None:
+    chosen = replace(some[number % len(some)], chosen=True)
+    some[number % len(some)] = chosen
+    picture = scatter(some)
+    assert picture is not None
+    above = picture.above_chosen
+    assert (above is None) == (chosen in frontier(some))
+    if above is not None:
+        assert above.usd <= chosen.usd
+        assert above.p >= chosen.p
+
+
+def test_a_point_is_labelled_by_what_people_read() -> None:
+    points = [Point("a@low", 1, 0.5, 0.4, 0.6, chosen=True, text="A · low"), Point("b", 2, 0.4, 0.3, 0.5)]
+    picture = scatter(points)
+    assert picture is not None
+    assert [mark.label for mark in picture.marks] == ["", "A · low"]
 
 
 @given(points)

@@ -284,6 +284,19 @@ def test_a_verdict_opens_the_page(page: Client, make_request: MakeRequest) -> No
     ]
 
 
+def test_the_cost_stands_beside_what_was_expected(page: Client, make_request: MakeRequest) -> None:
+    shown = content(page, make_request(1))
+    assert re.search(r">\$0.0001</data> expected, with 120 output tokens", shown)
+    assert " expected, with" not in content(page, make_request(2, served_model="another"))
+
+
+def test_a_choice_below_the_line_says_why(page: Client, make_request: MakeRequest) -> None:
+    assert "below the line" not in content(page, make_request(1, trace=FULL_TRACE))
+    chain = ["waste", *(arm for arm in FULL_TRACE["chain"] if arm != "waste")]
+    shown = content(page, make_request(2, trace=FULL_TRACE | {"chain": chain}))
+    assert "The chosen model is below the line" in shown
+
+
 def test_a_cut_answer_says_so_on_the_page_and_in_the_list(page: Client, make_request: MakeRequest) -> None:
     row = make_request(1, finish_reason="length", output_tokens=1234)
     assert "cut the answer at 1,234 tokens" in content(page, row)

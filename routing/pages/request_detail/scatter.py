@@ -79,9 +79,13 @@ class Scatter:
     middle_y: float = (TOP + HEIGHT - BOTTOM) / 2
 
     @property
-    def chosen_is_below(self) -> bool:
-        """Another candidate is both cheaper and likelier to succeed than the chosen one."""
-        return any(mark.point.chosen and not mark.on_frontier for mark in self.marks)
+    def above_chosen(self) -> Point | None:
+        """The likeliest to succeed of those that beat the chosen one on both axes; None on the frontier."""
+        chosen = next((mark.point for mark in self.marks if mark.point.chosen and not mark.on_frontier), None)
+        if chosen is None:
+            return None
+        edge = (mark.point for mark in self.marks if mark.on_frontier and mark.point.usd <= chosen.usd)
+        return max(edge, key=lambda point: point.p, default=None)
 
 
 def scatter(points: Sequence[Point]) -> Scatter | None:
