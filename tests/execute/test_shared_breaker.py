@@ -48,7 +48,8 @@ def is_blocked(breaker: Breaker) -> bool:
     return "m" in breaker.blocked(time.monotonic())[0]
 
 
-async def eventually(true: Callable[[], bool], within_s: float = EVERY_S + 0.5) -> None:
+async def eventually(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Patient, because a busy machine takes longer than EVERY_S to tell another process."""
     until = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < until, "it did not come true"
@@ -81,9 +82,9 @@ async def test_a_process_that_starts_knows_what_is_open(processes: Processes) ->
 
 
 async def test_half_open_lets_one_probe_through_over_all_processes(processes: Processes) -> None:
-    fail(processes.first, 1, retry_after_s=1.5)
+    fail(processes.first, 1, retry_after_s=4 * EVERY_S)
     await eventually(lambda: is_blocked(processes.other))
-    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other), 3)
+    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other))
     admitted = [await processes.admits(breaker) for breaker in (processes.first, processes.other) * 20]
     assert admitted.count(True) == 1
     many = [processes.admits(breaker) for breaker in (processes.first, processes.other) * 20]
@@ -91,9 +92,9 @@ async def test_half_open_lets_one_probe_through_over_all_processes(processes: Pr
 
 
 async def test_a_probe_that_succeeds_closes_it_everywhere(processes: Processes) -> None:
-    fail(processes.first, 1, retry_after_s=1.2)
+    fail(processes.first, 1, retry_after_s=4 * EVERY_S)
     await eventually(lambda: is_blocked(processes.other))
-    await eventually(lambda: not is_blocked(processes.other), 3)
+    await eventually(lambda: not is_blocked(processes.other))
     assert await processes.admits(processes.other)
     processes.other.succeeded(facts(), time.monotonic())
     await eventually(lambda: processes.first.circuits(0.0) == ())
@@ -103,9 +104,9 @@ async def test_a_probe_that_succeeds_closes_it_everywhere(processes: Processes) 
 async def test_after_a_failed_probe_none_follows_before_the_next_pause_ends(
     processes: Processes,
 ) -> None:
-    fail(processes.first, 1, retry_after_s=1.2)
+    fail(processes.first, 1, retry_after_s=4 * EVERY_S)
     await eventually(lambda: is_blocked(processes.other))
-    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other), 3)
+    await eventually(lambda: not is_blocked(processes.first) and not is_blocked(processes.other))
     assert await processes.admits(processes.first)
     fail(processes.first, 1)
     refused = [await processes.admits(processes.other)]
@@ -147,7 +148,7 @@ async def test_row_23_without_redis_each_process_goes_on_and_nothing_waits(own_r
 
         fail(two.first)
         own_redis.start()
-        await eventually(lambda: is_blocked(two.other), EVERY_S * 3)
+        await eventually(lambda: is_blocked(two.other))
 
 
 async def test_open_circuits_are_published_again_to_an_empty_redis(processes: Processes) -> None:
