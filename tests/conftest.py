@@ -21,6 +21,8 @@ import certifi
 import httpx
 import pytest
 import uvicorn
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.redis_server import own_redis as own_redis
 from tests.redis_server import redis_url as redis_url
@@ -42,6 +44,10 @@ STORED_ALIKE = (
     "tests/test_house.py",
 )
 _numbers = itertools.count(1)
+
+# How long an example takes, or its generation, depends on how busy the machine is.
+hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -267,7 +267,10 @@ def test_every_page_says_that_it_is_simulated_and_breaks_no_rule_of_the_csp(
 ) -> None:
     page = client.get(f"/accounts/{path}/")
     text = page.content.decode()
-    assert "Simulator mode: answers are made up, no provider is called" in text
+    assert (
+        "Simulator mode: answers are made up, no provider is called, costs are what real models would charge"
+        in text
+    )
     assert "'unsafe" not in page["Content-Security-Policy"]
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", text)
 

@@ -249,7 +249,11 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(requests, min_size=1, max_size=5), changes, st.sampled_from(["UTC", "America/New_York"]))
 def test_undoing_is_the_identity_and_every_promise_holds_after_each_step(
     spent: list[tuple[int, list[tuple[str, Usage]]]], moved: list[tuple[str, int, Decimal]], zone: str

@@ -264,9 +264,9 @@ def test_a_named_model_about_to_retire_is_reported_with_its_successor(
     now = timezone.now()
     reported = findings(account, catalog.snapshot, queries.budget_today(account, now), now)
     by_tone = {finding.tone: finding.text for finding in reported if "retired" in finding.text}
-    assert "gpt-5-nano, which your requests name, will be retired on" in by_tone["warn"]
+    assert "gpt-5-nano, which your requests ask for by name, will be retired on" in by_tone["warn"]
     assert by_tone["warn"].endswith("Its documented successor is gpt-6-luna.")
-    assert "gpt-4.1, which your requests name" in by_tone["info"]
+    assert "gpt-4.1, which your requests ask for by name" in by_tone["info"]
 
 
 def test_a_model_that_only_smart_routing_was_offered_is_not_reported(

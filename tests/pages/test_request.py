@@ -280,6 +280,7 @@ def test_a_verdict_opens_the_page(page: Client, make_request: MakeRequest) -> No
     assert lines == [
         "small answered in 850 ms for $0.00018.",
         TRACE["reason"],
+        "It cost more than the $0.0001 expected: 200 output tokens, where 120 were forecast.",
         "That is $0.00882 (98%) less than the baseline, large at its default effort, would have cost.",
     ]
 

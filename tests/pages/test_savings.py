@@ -65,7 +65,9 @@ def test_what_is_shown_adds_up(page: Client, make_request: MakeRequest) -> None:
     text = page.get("/savings/").content.decode()
     for shown in (">$0.1276</data>", ">$0.0087</data>", ">$0.1363</data>", "93.6% less than the baseline"):
         assert shown in text
-    assert "this range needs 5 days with requests; there is 1 so far." in text
+    assert (
+        "a second range, by how much the days differ, needs 5 days with requests; there is 1 so far." in text
+    )
 
 
 def test_requests_without_a_baseline_or_price_are_left_out_and_counted(

@@ -168,7 +168,11 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS, since=st.integers(0, 200), length=st.integers(1, 220))
 def test_the_report_is_the_ledger_after_any_sequence(
     db: None, steps: list[tuple[str, int]], since: int, length: int

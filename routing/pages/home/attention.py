@@ -90,7 +90,10 @@ def _last_day(account: Account, now: datetime) -> Iterator[Finding]:
 def _refused(account: Account, now: datetime) -> Iterator[Finding]:
     refused = calls(of_account(account.pk, since=now - _DAY))
     if refused:
-        text = f"{refused:,} call{'s were' if refused > 1 else ' was'} refused in the last 24 hours."
+        which, they = ("calls were", "They count") if refused > 1 else ("call was", "It counts")
+        text = (
+            f"{refused:,} {which} refused in the last 24 hours. {they} neither as a request nor as a failure."
+        )
         yield Finding("warn", text, reverse("requests") + "?status=refused&period=24h", "Refused calls")
 
 
@@ -134,8 +137,9 @@ def _retiring(account: Account, now: datetime) -> Iterator[Finding]:
     pinned = _pinned(account, now) & dates.keys()
     for model in sorted(pinned):
         successor = catalog.names.successor_of(model)
-        text = f"{model}, which your requests name, will be retired on {dates[model]:%-d %B %Y}." + (
-            f" Its documented successor is {successor}." if successor else ""
+        text = (
+            f"{model}, which your requests ask for by name, will be retired on {dates[model]:%-d %B %Y}."
+            + (f" Its documented successor is {successor}." if successor else "")
         )
         tone = "warn" if dates[model] <= (now + timedelta(days=RETIRING_DAYS)).date() else "info"
         yield Finding(tone, text, f"{reverse('models')}?q={model}", "The model")

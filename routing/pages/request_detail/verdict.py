@@ -1,10 +1,11 @@
-"""The verdict on a request in three lines: what happened, why that model, and what it saved."""
+"""The verdict on a request in a few lines: what happened, why that model, and its cost against others."""
 
 from billing.models import Request
 from core.formats import duration, money_text, percent
-from routing.pages.request_detail.explanation import Explanation
+from routing.pages.request_detail.explanation import Candidate
 from routing.templatetags.pages import model_text
 
+_NEAR = 1.25  # a cost within this factor of its forecast needs no words
 _ENDED = {
     Request.Status.FAILED: "No model answered",
     Request.Status.ABORTED: "The caller left before the end of the answer",
@@ -12,10 +13,10 @@ _ENDED = {
 }
 
 
-def verdict(row: Request, explanation: Explanation, failed: int) -> list[str]:
-    """Two or three sentences; none is empty."""
-    reason = explanation.reason or "No reason was recorded for this request."
-    lines = [_happened(row, failed), reason, _saved(row)]
+def verdict(row: Request, reason: str, expected: Candidate | None, failed: int) -> list[str]:
+    """Two to four sentences; none is empty. `expected`: the candidate that answered, as it was forecast."""
+    why = reason or "No reason was recorded for this request."
+    lines = [_happened(row, failed), why, _against_forecast(row, expected), _saved(row)]
     return [line for line in lines if line]
 
 
@@ -33,6 +34,20 @@ def _happened(row: Request, failed: int) -> str:
         return f"{served} began to answer, and the answer broke off {took}{after}."
     cut = f", cut at {row.output_tokens:,} tokens" if row.finish_reason == "length" else ""
     return f"{served} answered {took}{after}{cut}."
+
+
+def _against_forecast(row: Request, expected: Candidate | None) -> str:
+    """Empty where the cost came near the forecast, or no forecast exists."""
+    if expected is None or not expected.cost_usd or not row.cost_usd:
+        return ""
+    ratio = float(row.cost_usd) / expected.cost_usd
+    if 1 / _NEAR <= ratio <= _NEAR:
+        return ""
+    less = "less" if ratio < 1 else "more"
+    line = f"It cost {less} than the {money_text(expected.cost_usd)} expected"
+    if expected.output_tokens:
+        line += f": {row.output_tokens:,} output tokens, where {expected.output_tokens:,} were forecast"
+    return f"{line}."
 
 
 def _saved(row: Request) -> str:

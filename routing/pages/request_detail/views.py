@@ -63,6 +63,7 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
     newer, older = _neighbours(row)
     sort = request.GET.get("sort", "")
     answered = _arm(row.served_model, row.served_effort)
+    expected = next((entry for entry in explanation.ranked if entry.arm == answered), None)
     ranked = sorted_candidates(explanation.ranked, sort)
     context = {
         "row": row,
@@ -72,14 +73,14 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
         "fidelity": read_fidelity(row.fidelity),
         "attempts": attempts,
         "timeline": timeline(row, attempts),
-        "verdict": verdict(row, explanation, len(failed)),
+        "verdict": verdict(row, explanation.reason, expected, len(failed)),
         "rivals": rivals(explanation, alternatives.of_stored(row.trace), reasons),
         "strategies": other_strategies(row.trace),
         "scores": scores(explanation),
         "newer": newer,
         "older": older,
         "scatter": scatter(points(explanation, reasons)),
-        "expected": next((entry for entry in explanation.ranked if entry.arm == answered), None),
+        "expected": expected,
         "sort": sort,
         "sorts": _SORT_TITLES,
         "input_tokens": usage_of(row).input_tokens,
