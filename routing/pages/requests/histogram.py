@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from accounts.models import Account
 from billing.models import Request
+from billing.refusals.queries import calls
 from billing.reports.queries import Sources
 from billing.reports.summary import Part
 from routing.pages.requests.filters import PERIODS, REFUSED, Filters
@@ -106,7 +107,7 @@ def histogram(account: Account, filters: Filters, now: datetime, zone: tzinfo) -
         ticks=_ticks(since.astimezone(zone), until.astimezone(zone)),
         since=since,
         until=until,
-        refused=filters.refused_calls(account.pk, now).filter(at__gte=since, at__lt=until).count(),
+        refused=calls(filters.refused_calls(account.pk, now).filter(at__gte=since, at__lt=until)),
         days=0 if filters.period or filters.since or filters.until else _DAYS,
     )
 
