@@ -57,6 +57,18 @@ def rows(account: Account) -> list[Request]:
     return list(Request.objects.filter(account=account).order_by("created_at"))
 
 
+def hang_up_and_return(call: Call, timeout: httpx.Timeout, **fields: Any) -> httpx.Response:
+    """The stored answer, for a caller who gave up waiting for the first one and asks again."""
+    headers = {"Idempotency-Key": call.key}
+    body = call.door.body(model=MANUAL, stream=call.streamed, **fields)
+    with pytest.raises(httpx.ReadTimeout):
+        call.door.http.post(call.door.path, json=body, headers=headers, timeout=timeout)
+    answer = call.door.http.post(call.door.path, json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["idempotency-replayed"] == "true"
+    return answer
+
+
 def own_headers(response: httpx.Response) -> dict[str, str]:
     """The headers that the application sets, without those of the server."""
     return {
@@ -204,13 +216,7 @@ def test_a_caller_who_hangs_up_can_fetch_the_answer_later(
     call: Call, account: Account, simulator: Simulator
 ) -> None:
     simulator.fault(kind="delay", delay_s=0.6, count=1)
-    headers = {"Idempotency-Key": call.key}
-    body = call.door.body(model=MANUAL, stream=call.streamed)
-    with pytest.raises(httpx.ReadTimeout):
-        call.door.http.post(call.door.path, json=body, headers=headers, timeout=0.3)
-    answer = call.door.http.post(call.door.path, json=body, headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["idempotency-replayed"] == "true"
+    answer = hang_up_and_return(call, httpx.Timeout(0.3))
     assert "Paris" in answer.text
     (row,) = rows(account)
     assert row.status == Request.Status.SUCCEEDED
@@ -222,13 +228,7 @@ def test_a_stream_in_many_pieces_is_stored_when_the_caller_leaves_before_it_star
 ) -> None:
     call = Call(door, streamed=True)
     simulator.fault(kind="slow_bytes", piece_bytes=100, delay_s=0.03, count=1)
-    headers = {"Idempotency-Key": call.key}
-    body = door.body(model=MANUAL, stream=True) | door.format.realtime
-    with pytest.raises(httpx.ReadTimeout):
-        door.http.post(door.path, json=body, headers=headers, timeout=httpx.Timeout(10, read=0.02))
-    answer = door.http.post(door.path, json=body, headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["idempotency-replayed"] == "true"
+    answer = hang_up_and_return(call, httpx.Timeout(10, read=0.02), **door.format.realtime)
     assert not door.broke_off(door.events(answer)[-1])
     (row,) = rows(account)
     assert row.status == Request.Status.SUCCEEDED
