@@ -86,8 +86,9 @@ class Request(PricedUsageColumns):
     BASELINE_FROM_FORECAST = 2
 
     id = models.CharField(primary_key=True, max_length=40)  # req_…, sortable by time
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="requests")
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="requests")
+    # The indexes and constraints of several columns below serve look-ups by their first one too.
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="requests", db_index=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="requests", db_index=False)
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
     owner = models.CharField(max_length=32, blank=True)  # the WebProcess that serves it
@@ -183,7 +184,9 @@ class Attempt(PricedUsageColumns):
         ABORTED = "aborted"
         PARTIAL = "partial"
 
-    request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="attempts")
+    request = models.ForeignKey(
+        Request, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )  # `attempt_number_once` serves look-ups
     number = models.PositiveSmallIntegerField()
     model = models.CharField(max_length=120)
     effort = models.CharField(max_length=12, blank=True)
@@ -260,7 +263,9 @@ class WindowShare(models.Model):
     hold that was moved into the window is released here.
     """
 
-    window = models.ForeignKey(Window, on_delete=models.CASCADE, related_name="shares")
+    window = models.ForeignKey(
+        Window, on_delete=models.CASCADE, related_name="shares", db_index=False
+    )  # `window_share_once` serves look-ups
     owner = models.CharField(max_length=32, blank=True)  # the WebProcess
     requests = models.BigIntegerField(default=0)
     spent_usd = models.DecimalField(max_digits=18, decimal_places=9, default=0)

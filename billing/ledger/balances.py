@@ -87,6 +87,13 @@ WHERE w.scope = ? AND w.scope_id = ? AND w.period = ? AND w.starts_at = ? GROUP 
 _encode = msgspec.json.Encoder().encode
 
 
+def balances_read(rows: Iterable[Sequence[bytes | None]]) -> Iterable[Sequence[Any]]:
+    """Rows that READ returned, from PostgreSQL's text form."""
+    for row in rows:
+        n, spent_usd, held_usd, spent_tokens, held_tokens = (str(value or b"0", "ascii") for value in row)
+        yield int(n), Decimal(spent_usd), Decimal(held_usd), int(spent_tokens), int(held_tokens)
+
+
 class Wanted:
     """The windows whose balances a group of openings needs."""
 

@@ -9,11 +9,9 @@ commit may have been lost.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-import psycopg
 from cachetools import LRUCache
 from django.db import (
     IntegrityError,
@@ -24,15 +22,17 @@ from django.db import (
     transaction,
 )
 
-from billing.ledger import embedded, rate_limits, statement, windows
-from billing.ledger.balances import LOCK, READ, Balances, Spans, Wanted, WindowMissing
+from billing.ledger import embedded, rate_limits, windows
+from billing.ledger.balances import LOCK, READ, Balances, Spans, Wanted, WindowMissing, balances_read
 from billing.ledger.entries import OpenWrite, SettleWrite, Written
 from billing.ledger.holds import Exhausted, Hold, span_of, take
+from billing.ledger.statement import statement, written
 from billing.ledger.windows import Payer, spans
 from billing.ledger.writer import Commits, Write
 from billing.models import Request
 from billing.reports.rollup import mark_stale
 from core.database import AWAY
+from core.postgres_pipeline import PostgresPipeline
 
 T = TypeVar("T")
 _DEADLINE_S = 15.0  # of one commit: longer means that the connection is dead, or the database hangs
@@ -78,7 +78,7 @@ class PostgresCommits:
     def __init__(self) -> None:
         self._thread = _Thread()
         self._windows = KnownWindows()
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._pipeline: PostgresPipeline | None = None
 
     async def commit(self, writes: Sequence[Write], again: bool) -> list[Any]:
         group = _Group(writes, self._windows)
@@ -101,44 +101,44 @@ class PostgresCommits:
         await self._disconnect()
         await self._thread.close()
 
-    async def _write(self, connected: psycopg.AsyncConnection[Any], group: "_Group") -> Written:
+    async def _write(self, pipeline: PostgresPipeline, group: "_Group") -> Written:
         """Write what is subject to no limit: one statement, which is a transaction."""
-        cursor = await connected.execute(statement.sql(), group.unlimited(), prepare=True)
-        return Written(await cursor.fetchall())
+        pipeline.send(*group.unlimited())
+        (rows,) = await pipeline.sync()
+        return written(rows)
 
-    async def _write_capped(self, connected: psycopg.AsyncConnection[Any], group: "_Group") -> None:
+    async def _write_capped(self, pipeline: PostgresPipeline, group: "_Group") -> None:
         """Write a group with openings under caps, in two round trips and one transaction.
 
         The first locks the windows, writes everything else, because settlements release holds, and reads the
         balances. The second opens what the balances allow, and commits.
         """
-        wanted, rest = group.wanted.parameter(), None
-        async with connected.pipeline() as pipeline:
-            await connected.execute("BEGIN")
-            await connected.execute(LOCK, (group.wanted.locks(),), prepare=True)
-            if group.free or group.settles:
-                rest = await connected.execute(statement.sql(), group.unlimited(), prepare=True)
-            read = await connected.execute(READ, (wanted,), prepare=True)
-            await pipeline.sync()
-            accepted = group.admit(group.wanted.balances(await read.fetchall()))
-            if accepted:
-                values = statement.parameters(accepted, [])
-                opened = await connected.execute(statement.sql(), values, prepare=True)
-            await connected.execute("COMMIT")
-            await pipeline.sync()
-            group.done = Written(await rest.fetchall()) if rest else Written()
-            if accepted:
-                group.done.opened |= Written(await opened.fetchall()).opened
+        pipeline.send("BEGIN")
+        pipeline.send(LOCK, [group.wanted.locks()])
+        if has_rest := bool(group.free or group.settles):
+            pipeline.send(*group.unlimited())
+        pipeline.send(READ, [group.wanted.parameter()])
+        *others, read = await pipeline.sync()
+        accepted = group.admit(group.wanted.balances(balances_read(read)))
+        if accepted:
+            pipeline.send(*statement(accepted, []))
+        pipeline.send("COMMIT")
+        opened = await pipeline.sync()
+        group.done = written(others[-1] if has_rest else ())
+        if accepted:
+            group.done.opened |= written(opened[0]).opened
         group.is_capped_done = True
 
-    async def _in_time(self, write: Callable[..., Awaitable[T]], group: "_Group") -> T:
+    async def _in_time(
+        self, write: Callable[[PostgresPipeline, "_Group"], Awaitable[T]], group: "_Group"
+    ) -> T:
         """Run it with the connection, within the deadline. After an error the connection is given up."""
         try:
             with connections["default"].wrap_database_errors:
                 async with asyncio.timeout(_DEADLINE_S):
-                    if self._connection is None:
-                        self._connection = await _connect()
-                    return await write(self._connection, group)
+                    if self._pipeline is None:
+                        self._pipeline = await _connect()
+                    return await write(self._pipeline, group)
         except TimeoutError:
             await self._disconnect()
             raise OperationalError("the database did not answer in time") from None
@@ -147,20 +147,17 @@ class PostgresCommits:
             raise
 
     async def _disconnect(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg.Error):
-                await self._connection.close()
-            self._connection = None
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            await pipeline.close()
 
 
-async def _connect() -> psycopg.AsyncConnection[Any]:
+async def _connect() -> PostgresPipeline:
     """A connection with Django's settings: address, password, TLS, timeouts."""
     options = connections["default"].get_connection_params()
     for of_django in ("cursor_factory", "context", "prepare_threshold"):
         options.pop(of_django, None)
-    opened = await psycopg.AsyncConnection.connect(**options, autocommit=True)
-    await opened.execute(_PLANNING)
-    return opened
+    return await PostgresPipeline.connect(options, _PLANNING)
 
 
 class _Thread:
@@ -242,9 +239,9 @@ class _Group:
                     span_of(cap, known.spans(write.terms.payer, write.row.created_at)),
                 )
 
-    def unlimited(self) -> tuple[str, str, str]:
-        """The statement's parameters for all writes but the openings under limits."""
-        return statement.parameters(self.free, [(settle, Request.Status.OPEN) for settle in self.settles])
+    def unlimited(self) -> tuple[str, list[str]]:
+        """The statement, with its parameters, of all writes but the openings under limits."""
+        return statement(self.free, [(settle, Request.Status.OPEN) for settle in self.settles])
 
     def admit(
         self,
@@ -366,5 +363,5 @@ def _write(opens: Sequence[OpenWrite], settles: Sequence[tuple[SettleWrite, str]
     if connection.vendor != "postgresql":
         return embedded.write(opens, settles)
     with connection.cursor() as cursor:
-        cursor.execute(statement.sql(), statement.parameters(opens, settles))
+        cursor.execute(*statement(opens, settles))
         return Written(cursor.fetchall())

@@ -2,7 +2,8 @@
 
 Rows arrive as JSON, which costs the web process a few microseconds a row and the database one parse. As one
 statement it is one round trip and one transaction; it is built once from Django's models, which stay the
-schema, and prepared once per connection.
+schema, and prepared once per connection. Openings alone and settlements alone have shorter statements,
+because the database sets up every node of a plan, even one that no row reaches.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from billing.ledger.entries import (
     OpenWrite,
     RequestRow,
     SettleWrite,
+    Written,
     settled_columns,
 )
 from billing.ledger.windows import AMOUNTS
@@ -38,19 +40,17 @@ _SETTLED = (
 _PERIODS = (("day", "25 hours"), ("month", "745 hours"))
 
 
-def parameters(
-    opens: Sequence[OpenWrite], settles: Iterable[tuple[SettleWrite, str]]
-) -> tuple[str, str, str]:
-    """The three parameters of the statement. `settles`: each with the status its row must have."""
-    opened: list[Any] = []
-    settled: list[Any] = []
-    attempts: list[Any] = []
-    for write in opens:
-        opened.append(_opened(write))
-    for settle, former in settles:
-        settled.append(_settled(settle, former))
-        attempts += settle.attempts
-    return tuple(_encode(rows).decode() for rows in (opened, settled, attempts))  # type: ignore[return-value]
+def statement(
+    opens: Sequence[OpenWrite], settles: Sequence[tuple[SettleWrite, str]]
+) -> tuple[str, list[str]]:
+    """The statement and its parameters. `settles`: each with the status its row must have."""
+    values: list[list[Any]] = []
+    if opens:
+        values.append([_opened(write) for write in opens])
+    if settles:
+        values.append([_settled(settle, former) for settle, former in settles])
+        values.append([attempt for settle, _ in settles for attempt in settle.attempts])
+    return _sql(bool(opens), bool(settles)), [_encode(rows).decode() for rows in values]
 
 
 def _opened(write: OpenWrite) -> dict[str, Any]:
@@ -83,41 +83,27 @@ def _stored(column: str) -> Any:
 
 
 @cache
-def sql() -> str:
+def _sql(has_opens: bool, has_settles: bool) -> str:
     """It returns (id, False) for each request that was opened, and (id, True) for each that was settled."""
-    opened = RequestRow.__struct_fields__
-    attempt = AttemptRow.__struct_fields__
+    tables, changes, results = [], [], []
+    if has_opens:
+        tables += _opening()
+        changes.append(_OPENED_AMOUNTS)
+        results.append("SELECT id, FALSE FROM opened")
+    if has_settles:
+        tables += _settling()
+        changes.append(_SETTLED_AMOUNTS)
+        results.append("SELECT id, TRUE FROM settled")
     sums = ", ".join(f"SUM({name}) AS {name}" for name in AMOUNTS)
     periods = ", ".join(
         f"('{scope}', {column}, '{period}', INTERVAL '{longest}')"
         for scope, column in (("account", "t.account_id"), ("key", "t.lineage_id"))
         for period, longest in _PERIODS
     )
-    sets = ", ".join(f"{name} = s.{name}" for name in SETTLED_COLUMNS)
-    return f"""
-WITH o AS (SELECT * FROM {_recordset(Request, opened, "o", _OPENED)}),
-s AS (SELECT * FROM {_recordset(Request, SETTLED_COLUMNS, "s", _SETTLED)}),
-opened AS (
-  INSERT INTO billing_request ({", ".join(opened)}, {", ".join(constants(Request, opened))})
-  SELECT {", ".join(_value(Request, "o", name) for name in opened)},
-    {", ".join(constants(Request, opened).values())}
-  FROM o ON CONFLICT (id) DO NOTHING RETURNING id),
-settled AS (
-  UPDATE billing_request r SET {sets} FROM s WHERE r.id = s.id AND r.status = s.former RETURNING r.id),
-attempted AS (
-  INSERT INTO billing_attempt ({", ".join(attempt)})
-  SELECT {", ".join(f"a.{name}" for name in attempt)} FROM {_recordset(Attempt, attempt, "a")}
-  JOIN settled ON settled.id = a.request_id),
-changes AS (
-  SELECT owner, account_id, lineage_id, date_trunc('minute', created_at) AS at, 1 AS requests,
-    0::numeric AS spent_usd, held_usd, 0::bigint AS spent_tokens, held_tokens
-  FROM o WHERE id IN (SELECT id FROM opened)
-  UNION ALL
-  SELECT owner, account_id, lineage_id, date_trunc('minute', created_at), 0,
-    COALESCE(cost_usd, 0), held_usd - was_held_usd, spent_tokens, - was_held_tokens
-  FROM s WHERE id IN (SELECT id FROM settled)),
-sums AS (SELECT owner, account_id, lineage_id, at, {sums} FROM changes GROUP BY 1, 2, 3, 4),
-shared AS (
+    tables += [
+        f"changes AS ({' UNION ALL '.join(changes)})",
+        f"sums AS (SELECT owner, account_id, lineage_id, at, {sums} FROM changes GROUP BY 1, 2, 3, 4)",  # noqa: S608
+        f"""shared AS (
   INSERT INTO billing_windowshare AS share (window_id, owner, {", ".join(AMOUNTS)})
   SELECT w.id, t.owner, {", ".join(f"SUM(t.{name})" for name in AMOUNTS)}
   FROM sums t CROSS JOIN LATERAL (VALUES {periods}) AS p (scope, scope_id, period, longest)
@@ -125,8 +111,54 @@ shared AS (
     AND w.starts_at <= t.at AND w.starts_at >= t.at - p.longest AND w.ends_at > t.at
   GROUP BY w.id, t.owner ORDER BY w.id, t.owner
   ON CONFLICT (window_id, owner) DO UPDATE SET
-    {", ".join(f"{name} = share.{name} + excluded.{name}" for name in AMOUNTS)})
-SELECT id, FALSE FROM opened UNION ALL SELECT id, TRUE FROM settled"""  # noqa: S608 - names of our own columns
+    {", ".join(f"{name} = share.{name} + excluded.{name}" for name in AMOUNTS)})""",  # noqa: S608
+    ]
+    return "WITH " + ",\n".join(tables) + "\n" + " UNION ALL ".join(results)
+
+
+def _opening() -> list[str]:
+    """The tables of the openings: `o`, as they come, and `opened`."""
+    columns = RequestRow.__struct_fields__
+    return [
+        f"o AS (SELECT * FROM {_recordset(Request, columns, 'o', _OPENED)})",  # noqa: S608
+        f"""opened AS (
+  INSERT INTO billing_request ({", ".join(columns)}, {", ".join(constants(Request, columns))})
+  SELECT {", ".join(_value(Request, "o", name) for name in columns)},
+    {", ".join(constants(Request, columns).values())}
+  FROM o ON CONFLICT (id) DO NOTHING RETURNING id)""",  # noqa: S608 - names of our own columns
+    ]
+
+
+def _settling() -> list[str]:
+    """The tables of the settlements: `s`, as they come, `settled`, and `attempted` with their attempts."""
+    columns = AttemptRow.__struct_fields__
+    sets = ", ".join(f"{name} = s.{name}" for name in SETTLED_COLUMNS)
+    return [
+        f"s AS (SELECT * FROM {_recordset(Request, SETTLED_COLUMNS, 's', _SETTLED)})",  # noqa: S608
+        f"""settled AS (
+  UPDATE billing_request r SET {sets} FROM s WHERE r.id = s.id AND r.status = s.former RETURNING r.id)""",  # noqa: S608
+        f"""attempted AS (
+  INSERT INTO billing_attempt ({", ".join(columns)})
+  SELECT {", ".join(f"a.{name}" for name in columns)} FROM {_recordset(Attempt, columns, "a")}
+  JOIN settled ON settled.id = a.request_id)""",  # noqa: S608
+    ]
+
+
+# What each request adds to the windows in which it counts.
+_OPENED_AMOUNTS = """
+  SELECT owner, account_id, lineage_id, date_trunc('minute', created_at) AS at, 1 AS requests,
+    0::numeric AS spent_usd, held_usd, 0::bigint AS spent_tokens, held_tokens
+  FROM o WHERE id IN (SELECT id FROM opened)"""
+_SETTLED_AMOUNTS = """
+  SELECT owner, account_id, lineage_id, date_trunc('minute', created_at) AS at, 0 AS requests,
+    COALESCE(cost_usd, 0) AS spent_usd, held_usd - was_held_usd AS held_usd, spent_tokens,
+    - was_held_tokens AS held_tokens
+  FROM s WHERE id IN (SELECT id FROM settled)"""
+
+
+def written(rows: Iterable[Sequence[bytes | None]]) -> Written:
+    """From the rows that the statement returned, in PostgreSQL's text form."""
+    return Written([(str(pk, "ascii"), is_settled == b"t") for pk, is_settled in rows if pk is not None])
 
 
 def constants(model: type[Model], names: Iterable[str]) -> dict[str, str]:
