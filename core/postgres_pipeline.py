@@ -90,7 +90,7 @@ class PostgresPipeline:
         self._is_writing = is_left
 
     def _read(self) -> None:
-        """What the event loop calls when bytes have arrived."""
+        """Take the results that have arrived. The event loop calls it when there are bytes to read."""
         try:
             self._pq.consume_input()
             while self._synced is not None and not self._pq.is_busy():

@@ -87,11 +87,11 @@ def _sql(has_opens: bool, has_settles: bool) -> str:
     """It returns (id, False) for each request that was opened, and (id, True) for each that was settled."""
     tables, changes, results = [], [], []
     if has_opens:
-        tables += _opening()
+        tables += _tables_of_openings()
         changes.append(_OPENED_AMOUNTS)
         results.append("SELECT id, FALSE FROM opened")
     if has_settles:
-        tables += _settling()
+        tables += _tables_of_settlements()
         changes.append(_SETTLED_AMOUNTS)
         results.append("SELECT id, TRUE FROM settled")
     sums = ", ".join(f"SUM({name}) AS {name}" for name in AMOUNTS)
@@ -116,8 +116,8 @@ def _sql(has_opens: bool, has_settles: bool) -> str:
     return "WITH " + ",\n".join(tables) + "\n" + " UNION ALL ".join(results)
 
 
-def _opening() -> list[str]:
-    """The tables of the openings: `o`, as they come, and `opened`."""
+def _tables_of_openings() -> list[str]:
+    """`o`, the openings as they come, and `opened`."""
     columns = RequestRow.__struct_fields__
     return [
         f"o AS (SELECT * FROM {_recordset(Request, columns, 'o', _OPENED)})",  # noqa: S608
@@ -129,8 +129,8 @@ def _opening() -> list[str]:
     ]
 
 
-def _settling() -> list[str]:
-    """The tables of the settlements: `s`, as they come, `settled`, and `attempted` with their attempts."""
+def _tables_of_settlements() -> list[str]:
+    """`s`, the settlements as they come, `settled`, and `attempted` with their attempts."""
     columns = AttemptRow.__struct_fields__
     sets = ", ".join(f"{name} = s.{name}" for name in SETTLED_COLUMNS)
     return [
