@@ -79,6 +79,8 @@ class PostgresCommits:
         self._thread = _Thread()
         self._windows = KnownWindows()
         self._pipeline: PostgresPipeline | None = None
+        # Kept, because each task that asks Django for its connection gets a new one.
+        self._as_django = connections["default"].wrap_database_errors
 
     async def commit(self, writes: Sequence[Write], again: bool) -> list[Any]:
         group = _Group(writes, self._windows)
@@ -134,7 +136,7 @@ class PostgresCommits:
     ) -> T:
         """Run it with the connection, within the deadline. After an error the connection is given up."""
         try:
-            with connections["default"].wrap_database_errors:
+            with self._as_django:
                 async with asyncio.timeout(_DEADLINE_S):
                     if self._pipeline is None:
                         self._pipeline = await _connect()
