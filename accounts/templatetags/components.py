@@ -67,6 +67,20 @@ def card(content: str, title: str = "", note: str = "", classes: str = "") -> st
 
 
 @register.simple_block_tag
+def fold(
+    content: str,
+    title: str,
+    note: str = "",
+    id: str = "",  # noqa: A002 - named as the attribute it sets
+    opened: object = False,
+    classes: str = "",
+) -> str:
+    """`{% fold title="Details" note="what it holds" %}…{% endfold %}`. `is-flush`: without margins."""
+    parts = {"content": content, "title": title, "note": note, "id": id, "opened": opened, "classes": classes}
+    return render_to_string("components/fold.html", parts)
+
+
+@register.simple_block_tag
 def table(content: str, label: str, classes: str = "table-cards") -> str:
     """`{% table label="Keys" %}<thead>…</thead><tbody>…</tbody>{% endtable %}`"""
     return render_to_string("components/table.html", {"content": content, "label": label, "classes": classes})

@@ -81,10 +81,10 @@ def test_what_became_of_the_parameters_is_shown(page: Client, make_request: Make
     html = content(page, row)
     assert "1.7 became 1" in html
     assert "not as asked" in html
-    assert "<h2>Requested and applied parameters</h2>" in html
+    assert "<h3>Requested and applied parameters</h3>" in html
     for strange in (None, [], {"parameters": 7}):
         Request.objects.filter(pk=row.pk).update(fidelity=strange)
-        assert "<h2>Requested and applied parameters</h2>" not in content(page, row)
+        assert "<h3>Requested and applied parameters</h3>" not in content(page, row)
 
 
 def test_another_accounts_request_is_not_there(
@@ -353,3 +353,41 @@ def test_it_leads_to_the_requests_beside_it_and_to_its_key(
     assert f'rel="next" href="/requests/{first.id}"' in shown
     assert f"/requests/?key={second.key_id}" in shown
     assert 'rel="prev"' not in content(page, third)
+
+
+def test_all_but_the_answer_to_why_is_folded_and_summed_up(
+    page: Client, make_request: MakeRequest, make_attempt: MakeAttempt
+) -> None:
+    parameters = [{"parameter": "temperature", "verdict": "adapted", "change": "1.7 became 1"}]
+    row = make_request(1, trace=FULL_TRACE, fidelity={"parameters": parameters, "output": {"valid": True}})
+    make_attempt(row)
+    shown = content(page, row)
+    folds = re.findall(
+        r'<details class="fold"[^>]*>.*?<h3>(.*?)</h3><span class="fold-note">(.*?)</span>', shown, re.S
+    )
+    assert folds == [
+        ("All candidates", "4 ranked, 1 ruled out"),
+        ("Replay under another strategy", "Auto and quality would choose another model"),
+        ("Cost with other models", "$0.009 with large"),
+        ("Requested and applied parameters", "1 adapted, output as asked"),
+        ("Details", "Strategy auto, conversation, native API"),
+    ]
+    assert "open" not in re.findall(r'<details class="fold"([^>]*)>', shown)[0]
+    open_parts = re.sub(r'<details class="fold".*?</details>', "", shown, flags=re.S)
+    assert all(
+        part in open_parts for part in ("Why not another model?", "What happened", "Cost by kind of token")
+    )
+
+
+def test_sorting_candidates_leaves_their_section_open(page: Client, make_request: MakeRequest) -> None:
+    row = make_request(1)
+    for query in ("?sort=cost", "?sort=rank"):
+        assert '<details class="fold" id="candidates" open>' in content(page, row, query)
+
+
+def test_the_cost_stands_above_its_forecast_and_the_baseline(page: Client, make_request: MakeRequest) -> None:
+    shown = content(
+        page, make_request(1, baseline_low_usd=Decimal("0.004"), baseline_high_usd=Decimal("0.02"))
+    )
+    foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
+    assert re.findall(r"\$[\d.]+(?=<)", foot) == ["$0.00018", "$0.0001", "$0.009", "$0.004", "$0.02"]

@@ -30,6 +30,7 @@ from routing.pages.request_detail.explanation import (
 from routing.pages.request_detail.other_strategies import other_strategies
 from routing.pages.request_detail.rivals import rivals, scores
 from routing.pages.request_detail.scatter import scatter
+from routing.pages.request_detail.summaries import summaries
 from routing.pages.request_detail.timeline import timeline
 from routing.pages.request_detail.verdict import verdict
 from routing.pages.requests.paging import Cursor, newer_than, older_than
@@ -65,17 +66,22 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
     answered = _arm(row.served_model, row.served_effort)
     expected = next((entry for entry in explanation.ranked if entry.arm == answered), None)
     ranked = sorted_candidates(explanation.ranked, sort)
+    content = content_of(row)
+    saved_usd = _saved_usd(row)
+    fidelity = read_fidelity(row.fidelity)
+    strategies = other_strategies(row.trace)
+    others = counterfactuals(row, _compared_models(row, explanation), catalog.price_book)
     context = {
         "row": row,
-        "content": content_of(row),
+        "content": content,
         "may_rate": may_change(request),
         "explanation": explanation,
-        "fidelity": read_fidelity(row.fidelity),
+        "fidelity": fidelity,
         "attempts": attempts,
         "timeline": timeline(row, attempts),
         "verdict": verdict(row, explanation.reason, expected, len(failed)),
         "rivals": rivals(explanation, alternatives.of_stored(row.trace), reasons),
-        "strategies": other_strategies(row.trace),
+        "strategies": strategies,
         "scores": scores(explanation),
         "newer": newer,
         "older": older,
@@ -89,8 +95,10 @@ def request_page(request: PageRequest, request_id: str) -> HttpResponse:
         "ranked_rest": ranked[SHOWN:],
         "answered_arm": answered,
         "usage": usage_lines(row),
-        "others": counterfactuals(row, _compared_models(row, explanation), catalog.price_book),
-        "saved_usd": _saved_usd(row),
+        "others": others,
+        "summaries": summaries(row, content, explanation, strategies, others, fidelity),
+        "saved_usd": saved_usd,
+        "saved_share": saved_usd / row.baseline_usd if saved_usd is not None and row.baseline_usd else None,
         "score": _score(row),
         "failed_attempts": failed,
     }
