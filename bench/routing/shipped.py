@@ -19,6 +19,7 @@ from routing.decide.prediction.tokens import count_o200k
 Matrix = npt.NDArray[np.float64]
 
 SURE = 0.01  # a score of 0 or 1 counts as this far from it
+SHRUNK = 1.0  # in scores: one to three categories say little about a skill (docs/routing-lab.md)
 READ = 1.0  # all prompts of the tables are in Latin script
 
 
@@ -101,12 +102,12 @@ class Shipped:
 
 
 def by_skill(scores: Mapping[str, float]) -> Matrix:
-    """(n_skills,) mean score of a skill's categories; the mean of all where a skill has none."""
+    """(n_skills,) mean score of a skill's categories and of `SHRUNK` more at the mean of all."""
     of_skill = [skills.INDEX[_skill(category)] for category in scores]
     values = np.array(list(scores.values()))
     count = np.bincount(of_skill, minlength=len(skills.SKILLS))
     total = np.bincount(of_skill, values, len(skills.SKILLS))
-    return np.where(count > 0, total / np.maximum(count, 1), values.mean())
+    return np.asarray((total + SHRUNK * values.mean()) / (count + SHRUNK))
 
 
 def _last(key: str) -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from bench.routing import Predictor, load_predictor
 from bench.routing.predictor import Matrix
+from bench.routing.shipped import by_skill
+from routing.decide.prediction import skills
 
 PRICES = {"input": 1.0, "output": 4.0}
 SUBJECTS = {
@@ -155,3 +157,17 @@ class TestCost:
         doubled = {kind: 2 * price for kind, price in PRICES.items()}
         _, twice = predictor.predict(prompts, [{"id": "x", "scores": {}, "usd_per_mtok": doubled}])
         assert twice == pytest.approx(2 * once)
+
+
+def test_a_skill_with_few_scores_is_near_the_mean_of_all() -> None:
+    from_a_few = by_skill({"gsm8k": 0.9, "commongen": 0.3, "arc_challenge": 0.3})[
+        skills.INDEX[skills.Skill.ARITHMETIC]
+    ]
+    scores = {f"{n}/gsm8k": 0.9 for n in range(9)} | {"commongen": 0.3, "arc_challenge": 0.3}
+    from_many = by_skill(scores)[skills.INDEX[skills.Skill.ARITHMETIC]]
+    assert from_a_few == pytest.approx((0.9 + 0.5) / 2)
+    assert from_many > 0.88
+
+
+def test_one_known_score_counts_for_every_skill() -> None:
+    assert by_skill({"gsm8k": 0.7}) == pytest.approx(np.full(len(skills.SKILLS), 0.7))
