@@ -32,7 +32,7 @@ _MOST_KB = 120  # of HTML
 # Every page of the dashboard; {request} is the newest one.
 _PAGES = (
     "/", "/start", "/requests/", "/requests/?sort=-cost", "/requests/?q=team", "/requests/?status=failed",
-    "/requests/{request}", "/usage/", "/usage/?per=day&by=model", "/savings/", "/playground/", "/models/",
+    "/requests/{request}", "/usage/", "/usage/?period=30d&by=model", "/savings/", "/playground/", "/models/",
     "/models/gpt-5-mini", "/learning/", "/keys/", "/limits/", "/statements/", "/members/", "/audit/",
     "/settings/", "/search?q=usage", "/docs", "/docs/quickstart",
 )  # fmt: skip
@@ -150,9 +150,9 @@ def _measured(account: Any) -> Iterator[str]:
         type(account).objects.filter(pk=account.pk).update(time_zone=zone)
         User.objects.filter(email=OWNER).update(time_zone=zone)
         yield f"account and person in {zone}"
-        for page in [*pages, "/usage/?per=day&by=model", "/usage/?per=month&by=key", "/requests/"]:
+        for page in [*pages, "/usage/?period=30d&by=model", "/usage/?period=12m&by=key", "/requests/"]:
             yield _line(page, lambda page=page: browser.get(page))
-    yield _line("/usage/?by=tag&tag=team", lambda: browser.get("/usage/?per=day&by=tag&tag=team"))
+    yield _line("/usage/?by=tag&tag=team", lambda: browser.get("/usage/?period=30d&by=tag&tag=team"))
     headers = {"Authorization": f"Bearer {secret}"}
     yield _line("GET /api/v1/usage", lambda: browser.get("/api/v1/usage", headers=headers))
     type(account).objects.filter(pk=account.pk).update(time_zone=_ZONES[0])

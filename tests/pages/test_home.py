@@ -25,6 +25,7 @@ from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.pages.home import queries
 from routing.pages.home.attention import findings
+from routing.pages.periods import DAYS
 from tests.pages.conftest import MakeRequest
 
 
@@ -148,7 +149,7 @@ def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_reque
 
 
 @given(
-    st.sampled_from(["today", "7d", "30d"]),
+    st.sampled_from(list(DAYS)),
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
 )
 def test_a_period_is_compared_with_one_as_long(name: str, now: datetime) -> None:
@@ -169,7 +170,7 @@ def test_30_days_are_the_same_days_on_home_usage_and_savings(
     for number, ago in enumerate([timedelta(0), timedelta(days=29), timedelta(days=29, seconds=2)]):
         make_request(number, created_at=today - ago + timedelta(seconds=1))
     assert page.get("/", {"period": "30d"}).context["totals"].requests == 2
-    assert page.get("/savings/", {"days": "30"}).context["savings"].requests == 2
+    assert page.get("/savings/", {"period": "30d"}).context["savings"].requests == 2
     assert page.get("/usage/").context["report"].total.requests == 2
 
 

@@ -36,12 +36,12 @@ def test_a_month_has_the_same_sums_everywhere(
     assert sum(home["spend"].columns[0].values) == spent
     assert sum(share.spend_usd for share in home["shares"]) == spent
 
-    usage = page.get("/usage/", {"per": "day"}).context
+    usage = page.get("/usage/", {"period": "30d"}).context
     assert usage["report"].total.cost_usd == spent
     assert sum(sum(column.values) for column in usage["chart"].columns if column.kind) == spent
-    document = page.get("/usage/export.json", {"per": "day"}).json()
+    document = page.get("/usage/export.json", {"period": "30d"}).json()
     assert Decimal(str(document["total"]["cost_usd"])) == spent
 
-    savings = page.get("/savings/", {"days": "30"}).context
+    savings = page.get("/savings/", {"period": "30d"}).context
     assert (savings["savings"].paid, savings["savings"].baseline) == (spent, baseline)
     assert [column.values[-1] for column in savings["chart"].columns[:2]] == [spent, baseline]

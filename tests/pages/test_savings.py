@@ -107,22 +107,22 @@ def test_another_accounts_are_not_in_it(page: Client, stranger: Account, make_re
 
 def test_as_json(page: Client, make_request: MakeRequest) -> None:
     days(make_request, "0.004", "0.002")
-    report = page.get("/savings/export.json?days=7").json()
+    report = page.get("/savings/export.json?period=7d").json()
     assert report["saved_usd"] == 0.004
     assert report["saved_interval_usd"] is None
     assert report["baseline_model"] is None
     assert set(report["strategies"]) == {"auto", "balanced", "cost", "quality", "speed"}
 
 
-@pytest.mark.parametrize("days_", ["7", "90", "x", ""])
+@pytest.mark.parametrize("period", ["today", "7d", "90d", "x", ""])
 def test_it_asks_the_database_as_often_however_much_there_is(
-    page: Client, make_request: MakeRequest, days_: str
+    page: Client, make_request: MakeRequest, period: str
 ) -> None:
     counts = []
     for number in (1, 30):
         make_request(number)
         with CaptureQueriesContext(connection) as queries:
-            assert page.get(f"/savings/?days={days_}").status_code == 200
+            assert page.get(f"/savings/?period={period}").status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[1]
 
@@ -142,7 +142,7 @@ def test_a_sum_of_both_rules_says_so_and_has_the_interval_of_the_forecasts(
     )  # fmt: skip
     text = page.get("/savings/").content.decode()
     assert "The sum mixes two rules: 1 of these requests are older" in text
-    exported = page.get("/savings/export.json?days=7").json()
+    exported = page.get("/savings/export.json?period=7d").json()
     assert exported["forecast_interval_usd"] == [0.005, 0.032]
     assert exported["requests_by_version"] == {"1": 1, "2": 1}
     assert "1 requests by the" in page.get("/").content.decode()

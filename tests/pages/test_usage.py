@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def by(account: Account, group: str, per: str = "day", tag: str = "") -> dict[str, Any]:
+def by(account: Account, group: str, per: str = "30d", tag: str = "") -> dict[str, Any]:
     report = usage(account, per, group, tag, NOW)
     return {group.name: group.total.cost_usd for group in report.groups}
 
@@ -51,7 +51,7 @@ def test_a_day_begins_at_the_midnight_of_the_accounts_zone(
     make_request(3, created_at=begin + timedelta(hours=1), cost_usd=Decimal("0.000000004"))
     if rolled:
         assert roll_up(NOW) == 2
-    report = usage(account, "day", "model", "", NOW)
+    report = usage(account, "30d", "model", "", NOW)
     (small,) = report.groups
     costs = {
         bucket.day: sums.cost_usd
@@ -85,10 +85,11 @@ def test_further_tag_values_are_one_group(account: Account, make_request: MakeRe
 
 
 def test_weeks_begin_on_monday_and_months_on_the_first(account: Account) -> None:
-    weeks = usage(account, "week", "model", "", NOW).buckets
-    assert len(weeks) == 12
+    last = NOW.date()
+    weeks = usage(account, Range.of_days(last - timedelta(days=99), last), "model", "", NOW).buckets
+    assert len(weeks) == 15
     assert {bucket.day.isoweekday() for bucket in weeks} == {1}
-    months = usage(account, "month", "model", "", NOW).buckets
+    months = usage(account, "12m", "model", "", NOW).buckets
     assert [months[0].day.isoformat(), months[-1].day.isoformat()] == ["2025-12-01", "2026-11-01"]
     assert all(month.end == next_.start for month, next_ in itertools.pairwise(months))
 
@@ -100,7 +101,7 @@ def test_the_time_before_is_as_long_as_this_one_until_now(
         1, created_at=NOW - 30 * DAY - timedelta(minutes=1), cost_usd=Decimal(3)
     )  # at this hour then
     make_request(2, created_at=NOW - 30 * DAY + timedelta(minutes=1), cost_usd=Decimal(4))  # later that day
-    assert usage(account, "day", "model", "", NOW).before.cost_usd == 3
+    assert usage(account, "30d", "model", "", NOW).before.cost_usd == 3
 
 
 def test_the_chart_has_the_costs_of_each_group_and_all_of_them(
@@ -118,7 +119,7 @@ def test_the_chart_has_the_costs_of_each_group_and_all_of_them(
 def test_many_groups_are_six_layers(account: Account, make_request: MakeRequest) -> None:
     for number in range(9):
         make_request(number, created_at=NOW - DAY, served_model=f"m{number}", cost_usd=Decimal(1 + number))
-    drawn = chart(usage(account, "day", "model", "", NOW), "UTC", str)
+    drawn = chart(usage(account, "30d", "model", "", NOW), "UTC", str)
     assert drawn is not None
     layers = [column for column in drawn.columns if column.kind]
     assert [column.title for column in layers] == ["m8", "m7", "m6", "m5", "m4", "Others"]
@@ -165,7 +166,9 @@ def test_the_page_links_to_the_requests_behind_a_figure(page: Client, make_reque
     assert "$0.00018" in shown
 
 
-@pytest.mark.parametrize("query", ["", "?by=tag", "?by=tag&tag=te%22am", "?per=week&by=key", "?per=x&by=y"])
+@pytest.mark.parametrize(
+    "query", ["", "?by=tag", "?by=tag&tag=te%22am", "?period=90d&by=key", "?period=x&by=y"]
+)
 def test_every_view_shows(page: Client, make_request: MakeRequest, query: str) -> None:
     make_request(1, metadata={'te"am': "a"})
     assert page.get(f"/usage/{query}").status_code == 200

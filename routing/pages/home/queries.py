@@ -15,6 +15,7 @@ from billing.ledger.windows import current
 from billing.models import Request, Window
 from billing.reports.measures import usd
 from billing.reports.summary import Extreme, Part, Summary, percentiles
+from routing.pages.periods import DAYS
 
 _NOT_ENDED = (Request.Status.OPEN, Request.Status.ABORTED)
 
@@ -182,6 +183,6 @@ def period_named(name: str, now: datetime) -> Period:
     `now` is in the account's zone, in which days begin. The period before has as many days, and ends at the
     time of day of `now`.
     """
-    length = timedelta(days={"today": 1, "7d": 7, "30d": 30}[name])
+    length = timedelta(days=DAYS[name])
     start = now.replace(hour=0, minute=0, second=0, microsecond=0) - length + timedelta(days=1)
     return Period(start=start, end=now, before_start=start - length, before_end=now - length)

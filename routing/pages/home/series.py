@@ -8,8 +8,8 @@ from billing.reports.summary import Summary, percentiles
 from routing.pages.chart import Chart, Column, Spark, sparkbars, sparkline
 from routing.pages.home.queries import Period, counted, totals
 
-_HOURS = {"today": 1, "7d": 6, "30d": 24}  # hours of a part, by period
-_PER = {"today": "per hour", "7d": "per 6 hours", "30d": "per day"}
+_HOURS = {"today": 1, "7d": 6, "30d": 24, "90d": 24}  # hours of a part, by period
+_PER = {name: {1: "per hour", 6: "per 6 hours", 24: "per day"}[hours] for name, hours in _HOURS.items()}
 _HEIGHT = 180  # px
 _FAILED = (Request.Status.FAILED, Request.Status.EXPIRED)
 
@@ -41,7 +41,12 @@ def traffic(name: str, starts: Sequence[datetime], parts: Sequence[Summary]) -> 
         "Requests",
         [
             Column(
-                "Requests", "count", [counted(part) for part in parts], "bars", "1", f"Requests {_PER[name]}"
+                "Requests",
+                "count",
+                [counted(part) for part in parts],
+                "bars",
+                "1",
+                f"Requests {_PER[name]}",
             ),
             Column("Failed", "count", failed, "bars" if any(failed) else "", "bad"),
         ],
@@ -93,5 +98,5 @@ def sparks(parts: Sequence[Summary]) -> dict[str, Spark]:
 
 
 def _labels(name: str, starts: Sequence[datetime]) -> list[str]:
-    words = {"today": "%H:%M", "7d": "%a %-d %b, %H:%M", "30d": "%a %-d %b"}[name]
+    words = {1: "%H:%M", 6: "%a %-d %b, %H:%M", 24: "%a %-d %b"}[_HOURS[name]]
     return [f"{start:{words}}" for start in starts]

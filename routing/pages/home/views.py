@@ -16,12 +16,14 @@ from routing.catalog.availability import by_day, last_day, provider_hours
 from routing.pages.home import queries, series
 from routing.pages.home.attention import findings
 from routing.pages.page_request import PageRequest, viewer_zone
+from routing.pages.periods import DAYS, choices
 from routing.pages.provider_health import circuits, current_snapshot, provider_health
 from routing.pages.start.snippets import PLACEHOLDER, openai_snippet
 
 _NOTICED = 0.01  # smaller changes get no colour
-PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days"}
-_BEFORE = {"today": "the same hours of yesterday", "7d": "the 7 days before", "30d": "the 30 days before"}
+_BEFORE = {"today": "the same hours of yesterday"} | {
+    name: f"the {days} days before" for name, days in DAYS.items() if days > 1
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def _dashboard(request: PageRequest) -> HttpResponse:
     if not queries.has_requests(request.account):
         return render(request, "pages/home/empty.html", {"account": request.account})
     name = request.GET.get("period", "")
-    name = name if name in PERIODS else "7d"
+    name = name if name in DAYS else "7d"
     return render(request, "pages/home/page.html", _context(request, name))
 
 
@@ -63,8 +65,7 @@ def _context(request: PageRequest, name: str) -> dict[str, Any]:
     health = provider_health(snapshot)
     budget = queries.budget_today(account, now)
     return {
-        "period": name,
-        "periods": [(value, title, value == name) for value, title in PERIODS.items()],
+        "periods": choices(name),
         "before_words": _BEFORE[name],
         "totals": totals,
         "sparks": series.sparks(parts),

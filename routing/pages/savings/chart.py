@@ -20,11 +20,11 @@ _RANGE = "Baseline, 90% range"
 
 
 def cumulative(savings: Savings, zone: str) -> Chart:
-    """Paid and the baseline's cost up to each day, with the 90 % interval of the baseline's forecasts.
+    """Paid and the baseline's cost up to each day (or hour), and the 90 % interval of its forecasts.
 
     The days before the first request have no value: a line from 0 would slope to what came in a day.
     """
-    first = next((at for at, day in enumerate(savings.daily) if day.compared), 0)
+    first = next((at for at, day in enumerate(savings.parts) if day.compared), 0)
 
     def sums(nano: Iterable[int]) -> list[Decimal | None]:
         return [None if at < first else usd(total) for at, total in enumerate(accumulate(nano))]
@@ -32,7 +32,7 @@ def cumulative(savings: Savings, zone: str) -> Chart:
     def known(day: Sums) -> int:
         return day.baseline_nano - day.forecast_nano
 
-    days = savings.daily
+    days = savings.parts
     columns = [
         Column("Paid", "usd", sums(day.compared_nano for day in days), "area", "1"),
         Column("Baseline", "usd", sums(day.baseline_nano for day in days), "dashes", "3"),
@@ -44,12 +44,13 @@ def cumulative(savings: Savings, zone: str) -> Chart:
             Column("Baseline, low", "usd", lows, "low", "3"),
             Column("Baseline, high", "usd", highs, "high", "3", _RANGE),
         ]
+    words = "%H:%M" if savings.per == "hour" else "%a %-d %b"
     return Chart(
         slug="savings",
-        title="Paid and baseline, summed up by day",
+        title=f"Paid and baseline, summed up by {savings.per}",
         zone=zone,
         moments=savings.starts,
-        labels=[f"{day:%a %-d %b}" for day in savings.starts],
+        labels=[f"{start:{words}}" for start in savings.starts],
         columns=columns,
     )
 

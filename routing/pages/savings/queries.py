@@ -4,10 +4,11 @@ Each answered request that has a price and a baseline counts. The interval is a 
 Tibshirani, 1993): days differ in what is sent on them, so a day's requests are one observation, not many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,7 +22,6 @@ from billing.reports.queries import Sources
 from core.formats import sum_places
 from routing.learning.models import Outcome
 
-DAYS = (7, 30, 90)
 FEWEST_DAYS = 5  # with traffic; below that no interval is shown
 RESAMPLES = 1000
 _FAILED = (Request.Status.FAILED, Request.Status.PARTIAL, Request.Status.EXPIRED)
@@ -55,8 +55,8 @@ class Savings:
     low: Decimal | None
     high: Decimal | None
     quality: Quality
-    starts: Sequence[datetime]  # of the days that have begun
-    daily: Sequence[Sums]
+    starts: Sequence[datetime]  # of the parts that have begun: days, or hours of a single day
+    parts: Sequence[Sums]
 
     @property
     def saved(self) -> Decimal:
@@ -69,7 +69,13 @@ class Savings:
 
     @property
     def days_compared(self) -> int:
-        return sum(day.compared > 0 for day in self.daily)
+        """Days with a request that counts; a single day's parts are its hours."""
+        compared = sum(part.compared > 0 for part in self.parts)
+        return min(compared, self.days)
+
+    @property
+    def per(self) -> str:
+        return "hour" if self.days == 1 else "day"
 
     @property
     def label(self) -> str:
@@ -88,17 +94,15 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
     """The last `days` days of the account's zone, today included."""
     zone = ZoneInfo(account.time_zone)
     first = (now.astimezone(zone) - timedelta(days=days - 1)).replace(hour=12)
-    starts = [spans(first + timedelta(days=n), account.time_zone)[0] for n in range(days)]
-    since = starts[0].starts_at
+    midnights = [spans(first + timedelta(days=n), account.time_zone)[0].starts_at for n in range(days)]
+    since = midnights[0]
+    starts = list(_hours(since, now)) if days == 1 else [start for start in midnights if start < now]
     sources = Sources.now(account.pk, since, now)
-    daily = [
-        sum(sources.sums(day.starts_at, min(day.ends_at, now)).values(), Sums())
-        for day in starts
-        if day.starts_at < now
-    ]
-    total = sum(daily, Sums())
+    parts = [sum(sources.sums(start, end).values(), Sums()) for start, end in pairwise([*starts, now])]
+    total = sum(parts, Sums())
     known = total.baseline_nano - total.forecast_nano - total.compared_nano  # in both ends of the interval
-    low, high = _interval([day.baseline_nano - day.compared_nano for day in daily if day.compared])
+    daily = [day.baseline_nano - day.compared_nano for day in parts if day.compared] if days > 1 else []
+    low, high = _interval(daily)
     return Savings(
         days=days,
         since=since,
@@ -112,10 +116,16 @@ def savings(account: Account, days: int, now: datetime) -> Savings:
         saved_high=usd(known + total.forecast_high_nano),
         low=low,
         high=high,
-        starts=[day.starts_at.astimezone(zone) for day in starts[: len(daily)]],
-        daily=daily,
+        starts=[start.astimezone(zone) for start in starts],
+        parts=parts,
         quality=_quality(account, sources, since, now, total.requests),
     )
+
+
+def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
+    while since < until:
+        yield since
+        since += timedelta(hours=1)
 
 
 def _interval(daily: Sequence[int]) -> tuple[Decimal | None, Decimal | None]:

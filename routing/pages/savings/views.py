@@ -21,14 +21,15 @@ from billing.pages.download import file_response
 from billing.reports.export import nine
 from routing.language.chat import Strategy
 from routing.pages.page_request import PageRequest, is_fragment
+from routing.pages.periods import DAYS, choices
 from routing.pages.savings.chart import cumulative, dots
-from routing.pages.savings.queries import DAYS, FEWEST_DAYS, Savings
+from routing.pages.savings.queries import FEWEST_DAYS, Savings
 from routing.pages.savings.queries import savings as savings_of
 from routing.replay.stored import latest, logged
 from routing.replay.what_if import WhatIf, what_if
 
 LOOKED_AT = 300  # newest requests a strategy is tried on: a second's work at most
-_DEFAULT_DAYS = 30
+_DEFAULT = "30d"
 _json = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -42,9 +43,9 @@ def savings(request: PageRequest) -> HttpResponse:
         "fewest_days": FEWEST_DAYS,
         "chart": cumulative(report, request.account.time_zone),
         "baseline": request.account.baseline_model,
-        "periods": [(days, f"{reverse('savings')}?days={days}") for days in DAYS],
+        "periods": choices(_period(request)),
         "strategies_url": reverse("savings_strategies"),
-        "json_url": f"{reverse('savings_json')}?days={report.days}",
+        "json_url": f"{reverse('savings_json')}?period={_period(request)}",
     }
     return render(request, "pages/savings/page.html", context)
 
@@ -113,9 +114,12 @@ def as_json(request: PageRequest) -> HttpResponse:
 
 
 def _report(request: PageRequest, now: datetime) -> Savings:
-    days = request.GET.get("days", "")
-    known = int(days) if days in map(str, DAYS) else _DEFAULT_DAYS
-    return savings_of(request.account, known, now)
+    return savings_of(request.account, DAYS[_period(request)], now)
+
+
+def _period(request: PageRequest) -> str:
+    name = request.GET.get("period", "")
+    return name if name in DAYS else _DEFAULT
 
 
 def _plain(result: WhatIf | None) -> Any:

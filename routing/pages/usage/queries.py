@@ -20,6 +20,7 @@ from billing.models import Request
 from billing.reports.measures import Sums, nano_sum, of_ledger
 from billing.reports.queries import Sources
 from routing.decide.prediction.skills import WORDS
+from routing.pages.periods import DAYS
 
 _LONGEST_BY_HOUR, _LONGEST_BY_DAY, _LONGEST_BY_WEEK = 2, 92, 366  # days
 _LONGEST = 731  # days of a report
@@ -67,7 +68,6 @@ class Range:
 class Preset:
     """A range that ends today: so many hours' days, days, weeks or months."""
 
-    title: str
     per: str
     count: int
 
@@ -79,11 +79,8 @@ class Preset:
 
 
 PRESETS = {
-    "hour": Preset("Today", "hour", 1),
-    "7d": Preset("7 days", "day", 7),
-    "day": Preset("30 days", "day", 30),
-    "week": Preset("12 weeks", "week", 12),
-    "month": Preset("12 months", "month", 12),
+    **{name: Preset("day" if days > 1 else "hour", days) for name, days in DAYS.items()},
+    "12m": Preset("month", 12),
 }
 
 

@@ -1,6 +1,6 @@
 """The Usage page and its CSV and JSON exports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from billing.reports.export import csv_text, nine
 from routing.catalog.live import catalog
 from routing.pages.home.queries import change
 from routing.pages.page_request import PageRequest
+from routing.pages.periods import choices
 from routing.pages.usage.chart import chart
 from routing.pages.usage.queries import BYS, PRESETS, Group, Range, Report, known_tags, lines, sum_fields
 from routing.pages.usage.queries import usage as report_of
@@ -44,16 +45,14 @@ def usage(request: PageRequest) -> HttpResponse:
         "change": change(report.total.cost_usd, report.before.cost_usd),
         "requests_change": change(report.total.requests, report.before.requests),
         "tokens_change": change(report.total.tokens, report.before.tokens),
-        "presets": [
-            (name == of, preset.title, _url(query | {"per": name}, without=("from", "until")))
-            for name, preset in PRESETS.items()
-        ],
+        "each_usd": report.total.cost_usd / report.total.requests if report.total.requests else None,
+        "periods": choices(str(of), PRESETS, **_without(query, "period", "from", "until")),
         "first": report.buckets[0].day,
         "last": min(
             (report.buckets[-1].end - _MOMENT).astimezone(_zone(request)), now.astimezone(_zone(request))
         ),
         "bys": [
-            (name, title, _url(query | {"by": name}, without=("tag",))) for name, title in _TITLES.items()
+            (name, title, _url(_without(query, "tag") | {"by": name})) for name, title in _TITLES.items()
         ],
         "tags": [(tag, _url(query | {"tag": tag})) for tag in known_tags(request.account)]
         if report.by == "tag"
@@ -109,13 +108,13 @@ def _range(request: PageRequest, now: datetime) -> tuple[str | Range, dict[str, 
     first, last = _day(request.GET.get("from", "")), _day(request.GET.get("until", ""))
     if first and last:
         return Range.of_days(first, last), {"from": first.isoformat(), "until": last.isoformat()}
-    per = request.GET.get("per", "")
-    if per not in PRESETS:
+    name = request.GET.get("period", "")
+    if name not in PRESETS:
         today = now.astimezone(_zone(request)).replace(hour=0, minute=0, second=0, microsecond=0)
         requests = Request.objects.filter(account=request.account)
         is_first_day = requests.exists() and not requests.filter(created_at__lt=today).exists()
-        per = "hour" if is_first_day else "day"
-    return per, {"per": per}
+        name = "today" if is_first_day else "30d"
+    return name, {"period": name}
 
 
 def _day(text: str) -> date | None:
@@ -152,6 +151,9 @@ def _exact(line: dict[str, Any]) -> dict[str, Any]:
     return {name: nine(value) if name.endswith("_usd") else value for name, value in line.items()}
 
 
-def _url(query: Mapping[str, str], without: Sequence[str] = ()) -> str:
-    others = {name: value for name, value in query.items() if name not in without}
-    return f"{reverse('usage')}?{urlencode(others)}"
+def _url(query: Mapping[str, str]) -> str:
+    return f"{reverse('usage')}?{urlencode(query)}"
+
+
+def _without(query: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in query.items() if name not in names}
