@@ -67,7 +67,7 @@ def key_new(request: HttpRequest) -> HttpResponse:
                 key, secret = create_key(account, name, created_by=current_person(request), **form.options())
                 record(account, current_person(request), "key.created", str(key), form.audit_detail())
             return _show_secret(request, key, secret)
-    context = {"account": account, "form": form, "model_ids": model_ids.offered()}
+    context = {"account": account, "form": form, "models": model_ids.choices()}
     return render(request, "accounts/key_new.html", context, status=422 if form.errors else 200)
 
 

@@ -280,3 +280,11 @@ def test_a_key_revoked_elsewhere_opens_no_dialog(
     assert dialog.headers["HX-Redirect"] == "/keys/"
     assert browser.get(f"/keys/{key.pk}/{action}/").url == "/keys/"
     assert "is revoked. Create a new key instead." in browser.get("/keys/").content.decode()
+
+
+def test_the_form_lists_models_by_name_with_their_ids(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_ids, "_names", lambda: {"gpt-4.1": "GPT-4.1"})
+    shown = browser.get("/keys/new/").content.decode()
+    assert "<span>GPT-4.1</span> <code>gpt-4.1</code>" in shown

@@ -86,10 +86,31 @@ def test_filter_by_key(page: Client, account: Account, make_request: MakeRequest
     assert ids(page.get(URL, {"key": other.pk})) == [match.id]
 
 
-def test_the_picture_says_that_it_ends_before_the_list_does(page: Client, make_request: MakeRequest) -> None:
-    make_request(1)
-    assert "Last 7 days:" in page.get("/requests/").content.decode()
-    assert "Last 7 days:" not in page.get("/requests/", {"period": "24h"}).content.decode()
+def test_the_picture_shows_the_time_that_the_filter_names(page: Client, make_request: MakeRequest) -> None:
+    make_request(1, created_at=timezone.now() - timedelta(days=40))
+    make_request(2)
+    shown = page.get(URL)
+    assert "All time: <strong>2 requests</strong>" in shown.content.decode()
+    assert shown.context["histogram"].since < timezone.now() - timedelta(days=40)
+    shown = page.get(URL, {"period": "24h"})
+    assert "Last 24 hours: <strong>1 request</strong>" in shown.content.decode()
+
+
+def test_a_picture_that_ends_before_the_list_says_so(page: Client, make_request: MakeRequest) -> None:
+    for number, days in enumerate([1, 80, 100]):
+        make_request(number, created_at=timezone.now() - timedelta(days=days))
+    shown = page.get(URL).content.decode()
+    assert "Last 90 days: <strong>2 requests</strong>" in shown
+    assert "the list has older ones, too" in shown
+
+
+def test_the_filters_name_models_as_the_list_does(page: Client, make_request: MakeRequest) -> None:
+    facts = catalog.snapshot.models["gpt-5-mini"]
+    make_request(1, served_model=facts.id)
+    shown = page.get(URL, {"model": f"{facts.id}@low"}).content.decode()
+    assert f'<option value="{facts.id}" title="{facts.id}">{facts.name}</option>' in shown
+    assert f"model: {facts.name} · low" in shown
+    assert f'title="{facts.id}@low" selected>{facts.name} · low</option>' in shown
 
 
 def test_filter_by_period(page: Client, make_request: MakeRequest) -> None:

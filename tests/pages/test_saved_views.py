@@ -160,7 +160,7 @@ def test_the_page_makes_few_queries(page: Client, make_request: MakeRequest) -> 
     for number in range(60):
         make_request(number)
     page.get(URL)
-    for query, most in (("", 11), ("?sort=slowest", 13)):
+    for query, most in (("", 12), ("?sort=slowest", 14)):
         with CaptureQueriesContext(connection) as captured:
             page.get(URL + query)
         assert len(captured) <= most, [each["sql"][:120] for each in captured]

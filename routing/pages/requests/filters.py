@@ -32,6 +32,7 @@ PERIODS = {
     "30d": ("Last 30 days", timedelta(days=30)),
 }
 REFUSED = "refused"  # a status of calls that never became requests: billing.refusals
+STATUSES = {**dict(Request.Status.choices), REFUSED: "Refused"}
 # Filters that a refused call can match: it has no model, strategy, cost or latency.
 _OF_REFUSED = frozenset({"q", "status", "key", "period", "since", "until"})
 _ID_PREFIX = "req_"
@@ -53,9 +54,7 @@ class FilterForm(forms.Form):
     """The filter bar. Names are those of the URL; nothing is required."""
 
     q = forms.CharField(required=False, max_length=200, strip=True)
-    status = forms.ChoiceField(
-        required=False, choices=[("", "Any status"), *Request.Status.choices, (REFUSED, "Refused")]
-    )
+    status = forms.ChoiceField(required=False, choices=[("", "Any status"), *STATUSES.items()])
     model = forms.CharField(required=False, max_length=140, strip=True)
     strategy = forms.ChoiceField(
         required=False, choices=[("", "Any strategy"), *((s.value, s.value) for s in Strategy)]

@@ -17,7 +17,8 @@ from routing.pages.requests.filters import PERIODS, REFUSED, Filters
 
 _WHOLE = 100.0  # percent
 _GAP = 0.2
-_DAYS = 7  # shown without a period
+_LONGEST = timedelta(days=90)  # shown of a list that no time limits: reading 2,160 hours takes 50 ms
+_SHORTEST = timedelta(hours=1)
 _LEAST = timedelta(minutes=1)
 _STEPS = tuple(
     timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720, 1440, 4320, 10080, 43200)
@@ -61,8 +62,8 @@ class Tick:
 class Histogram:
     """`counts`: requests by status, most first; `top`: what the axis reaches to.
 
-    `refused`: calls of the same time that were refused; they are no requests. `days`: how many days it shows
-    of a list that no time limits, else 0.
+    `refused`: calls of the same time that were refused; they are no requests. `title`: the time in the words
+    of its filter, empty for a range. `is_cut`: the list goes back further.
     """
 
     bars: Sequence[Bar]
@@ -72,8 +73,9 @@ class Histogram:
     ticks: Sequence[Tick]
     since: datetime
     until: datetime
+    title: str = ""
     refused: int = 0
-    days: int = 0
+    is_cut: bool = False
 
     @property
     def middle(self) -> int | None:
@@ -86,8 +88,7 @@ def histogram(account: Account, filters: Filters, now: datetime, zone: tzinfo) -
     if not is_simple:
         return None
     until = min(filters.until or now, now)
-    length = PERIODS[filters.period][1] if filters.period else timedelta(days=_DAYS)
-    since = filters.since or until - length
+    title, since, is_cut = _time(account, filters, until)
     if until - since < _LEAST:
         return None
     edges = _edges(since, until)
@@ -108,8 +109,24 @@ def histogram(account: Account, filters: Filters, now: datetime, zone: tzinfo) -
         since=since,
         until=until,
         refused=calls(filters.refused_calls(account.pk, now).filter(at__gte=since, at__lt=until)),
-        days=0 if filters.period or filters.since or filters.until else _DAYS,
+        title=title,
+        is_cut=is_cut,
     )
+
+
+def _time(account: Account, filters: Filters, until: datetime) -> tuple[str, datetime, bool]:
+    """Its title and start: those of the filters, else all time since the first request; and `is_cut`."""
+    if filters.since:
+        return "", filters.since, False
+    if filters.period:
+        title, length = PERIODS[filters.period]
+        return title, until - length, False
+    own = Request.objects.filter(account=account).order_by("created_at", "id")
+    first = own.values_list("created_at", flat=True).first() or until
+    longest = until - _LONGEST
+    if first < longest:
+        return f"Last {_LONGEST.days} days", longest, True
+    return "All time", min(first.replace(minute=0, second=0, microsecond=0), until - _SHORTEST), False
 
 
 def _edges(since: datetime, until: datetime) -> list[datetime]:

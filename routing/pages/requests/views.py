@@ -19,14 +19,16 @@ from accounts.models import Account, ApiKey
 from billing.models import Request
 from billing.reports.export import Format
 from billing.reports.sorting import SORTED_ROWS, Place, Sort
+from core.formats import provider_name
 from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.pages.page_request import PageRequest, is_fragment, viewer_zone
 from routing.pages.requests import queries, refused, saved
-from routing.pages.requests.filters import PERIODS, REFUSED, FilterForm, Filters, parse
+from routing.pages.requests.filters import PERIODS, REFUSED, STATUSES, FilterForm, Filters, parse
 from routing.pages.requests.histogram import histogram
 from routing.pages.requests.models import SavedView
 from routing.pages.requests.paging import Cursor
+from routing.templatetags.pages import model_text
 
 SORTS = {
     "newest": "Newest first",
@@ -363,8 +365,12 @@ def _in_words(name: str, value: Any) -> str:
     match name:
         case "q":
             return f"contains “{value}”"
-        case "status" | "strategy" | "model":
-            return f"{name}: {value}"
+        case "model":
+            return f"model: {model_text(value)}"
+        case "status":
+            return f"status: {STATUSES[value].lower()}"
+        case "strategy":
+            return f"strategy: {value}"
         case "skill":
             return f"skill: {WORDS[Skill(value)]}"
         case "fallback":
@@ -385,10 +391,18 @@ def _keys(account: Account) -> list[ApiKey]:
     return list(ApiKey.objects.filter(account=account).order_by("-created_at")[:_KEYS_OFFERED])
 
 
-def _models(filters: Filters) -> list[str]:
-    """Ids to offer in the filter: the catalog's, and the current filter's."""
-    known = set(catalog.snapshot.models)
-    return sorted(known | ({filters.model} if filters.model else set()))
+def _models(filters: Filters) -> list[tuple[str, list[tuple[str, str]]]]:
+    """By provider, models to offer in the filter as (id, name): the catalog's, and the current filter's."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for facts in catalog.snapshot.models.values():
+        groups.setdefault(provider_name(facts.provider), []).append((facts.id, facts.name))
+    if filters.model and filters.model not in catalog.snapshot.models:
+        groups["Others"] = [(filters.model, model_text(filters.model))]
+    return [(name, sorted(models, key=_by_name)) for name, models in sorted(groups.items())]
+
+
+def _by_name(model: tuple[str, str]) -> str:
+    return model[1].lower()
 
 
 def _count(text: str) -> int:
