@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from routing.providers.shared.schemas import Adapted, Schema, is_object, subschemas, with_children_adapted
 
 _NOTES = frozenset({"$schema", "$id", "$comment", "examples"})  # they constrain nothing
@@ -30,6 +32,7 @@ _FORMATS = frozenset(
 )
 MOST_OPTIONAL, MOST_UNIONS = 24, 16
 MOST_STRICT_TOOLS = 20
+MOST_WORDS = 4000  # characters of a keyword's value in words
 
 
 def for_structured_output(schema: Schema) -> Adapted:
@@ -41,8 +44,11 @@ def for_structured_output(schema: Schema) -> Adapted:
         if "oneOf" in mapped and "anyOf" not in mapped:
             mapped["anyOf"] = mapped.pop("oneOf")
             changes["oneOf is an anyOf"] = None
-        foreign = {key: mapped.pop(key) for key in list(mapped) if not _is_taken(key, mapped[key])}
-        words = [f"{key}: {foreign[key]}" for key in foreign if key not in _NOTES]
+        foreign = [key for key in mapped if not _is_taken(key, mapped[key])]
+        for key in foreign:
+            del mapped[key]
+        # As the caller wrote it: a schema in there would bring its own words, quoted once more at each level.
+        words = [f"{key}: {_in_words(part.get(key, ''))}" for key in foreign if key not in _NOTES]
         if words:
             mapped["description"] = " ".join(filter(None, [mapped.get("description"), *words]))
             changes.update({f"{key} is described in words": None for key in foreign if key not in _NOTES})
@@ -68,6 +74,11 @@ def why_not_structured_output(schema: Schema) -> str | None:
     return "it is recursive" if _is_recursive(schema) else None
 
 
+def _in_words(value: Any) -> str:
+    words = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…"
+
+
 def _is_taken(key: str, value: Any) -> bool:
     if key == "format":
         return value in _FORMATS
@@ -85,15 +96,23 @@ def _is_recursive(schema: Schema) -> bool:
         name: {str(inner["$ref"]) for inner in subschemas(part) if "$ref" in inner}
         for name, part in definitions.items()
     }
-    leads["#"] = {str(inner["$ref"]) for inner in subschemas(schema) if "$ref" in inner}
-    if "#" in leads["#"]:
+    if any("$ref" in inner and str(inner["$ref"]) == "#" for inner in subschemas(schema)):
         return True
-    for name in definitions:
-        reached: set[str] = set()
-        ahead = set(leads[name])
-        while ahead:
-            reached |= ahead
-            ahead = {further for name in ahead for further in leads.get(name, ())} - reached
-        if name in reached:
-            return True
-    return False
+    return _has_cycle(leads)
+
+
+def _has_cycle(leads: dict[str, set[str]]) -> bool:
+    """Return whether a name leads back to itself. Takes a name from the graph when nothing leads to it."""
+    waiting = dict.fromkeys(leads, 0)  # how many names lead to each
+    for further in leads.values():
+        for name in further & leads.keys():
+            waiting[name] += 1
+    free = [name for name, count in waiting.items() if count == 0]
+    taken = 0
+    while free:
+        taken += 1
+        for name in leads[free.pop()] & leads.keys():
+            waiting[name] -= 1
+            if waiting[name] == 0:
+                free.append(name)
+    return taken < len(leads)

@@ -1,6 +1,6 @@
 """Walking and rewriting JSON Schemas; each provider's rules are in its own `schemas` module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
@@ -23,11 +23,14 @@ def is_object(schema: Schema) -> bool:
     return kinds == "object" or (isinstance(kinds, list) and "object" in kinds) or "properties" in schema
 
 
-def subschemas(schema: Any) -> list[Schema]:
-    """The schema and every schema in it."""
-    if not isinstance(schema, dict):
-        return []
-    return [schema, *(inner for child in children(schema) for inner in subschemas(child))]
+def subschemas(schema: Any) -> Iterator[Schema]:
+    """The schema and every schema in it, in no particular order."""
+    ahead = [schema]
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, dict):
+            yield part
+            ahead += children(part)
 
 
 def children(schema: Schema) -> list[Any]:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 _MAX_DEPTH = 6
+_MOST_VALUES = 20_000  # in one example; definitions that refer to each other describe exponentially many
 _MOST_ITEMS = 1_000  # of an array; a schema that wants more gets fewer
 _MOST_PADDING = 10_000  # characters added to reach a minLength
 _FORMATS = {
@@ -29,11 +30,15 @@ class _Filler:
         self._root = root
         self._prompt = prompt
         self._text = text
+        self._left = _MOST_VALUES
         self._numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", prompt)]
 
     def value(self, schema: Any, name: str, depth: int) -> Any:
         if not isinstance(schema, dict):
             return "anything"
+        self._left -= 1
+        if self._left < 0:
+            return None
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]

@@ -16,8 +16,12 @@ FOLDED = "a {} at the root became one object"
 DESCRIBED = "{} at the root is described in words"
 _COMBINED = ("allOf", "anyOf", "oneOf")
 _IN_WORDS = ("not", "enum", "const")
-_MOST_WORDS = 4000  # characters of a schema in words
+_MOST_WORDS = 4000  # characters of a rule in words
 _MOST_DEPTH = 20  # of references and combinations in each other
+# Definitions that refer to each other describe exponentially many branches, and comparing branches takes time
+# with the square of their size. Larger schemas are described; 200 branches of 100 kB are folded in 30 ms.
+_MOST_BRANCHES = 200  # of all combinations together
+_MOST_FOLDED_BYTES = 100_000  # of the schema as JSON
 
 
 class _Shape(NamedTuple):
@@ -48,14 +52,24 @@ def object_root(schema: Schema) -> Adapted:
     special = [name for name in ("$ref", *_COMBINED, *_IN_WORDS) if name in schema]
     if not schema or (not special and schema.get("type") == "object" and "properties" in schema):
         return Adapted(schema, ())
-    target = _resolved(schema, schema)
-    if not _may_be_object(target):
-        words = f"The arguments must match this JSON Schema: {_json(schema)}"
-        return Adapted(_root(schema, _Shape({}, (), False, (words,))), (DESCRIBED.format("another type"),))
-    shape = _shape(schema, schema, 0)
+    if len(msgspec.json.encode(schema)) > _MOST_FOLDED_BYTES:
+        return _described(schema, "a very large schema")
+    if not _may_be_object(_resolved(schema, schema)):
+        return _described(schema, "another type")
+    try:
+        shape = _Folding(schema).shape(schema, 0)
+    except _TooManyBranches:
+        return _described(schema, f"a union of more than {_MOST_BRANCHES} branches")
     folded = [FOLDED.format(_NAMES[name]) for name in special if name in _NAMES]
     described = [DESCRIBED.format(name) for name in special if name in _IN_WORDS]
     return Adapted(_root(schema, shape), (*folded, *described))
+
+
+def _described(schema: Schema, what: str) -> Adapted:
+    """An object with the properties that the root has itself, and the schema in words."""
+    words = f"The arguments must match this JSON Schema: {_json(schema)}"
+    own = schema.get("properties") or {} if _may_be_object(schema) else {}
+    return Adapted(_root(schema, _Shape(own, (), False, (words,))), (DESCRIBED.format(what),))
 
 
 _NAMES = {"$ref": "reference", "allOf": "combination", "anyOf": "union", "oneOf": "union"}
@@ -74,45 +88,58 @@ def _root(schema: Schema, shape: _Shape) -> Schema:
     return root
 
 
-def _shape(part: Schema, root: Schema, depth: int) -> _Shape:
-    part = _resolved(part, root)
-    properties = dict(part.get("properties") or {})
-    required = dict.fromkeys(part.get("required") or ())
-    closed = part.get("additionalProperties") is False
-    words = [f"{name}: {_json(part[name])}." for name in _IN_WORDS if name in part]
-    if depth >= _MOST_DEPTH:
-        return _Shape(properties, tuple(required), closed, tuple(words))
-    for inner in _branches(part.get("allOf"), root):
-        shape = _shape(inner, root, depth + 1)
-        _add(properties, shape.properties)
-        required |= dict.fromkeys(shape.required)
-        closed = closed or shape.closed
-        words += shape.words
-    for name in ("anyOf", "oneOf"):
-        branches = [_shape(inner, root, depth + 1) for inner in _branches(part.get(name), root)]
-        if not branches:
-            continue
-        for shape in branches:
+class _TooManyBranches(Exception):
+    """Folding the schema would take too long."""
+
+
+class _Folding:
+    """One schema being folded; counts the branches of all its combinations."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root, self._left = root, _MOST_BRANCHES
+
+    def shape(self, part: Schema, depth: int) -> _Shape:
+        part = _resolved(part, self._root)
+        properties = dict(part.get("properties") or {})
+        required = dict.fromkeys(part.get("required") or ())
+        closed = part.get("additionalProperties") is False
+        words = [f"{name}: {_json(part[name])}." for name in _IN_WORDS if name in part]
+        if depth >= _MOST_DEPTH:
+            return _Shape(properties, tuple(required), closed, tuple(words))
+        for shape in self._branches(part.get("allOf"), depth):
             _add(properties, shape.properties)
+            required |= dict.fromkeys(shape.required)
+            closed = closed or shape.closed
             words += shape.words
-        common = set.intersection(*(set(shape.required) for shape in branches))
-        required |= dict.fromkeys(name for name in branches[0].required if name in common)
-        closed = closed or all(shape.closed for shape in branches)
-        words.append(_alternatives(branches))
-    return _Shape(properties, tuple(required), closed, tuple(filter(None, words)))
+        for name in ("anyOf", "oneOf"):
+            branches = list(self._branches(part.get(name), depth))
+            if not branches:
+                continue
+            for shape in branches:
+                _add(properties, shape.properties)
+                words += shape.words
+            common = set.intersection(*(set(shape.required) for shape in branches))
+            required |= dict.fromkeys(name for name in branches[0].required if name in common)
+            closed = closed or all(shape.closed for shape in branches)
+            words.append(_alternatives(branches))
+        return _Shape(properties, tuple(required), closed, tuple(filter(None, words)))
+
+    def _branches(self, value: Any, depth: int) -> Iterator[_Shape]:
+        """The shapes of the schemas of a combination that describe objects."""
+        for inner in value if isinstance(value, list) else ():
+            self._left -= 1
+            if self._left < 0:
+                raise _TooManyBranches
+            if isinstance(inner, dict) and _may_be_object(_resolved(inner, self._root)):
+                yield self.shape(inner, depth + 1)
 
 
 def _alternatives(branches: Iterable[_Shape]) -> str:
     groups = [", ".join(shape.required or shape.properties) or "no arguments" for shape in branches]
     distinct = list(dict.fromkeys(groups))
-    return f"Give the arguments of one of these groups: {'; '.join(distinct)}." if len(distinct) > 1 else ""
-
-
-def _branches(value: Any, root: Schema) -> Iterator[Schema]:
-    """The schemas of a combination that describe objects."""
-    for inner in value if isinstance(value, list) else ():
-        if isinstance(inner, dict) and _may_be_object(_resolved(inner, root)):
-            yield inner
+    if len(distinct) < 2:
+        return ""
+    return f"Give the arguments of one of these groups: {'; '.join(distinct)[:_MOST_WORDS]}."
 
 
 def _add(properties: dict[str, Any], more: dict[str, Any]) -> None:
