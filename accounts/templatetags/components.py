@@ -133,12 +133,16 @@ def stat(parser: Parser, token: Token) -> _StatNode:
 
 
 @register.inclusion_tag("components/forms/field.html")
-def field(bound: BoundField, label: str = "") -> dict[str, object]:
-    """A form field with label, help and errors, tied together for screen readers."""
+def field(bound: BoundField, label: str = "", term: str = "") -> dict[str, object]:
+    """A form field with label, help and errors, tied together for screen readers.
+
+    `term`: an anchor of the glossary, whose meaning is shown beside the label.
+    """
     widget = bound.field.widget
     return {
         "field": bound,
         "label": label or bound.label,
+        "term": term,
         "is_check": isinstance(widget, CheckboxInput),
         "is_group": isinstance(widget, RadioSelect | CheckboxSelectMultiple),
     }

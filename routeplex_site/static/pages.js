@@ -8,3 +8,18 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden || rows?.matches(":hover, :focus-within") || rows?.querySelector(".is-current"))
     event.preventDefault();
 });
+
+// ── Models: comparing needs two to four ticks; without scripts the page that compares says so ───────────
+const ticks = () => document.querySelectorAll('[form="compare"]:checked').length;
+function countTicks() {
+  const form = document.querySelector("[data-compare]");
+  if (!form) return;
+  const [number, most, hint] = [ticks(), Number(form.dataset.compare), form.querySelector("span")];
+  form.querySelector("button").disabled = number < 2 || number > most;
+  hint.textContent = number > most ? `${most} models at most: untick ${number - most}`
+    : number < 2 ? `Tick ${number ? "one more" : `2 to ${most}`} ${number ? "model" : "models"} to compare` + (number ? "" : " them")
+    : `${number} of ${most} models ticked`;
+}
+document.addEventListener("change", (event) => event.target.matches?.('[form="compare"]') && countTicks());
+document.addEventListener("htmx:afterSwap", countTicks);
+countTicks();

@@ -50,13 +50,18 @@ register.simple_tag(model_text, name="arm")
 @register.simple_tag
 def term(anchor: str, words: str = "") -> SafeString:
     """`{% term "candidate" "Candidates" %}`: a term of docs/guide/glossary.md, in other words if need be."""
-    entry = glossary()[anchor]
-    parts = {
-        "term": entry,
-        "words": words or entry.name.lower(),
-        "id": f"term-{anchor}-{next(_term_numbers)}",
-    }
-    return mark_safe(render_to_string("components/term.html", parts).strip())  # noqa: S308 - a template's
+    return _term("components/term.html", anchor, words=words or glossary()[anchor].name.lower())
+
+
+@register.simple_tag
+def term_help(anchor: str) -> SafeString:
+    """`{% term_help "effort" %}`: the same beside a label, which a link within it would make ambiguous."""
+    return _term("components/term_help.html", anchor)
+
+
+def _term(template: str, anchor: str, **parts: str) -> SafeString:
+    known = {"term": glossary()[anchor], "id": f"term-{anchor}-{next(_term_numbers)}"}
+    return mark_safe(render_to_string(template, known | parts).strip())  # noqa: S308 - a template's
 
 
 @register.filter

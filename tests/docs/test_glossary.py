@@ -7,18 +7,38 @@ import pytest
 from django.template import Context, Template
 from django.test import Client
 
+from accounts.forms.settings import AccountForm
 from routing.pages.docs.glossary import glossary
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_TERM = re.compile(r'{% term "([^"]+)"')
+_TERM = re.compile(r'{% term(?:_help)? "([^"]+)"|{% field [^%]*term="([^"]+)"')
 USED = sorted(
-    {term for path in (ROOT / "templates").rglob("*.html") for term in _TERM.findall(path.read_text())}
+    {
+        term
+        for path in (ROOT / "templates").rglob("*.html")
+        for terms in _TERM.findall(path.read_text())
+        for term in terms
+        if term
+    }
 )
 
 
 def test_pages_use_terms_of_the_glossary_alone() -> None:
     assert USED
     assert not set(USED) - glossary().keys()
+
+
+def test_each_term_of_the_glossary_is_on_a_page() -> None:
+    assert not glossary().keys() - set(USED)
+
+
+def test_a_label_has_its_term_beside_it_and_not_within(db: None) -> None:
+    shown = Template('{% load components %}{% field form.strategy term="strategy" %}').render(
+        Context({"form": AccountForm()})
+    )
+    label, _, after = shown.partition("</label>")
+    assert "glossary" not in label
+    assert 'aria-label="What Strategy means"' in after
 
 
 @pytest.mark.parametrize("anchor", glossary())

@@ -152,4 +152,11 @@ def test_models_stand_side_by_side(page: Client) -> None:
     shown = page.get("/models/compare", {"model": [first.id, second.id, "no-such-model"]}).content.decode()
     assert first.name in shown
     assert second.name in shown
-    assert "Nothing to compare" in page.get("/models/compare").content.decode()
+    assert "No model is ticked: a comparison needs 2 to 4." in page.get("/models/compare").content.decode()
+    alone = page.get("/models/compare", {"model": first.id}).content.decode()
+    assert "One model is ticked: a comparison needs 2 to 4." in alone
+    many = [model.id for model in Model.objects.all()[:6]]
+    assert (
+        "The first 4 of 6 models are compared."
+        in page.get("/models/compare", {"model": many}).content.decode()
+    )

@@ -76,15 +76,19 @@ def model(request: PageRequest, model_id: str) -> HttpResponse:
 @account_required
 def compare(request: PageRequest) -> HttpResponse:
     """The models that the URL names, side by side."""
-    wanted = request.GET.getlist("model")[:_MOST_COMPARED]
     by_id = {listed.model.id: listed for listed in _listed()}
-    columns = [by_id[name] for name in dict.fromkeys(wanted) if name in by_id]
+    wanted = [by_id[name] for name in dict.fromkeys(request.GET.getlist("model")) if name in by_id]
+    columns = wanted[:_MOST_COMPARED]
     skills = sorted({name for listed in columns for name, _ in listed.skills})
     chances = [dict(listed.skills) for listed in columns]
     context = {
         "columns": columns,
         "skills": [(name, [chance.get(name) for chance in chances]) for name in skills],
-        "most_compared": _MOST_COMPARED,
+        "ignored": f"The first {_MOST_COMPARED} of {len(wanted)} models are compared."
+        if len(wanted) > len(columns)
+        else "",
+        "too_few": f"{'One model is ticked' if wanted else 'No model is ticked'}: a comparison needs 2 to "
+        f"{_MOST_COMPARED}.",
     }
     return render(request, "pages/models/compare.html", context)
 

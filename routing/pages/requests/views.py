@@ -378,7 +378,7 @@ def _in_words(name: str, value: Any) -> str:
         case "period":
             return PERIODS[value][0].lower()
         case "since" | "until":
-            return f"{name} {value:%-d %b %Y, %H:%M}"
+            return f"{'from' if name == 'since' else name} {value:%-d %b %Y, %H:%M}"
         case "min_tokens":
             return f"{value:,} tokens or more"
         case "min_cost":
