@@ -19,6 +19,7 @@ from billing.ledger.rate_limits import DatabaseRates, MemoryRates, Rates
 from billing.ledger.redis_rate_limits import RedisRates
 from billing.ledger.writer import GroupWriter
 from billing.refusals.recorder import RefusalRecorder
+from core.fair_turns import FairTurns
 from routing.catalog.live import Catalog
 from routing.catalog.live import catalog as shared_catalog
 from routing.catalog.upstreams import extra_providers
@@ -36,6 +37,10 @@ from routing.state import conversations, outages, reasoning, responses
 logger = logging.getLogger(__name__)
 
 
+# Decisions of 1 ms each, after which the event loop looks at its sockets again.
+DECISIONS_PER_TURN = 4
+
+
 class Runtime:
     """The state of one event loop; `start` it before the first request, `stop` it after the last."""
 
@@ -50,6 +55,7 @@ class Runtime:
             else None
         )
         self.heartbeat = Heartbeat()
+        self.decision_turns = FairTurns(DECISIONS_PER_TURN)
         self.limiter = Limiter(_rates(), timedelta(seconds=settings.REQUEST_TIMEOUT_S))
         self.conversations = conversations.Conversations(conversations.store())
         self.reasoning = reasoning.Reasoning(reasoning.store())

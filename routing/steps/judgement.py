@@ -20,8 +20,12 @@ class Judged(msgspec.Struct, frozen=True):
 async def judge(admitted: Admitted, runtime: Runtime) -> Judged:
     """Return the estimates for a request. A second look is waited for at most ENCODER_DEADLINE_MS.
 
-    It is for `auto` only: the level decides less under the other strategies, and nothing for a pinned model.
+    Judging and deciding are most of a request's processor time, so requests take turns here.
+
+    A second look is for `auto` only: the level decides less under the other strategies, and nothing for a
+    pinned model.
     """
+    await runtime.decision_turns.wait()
     incoming = admitted.incoming
     text = request_text(incoming.request)
     judgement = request_model.shipped().judge_features(features(text))
