@@ -146,7 +146,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "routeplex_site.context.site",
             ],
-            "builtins": ["core.formats"],
+            "builtins": ["core.numbers.formats"],
         },
     }
 ]

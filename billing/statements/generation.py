@@ -23,7 +23,7 @@ from billing.reports.rollup import GRACE
 from billing.statements.models import Statement, StatementLine
 from billing.statements.months import Month, month_start, months
 from billing.usage_columns import TOKEN_COLUMNS
-from core.formats import money_text
+from core.numbers.formats import money_text
 
 ZERO = Decimal(0)
 _ANNOUNCED_WITHIN = timedelta(days=7)  # after its month; older ones are made up for without a message

@@ -13,7 +13,7 @@ from fpdf.fonts import FontFace
 
 from accounts.models import Account
 from billing.statements.queries import Line, StatementDetail
-from core.formats import count, exact_money_text, money_text, provider_name
+from core.numbers.formats import count, exact_money_text, money_text, provider_name
 
 _FONT = "Helvetica"
 _GREY, _HEAD = (96, 103, 120), (243, 244, 247)

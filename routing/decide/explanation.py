@@ -1,12 +1,14 @@
 """A decision in words: why this arm was chosen, and what would have changed the choice."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.numbers.figures import duration, money_places, money_text, percent
 from routing.decide import strategy_weights
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.decide.strategies import Ranking, Row, winners
@@ -92,35 +94,39 @@ def title(entry: Entry) -> str:
 
 
 def usd(amount: float | None) -> str:
-    """Return a small amount with two significant digits: "$0.00042"."""
-    if amount is None:
-        return "an unknown price"
-    if amount == 0:
-        return "$0"
-    digits = max(2, 1 - int(np.floor(np.log10(abs(amount)))))
-    return f"${amount:.{digits}f}"
+    """Return an amount as pages write it: "$0.000423"."""
+    return "an unknown price" if amount is None else money_text(amount)
 
 
 def amounts(first: float, second: float) -> tuple[str, str]:
     """Return two amounts in USD with as many digits as show that they differ."""
-    least = min(first, second)
-    digits = max(2, 1 - int(np.floor(np.log10(least)))) if least > 0 else 2
-    return _apart(first, second, lambda amount, extra: f"${amount:.{digits + extra}f}")
+    places = money_places(Decimal(str(min(first, second))))
+
+    def words(amount: float, further: int) -> str:
+        return money_text(amount, places + further if further else None)
+
+    return _apart(first, second, words)
 
 
 def percents(first: float, second: float) -> tuple[str, str]:
     """Return two shares with as many digits as show that they differ; only 1 is "100%"."""
 
-    def words(share: float, digits: int) -> str:
-        rounded = f"{share:.{digits}%}"
-        return "99.9%" if rounded.startswith("100") and share < 1 else rounded
+    def words(share: float, further: int) -> str:
+        exact = f"{share:.{1 + further}%}"
+        return percent(share) if not further or exact.startswith("100") else exact
 
     return _apart(first, second, words)
 
 
 def times(first_ms: float, second_ms: float) -> tuple[str, str]:
     """Return two times with as many digits as show that they differ."""
-    return _apart(first_ms, second_ms, lambda ms, digits: f"{ms / 1000:.{digits + 1}f} s")
+
+    def words(ms: float, further: int) -> str:
+        if not further:
+            return duration(ms)
+        return f"{ms:.{further}f} ms" if ms < 999.5 else f"{ms / 1000:.{2 + further}f} s"
+
+    return _apart(first_ms, second_ms, words)
 
 
 def flip(strategy: Strategy, ranking: Ranking, compared: Compared, *, stream: bool) -> str:
@@ -172,9 +178,9 @@ def _because(strategy: Strategy, chosen: Entry, compared: Compared, stream: bool
             return f"{title(chosen)} is the cheapest that is good enough: {sure}, for {cost}"
         case Strategy.SPEED:
             what, time = ("start", chosen.ttft_ms) if stream else ("finish", chosen.latency_ms)
-            return f"{title(chosen)} is expected to {what} first, in {_seconds(time)}, and is {sure}"
+            return f"{title(chosen)} is expected to {what} first, in {duration(time)}, and is {sure}"
         case _:
-            mixed = f"{sure}, for {cost} in {_seconds(chosen.latency_ms)}"
+            mixed = f"{sure}, for {cost} in {duration(chosen.latency_ms)}"
             return f"{title(chosen)} has the best mix of quality, cost and speed: {mixed}"
 
 
@@ -228,10 +234,10 @@ def _auto(chosen: Entry, compared: Compared) -> str:
     gap = best.believed - chosen.believed
     if gap >= 0.0005 and (best.cost_usd or 0) > (chosen.cost_usd or 0) > 0:
         less = 1 - (chosen.cost_usd or 0) / (best.cost_usd or 1)
-        return f"{success}, {_within(gap, best)}, and costs {less:.0%} less: {usd(chosen.cost_usd)}"
+        return f"{success}, {_within(gap, best)}, and costs {percent(less)} less: {usd(chosen.cost_usd)}"
     if cheapest.arm == chosen.arm:
         return f"{success}, as often as any candidate, and is the cheapest at {usd(chosen.cost_usd)}"
-    rest = f"{_percent(cheapest.believed)} for the cheapest capable model ({title(cheapest)})"
+    rest = f"{percent(cheapest.believed)} for the cheapest capable model ({title(cheapest)})"
     return f"{success}, compared with {rest}, which is worth its price of {usd(chosen.cost_usd)}"
 
 
@@ -286,13 +292,5 @@ def _is_cheaper(chosen: Entry, other: Entry) -> bool:
 
 def _sure(entry: Entry) -> str:
     if entry.scored:
-        return f"expected to succeed {_percent(entry.believed)} of the time"
-    return f"not measured yet, but expected to succeed at least {_percent(entry.believed)} of the time"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share < 0.985 else f"{min(share, 0.999):.1%}"
-
-
-def _seconds(ms: float) -> str:
-    return f"{ms / 1000:.1f} s"
+        return f"expected to succeed {percent(entry.believed)} of the time"
+    return f"not measured yet, but expected to succeed at least {percent(entry.believed)} of the time"

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.numbers.figures import money_text
 from routing.decide.arm_table import ArmTable
 from routing.decide.trace import Reason, Removal
 from routing.language.arms import Capability, ModelFacts
@@ -191,10 +192,7 @@ def _pin_only(arm_table: ArmTable, row: int) -> Removal:
 
 
 def _over_limit(rules: Rules, cost_usd: float) -> Removal:
+    about = f"would cost about {money_text(cost_usd)}, over"
     if rules.max_cost_usd is not None and cost_usd > rules.max_cost_usd:
-        return Removal(
-            Reason.MAX_COST, f"would cost about ${cost_usd:.6f}, over the request's ${rules.max_cost_usd:g}"
-        )
-    return Removal(
-        Reason.BUDGET, f"would cost about ${cost_usd:.6f}, over the ${rules.budget_left_usd:g} left"
-    )
+        return Removal(Reason.MAX_COST, f"{about} the request's {money_text(rules.max_cost_usd)}")
+    return Removal(Reason.BUDGET, f"{about} the {money_text(rules.budget_left_usd)} left")

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 
-from core.formats import DASH, count, duration, exact_money_text, money_text
+from core.numbers.formats import DASH, count, duration, exact_money_text, money_text
 
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 24
 _LONE_WIDTH = 4.0  # of a value between two gaps

@@ -1,6 +1,6 @@
 """How the dashboard names models and skills, and coordinates of its pictures. `{% load pages %}`
 
-Numbers are written by core/formats.py, whose tags and filters need no loading.
+Numbers are written by core/numbers/formats.py, whose tags and filters need no loading.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from core import formats
+from core.numbers import formats
 from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS
 from routing.pages.docs.glossary import glossary

@@ -7,7 +7,16 @@ from django.template import Context, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.formats import change, compact, duration, exact_money_text, less, money_text, percent, sum_places
+from core.numbers.formats import (
+    change,
+    compact,
+    duration,
+    exact_money_text,
+    less,
+    money_text,
+    percent,
+    sum_places,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Plan
-from core.formats import money_text
+from core.numbers.formats import money_text
 from routing.catalog.live import catalog
 
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.published import NOW, snapshot
+from core.numbers.figures import duration, money_text, percent
 from routing.decide import strategy_weights
 from routing.decide.decision import DecisionInput, NoCandidate, decide
+from routing.decide.explanation import amounts, percents, times
 from routing.decide.strategies import rank
 from routing.decide.trace import Candidate, Trace
 from routing.language.chat import Mode, Strategy
@@ -21,7 +23,7 @@ from tests.decide.conftest import PROMPTS, chat_request
 CATALOG = snapshot()
 MODELS = sorted(CATALOG.models)
 SAME_TWICE = re.compile(
-    r"(\$?[\d.]+(?: s|%)?)(?: of the time)?, compared with \1[ ,.]|less than (.+): .* \2\.$"
+    r"(\$?[\d.]+(?: m?s|%)?)(?: of the time)?, compared with \1[ ,.]|less than (.+): .* \2\.$"
 )
 
 health = st.dictionaries(
@@ -162,11 +164,11 @@ def test_a_record_of_another_shape_gets_none(stored: Any) -> None:
     ("fields", "fact", "words"),
     [
         ({"p_up": 0.71}, Fact.AVAILABILITY, "it is available 71% of the time, compared with 100%."),
-        ({"latency_ms": 33_000.0}, Fact.LATENCY, "it takes 33.0 s, compared with {chosen_s:.1f} s."),
+        ({"latency_ms": 33_000.0}, Fact.LATENCY, "it takes 33.0 s, compared with {chosen_time}."),
         (
             {"scored": False, "low": 0.8},
             Fact.NO_SCORES,
-            "it has no published scores, so the lower end of its interval counts: 80% instead of 99%.",
+            "it has no published scores, so the lower end of its interval counts: 80% instead of {share}.",
         ),
     ],
 )
@@ -187,7 +189,9 @@ def test_the_fact_that_decides_is_named_with_both_numbers(
     assert {Role.RUNNER_UP, Role.BETTER} <= set(alternative.roles)
     advantage, _, reason = alternative.reason.partition(", but ")
     assert advantage.endswith("is cheaper and likelier to succeed")
-    assert reason.removeprefix(EQUAL_ON_EASY) == words.format(chosen_s=chosen.latency_ms / 1000)
+    assert reason.removeprefix(EQUAL_ON_EASY) == words.format(
+        chosen_time=duration(chosen.latency_ms), share=percent(changed.p_success)
+    )
 
 
 EQUAL_ON_EASY = "it is within the 15.0 points of success that count as equal, and "
@@ -226,3 +230,36 @@ def test_a_pinned_model_is_the_reason_for_all() -> None:
 def test_equal_times_are_decided_by_cost_and_the_flip_says_so() -> None:
     trace = decided(strategy=Strategy.SPEED, stream=True)
     assert "both are expected to start at the same time, and it costs $" in trace.flip
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_reasons_write_figures_as_pages_do(strategy: Strategy) -> None:
+    """The same cost, time and chance stand on one page as a sentence and as a figure."""
+    trace = decided(strategy=strategy)
+    shown = {
+        word
+        for candidate in trace.candidates
+        if candidate.removed is None
+        for word in (
+            money_text(candidate.cost_usd), duration(candidate.latency_ms), duration(candidate.ttft_ms),
+            percent(candidate.p_success), percent(candidate.believed), percent(candidate.low),
+            percent(candidate.p_up),
+        )
+    }  # fmt: skip
+    chosen = next(each for each in trace.candidates if each.arm == trace.chain[0])
+    written = re.findall(r"\$\d+\.\d+|[\d.]+ m?s\b|[\d.]+%(?! less)", trace.reason)
+    assert written
+    assert set(written) <= shown
+    if "$" in trace.reason:
+        assert money_text(chosen.cost_usd) in written
+
+
+def test_figures_that_look_alike_get_further_digits() -> None:
+    assert amounts(0.000228, 0.0002) == ("$0.000228", "$0.0002")
+    assert amounts(0.0002281, 0.0002282) == ("$0.0002281", "$0.0002282")
+    assert amounts(12.341, 12.342) == ("$12.341", "$12.342")
+    assert percents(0.957, 0.9604) == ("95.7%", "96%")
+    assert percents(0.95701, 0.95704) == ("95.701%", "95.704%")
+    assert percents(0.9996, 1.0) == (">99.9%", "100%")
+    assert times(812.0, 1240.0) == ("812 ms", "1.24 s")
+    assert times(812.2, 812.3) == ("812.2 ms", "812.3 ms")

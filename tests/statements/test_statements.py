@@ -25,7 +25,7 @@ from billing.statements.models import Statement, StatementLine
 from billing.statements.months import month_start, months
 from billing.statements.queries import statement_detail
 from billing.usage import Usage
-from core.formats import exact_money_text, money_text
+from core.numbers.formats import exact_money_text, money_text
 from tests.billing.bookkeeping import Books
 
 OCTOBER, NOVEMBER = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)

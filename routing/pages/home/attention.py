@@ -15,7 +15,7 @@ from accounts.models import Account, ApiKey
 from billing.models import Request
 from billing.refusals.queries import calls, of_account
 from billing.reports.queries import Sources
-from core.formats import money_text, provider_name
+from core.numbers.formats import money_text, provider_name
 from routing.catalog.live import catalog
 from routing.catalog.models import Model
 from routing.catalog.snapshot import Snapshot

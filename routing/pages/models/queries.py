@@ -9,7 +9,7 @@ from decimal import Decimal
 from billing.models import ModelPrice
 from billing.prices.book import SINCE_EVER
 from billing.prices.prices import PriceBook, PriceTier
-from core.formats import provider_name
+from core.numbers.formats import provider_name
 from routing.catalog.measure import DEGRADED_BELOW
 from routing.catalog.models import Model, RetiredModel
 from routing.catalog.snapshot import Snapshot

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from core.formats import provider_name
+from core.numbers.formats import provider_name
 from routing.catalog.live import catalog
 from routing.language.arms import Effort
 from routing.language.chat import ChatRequest, Message, Mode, Role, Sampling, Steering, Strategy, Text

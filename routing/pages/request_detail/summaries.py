@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from billing.content.store import Content
 from billing.models import Request
-from core.formats import money_text
+from core.numbers.formats import money_text
 from routing.language.fidelity import Fidelity, Verdict
 from routing.pages.request_detail.counterfactual import Counterfactual
 from routing.pages.request_detail.explanation import Explanation

@@ -1,7 +1,7 @@
 """The verdict on a request in a few lines: what happened, why that model, and its cost against others."""
 
 from billing.models import Request
-from core.formats import duration, money_text, percent
+from core.numbers.formats import duration, money_text, percent
 from routing.pages.request_detail.explanation import Candidate
 from routing.templatetags.pages import model_text
 

@@ -19,7 +19,7 @@ from accounts.models import Account, ApiKey
 from billing.models import Request
 from billing.reports.export import Format
 from billing.reports.sorting import SORTED_ROWS, Place, Sort
-from core.formats import provider_name
+from core.numbers.formats import provider_name
 from routing.catalog.live import catalog
 from routing.decide.prediction.skills import WORDS, Skill
 from routing.pages.page_request import PageRequest, is_fragment, viewer_zone

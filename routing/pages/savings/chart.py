@@ -7,7 +7,7 @@ from itertools import accumulate
 from math import ceil, floor, log10
 
 from billing.reports.measures import Sums, usd
-from core.formats import money_text, percent
+from core.numbers.formats import money_text, percent
 from routing.pages.chart import Chart, Column
 from routing.pages.savings.queries import Savings
 from routing.replay.what_if import WhatIf

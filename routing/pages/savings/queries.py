@@ -19,7 +19,7 @@ from billing.ledger.windows import spans
 from billing.models import Request
 from billing.reports.measures import Sums, usd
 from billing.reports.queries import Sources
-from core.formats import sum_places
+from core.numbers.formats import sum_places
 from routing.learning.models import Outcome
 
 FEWEST_DAYS = 5  # with traffic; below that no interval is shown

@@ -10,34 +10,21 @@ from django import template
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
+from core.numbers.figures import DASH, Money, Number, duration, money_places, money_text, percent
+
+# Those of core.numbers.figures, for modules that also use the functions below.
+__all__ = ["DASH", "Money", "Number", "duration", "money_text", "percent"]
+
 register = template.Library()
 
-Number = Decimal | float | int
-Money = Number | str  # text: of a JSON document
-DASH = "—"
 _EXACT_PLACES = 9  # the ledger is exact to 1e-9 USD
 _LEAST = Decimal(1).scaleb(-_EXACT_PLACES)
 _SIGNIFICANT = 3
 
 
-def money_text(usd: Money | None, places: int | None = None) -> str:
-    """Two decimals from $1, three significant digits below: "$1,234.50", "$0.0123"; None is a dash.
-
-    `places`: exactly so many decimals instead, for sums that stand beside their parts.
-    """
-    if usd is None:
-        return DASH
-    exact = Decimal(str(usd))
-    rounded = abs(round(exact, places if places is not None else 2 if abs(exact) >= 1 else _places(exact)))
-    whole, _, decimals = f"{rounded:,f}".partition(".")
-    if places is None:
-        decimals = decimals.rstrip("0").ljust(2, "0")
-    return f"{'−' if exact < 0 and rounded else ''}${whole}.{decimals}"
-
-
 def sum_places(total: Decimal, *parts: Decimal) -> int:
     """The decimals at which the rounded parts add up to the rounded total and none of them vanishes."""
-    for places in range(2 if abs(total) >= 1 else _places(total), _EXACT_PLACES):
+    for places in range(2 if abs(total) >= 1 else money_places(total), _EXACT_PLACES):
         rounded = [round(part, places) for part in parts]
         none_vanishes = [bool(part) for part in rounded] == [bool(part) for part in parts]
         if none_vanishes and sum(rounded) == round(total, places):
@@ -70,19 +57,8 @@ def _money(usd: Money | None, places: int | None = None) -> SafeString:
 
 
 register.filter("money_text", money_text)
-
-
-@register.filter
-def percent(value: Number | None) -> str:
-    """A share of 1: 0.934 is "93.4%". Near the ends "<0.1%" and ">99.9%": only 0 and 1 are 0% and 100%."""
-    if value is None:
-        return DASH
-    hundredths = float(value) * 100
-    if 0 < hundredths < 0.1:
-        return "<0.1%"
-    if 99.9 < hundredths < 100:
-        return ">99.9%"
-    return f"{hundredths:.1f}".removesuffix(".0").replace("-", "−") + "%"
+register.filter("percent", percent)
+register.filter("duration", duration)
 
 
 @register.filter
@@ -119,24 +95,6 @@ def times(value: Number | None) -> str:
     if value is None:
         return DASH
     return f"{value:,.0f}×" if value >= 100 else f"{value:.2g}×" if value < 1 else f"{value:.1f}×"
-
-
-@register.filter
-def duration(ms: Number | None) -> str:
-    """812 ms, 1.24 s, 1 min 15 s, 2 h 5 min, 3 d 4 h."""
-    if ms is None:
-        return DASH
-    ms = float(ms)
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    if ms < 59_950:
-        return f"{ms / 1_000:.2f} s" if ms < 9_995 else f"{ms / 1_000:.1f} s"
-    for large, small, unit_s in (("min", "s", 60), ("h", "min", 3_600), ("d", "h", 86_400)):
-        step_s = {"s": 1, "min": 60, "h": 3_600}[small]
-        whole, rest = divmod(round(ms / 1_000 / step_s), unit_s // step_s)
-        if large == "d" or whole < {"min": 60, "h": 24}[large]:
-            break
-    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
 
 
 @register.filter
@@ -190,11 +148,6 @@ def compact_count(number: Number | None) -> SafeString:
     if shown == exact:
         return mark_safe(shown)  # noqa: S308 - digits only
     return mark_safe(f'<data class="money" value="{exact}" title="{escape(exact)}">{shown}</data>')  # noqa: S308
-
-
-def _places(value: Decimal) -> int:
-    """Decimals that leave three significant digits below 1; two at least."""
-    return max(_SIGNIFICANT - 1 - value.adjusted(), 2) if value else 2
 
 
 def _plain_digits(value: Number) -> str:
