@@ -128,6 +128,18 @@ def test_slowest_and_most_expensive_come_first(
     assert [rows[0].id for rows in (slowest, most_expensive)] == [slow.id, dear.id]
 
 
+def test_home_lists_the_slowest_or_the_most_expensive(page: Client, make_request: MakeRequest) -> None:
+    slow = make_request(1, latency_ms=90_000)
+    dear = make_request(2, cost_usd=Decimal(7))
+    firsts = {
+        top: page.get("/", {"top": top}).context["top_requests"][0].id for top in ("", "most_expensive")
+    }
+    assert firsts == {"": slow.id, "most_expensive": dear.id}
+    shown = page.get("/?period=30d&top=most_expensive").content.decode()
+    assert 'href="?period=30d&amp;top=slowest#top-requests"' in shown
+    assert 'href="?period=90d&amp;top=most_expensive"' in shown
+
+
 def test_a_month_is_read_from_rollups_but_for_its_edges(page: Client, make_request: MakeRequest) -> None:
     """Whole closed hours are never read from the ledger: a million rows would take seconds."""
     for number in range(40):

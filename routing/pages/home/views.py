@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +27,9 @@ _BEFORE = {"today": "the same hours of yesterday"} | {
 }
 
 
+_TOPS = {"slowest": "Slowest", "most_expensive": "Most expensive"}  # lists of a summary
+
+
 @dataclass(frozen=True)
 class Change:
     """A figure against the period before, relative; None: nothing to compare. `tone`: good, bad or empty."""
@@ -48,10 +52,12 @@ def _dashboard(request: PageRequest) -> HttpResponse:
         return render(request, "pages/home/empty.html", {"account": request.account})
     name = request.GET.get("period", "")
     name = name if name in DAYS else "7d"
-    return render(request, "pages/home/page.html", _context(request, name))
+    top = request.GET.get("top", "")
+    top = top if top in _TOPS else "slowest"
+    return render(request, "pages/home/page.html", _context(request, name, top))
 
 
-def _context(request: PageRequest, name: str) -> dict[str, Any]:
+def _context(request: PageRequest, name: str, top: str) -> dict[str, Any]:
     account, now = request.account, timezone.now().astimezone(viewer_zone(request))
     period = queries.period_named(name, now.astimezone(ZoneInfo(account.time_zone)))
     sources = Sources.now(account.pk, period.before_start, period.end)
@@ -60,12 +66,12 @@ def _context(request: PageRequest, name: str) -> dict[str, Any]:
     of_period = merged(parts)
     totals = queries.totals(of_period)
     before = queries.totals(sources.summary(period.before_start, period.before_end))
-    slowest, most_expensive = queries.listed(account, of_period.slowest, of_period.most_expensive)
+    (top_requests,) = queries.listed(account, getattr(of_period, top))
     snapshot = current_snapshot(circuits())
     health = provider_health(snapshot)
     budget = queries.budget_today(account, now)
     return {
-        "periods": choices(name),
+        "periods": choices(name, **({"top": top} if top != "slowest" else {})),
         "before_words": _BEFORE[name],
         "totals": totals,
         "sparks": series.sparks(parts),
@@ -75,8 +81,11 @@ def _context(request: PageRequest, name: str) -> dict[str, Any]:
         "before": before,
         "changes": _changes(totals, before),
         "shares": queries.distribution(of_period),
-        "slowest": slowest,
-        "most_expensive": most_expensive,
+        "top": top,
+        "tops": [
+            (title, f"?{urlencode({'period': name, 'top': key})}", key == top) for key, title in _TOPS.items()
+        ],
+        "top_requests": top_requests,
         "providers": list(health.values()),
         "uptimes": [(last_day(hours), by_day(hours)) for hours in provider_hours(list(health), now)],
         "budget": budget,
