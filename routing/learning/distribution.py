@@ -46,7 +46,7 @@ def distribution(now: datetime) -> Distribution:
         .annotate(n=Count("pk"))
         .order_by("-n", "routed_model")
     )
-    rows = [(f"{model} · {effort}" if effort else model, n) for model, effort, n in counted]
+    rows = [(f"{model}@{effort}" if effort else model, n) for model, effort, n in counted]
     total = sum(n for _, n in rows)
     shares = [Share(arm, n, n / total) for arm, n in rows]
     entropy = -sum(share.share * math.log(share.share) for share in shares)

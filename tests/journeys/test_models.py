@@ -30,15 +30,3 @@ def test_a_premium_model_says_what_that_means(person: Page, server: str, account
     person.goto(f"{server}/models/")
     person.get_by_role("link", name="premium", exact=True).first.focus()
     expect(person.get_by_text("A model that test mode never uses").first).to_be_visible()
-
-
-def test_the_end_of_the_sidebar_is_in_sight_in_a_low_window(
-    person: Page, server: str, account: Account
-) -> None:
-    signed_in(person, server, account)
-    for height in (900, 600):
-        person.set_viewport_size({"width": 1440, "height": height})
-        person.goto(f"{server}/models/")
-        expect(person.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
-    person.get_by_role("link", name="Settings").focus()
-    expect(person.get_by_role("link", name="Settings")).to_be_in_viewport(ratio=1)

@@ -142,13 +142,18 @@ def _moves(posteriors: list[Posterior], shifts: Mapping[str, float]) -> list[Mov
 
 def _by_skill(
     posteriors: list[Posterior], shifts: Mapping[str, float]
-) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Skills by name, each with its arms, most evidence first, and the shift in force."""
+) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Skills by name, each summed up, with its arms, most evidence first, and the shift in force."""
     ordered = sorted(posteriors, key=lambda posterior: posterior.skill)
-    return [
-        (
-            skill,
-            [asdict(arm) | {"counts": shifts.get(f"{arm.arm}|{arm.skill}", 0.0)} for arm in arms],
-        )
+    groups = [
+        (skill, [asdict(arm) | {"counts": shifts.get(f"{arm.arm}|{arm.skill}", 0.0)} for arm in arms])
         for skill, arms in groupby(ordered, key=lambda posterior: posterior.skill)
     ]
+    return [(skill, _summed_up(arms), arms) for skill, arms in groups]
+
+
+def _summed_up(arms: list[dict[str, Any]]) -> str:
+    """How many outcomes, and of how many models or efforts."""
+    outcomes = sum(arm["outcomes"] for arm in arms)
+    of = "one model" if len(arms) == 1 else f"{len(arms)} models and efforts"
+    return f"{outcomes:,} outcome{'' if outcomes == 1 else 's'} of {of}"
