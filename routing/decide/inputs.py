@@ -30,4 +30,5 @@ class DecisionInput(msgspec.Struct, frozen=True):
     baseline: str | None = None  # the model savings are compared with; None: the best fixed model
     text: RequestText | None = None  # of the request, where it was read already
     judgement: Judgement | None = None  # of the request; None: the shipped request model judges it
+    text_tokens: int | None = None  # o200k tokens of all its text, where they were counted exactly
     notes: tuple[str, ...] = ()  # for the trace: "gpt-x is retired; its successor gpt-y answers"

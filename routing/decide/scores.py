@@ -134,7 +134,7 @@ def score(decision_input: DecisionInput, snapshot: Snapshot, learning: Mapping[s
     """Score every arm of the snapshot. `learning`: the account's shifts of P(success) by "arm name|skill"."""
     request, fit = decision_input.request, artefact.fitted()
     arm_table = arm_table_of(snapshot, request.effort)
-    size = InputSize(request)
+    size = InputSize(request, decision_input.text_tokens)
     by_tokenizer = np.array([size.tokens(tokenizer) for tokenizer in arm_table.tokenizers], float)
     tokens: Row = by_tokenizer.take(arm_table.tokenizer_rows)
     text = decision_input.text or request_features.request_text(request)

@@ -5,15 +5,17 @@ pass every spending limit. What lies beyond the bounds is flagged and counted he
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from billing.usage import Usage, UsageIssue
-from routing.decide.prediction.tokens import charged_count
+from routing.catalog.tokenizers import tokenizer_of
+from routing.decide.prediction.tokens import InputSize, charged_count
 from routing.execute.attempt import AttemptRecord, InputCount
 from routing.language.arms import ModelFacts
 from routing.language.chat import Audio, ChatRequest, File, Image, is_plain
+from routing.steps.judgement import count_whole
 
 # Our count of the input against a provider's own. On known tokenizers it is 18 % off at worst; a server with
 # another tokenizer, a chat template and hidden instructions counts up to twice as much and some hundred more.
@@ -29,6 +31,26 @@ def input_count(request: ChatRequest, tokens: int, facts: ModelFacts) -> InputCo
     media = 0 if is_plain(request) else sum(_most_of_media(request, facts.max_input_tokens))
     most = math.ceil(tokens * INPUT_MARGIN) + INPUT_EXTRA + media
     return InputCount(tokens, min(most, max(facts.max_input_tokens, tokens)))
+
+
+async def count_again(request: ChatRequest, attempts: Sequence[AttemptRecord]) -> None:
+    """Count the input of long requests whole where our own count decides what is charged.
+
+    The decision's count may be an estimate from samples, and a caller can write a text that it misjudges.
+    """
+    doubtful = [attempt for attempt in attempts if _needs_own_count(attempt)]
+    counted = await count_whole(request) if doubtful else None
+    if counted is None:
+        return
+    size = InputSize(request, counted)
+    for attempt in doubtful:
+        tokens = size.tokens(tokenizer_of(attempt.facts))
+        attempt.input_count = input_count(request, tokens, attempt.facts)
+
+
+def _needs_own_count(attempt: AttemptRecord) -> bool:
+    reported = attempt.usage.input_tokens if attempt.usage is not None else 0
+    return not reported or reported > most_tokens(attempt)[0]
 
 
 def usage_of(attempt: AttemptRecord) -> Usage:
@@ -89,13 +111,16 @@ def _late(limit: int) -> int:
 
 
 def _most_of_media(request: ChatRequest, window: int) -> Iterator[int]:
-    """Of a file that is sent along, each byte may be a token; the size of a link is unknown."""
+    """Of a text that is sent along, each byte may be a token. The pages of a PDF may share what they show,
+    so its size says little, and the size of a link is unknown.
+    """
     for message in request.messages:
         for part in message.parts:
             match part:
                 case Image():
                     yield _IMAGE_TOKENS
                 case File():
-                    yield len(part.url) if part.url.startswith("data:") else window
+                    is_text = part.url.startswith("data:text/")
+                    yield len(part.url) if is_text else window
                 case Audio():
                     yield len(part.data)

@@ -80,6 +80,7 @@ def _decision_input(admitted: Admitted, judged: Judged, budget: Budget) -> Decis
         at=incoming.at,
         text=judged.text,
         judgement=judged.judgement,
+        text_tokens=judged.text_tokens,
         notes=tuple(notes),
     )
 

@@ -38,7 +38,7 @@ from routing.language.reported import identifier
 from routing.providers.shared.failures import FailureKind, UpstreamFailure
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import PricedAttempt, price, total_usd
-from routing.steps.attempt_usage import most_tokens
+from routing.steps.attempt_usage import count_again, most_tokens
 from routing.steps.baseline import baseline_cost
 from routing.steps.logged_content import logged_content
 from routing.steps.opened_request import OpenedRequest
@@ -147,6 +147,7 @@ class _Settler:
         request, row, admission = opened.incoming.request, opened.row, opened.admitted.admission
         try:
             try:
+                await count_again(request, attempts)
                 fidelity = _fidelity(request, attempts, self._output)
                 settlement = await self._write(attempts, error, fidelity)
             except AWAY:  # the process is ending without its database

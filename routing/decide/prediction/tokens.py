@@ -5,10 +5,11 @@ on the routing dev prompts, Markdown and Python sources, and everyday sentences 
 English 1.12 (1.00-1.18) before Claude 4.7 and 1.48 (1.35-1.60) since. Gemini's 1.1 is an estimate.
 """
 
+import base64
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 from routing.catalog.tokenizers import Tokenizer, tokenizer_of
@@ -20,6 +21,7 @@ from routing.language.chat import Audio, ChatRequest, File, Image, Message, Opaq
 
 SAMPLE_OVER = 4000  # characters counted exactly; beyond, WINDOWS pieces of WINDOW are counted and scaled up
 WINDOWS, WINDOW = 5, 800
+PIECE = 20_000  # characters counted at once where others wait: 2 ms of English, 7 of the slowest text
 EXACT_UP_TO = 50_000  # characters: 100 ms for Claude's tokenizers
 MOST_REMEMBERED = 4096  # token counts of system texts: 0.6 MB at most
 SCRIPT_HEAD = 600  # characters from which the script is recognised
@@ -53,18 +55,18 @@ _system_counts: dict[bytes, int] = {}
 
 
 class InputSize:
-    """The size of a request's input: counted once, then converted to any tokenizer's tokens."""
+    """The size of a request's input: counted once, then converted to any tokenizer's tokens.
 
-    def __init__(self, request: ChatRequest) -> None:
-        texts = [piece for message in request.messages for piece in _texts(message)]
-        texts += [_tool_text(tool.name, tool.description, tool.parameters) for tool in request.tools]
-        texts += [tool.grammar.definition for tool in request.tools if tool.grammar is not None]
-        if request.response_format is not None and request.response_format.schema is not None:
-            texts.append(json.dumps(request.response_format.schema))
-        joined = "\n".join(texts)
-        self.sampled = len(joined) > SAMPLE_OVER
+    `counted`: the o200k tokens of `input_text`, if they are known already.
+    """
+
+    def __init__(self, request: ChatRequest, counted: int | None = None) -> None:
+        joined = input_text(request)
+        self.sampled = counted is None and len(joined) > SAMPLE_OVER
         first = request.messages[0] if request.messages else None
-        if first is not None and first.role is Role.SYSTEM and not self.sampled:
+        if counted is not None:
+            self._text = counted
+        elif first is not None and first.role is Role.SYSTEM and not self.sampled:
             self._text = _count_after_system(first.text, joined)
         else:
             self._text = count_o200k(joined)
@@ -78,6 +80,23 @@ class InputSize:
 
     def tokens(self, tokenizer: Tokenizer) -> int:
         return round(self._text * _RATIOS[tokenizer][self._script]) + self._fixed
+
+
+def input_text(request: ChatRequest) -> str:
+    """All text of a request that its model reads: messages, tools and schema."""
+    texts = [piece for message in request.messages for piece in _texts(message)]
+    texts += [_tool_text(tool.name, tool.description, tool.parameters) for tool in request.tools]
+    texts += [tool.grammar.definition for tool in request.tools if tool.grammar is not None]
+    if request.response_format is not None and request.response_format.schema is not None:
+        texts.append(request.response_format.description or "")
+        texts.append(json.dumps(request.response_format.schema))
+    return "\n".join(texts)
+
+
+def counted_pieces(text: str) -> Iterator[int]:
+    """The o200k tokens of a text's pieces, each counted in a few milliseconds; cuts add one token each."""
+    for start in range(0, len(text), PIECE):
+        yield o200k.count(text[start : start + PIECE])
 
 
 def count_input(request: ChatRequest, facts: ModelFacts) -> int:
@@ -191,11 +210,27 @@ def _looks_english(text: str) -> bool:
 
 def _texts(message: Message) -> list[str]:
     texts = [message.text] if message.parts else []
+    texts += [_text_in(part) for part in message.parts if isinstance(part, File) and _is_text(part)]
     return texts + [f"{call.name}{call.arguments}" for call in message.tool_calls]
 
 
 def _tool_text(name: str, description: str | None, parameters: object) -> str:
     return f"{name} {description or ''} {json.dumps(parameters)}"
+
+
+def _is_text(part: File) -> bool:
+    """Return whether a file is a text that is sent along, which models read whole."""
+    return part.url.startswith(("data:text/", "data:application/json"))
+
+
+def _text_in(part: File) -> str:
+    head, _, data = part.url.partition(",")
+    if not head.endswith(";base64"):
+        return data
+    try:
+        return base64.b64decode(data).decode("utf-8", "replace")
+    except ValueError:  # damaged: the provider refuses it
+        return data
 
 
 def _media_tokens(message: Message) -> int:
@@ -204,7 +239,7 @@ def _media_tokens(message: Message) -> int:
         match part:
             case Image():
                 total += IMAGE_TOKENS
-            case File():
+            case File() if not _is_text(part):
                 size = len(part.url) * 0.75 if part.url.startswith("data:") else 0
                 total += size * FILE_TOKENS_PER_BYTE or FILE_TOKENS_UNSEEN
             case Audio():
