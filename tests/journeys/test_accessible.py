@@ -30,6 +30,7 @@ STILL = """
 """
 WIDTHS = (390, 1440)
 OTHER_WIDTHS = (820, 1280)  # pages must fit them, too
+LARGEST = 120 * 1024  # bytes of a page's HTML
 _ERRORS_MEANT = ("/no-such-page",)  # Chromium complains of the status
 
 
@@ -58,11 +59,13 @@ def visit(browser: Browser, _live_server: str, django_db_blocker: Any) -> Iterat
 
 
 def problems(page: Page, url: str) -> list[str]:
-    """Violations that axe finds on the page at each width, light and dark, and sideways scrolling."""
+    """Violations that axe finds on the page at each width, light and dark; sideways scrolling; its size."""
     violations = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.goto(url)
+        response = page.goto(url)
+        if response is not None and len(response.body()) > LARGEST:
+            violations.append(f"{len(response.body()):,} bytes of HTML")
         page.evaluate(STILL)
         page.evaluate(AXE)
         violations += too_wide(page)
