@@ -94,7 +94,9 @@ def test_quality_stands_beside_it(account: Account, make_request: MakeRequest) -
 
 
 def test_before_the_first_request_it_says_what_it_is_for(page: Client) -> None:
-    assert "Nothing to compare yet" in page.get("/savings/").content.decode()
+    shown = page.get("/savings/").content.decode()
+    assert "Nothing to compare yet" in shown
+    assert 'href="/start">Send a request</a>' in shown
     assert "no answered requests" in page.get("/savings/strategies").content.decode()
 
 
@@ -102,7 +104,9 @@ def test_another_accounts_are_not_in_it(page: Client, stranger: Account, make_re
     from accounts.keys import create_key
 
     make_request(account=stranger, key=create_key(stranger, "theirs")[0])
-    assert "Nothing to compare yet" in page.get("/savings/").content.decode()
+    shown = page.get("/savings/").content.decode()
+    assert "Nothing to compare yet" in shown
+    assert 'href="/start">Send a request</a>' in shown
 
 
 def test_as_json(page: Client, make_request: MakeRequest) -> None:
