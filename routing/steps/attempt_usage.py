@@ -96,9 +96,25 @@ def _completed(attempt: AttemptRecord, known: Usage) -> Usage:
         }
     elif has_content and not known.output_tokens:
         text = charged_count(attempt.written, attempt.facts)
-        reasoning = charged_count(attempt.reasoning, attempt.facts)
+        reasoning = max(charged_count(attempt.reasoning, attempt.facts), _hidden_reasoning(attempt, text))
         fields |= {"output_tokens": max(1, text + reasoning), "reasoning_tokens": reasoning}
     return msgspec.structs.replace(known, **fields, estimated=True) if fields else known
+
+
+def _hidden_reasoning(attempt: AttemptRecord, text: int) -> int:
+    """The forecast of the reasoning before the `text` tokens of an answer that ended before its report.
+
+    Providers charge it in full and show at most a summary. Without this, a caller who leaves just before the
+    end of a stream would pay for the text alone.
+    """
+    if attempt.outcome == "ok" or not attempt.written:
+        return 0
+    most = attempt.most_output_tokens
+    return (
+        attempt.expected_reasoning
+        if most is None
+        else max(0, min(attempt.expected_reasoning, most * attempt.choices - text))
+    )
 
 
 def _own_input(attempt: AttemptRecord) -> int:

@@ -1,5 +1,6 @@
 """Reports of providers are checked before they are stored or charged (reliability rows 30 and 31)."""
 
+import json
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -232,3 +233,26 @@ def test_reasoning_beside_the_completion_and_cache_hits_are_charged_at_their_pri
     assert (row.output_tokens, row.reasoning_tokens, row.usage_issue) == (40, 31, "")
     assert row.cost_usd == Decimal("0.0000264")  # (12 × 0.15 + 8 × 0.075 + 40 × 0.6) / 1e6
     assert reply.cost_usd == 0.0000264
+
+
+@pytest.mark.parametrize(
+    ("model", "frames_sent"), [("gpt-5-mini", 5), ("gpt-5.5-pro", 12), ("claude-opus-5", 16)]
+)
+def test_a_caller_who_leaves_during_the_text_pays_for_the_reasoning(
+    http: httpx.Client, simulator: Simulator, model: str, frames_sent: int
+) -> None:
+    """The text is short beside the reasoning, of which providers show a summary or nothing."""
+    simulator.fault(kind="stall", after_chunks=frames_sent, count=1)
+    question = [{"role": "user", "content": "Prove that the square root of 2 is irrational."}]
+    body = {"model": model, "messages": question, "stream": True, "reasoning_effort": "high"}
+    text = ""
+    with http.stream("POST", "/v1/chat/completions", json=body) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {") and (choices := json.loads(line[6:])["choices"]):
+                text += choices[0]["delta"].get("content") or ""
+            if text:
+                break
+    row = settled_row(response.headers["x-request-id"])
+    assert (row.status, row.usage_estimated) == ("aborted", True)
+    assert row.reasoning_tokens > 100
+    assert row.output_tokens > row.reasoning_tokens
