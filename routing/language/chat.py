@@ -247,6 +247,10 @@ def cache_marks(request: ChatRequest) -> Iterator[CacheMark]:
 _PRICED_TIERS = {"flex": "flex", "priority": "priority", "fast": "priority"}
 
 
+# Charged at the standard price; scale is paid for in advance
+STANDARD_TIERS = frozenset({"auto", "default", "standard", "scale"})
+
+
 def priced_tier(service_tier: str | None) -> str:
     """The service tier with a price of its own: flex or priority; empty: the standard one."""
     return "" if service_tier is None else _PRICED_TIERS.get(service_tier, "")

@@ -12,7 +12,7 @@ from routing.execute.answer_limit import Counter
 from routing.execute.attempt import AttemptRecord, InputCount
 from routing.execute.chain import Execution, OutputLimits, Plan
 from routing.language.arms import Arm
-from routing.language.chat import ChatRequest, Mode, priced_tier
+from routing.language.chat import STANDARD_TIERS, ChatRequest, Mode, priced_tier
 from routing.state.runtime import Runtime
 from routing.steps.attempt_prices import price
 from routing.steps.attempt_usage import input_count
@@ -32,7 +32,6 @@ def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
         tokens = next(forecast.input_tokens for forecast in decision.forecast if forecast.arm == arm)
         return input_count(incoming.request, tokens, models[arm.model])
 
-    tier, book = priced_tier(incoming.request.service_tier), runtime.catalog.price_book
     plan = Plan(
         request=_as_sent(opened),
         chain=decision.chain,
@@ -49,14 +48,19 @@ def execute(opened: OpenedRequest, runtime: Runtime) -> Execution:
         counter=lambda facts: Counter(*piece_counters(facts)),
         expected_reasoning={forecast.arm: forecast.reasoning_tokens for forecast in decision.forecast},
         input_count=counted_input,
-        unpriced_tier=frozenset(
-            arm for arm in decision.chain if book.at(arm.model, incoming.at, tier) is None
-        )
-        if tier
-        else frozenset(),
+        unpriced_tier=_unpriced_tier(opened, runtime),
         rescue=incoming.caller.rescue if steering.rescue is None else steering.rescue,
     )
     return Execution(plan, runtime.upstreams, runtime.breaker)
+
+
+def _unpriced_tier(opened: OpenedRequest, runtime: Runtime) -> frozenset[Arm]:
+    """The arms whose price for the requested service tier is not known."""
+    requested, book = opened.incoming.request.service_tier, runtime.catalog.price_book
+    if requested is None or requested in STANDARD_TIERS:
+        return frozenset()
+    tier, at = priced_tier(requested), opened.incoming.at
+    return frozenset(arm for arm in opened.decision.chain if not tier or book.at(arm.model, at, tier) is None)
 
 
 def _as_sent(opened: OpenedRequest) -> ChatRequest:

@@ -91,13 +91,14 @@ def test_a_tier_that_the_provider_did_not_serve_is_not_charged(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("tier", ["flex", "ultrafast", "on_demand"])
 @pytest.mark.parametrize("model", ["gpt-4.1-mini", "claude-haiku-4-5", "gemini-2.5-flash"])
-def test_a_tier_without_a_price_is_not_sent(ask: Ask, simulator: Simulator, model: str) -> None:
-    last, row = ask(model, service_tier="flex")
+def test_a_tier_without_a_price_is_not_sent(ask: Ask, simulator: Simulator, model: str, tier: str) -> None:
+    last, row = ask(model, service_tier=tier)
     assert receipt_of(last) == {
         "parameter": "service_tier",
         "verdict": "dropped",
-        "change": "no price is known for flex with this model",
+        "change": f"no price is known for {tier} with this model",
     }
     assert (last["service_tier"], row.service_tier) == ("default", "")
     (call,) = simulator.calls()
