@@ -47,6 +47,16 @@ def _denied(levels: int) -> dict[str, Any]:
     return schema
 
 
+def _crowded(links: int) -> dict[str, Any]:
+    """Branches that lead through a chain of references, with keywords beside each."""
+    definitions: dict[str, Any] = {
+        f"d{n}": {"$ref": f"#/$defs/d{n + 1}", **{f"k{n}_{each}": 1 for each in range(200)}}
+        for n in range(links)
+    }
+    definitions[f"d{links}"] = {"type": "object", "properties": {"city": {"type": "string"}}}
+    return {"anyOf": [{"$ref": "#/$defs/d0", "title": "a"}] * 190, "$defs": definitions}
+
+
 SCHEMAS = {
     "doubling unions": _doubling("anyOf"),
     "doubling combinations": _doubling("allOf"),
@@ -67,6 +77,12 @@ def test_a_hostile_tool_is_answered_in_seconds(server: str, api_key: str, schema
 def test_a_hostile_output_schema_is_answered_in_seconds(server: str, api_key: str, schema: str) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMAS[schema]}}
     _in_seconds(server, api_key, "claude-opus-5", {"response_format": wanted})
+
+
+def test_many_large_tools_are_answered_in_seconds(server: str, api_key: str) -> None:
+    functions = [{"name": f"look{n}", "parameters": _crowded(18)} for n in range(25)]
+    tools = [{"type": "function", "function": function} for function in functions]
+    _in_seconds(server, api_key, "gpt-4.1-mini", {"tools": tools})
 
 
 def _in_seconds(server: str, api_key: str, model: str, fields: dict[str, Any]) -> None:

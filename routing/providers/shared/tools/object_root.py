@@ -21,7 +21,8 @@ _MOST_DEPTH = 20  # of references and combinations in each other
 # Definitions that refer to each other describe exponentially many branches, and comparing branches takes time
 # with the square of their size. Larger schemas are described; 200 branches of 100 kB are folded in 30 ms.
 _MOST_BRANCHES = 200  # of all combinations together
-_MOST_FOLDED_BYTES = 100_000  # of the schema as JSON
+_MOST_FOLDED_BYTES = 100_000  # of a schema as JSON
+_MOST_FOLDED_TOGETHER = 500_000  # bytes of all schemas of a request that are folded
 
 
 class _Shape(NamedTuple):
@@ -37,8 +38,14 @@ def with_object_roots(request: ChatRequest) -> tuple[ChatRequest, tuple[str, ...
     """The request with such schemas for its tools, and what was changed."""
     changes: dict[str, None] = {}
     tools: list[Tool] = []
+    left = _MOST_FOLDED_TOGETHER
     for tool in request.tools:
-        adapted = Adapted(tool.parameters, ()) if tool.is_custom else object_root(tool.parameters)
+        if tool.is_custom or _is_plain_object(tool.parameters):
+            tools.append(tool)
+            continue
+        size = len(msgspec.json.encode(tool.parameters))
+        left -= size
+        adapted = object_root(tool.parameters, is_large=size > _MOST_FOLDED_BYTES or left < 0)
         changes |= dict.fromkeys(adapted.changes)
         same = adapted.schema is tool.parameters
         tools.append(tool if same else msgspec.structs.replace(tool, parameters=adapted.schema))
@@ -47,22 +54,35 @@ def with_object_roots(request: ChatRequest) -> tuple[ChatRequest, tuple[str, ...
     return msgspec.structs.replace(request, tools=tuple(tools)), tuple(changes)
 
 
-def object_root(schema: Schema) -> Adapted:
-    """The schema with an object at its root. An empty schema takes no arguments, and stays as it is."""
-    special = [name for name in ("$ref", *_COMBINED, *_IN_WORDS) if name in schema]
-    if not schema or (not special and schema.get("type") == "object" and "properties" in schema):
+def object_root(schema: Schema, *, is_large: bool = False) -> Adapted:
+    """The schema with an object at its root. An empty schema takes no arguments, and stays as it is.
+
+    `is_large`: folding it would take too long.
+    """
+    if _is_plain_object(schema):
         return Adapted(schema, ())
-    if len(msgspec.json.encode(schema)) > _MOST_FOLDED_BYTES:
+    special = _special(schema)
+    if is_large:
         return _described(schema, "a very large schema")
-    if not _may_be_object(_resolved(schema, schema)):
+    folding = _Folding(schema)
+    if not _may_be_object(target := folding.resolved(schema)):
         return _described(schema, "another type")
     try:
-        shape = _Folding(schema).shape(schema, 0)
+        shape = folding.shape(target, 0)
     except _TooManyBranches:
         return _described(schema, f"a union of more than {_MOST_BRANCHES} branches")
     folded = [FOLDED.format(_NAMES[name]) for name in special if name in _NAMES]
     described = [DESCRIBED.format(name) for name in special if name in _IN_WORDS]
     return Adapted(_root(schema, shape), (*folded, *described))
+
+
+def _special(schema: Schema) -> list[str]:
+    return [name for name in ("$ref", *_COMBINED, *_IN_WORDS) if name in schema]
+
+
+def _is_plain_object(schema: Schema) -> bool:
+    is_object = schema.get("type") == "object" and "properties" in schema
+    return not schema or (is_object and not _special(schema))
 
 
 def _described(schema: Schema, what: str) -> Adapted:
@@ -97,9 +117,10 @@ class _Folding:
 
     def __init__(self, root: Schema) -> None:
         self._root, self._left = root, _MOST_BRANCHES
+        self._targets: dict[str, Schema] = {}  # by reference
 
     def shape(self, part: Schema, depth: int) -> _Shape:
-        part = _resolved(part, self._root)
+        """The shape of a schema whose own reference is resolved."""
         properties = dict(part.get("properties") or {})
         required = dict.fromkeys(part.get("required") or ())
         closed = part.get("additionalProperties") is False
@@ -130,8 +151,18 @@ class _Folding:
             self._left -= 1
             if self._left < 0:
                 raise _TooManyBranches
-            if isinstance(inner, dict) and _may_be_object(_resolved(inner, self._root)):
-                yield self.shape(inner, depth + 1)
+            if isinstance(inner, dict) and _may_be_object(part := self.resolved(inner)):
+                yield self.shape(part, depth + 1)
+
+    def resolved(self, part: Schema) -> Schema:
+        """The schema that a chain of local references leads to, with the keywords beside each reference."""
+        reference = part.get("$ref")
+        if not isinstance(reference, str):
+            return part
+        target = self._targets.get(reference)
+        if target is None:
+            target = self._targets[reference] = _resolved({"$ref": reference}, self._root)
+        return target | {name: value for name, value in part.items() if name != "$ref"}
 
 
 def _alternatives(branches: Iterable[_Shape]) -> str:
@@ -146,7 +177,7 @@ def _add(properties: dict[str, Any], more: dict[str, Any]) -> None:
     """Add properties; one that two schemas describe differently may be either."""
     for name, schema in more.items():
         known = properties.get(name)
-        if known is None or known == schema:
+        if known is None or known is schema or known == schema:
             properties[name] = schema
         elif isinstance(known, dict) and list(known) == ["anyOf"]:
             if schema not in known["anyOf"]:
