@@ -29,12 +29,14 @@ def test_stored_prompts_are_shown_exported_and_deleted(person: Page, server: str
 
     data = run_curl(command).json()["data"]
     page = f"{server}/requests/{data['id']}"
+    fold = person.locator("summary", has_text="Prompt and answer")
     stored = person.get_by_role("region", name="Answer", exact=True)
     for _ in range(60):  # texts are written a second after the answer
         person.goto(page)
-        if stored.count():
+        if fold.count():
             break
         person.wait_for_timeout(500)
+    fold.click()
     expect(stored).to_have_text(data["output"])
 
     person.goto(f"{server}/settings/")
@@ -50,7 +52,7 @@ def test_stored_prompts_are_shown_exported_and_deleted(person: Page, server: str
     expect(person.get_by_text("were deleted")).to_be_visible()
     person.goto(page)
     expect(person.get_by_role("heading", name="Details")).to_be_visible()
-    expect(stored).to_have_count(0)
+    expect(fold).to_have_count(0)
 
 
 def test_a_deleted_account_is_gone_with_its_keys_and_its_person(
