@@ -70,6 +70,7 @@ class AttemptRecord:
         self._reasoning: list[str] = []
         self.finish: FinishReason | None = None
         self.released = False  # something of it reached the caller
+        self.caller_left = False  # or did not read on; its provider goes on writing
 
     def end(self, outcome: str, failure: UpstreamFailure | None = None) -> None:
         if self.outcome is None:

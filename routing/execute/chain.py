@@ -128,6 +128,7 @@ class Execution:
             except UpstreamFailure as failure:
                 attempt.end("partial" if attempt.released else "failed", failure)
                 if self._is_callers_delay(attempt, time.monotonic()):
+                    attempt.caller_left = True
                     raise not_read_in_time() from failure
                 self._breaker.failed(attempt.facts, failure, time.monotonic())
                 if not failure.retriable or (attempt.released and not self._may_continue()):
@@ -135,6 +136,7 @@ class Execution:
                 continue
             except BaseException:  # the caller left, or the process is stopping
                 attempt.end("aborted")
+                attempt.caller_left = True
                 raise
             finally:
                 self._wait_limit.close()

@@ -102,12 +102,12 @@ def _completed(attempt: AttemptRecord, known: Usage) -> Usage:
 
 
 def _hidden_reasoning(attempt: AttemptRecord, text: int) -> int:
-    """The forecast of the reasoning before the `text` tokens of an answer that ended before its report.
+    """The forecast of the reasoning before the `text` tokens of an answer that its caller left.
 
     Providers charge it in full and show at most a summary. Without this, a caller who leaves just before the
-    end of a stream would pay for the text alone.
+    end of a stream would pay for the text alone. Of a stream that its provider cut, only the text is charged.
     """
-    if attempt.outcome == "ok" or not attempt.written:
+    if not attempt.caller_left or not attempt.written:
         return 0
     most = attempt.most_output_tokens
     return (

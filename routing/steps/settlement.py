@@ -131,8 +131,9 @@ class _Settler:
 
     async def end_unread(self, batches: AsyncGenerator[list[StreamEvent]]) -> None:
         """Close the upstream call and commit what was received: the caller does not read on."""
-        error = not_read_in_time()
-        self._execution.attempts[-1].end("partial", UpstreamFailure(FailureKind.TIMEOUT, error.message))
+        error, attempt = not_read_in_time(), self._execution.attempts[-1]
+        attempt.end("partial", UpstreamFailure(FailureKind.TIMEOUT, error.message))
+        attempt.caller_left = True
         await batches.aclose()
         self._runtime.finish(self.commit(error))
 

@@ -15,9 +15,14 @@ from accounts.keys import create_key
 from billing.alerts.models import Alert
 from billing.checks.audit import audit
 from billing.models import Attempt, Request
+from routing.execute.attempt import AttemptRecord
+from routing.language.arms import Arm
+from routing.language.chat import TextDelta
+from routing.steps.attempt_usage import usage_of
 from tests.conftest import Simulator
 from tests.door_client import ChatClient, DoorClient, Reply
 from tests.execute.odd_answers import answer, chat, frames
+from tests.providers.facts import CHAT
 
 TEXT = "The capital of France is Paris."
 USD = {"gpt-4o-mini": ("0.15", "0.6"), "claude-haiku-4-5": ("1", "5"), "gemini-2.5-flash": ("0.3", "2.5")}
@@ -233,6 +238,18 @@ def test_reasoning_beside_the_completion_and_cache_hits_are_charged_at_their_pri
     assert (row.output_tokens, row.reasoning_tokens, row.usage_issue) == (40, 31, "")
     assert row.cost_usd == Decimal("0.0000264")  # (12 × 0.15 + 8 × 0.075 + 40 × 0.6) / 1e6
     assert reply.cost_usd == 0.0000264
+
+
+@pytest.mark.parametrize(("caller_left", "reasoning_tokens"), [(True, 300), (False, 0)])
+def test_hidden_reasoning_is_charged_to_callers_who_leave_and_not_for_providers_cuts(
+    caller_left: bool, reasoning_tokens: int
+) -> None:
+    attempt = AttemptRecord(1, Arm(CHAT.id), CHAT)
+    attempt.expected_reasoning = 300
+    attempt.note(TextDelta(TEXT))
+    attempt.end("partial")
+    attempt.caller_left = caller_left
+    assert usage_of(attempt).reasoning_tokens == reasoning_tokens
 
 
 @pytest.mark.parametrize(
