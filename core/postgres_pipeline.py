@@ -124,7 +124,7 @@ class PostgresPipeline:
             )
 
     def _fail(self, error: Exception) -> None:
-        """The connection is lost. The server may have said why before it ended it."""
+        """Fail the waiting `sync` with the server's reason, or with `error` where it gave none."""
         self._stop()
         self._lost = self._error or error
         synced, self._synced = self._synced, None

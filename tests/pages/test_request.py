@@ -369,7 +369,7 @@ def test_all_but_the_answer_to_why_is_folded_and_summed_up(
         ("All candidates", "4 ranked, 1 ruled out"),
         ("Replay under another strategy", "Auto and quality would choose another model"),
         ("Cost with other models", "$0.009 with large"),
-        ("Requested and applied parameters", "1 adapted, output as asked"),
+        ("Requested and applied parameters", "1 adapted, output valid"),
         ("Details", "Strategy auto, conversation, native API"),
     ]
     assert "open" not in re.findall(r'<details class="fold"([^>]*)>', shown)[0]

@@ -69,7 +69,7 @@ def _parameters(fidelity: Fidelity) -> str:
     verdicts = [receipt.verdict for receipt in fidelity.parameters]
     parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts]
     if fidelity.output is not None:
-        parts.append(f"output {'as asked' if fidelity.output.valid else 'not as asked'}")
+        parts.append(f"output {'valid' if fidelity.output.valid else 'invalid'}")
     return ", ".join(parts).capitalize()
 
 
